@@ -1,0 +1,22 @@
+/**
+ * Jest runs the TypeScript sources through swc. Packages that ship ES modules only are transformed too: jest's own module
+ * loader has no require(esm) on Node 20.
+ */
+/** @type {import('jest').Config} */
+module.exports = {
+  testEnvironment: 'node',
+  roots: ['<rootDir>/test'],
+  testMatch: ['**/*.test.ts'],
+  transform: {
+    '\\.[cm]?[jt]s$': [
+      '@swc/jest',
+      { jsc: { target: 'es2022', parser: { syntax: 'typescript', decorators: true } }, module: { type: 'commonjs' } },
+    ],
+  },
+  // Everything is transformed but what is CommonJS already and large.
+  transformIgnorePatterns: ['/node_modules/(?:@temporalio|@swc|typescript|webpack|express|@grpc|protobufjs|long)/', '\\.node$'],
+  maxWorkers: 2,
+  // Forces worker processes, which inherit the environment that the global setup prepares (NODE_EXTRA_CA_CERTS is read at process start).
+  workerIdleMemoryLimit: '1GB',
+  testTimeout: 60_000,
+};
