@@ -1,0 +1,110 @@
+/**
+ * The one table of what can be wrong. Every refusal, failure and wait that Keyturn tells anybody has its code here; the
+ * API's problem documents, docs/errors.md and the OpenAPI document are checked against it, both ways.
+ */
+
+/** What a code means. */
+export interface ErrorEntry {
+  /** HTTP status when an API request is answered with it. */
+  readonly status: number;
+  /** Whether the same request may succeed later without being changed. */
+  readonly retryable: boolean;
+  /** One short sentence that is the same for every occurrence (RFC 9457 `title`). */
+  readonly title: string;
+}
+
+const entry = (status: number, title: string, options: { retryable?: boolean } = {}): ErrorEntry => ({
+  status,
+  title,
+  retryable: options.retryable ?? false,
+});
+
+/** Every code. */
+export const ERRORS = {
+  // The request itself
+  NotJson: entry(400, 'The body is not JSON.'),
+  InvalidRequest: entry(400, 'The request does not have the form that the API document gives.'),
+  InvalidClusterId: entry(400, 'The cluster is not named by an ARM resource id of a managed cluster.'),
+  InvalidKeyId: entry(400, 'The key is not named by a versioned Key Vault key id.'),
+  IdempotencyKeyMissing: entry(400, 'The Idempotency-Key header is missing.'),
+  IdempotencyKeyInvalid: entry(400, 'The Idempotency-Key header is not usable.'),
+  BodyTooLarge: entry(413, 'The body is too large.'),
+  UnsupportedMediaType: entry(415, 'The body has a media type that is not read.'),
+  IdempotencyKeyReused: entry(422, 'This Idempotency-Key was used with another body.'),
+  RateLimited: entry(429, 'Too many requests from one caller.', { retryable: true }),
+
+  // Who asks
+  Unauthenticated: entry(401, 'No valid access token came with the request.'),
+  TokenExpired: entry(401, 'The access token has expired.'),
+  RoleMissing: entry(403, 'The caller does not hold the role that this needs.'),
+  RequesterCannotApprove: entry(403, 'Nobody approves their own request.'),
+  ProgramCannotApprove: entry(403, 'A program cannot approve; a person must.'),
+
+  // What is asked about
+  RouteNotFound: entry(404, 'There is no such resource.'),
+  OperationNotFound: entry(404, 'There is no such operation.'),
+  EvidenceNotReady: entry(409, 'The operation has no evidence yet.', { retryable: true }),
+  PlanDigestMismatch: entry(412, 'The plan that was approved is not the plan that stands.'),
+  NotAwaitingApproval: entry(409, 'The operation does not wait for approval.'),
+  NotBlocked: entry(409, 'The operation is not blocked.'),
+  OperationEnded: entry(409, 'The operation has ended.'),
+  ApprovalExpired: entry(409, 'The deadline for approval has passed.'),
+  Denied: entry(409, 'An approver denied the plan.'),
+  CanceledOnRequest: entry(409, 'Somebody canceled the operation.'),
+  ClusterBusy: entry(409, 'Another operation is executing on this cluster.', { retryable: true }),
+
+  // Preconditions of a change, seen in Azure
+  ClusterNotFound: entry(422, 'The cluster does not exist, or Keyturn may not read it.'),
+  ClusterNotRunning: entry(422, 'The cluster is stopped.', { retryable: true }),
+  ClusterNotSucceeded: entry(422, 'The cluster is not in the provisioning state Succeeded.', { retryable: true }),
+  ClusterIdentityUnsupported: entry(422, 'KMS needs a user-assigned identity on the cluster.'),
+  ClusterVersionUnsupported: entry(422, 'This Kubernetes version is not supported for this operation.'),
+  LocalAccountsDisabled: entry(422, 'The cluster gives no admin credentials: its local accounts are disabled.'),
+  KmsNotEnabled: entry(422, 'KMS encryption is not enabled on the cluster.'),
+  PlatformManagedEncryption: entry(422, 'The cluster uses the newer encryption profile, which turns its own keys.'),
+  KeyNotFound: entry(422, 'The key does not exist, or Keyturn may not read it.'),
+  KeyForeign: entry(422, 'The key is in another vault than the current key of the cluster.'),
+  KeyAlreadyCurrent: entry(422, 'The cluster already uses this key.'),
+  KeyDisabled: entry(422, 'The key is disabled.'),
+  KeyExpired: entry(422, 'The key has expired.'),
+  KeyNotYetValid: entry(422, 'The key is not valid yet.'),
+  KeyTypeUnsupported: entry(422, 'The key is not an RSA key.'),
+  KeyOperationsMissing: entry(422, 'The key does not permit encrypt and decrypt.'),
+  CurrentKeyUnusable: entry(422, 'The current key of the cluster is not usable, so it cannot become the previous key.'),
+  LedgerContradiction: entry(422, 'The ledger in the cluster contradicts what Azure reports.'),
+
+  // While executing: the operation is blocked, a person decides
+  ArmRequestRefused: entry(409, 'Azure refused the change to the cluster.'),
+  ArmOperationFailed: entry(409, 'The long-running operation of Azure failed.'),
+  ClusterChangedOutside: entry(409, 'Somebody else changed the cluster while the operation ran.'),
+  NotConverged: entry(409, 'Not every API server writes with the new key.', { retryable: true }),
+  RewriteHadNoEffect: entry(409, 'Almost no Secret changed, although nearly all had to.'),
+  SecretsUnproven: entry(409, 'Some Secrets are not proven to be under the new key.'),
+  ResourceVersionWentBackwards: entry(409, 'Resource versions went backwards: etcd was restored from a backup.'),
+  KeyNotReported: entry(409, 'Azure does not report the new key as the current one.'),
+  CreateKeyRefused: entry(409, 'The vault refused to make a new key version.'),
+  ClusterAccessRefused: entry(409, 'The cluster refused what Keyturn needs to do.'),
+
+  // Faults
+  TemporalUnavailable: entry(503, 'Temporal does not answer.', { retryable: true }),
+  WorkerUnavailable: entry(503, 'No worker answered in time.', { retryable: true }),
+  AzureUnavailable: entry(503, 'Azure does not answer.', { retryable: true }),
+  InternalError: entry(500, 'Something is wrong inside Keyturn.', { retryable: true }),
+} as const satisfies Record<string, ErrorEntry>;
+
+/** A code of the error table. */
+export type ErrorCode = keyof typeof ERRORS;
+
+/** Whether a text is a code of the error table. */
+export function isErrorCode(text: string): text is ErrorCode {
+  return Object.hasOwn(ERRORS, text);
+}
+
+/** One thing that is wrong, said to a person. */
+export interface Fault {
+  readonly code: ErrorCode;
+  /** One sentence: what is wrong here, and what would help. */
+  readonly detail: string;
+  /** JSON Pointer (RFC 6901) into the request body, when a member of it is at fault. */
+  readonly pointer?: string;
+}

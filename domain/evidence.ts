@@ -1,0 +1,62 @@
+/**
+ * The evidence of an operation: what an auditor checks.
+ *
+ * The file is JSON of one exact form: a reader parses it, renders it again and compares the bytes, so not even white
+ * space can change unseen; the signature is over the bytes of everything but itself.
+ */
+import { z } from 'zod';
+import { Baseline, Convergence } from './convergence';
+import { Ledger } from './ledger';
+import { Operation } from './operation';
+
+/** The long-running operation in ARM that set the key. */
+export const ArmOperation = z.object({
+  /** Absent when the worker died between the request and its answer; then the resource itself was polled. */
+  operationUrl: z.string().optional(),
+  status: z.string(),
+  startedAt: z.string().optional(),
+  endedAt: z.string().optional(),
+});
+/** The long-running operation in ARM. */
+export type ArmOperation = z.infer<typeof ArmOperation>;
+
+/** What is signed. */
+export const EvidenceRecord = z.object({
+  format: z.literal('keyturn-evidence/1'),
+  sealedAt: z.string(),
+  operation: Operation,
+  armOperations: z.array(ArmOperation),
+  baseline: Baseline.nullable(),
+  convergence: Convergence.nullable(),
+  ledger: Ledger.nullable(),
+});
+/** What is signed. */
+export type EvidenceRecord = z.infer<typeof EvidenceRecord>;
+
+/** Ed25519 over the UTF-8 bytes of `renderEvidenceRecord(record)`. */
+export const EvidenceSignature = z.strictObject({
+  algorithm: z.literal('Ed25519'),
+  /** `sha256:` of the public key's DER (SubjectPublicKeyInfo): compare it with the one that the service publishes. */
+  keyId: z.string(),
+  /** DER, base64. */
+  publicKey: z.string(),
+  /** base64. */
+  value: z.string(),
+});
+/** The signature of evidence. */
+export type EvidenceSignature = z.infer<typeof EvidenceSignature>;
+
+/** The evidence file. */
+export const EvidenceFile = z.strictObject({ record: EvidenceRecord, signature: EvidenceSignature });
+/** The evidence file. */
+export type EvidenceFile = z.infer<typeof EvidenceFile>;
+
+/** The exact text that is signed. */
+export function renderEvidenceRecord(record: unknown): string {
+  return `${JSON.stringify(record, null, 2)}\n`;
+}
+
+/** The exact text of the file. */
+export function renderEvidenceFile(file: { readonly record: unknown; readonly signature: unknown }): string {
+  return `${JSON.stringify({ record: file.record, signature: file.signature }, null, 2)}\n`;
+}

@@ -1,0 +1,119 @@
+/**
+ * The ledger: the ordered key generations of one cluster.
+ *
+ * Azure reports the current key only; nothing reports the previous slot (Azure/AKS#4926). These rules rebuild it from
+ * what Keyturn did and from what Azure reports. Pure: times come in as arguments.
+ */
+import { z } from 'zod';
+import { shortKeyId } from './resource-ids';
+
+const Generation = z.object({
+  keyId: z.string(),
+  /**
+   * activating: the switch was about to be asked for; whether it happened is not known yet.
+   * activated: it is the current key; old records may still be under older keys.
+   * proven: it is the current key, and every Secret is under it.
+   * superseded: it is the previous key, still readable in its slot.
+   * evicted: it left its slot.
+   */
+  state: z.enum(['activating', 'activated', 'proven', 'superseded', 'evicted']),
+  /** How the generation came into the ledger: by an operation, or found in use. */
+  origin: z.enum(['operation', 'adopted']),
+  operationId: z.string().optional(),
+  /** ISO 8601; for an adopted generation, when it was found. */
+  since: z.string(),
+  proof: z
+    .object({ operationId: z.string(), at: z.string(), convergedRv: z.string(), secrets: z.int() })
+    .optional(),
+});
+/** One key id as one cluster used it. */
+export type Generation = z.infer<typeof Generation>;
+
+/** The ordered key generations of one cluster, oldest first. */
+export const Ledger = z.object({ version: z.literal(1), generations: z.array(Generation) });
+/** The ordered key generations of one cluster, oldest first. */
+export type Ledger = z.infer<typeof Ledger>;
+
+/** What the two key slots hold. `unknown`: the cluster was adopted, and Azure does not say. */
+export interface KeySlots {
+  readonly current: string;
+  readonly previous: string | 'none' | 'unknown';
+}
+
+/** The generation in the current slot, when the ledger knows one. */
+export function currentGeneration(ledger: Ledger): Generation | undefined {
+  return ledger.generations.findLast(({ state }) => state === 'activated' || state === 'proven');
+}
+
+/** The two key slots as the ledger tells them. */
+export function keySlots(ledger: Ledger): KeySlots | undefined {
+  const current = currentGeneration(ledger);
+  if (!current) return undefined;
+  const previous = ledger.generations.findLast(({ state }) => state === 'superseded');
+  if (previous) return { current: current.keyId, previous: previous.keyId };
+  return { current: current.keyId, previous: current.origin === 'adopted' ? 'unknown' : 'none' };
+}
+
+/**
+ * Makes the ledger agree with the key id that Azure reports.
+ * A cluster without a ledger is adopted. An activation that never happened is dropped. One that happened is completed. A
+ * key that somebody else set is adopted, unproven.
+ */
+export function reconcile(ledger: Ledger | undefined, reportedKeyId: string, now: string): Ledger {
+  if (!ledger || ledger.generations.length === 0) {
+    return { version: 1, generations: [{ keyId: reportedKeyId, state: 'activated', origin: 'adopted', since: now }] };
+  }
+  const last = ledger.generations.at(-1);
+  if (last?.state === 'activating') {
+    return last.keyId === reportedKeyId ? activated(ledger, reportedKeyId) : reconcile(withoutLast(ledger), reportedKeyId, now);
+  }
+  if (currentGeneration(ledger)?.keyId === reportedKeyId) return ledger;
+  const adopted: Generation = { keyId: reportedKeyId, state: 'activating', origin: 'adopted', since: now };
+  return activated({ ...ledger, generations: [...ledger.generations, adopted] }, reportedKeyId);
+}
+
+/** Write-ahead: notes that the switch to a key is about to be asked for. Repeating it changes nothing. */
+export function activating(ledger: Ledger, keyId: string, operationId: string, now: string): Ledger {
+  const last = ledger.generations.at(-1);
+  if (last?.keyId === keyId && last.operationId === operationId) return ledger;
+  return {
+    ...ledger,
+    generations: [...ledger.generations, { keyId, state: 'activating', origin: 'operation', operationId, since: now }],
+  };
+}
+
+/** The switch happened: the key is current, the one before it is previous, the one before that has left its slot. */
+export function activated(ledger: Ledger, keyId: string): Ledger {
+  const last = ledger.generations.at(-1);
+  if (last?.keyId !== keyId) {
+    throw new Error(`The ledger's newest generation is not ${shortKeyId(keyId)}: an activation must be noted first.`);
+  }
+  if (last.state !== 'activating') return ledger;
+  return {
+    ...ledger,
+    generations: ledger.generations.map((generation): Generation => {
+      if (generation === last) return { ...generation, state: 'activated' };
+      if (generation.state === 'activated' || generation.state === 'proven') return { ...generation, state: 'superseded' };
+      if (generation.state === 'superseded') return { ...generation, state: 'evicted' };
+      return generation;
+    }),
+  };
+}
+
+/** Every Secret is under the current key: the proof is noted with it. */
+export function proven(ledger: Ledger, keyId: string, proof: NonNullable<Generation['proof']>): Ledger {
+  const current = currentGeneration(ledger);
+  if (current?.keyId !== keyId) {
+    throw new Error(`${shortKeyId(keyId)} is not the current key of the ledger: nothing can be proven of it.`);
+  }
+  return {
+    ...ledger,
+    generations: ledger.generations.map((generation) =>
+      generation === current ? { ...generation, state: 'proven' as const, proof } : generation,
+    ),
+  };
+}
+
+function withoutLast(ledger: Ledger): Ledger {
+  return { ...ledger, generations: ledger.generations.slice(0, -1) };
+}

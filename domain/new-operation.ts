@@ -1,0 +1,35 @@
+/** An operation at the moment it was asked for. */
+import { OperationStatus, type Operation } from './operation';
+import type { Person } from './people';
+import type { OperationRequest } from './request';
+
+/** The first view of an operation, before anything was looked at. */
+export function newOperation(asked: {
+  readonly id: string;
+  readonly request: OperationRequest;
+  readonly requestedBy: Person;
+  readonly requestedAt: string;
+}): Operation {
+  return {
+    id: asked.id,
+    kind: asked.request.kind,
+    status: OperationStatus.Planning,
+    reason: null,
+    faults: [],
+    request: asked.request,
+    requestedBy: asked.requestedBy,
+    requestedAt: asked.requestedAt,
+    endedAt: null,
+    plan: null,
+    planRevision: 0,
+    approvals: [],
+    approvalDeadline: null,
+    steps: [],
+    progress: null,
+    waitingFor: 'a worker to observe the cluster and plan.',
+    keysNeeded: [],
+    offers: ['cancel'],
+    result: null,
+    evidence: null,
+  };
+}

@@ -1,0 +1,65 @@
+/** What Keyturn saw of a cluster and its keys before it plans. Facts only; the rules are elsewhere. */
+import { z } from 'zod';
+import { Ledger } from './ledger';
+
+/** A key version as the vault reports it. */
+export const ObservedKey = z.object({
+  keyId: z.string(),
+  /** Vault-reported key type: `RSA`, `RSA-HSM`, `EC` … */
+  keyType: z.string(),
+  operations: z.array(z.string()),
+  enabled: z.boolean(),
+  /** ISO 8601; absent when the key has no such bound. */
+  notBefore: z.string().optional(),
+  expiresOn: z.string().optional(),
+});
+/** A key version as the vault reports it. */
+export type ObservedKey = z.infer<typeof ObservedKey>;
+
+/** A managed cluster as ARM reports it: the fields that the rules need. */
+export const ObservedCluster = z.object({
+  resourceId: z.string(),
+  location: z.string(),
+  kubernetesVersion: z.string(),
+  provisioningState: z.string(),
+  /** `Running` or `Stopped`. */
+  powerState: z.string(),
+  identityType: z.string(),
+  localAccountsDisabled: z.boolean(),
+  /** `securityProfile.kubernetesResourceObjectEncryptionProfile` is set: the newer encryption, which turns its own keys. */
+  platformManagedEncryption: z.boolean(),
+  kms: z.object({ enabled: z.boolean(), keyId: z.string().optional(), networkAccess: z.string().optional() }),
+});
+/** A managed cluster as ARM reports it. */
+export type ObservedCluster = z.infer<typeof ObservedCluster>;
+
+/** A key that was looked up, or the id of one that could not be found. */
+export const KeyLookup = z.union([
+  z.object({ found: z.literal(true), key: ObservedKey }),
+  z.object({ found: z.literal(false), keyId: z.string(), why: z.string() }),
+]);
+/** A key that was looked up, or the id of one that could not be found. */
+export type KeyLookup = z.infer<typeof KeyLookup>;
+
+/** What Azure says, before anything inside the cluster was looked at. */
+export const AzureObservation = z.object({
+  /** ISO 8601. */
+  at: z.string(),
+  cluster: z.union([z.object({ found: z.literal(true), cluster: ObservedCluster }), z.object({ found: z.literal(false), why: z.string() })]),
+  currentKey: KeyLookup.optional(),
+  /** The key that the request names. */
+  requestedKey: KeyLookup.optional(),
+});
+/** What Azure says. */
+export type AzureObservation = z.infer<typeof AzureObservation>;
+
+/** All that a plan is made from. */
+export const Observation = z.object({
+  azure: AzureObservation,
+  /** The ledger in the cluster; null when the cluster has none. Absent when Azure's answer made reading it pointless. */
+  ledger: Ledger.nullable().optional(),
+  /** How many Secrets there are, for the reader of the plan; it changes all the time and is not part of the digest. */
+  secrets: z.int().optional(),
+});
+/** All that a plan is made from. */
+export type Observation = z.infer<typeof Observation>;

@@ -1,0 +1,91 @@
+/** An operation as everybody sees it: API, CLI, UI and evidence show this one shape. */
+import { z } from 'zod';
+import { Approval } from './approval';
+import { Person } from './people';
+import { Plan, PlanStep } from './plan';
+import { Proof, RewriteReport } from './proof';
+import { OperationRequest } from './request';
+
+/** Where an operation stands. The last three are final, and the only final ones (Azure's terminal states). */
+export const OperationStatus = {
+  Planning: 'Planning',
+  AwaitingApproval: 'AwaitingApproval',
+  AwaitingCluster: 'AwaitingCluster',
+  Running: 'Running',
+  Blocked: 'Blocked',
+  Succeeded: 'Succeeded',
+  Failed: 'Failed',
+  Canceled: 'Canceled',
+} as const;
+/** Where an operation stands. */
+export type OperationStatus = (typeof OperationStatus)[keyof typeof OperationStatus];
+
+/** Whether nothing will happen any more. */
+export function isFinal(status: OperationStatus): boolean {
+  return status === OperationStatus.Succeeded || status === OperationStatus.Failed || status === OperationStatus.Canceled;
+}
+
+/** A fault as it is stored with an operation. */
+export const StoredFault = z.object({ code: z.string(), detail: z.string(), pointer: z.string().optional() });
+/** A fault as it is stored with an operation. */
+export type StoredFault = z.infer<typeof StoredFault>;
+
+/** A step and how far it is. */
+export const StepState = PlanStep.extend({
+  status: z.enum(['pending', 'running', 'blocked', 'done', 'skipped']),
+  startedAt: z.string().optional(),
+  endedAt: z.string().optional(),
+  /** One sentence: what came out. */
+  result: z.string().optional(),
+});
+/** A step and how far it is. */
+export type StepState = z.infer<typeof StepState>;
+
+/** How far a long step is. */
+export const StepProgress = z.object({ step: z.string(), done: z.int(), total: z.int(), perSecond: z.number().optional() });
+/** How far a long step is. */
+export type StepProgress = z.infer<typeof StepProgress>;
+
+/** What a finished rotation gave. */
+export const RotationResult = z.object({
+  previousKeyId: z.string(),
+  currentKeyId: z.string(),
+  rewrite: RewriteReport,
+  proof: Proof,
+});
+/** What a finished rotation gave. */
+export type RotationResult = z.infer<typeof RotationResult>;
+
+/** An operation. Times are ISO 8601 in UTC. */
+export const Operation = z.object({
+  id: z.string(),
+  kind: z.string(),
+  status: z.enum(OperationStatus),
+  /** Why the status is what it is, when that is not plain: a refusal, a block, an expiry. The first of `faults`. */
+  reason: StoredFault.nullable(),
+  /** Every rule that was violated or thing that failed. */
+  faults: z.array(StoredFault),
+  request: OperationRequest,
+  requestedBy: Person,
+  requestedAt: z.string(),
+  endedAt: z.string().nullable(),
+  plan: Plan.nullable(),
+  /** 1 for the first plan; each time the plan changed and was asked for anew, one more. */
+  planRevision: z.int(),
+  approvals: z.array(Approval),
+  /** When the wait for approval ends; null when nobody is asked. */
+  approvalDeadline: z.string().nullable(),
+  steps: z.array(StepState),
+  progress: StepProgress.nullable(),
+  /** One sentence: what is waited for, and who can end the wait. */
+  waitingFor: z.string().nullable(),
+  /** Keys that must stay enabled, unexpired and undeleted as things stand now. */
+  keysNeeded: z.array(z.string()),
+  /** What may be asked of the operation now. */
+  offers: z.array(z.enum(['approve', 'deny', 'retry', 'cancel'])),
+  result: RotationResult.nullable(),
+  /** The signed evidence, once it is sealed. */
+  evidence: z.object({ file: z.string(), digest: z.string(), signingKeyId: z.string() }).nullable(),
+});
+/** An operation. */
+export type Operation = z.infer<typeof Operation>;

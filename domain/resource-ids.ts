@@ -1,0 +1,111 @@
+/** Names of things in Azure: ARM resource ids of managed clusters, and Key Vault key ids. */
+import { sha256Hex } from './canonical';
+import { CLOUDS, type Cloud } from './clouds';
+
+/** The parts of a managed cluster's ARM resource id. */
+export interface ClusterId {
+  readonly subscriptionId: string;
+  readonly resourceGroup: string;
+  readonly name: string;
+  /** The id with Azure's documented casing. ARM compares ids without regard to case: compare with `sameCluster`. */
+  readonly resourceId: string;
+}
+
+const CLUSTER_ID =
+  /^\/subscriptions\/([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})\/resourceGroups\/([-\w.()]{1,90})\/providers\/Microsoft\.ContainerService\/managedClusters\/([a-z0-9](?:[-_a-z0-9]{0,61}[a-z0-9])?)$/i;
+
+/** Reads the ARM resource id of a managed cluster; undefined when it is not one. */
+export function parseClusterId(text: string): ClusterId | undefined {
+  const match = CLUSTER_ID.exec(text);
+  if (!match) return undefined;
+  const [, subscriptionId = '', resourceGroup = '', name = ''] = match;
+  return {
+    subscriptionId,
+    resourceGroup,
+    name,
+    resourceId: `/subscriptions/${subscriptionId}/resourceGroups/${resourceGroup}/providers/Microsoft.ContainerService/managedClusters/${name}`,
+  };
+}
+
+/**
+ * The id of the cluster's lock: one workflow id for one cluster, however its resource id is spelled.
+ * Invariant O1 rests on this.
+ */
+export function clusterLockId(resourceId: string): string {
+  return `cluster-${sha256Hex(resourceId.toLowerCase()).slice(0, 26)}`;
+}
+
+/** The parts of a versioned Key Vault key id (`kid`). */
+export interface KeyId {
+  readonly vaultName: string;
+  readonly vaultUrl: string;
+  readonly name: string;
+  readonly version: string;
+  readonly cloud: Cloud;
+  /** `https://{vault}.{suffix}/keys/{name}/{version}` */
+  readonly kid: string;
+}
+
+/** Why a text is not a versioned key id. */
+export interface KeyIdFault {
+  readonly fault: string;
+}
+
+const VAULT_NAME = /^[a-z](?:-?[a-z0-9]){2,23}$/i;
+const KEY_PATH = /^\/keys\/([0-9a-z-]{1,127})(?:\/([0-9a-f]{32}))?$/i;
+
+/**
+ * Reads a versioned Key Vault key id as AKS wants it: `https://{vault}.{suffix}/keys/{name}/{version}`.
+ * The fault is one sentence for the person who typed it.
+ */
+export function parseKeyId(text: string): KeyId | KeyIdFault {
+  const form = 'Expected https://{vault}.vault.azure.net/keys/{name}/{version}.';
+  let url: URL;
+  try {
+    url = new URL(text);
+  } catch {
+    return { fault: `This is not a URL. ${form}` };
+  }
+  const cloud = CLOUDS.find(({ vaultSuffix }) => url.hostname.endsWith(`.${vaultSuffix}`));
+  const vaultName = cloud ? url.hostname.slice(0, -(cloud.vaultSuffix.length + 1)) : '';
+  if (!cloud || !VAULT_NAME.test(vaultName)) return { fault: `This is not the host of an Azure Key Vault. ${form}` };
+  if (url.protocol !== 'https:' || url.port || url.search || url.hash || url.username || url.password) {
+    return { fault: `A key id has no port, query, fragment or user, and starts with https. ${form}` };
+  }
+  const [, name, version] = KEY_PATH.exec(url.pathname) ?? [];
+  if (name === undefined) return { fault: `The path does not name a key. ${form}` };
+  if (version === undefined) {
+    return { fault: `This key id has no version. AKS keeps using the version it was given: name the exact one. ${form}` };
+  }
+  const vaultUrl = `https://${url.hostname}`;
+  return { vaultName, vaultUrl, name, version, cloud, kid: `${vaultUrl}/keys/${name}/${version}` };
+}
+
+/** `parseKeyId` for ids that Azure itself gave. @throws Error when it is not a versioned key id. */
+export function mustParseKeyId(text: string): KeyId {
+  const keyId = parseKeyId(text);
+  if ('fault' in keyId) throw new Error(`Azure gave "${text}" as a key id. ${keyId.fault}`);
+  return keyId;
+}
+
+/**
+ * The key id that Azure's KMS v2 plugin reports and kube-apiserver stores beside every record:
+ * `hex(sha256(kid))`. Source: Azure/kubernetes-kms `pkg/plugin`, research note rotation-systems.md 1.7.
+ */
+export function kmsKeyId(kid: string): string {
+  return sha256Hex(kid);
+}
+
+/**
+ * The `key_id_hash` label of kube-apiserver's `apiserver_envelope_encryption_key_id_hash_*` metrics for a key:
+ * the hash of what the plugin reports. Source: rotation-systems.md 1.4.
+ */
+export function metricsKeyIdHash(kid: string): string {
+  return `sha256:${sha256Hex(kmsKeyId(kid))}`;
+}
+
+/** A key id that fits in a sentence: `kv/keys/k1/95a76f34…`. */
+export function shortKeyId(kid: string): string {
+  const keyId = parseKeyId(kid);
+  return 'fault' in keyId ? kid : `${keyId.vaultName}/${keyId.name}/${keyId.version.slice(0, 8)}…`;
+}

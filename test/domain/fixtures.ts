@@ -1,0 +1,69 @@
+/** Facts and requests that the domain's tests start from; each test changes what it is about. */
+import type { Ledger } from '../../domain/ledger';
+import type { AzureObservation, Observation, ObservedCluster, ObservedKey } from '../../domain/observed';
+import type { Person } from '../../domain/people';
+import { OperationRequest } from '../../domain/request';
+
+export const CLUSTER =
+  '/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg/providers/Microsoft.ContainerService/managedClusters/aks1';
+export const NOW = '2026-11-22T12:00:00.000Z';
+const version = (digit: string): string => digit.repeat(32);
+export const KEY_1 = `https://kv1.vault.azure.net/keys/k1/${version('1')}`;
+export const KEY_2 = `https://kv1.vault.azure.net/keys/k1/${version('2')}`;
+export const KEY_3 = `https://kv1.vault.azure.net/keys/k1/${version('3')}`;
+export const FOREIGN_KEY = `https://kv2.vault.azure.net/keys/k1/${version('2')}`;
+
+export const person = (name: string): Person => ({ tenantId: 't', objectId: `oid-${name}`, name, type: 'user' });
+
+export function request(change: Partial<Record<'keyId', string>> & { whenBusy?: string } = {}): OperationRequest {
+  const { keyId, ...rest } = change;
+  return OperationRequest.parse({
+    kind: 'rotate-key',
+    cluster: CLUSTER,
+    change: { number: 'CHG1' },
+    parameters: keyId === undefined ? {} : { keyId },
+    ...rest,
+  });
+}
+
+export const goodKey = (keyId: string, change: Partial<ObservedKey> = {}): ObservedKey => ({
+  keyId,
+  keyType: 'RSA',
+  operations: ['encrypt', 'decrypt'],
+  enabled: true,
+  ...change,
+});
+
+export const goodCluster = (change: Partial<ObservedCluster> = {}): ObservedCluster => ({
+  resourceId: CLUSTER,
+  location: 'westeurope',
+  kubernetesVersion: '1.34.1',
+  provisioningState: 'Succeeded',
+  powerState: 'Running',
+  identityType: 'UserAssigned',
+  localAccountsDisabled: false,
+  platformManagedEncryption: false,
+  kms: { enabled: true, keyId: KEY_1, networkAccess: 'Public' },
+  ...change,
+});
+
+export function azure(change: { cluster?: Partial<ObservedCluster>; currentKey?: Partial<ObservedKey>; requestedKey?: ObservedKey } = {}): AzureObservation {
+  return {
+    at: NOW,
+    cluster: { found: true, cluster: goodCluster(change.cluster) },
+    currentKey: { found: true, key: goodKey(KEY_1, change.currentKey) },
+    ...(change.requestedKey ? { requestedKey: { found: true as const, key: change.requestedKey } } : {}),
+  };
+}
+
+export const observation = (azureFacts: AzureObservation, ledger: Ledger | null = null): Observation => ({ azure: azureFacts, ledger });
+
+export const provenLedger = (...keyIds: string[]): Ledger => ({
+  version: 1,
+  generations: keyIds.map((keyId, index) => ({
+    keyId,
+    state: index === keyIds.length - 1 ? 'proven' : index === keyIds.length - 2 ? 'superseded' : 'evicted',
+    origin: 'operation',
+    since: NOW,
+  })),
+});

@@ -1,0 +1,70 @@
+import { describe, expect, it } from '@jest/globals';
+import fc from 'fast-check';
+import { activated, activating, currentGeneration, keySlots, proven, reconcile, type Ledger } from '../../domain/ledger';
+import { KEY_1, KEY_2, KEY_3, NOW, provenLedger } from './fixtures';
+
+const proof = { operationId: 'op-1', at: NOW, convergedRv: '10', secrets: 3 };
+const states = (ledger: Ledger): string[] => ledger.generations.map(({ keyId, state }) => `${keyId.at(-1)} ${state}`);
+
+describe('the ledger', () => {
+  it('adopts a cluster that has none: the current key is known, the previous one is not', () => {
+    const ledger = reconcile(undefined, KEY_1, NOW);
+    expect(states(ledger)).toEqual(['1 activated']);
+    expect(keySlots(ledger)).toEqual({ current: KEY_1, previous: 'unknown' });
+  });
+
+  it('moves generations through the slots as keys are turned', () => {
+    let ledger = reconcile(undefined, KEY_1, NOW);
+    for (const keyId of [KEY_2, KEY_3]) {
+      ledger = proven(activated(activating(ledger, keyId, `op-${keyId.at(-1)}`, NOW), keyId), keyId, proof);
+    }
+    expect(states(ledger)).toEqual(['1 evicted', '2 superseded', '3 proven']);
+    expect(keySlots(ledger)).toEqual({ current: KEY_3, previous: KEY_2 });
+  });
+
+  it('drops an activation that never happened and completes one that did', () => {
+    const noted = activating(provenLedger(KEY_1), KEY_2, 'op-1', NOW);
+    expect(states(reconcile(noted, KEY_1, NOW))).toEqual(['1 proven']);
+    expect(states(reconcile(noted, KEY_2, NOW))).toEqual(['1 superseded', '2 activated']);
+  });
+
+  it('adopts a key that somebody else set, unproven', () => {
+    expect(states(reconcile(provenLedger(KEY_1), KEY_2, NOW))).toEqual(['1 superseded', '2 activated']);
+  });
+
+  it('refuses to prove a key that is not current, and to activate one that was not noted', () => {
+    expect(() => proven(provenLedger(KEY_1), KEY_2, proof)).toThrow(/not the current key/);
+    expect(() => activated(provenLedger(KEY_1), KEY_2)).toThrow(/must be noted first/);
+  });
+
+  it('has at most one current and one superseded generation, whatever happens in whatever order', () => {
+    const key = fc.constantFrom(KEY_1, KEY_2, KEY_3);
+    const change = fc.tuple(fc.constantFrom('reconcile', 'note', 'activate', 'prove'), key);
+    fc.assert(
+      fc.property(fc.array(change, { maxLength: 20 }), (changes) => {
+        let ledger = reconcile(undefined, KEY_1, NOW);
+        for (const [what, keyId] of changes) {
+          try {
+            if (what === 'reconcile') ledger = reconcile(ledger, keyId, NOW);
+            else if (what === 'note') ledger = activating(reconcile(ledger, currentGeneration(ledger)?.keyId ?? keyId, NOW), keyId, 'op', NOW);
+            else if (what === 'activate') ledger = activated(ledger, keyId);
+            else ledger = proven(ledger, keyId, proof);
+          } catch {
+            // A refused change leaves the ledger as it was.
+          }
+          const count = (...wanted: string[]): number => ledger.generations.filter(({ state }) => wanted.includes(state)).length;
+          expect(count('activated', 'proven')).toBe(1);
+          expect(count('superseded')).toBeLessThanOrEqual(1);
+          expect(count('activating')).toBeLessThanOrEqual(1);
+        }
+      }),
+    );
+  });
+
+  it('gives the same when a change is repeated after a crash', () => {
+    const noted = activating(provenLedger(KEY_1), KEY_2, 'op-1', NOW);
+    expect(activating(noted, KEY_2, 'op-1', '2027-01-01T00:00:00.000Z')).toEqual(noted);
+    const turned = activated(noted, KEY_2);
+    expect(activated(turned, KEY_2)).toEqual(turned);
+  });
+});

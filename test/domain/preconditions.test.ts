@@ -1,0 +1,58 @@
+import { describe, expect, it } from '@jest/globals';
+import { rotateKeyFaults } from '../../domain/preconditions';
+import { azure, FOREIGN_KEY, goodKey, KEY_1, KEY_2, request } from './fixtures';
+
+const codes = (...args: Parameters<typeof rotateKeyFaults>): string[] => rotateKeyFaults(...args).map(({ code }) => code);
+
+describe('rotate-key is refused', () => {
+  it.each([
+    ['a stopped cluster', { powerState: 'Stopped' }, 'ClusterNotRunning'],
+    ['a cluster in a failed state', { provisioningState: 'Failed' }, 'ClusterNotSucceeded'],
+    ['a cluster that is being updated', { provisioningState: 'Updating' }, 'ClusterNotSucceeded'],
+    ['a cluster without KMS', { kms: { enabled: false } }, 'KmsNotEnabled'],
+    ['a system-assigned identity', { identityType: 'SystemAssigned' }, 'ClusterIdentityUnsupported'],
+    ['KMS v1', { kubernetesVersion: '1.26.15' }, 'ClusterVersionUnsupported'],
+    ['the newer encryption profile', { platformManagedEncryption: true }, 'PlatformManagedEncryption'],
+    ['disabled local accounts', { localAccountsDisabled: true }, 'LocalAccountsDisabled'],
+  ])('for %s', (_what, cluster, code) => {
+    expect(rotateKeyFaults(request(), azure({ cluster }))).toEqual([
+      { code, pointer: '/cluster', detail: expect.stringMatching(/^[A-Z].*\.$/) },
+    ]);
+  });
+
+  it.each([
+    ['disabled', { enabled: false }, 'KeyDisabled'],
+    ['expired', { expiresOn: '2026-11-22T12:00:00.000Z' }, 'KeyExpired'],
+    ['not valid yet', { notBefore: '2026-11-22T12:00:00.001Z' }, 'KeyNotYetValid'],
+    ['of another type', { keyType: 'EC' }, 'KeyTypeUnsupported'],
+    ['not for decryption', { operations: ['encrypt'] }, 'KeyOperationsMissing'],
+  ])('for a key that is %s, requested or current', (_what, change, code) => {
+    const requested = azure({ requestedKey: goodKey(KEY_2, change) });
+    expect(rotateKeyFaults(request({ keyId: KEY_2 }), requested)).toMatchObject([{ code, pointer: '/parameters/keyId' }]);
+    expect(rotateKeyFaults(request(), azure({ currentKey: change }))).toMatchObject([{ code: 'CurrentKeyUnusable', pointer: '/cluster' }]);
+  });
+
+  it('for a key of another vault, which is not even looked up', () => {
+    const facts = { ...azure(), requestedKey: { found: false as const, keyId: FOREIGN_KEY, why: 'not looked up' } };
+    expect(rotateKeyFaults(request({ keyId: FOREIGN_KEY }), facts)).toMatchObject([{ code: 'KeyForeign', pointer: '/parameters/keyId' }]);
+  });
+
+  it('for a key that does not exist, and for one that is current already', () => {
+    const missing = { ...azure(), requestedKey: { found: false as const, keyId: KEY_2, why: 'KeyNotFound' } };
+    expect(codes(request({ keyId: KEY_2 }), missing)).toEqual(['KeyNotFound']);
+    expect(codes(request({ keyId: KEY_1 }), azure({ requestedKey: goodKey(KEY_1) }))).toEqual(['KeyAlreadyCurrent']);
+  });
+
+  it('with every violated rule at once', () => {
+    const facts = azure({ cluster: { powerState: 'Stopped', identityType: 'None' }, requestedKey: goodKey(KEY_2, { enabled: false }) });
+    expect(codes(request({ keyId: KEY_2 }), facts)).toEqual(['ClusterNotRunning', 'ClusterIdentityUnsupported', 'KeyDisabled']);
+  });
+
+  it('for a cluster that does not exist', () => {
+    expect(codes(request(), { ...azure(), cluster: { found: false, why: 'ResourceNotFound' } })).toEqual(['ClusterNotFound']);
+  });
+});
+
+it('rotate-key is not refused when every rule holds', () => {
+  expect(rotateKeyFaults(request({ keyId: KEY_2 }), azure({ requestedKey: goodKey(KEY_2) }))).toEqual([]);
+});
