@@ -1,0 +1,59 @@
+/**
+ * What is said to a running operation, and where its state is read. Imported by the API and the workflow alike.
+ *
+ * The state is in the memo, not behind a query: a memo is read without a worker, also long after the operation has ended.
+ * Live counts of a long step are in the heartbeat of its pending activity.
+ */
+import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
+import { defineSignal, defineUpdate } from '@temporalio/workflow';
+import type { Decision } from '../domain/approval';
+import type { Person } from '../domain/people';
+import type { PlanPolicy } from '../domain/kinds/rotate-key';
+import type { OperationRequest } from '../domain/request';
+
+/** Type name of the workflow that runs an operation; its workflow id is the operation id. */
+export const OPERATION_WORKFLOW = 'operation';
+/** Type name of the workflow that is a cluster's lock; its workflow id is `clusterLockId(resourceId)`. */
+export const CLUSTER_LOCK_WORKFLOW = 'clusterLock';
+
+/** What an operation is started with. */
+export interface OperationInput {
+  readonly request: OperationRequest;
+  readonly requestedBy: Person;
+  /** ISO 8601. */
+  readonly requestedAt: string;
+  readonly policy: PlanPolicy;
+  /** How long a plan waits for approval. */
+  readonly approvalTimeoutInMs: number;
+}
+
+/** Memo keys of an operation. */
+export const Memo = {
+  /** `digestOf` the request as parsed; tells a repeated POST from another body under the same Idempotency-Key. */
+  Fingerprint: 'fingerprint',
+  /** The `Operation` of domain/operation.ts. */
+  Operation: 'operation',
+  /** On the lock workflow: the operation id of the holder. */
+  Holder: 'holder',
+} as const;
+
+/** Custom search attributes, all Keyword: for lists and filters in the Temporal UI. */
+export const SearchAttributes = {
+  kind: defineSearchAttributeKey('KeyturnKind', SearchAttributeType.KEYWORD),
+  status: defineSearchAttributeKey('KeyturnStatus', SearchAttributeType.KEYWORD),
+  cluster: defineSearchAttributeKey('KeyturnCluster', SearchAttributeType.KEYWORD),
+  change: defineSearchAttributeKey('KeyturnChange', SearchAttributeType.KEYWORD),
+};
+
+/** Approve the plan that has the decision's digest. Rejected with an `ApplicationFailure` whose type is an error code. */
+export const approve = defineUpdate<void, [Decision]>('approve');
+/** Deny it: the operation ends Canceled. */
+export const deny = defineUpdate<void, [Decision]>('deny');
+/** Try a blocked step again. */
+export const retry = defineUpdate<void, [{ readonly by: Person }]>('retry');
+/** Stop at the next safe point. */
+export const cancel = defineUpdate<void, [{ readonly by: Person; readonly comment?: string }]>('cancel');
+/** `approve` for the Temporal CLI and UI, which cannot be answered: a decision that does not count is ignored, and said in the workflow's log. */
+export const approveSignal = defineSignal<[Decision]>('approve-signal');
+/** `deny` for the Temporal CLI and UI. */
+export const denySignal = defineSignal<[Decision]>('deny-signal');

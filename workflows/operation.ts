@@ -1,0 +1,138 @@
+/**
+ * One operation, end to end: observe and plan, ask for approval, take the cluster's lock, look again, execute, seal the
+ * evidence. DESIGN: "One operation, end to end".
+ */
+import {
+  allHandlersFinished,
+  ApplicationFailure,
+  CancellationScope,
+  CancelledFailure,
+  condition,
+  workflowInfo,
+} from '@temporalio/workflow';
+import { assertNever } from '../domain/assert-never';
+import { newOperation } from '../domain/new-operation';
+import { OperationStatus, type StoredFault } from '../domain/operation';
+import type { Plan } from '../domain/plan';
+import { plan as makePlan } from '../domain/planner';
+import { OperationKind } from '../domain/request';
+import { long, short } from './activities';
+import { takeClusterLock, type HeldLock } from './cluster-lock';
+import { awaitApproval, handleMessages } from './gate';
+import type { OperationInput } from './messages';
+import { rotateKey, type EvidenceFacts } from './procedures/rotate-key';
+import { faultOf, OperationEnds, Run } from './run';
+
+/**
+ * Runs one operation. Its workflow id is the operation's id.
+ * In Temporal it is Completed when it Succeeded, and when people decided against it (denied, expired, canceled through
+ * Keyturn); Failed when it failed; Canceled when it was canceled through Temporal.
+ */
+export async function operation(input: OperationInput): Promise<{ status: OperationStatus; reason: StoredFault | null }> {
+  const run = new Run(newOperation({ id: workflowInfo().workflowId, ...input }));
+  const { denial } = handleMessages(run);
+  let canceledByTemporal = false;
+  CancellationScope.current().cancelRequested.catch(() => {
+    canceledByTemporal = true;
+    run.requestCancel('The workflow was canceled through Temporal.');
+  });
+
+  // Cancellation is a wish, honoured at safe points: nothing here is cut off in the middle.
+  return await CancellationScope.nonCancellable(async () => {
+    const facts: EvidenceFacts = { armOperations: [], baseline: null, convergence: null, ledger: null };
+    try {
+      await planApproveExecute(run, input, denial, facts);
+      run.end(OperationStatus.Succeeded, []);
+    } catch (error) {
+      if (!(error instanceof OperationEnds)) throw error;
+      run.end(error.status, error.faults);
+    }
+    const sealed = await short('Seal the evidence').sealEvidence({ record: { operation: run.operation, ...facts } });
+    run.publish({ evidence: sealed });
+    await condition(allHandlersFinished);
+
+    const { status, reason } = run.operation;
+    if (status === OperationStatus.Failed) throw ApplicationFailure.nonRetryable(reason?.detail ?? status, reason?.code);
+    if (canceledByTemporal && status === OperationStatus.Canceled) throw new CancelledFailure(reason?.detail ?? status);
+    return { status, reason };
+  });
+}
+
+async function planApproveExecute(
+  run: Run,
+  input: OperationInput,
+  denial: ReturnType<typeof handleMessages>['denial'],
+  facts: EvidenceFacts,
+): Promise<void> {
+  run.takePlan(await observeAndPlan(run, input));
+  for (;;) {
+    await awaitApproval(run, denial, input.approvalTimeoutInMs);
+    const lock = await takeOrAwaitLock(run, input);
+    // Approved = executed (O3): look again under the lock, and ask anew if the plan is not the approved one any more.
+    const fresh = await observeAndPlan(run, input);
+    if (fresh.digest === run.operation.plan?.digest) {
+      run.publish({ status: OperationStatus.Running });
+      run.publish({ result: await execute(run, fresh, facts) });
+      await lock.release();
+      return;
+    }
+    await lock.release();
+    run.takePlan(fresh);
+  }
+}
+
+async function observeAndPlan(run: Run, { request, policy }: OperationInput): Promise<Plan> {
+  run.safePoint();
+  let observation;
+  try {
+    observation = await short('Observe the cluster, its keys and its ledger').observe({ request });
+  } catch (error) {
+    throw new OperationEnds(OperationStatus.Failed, [faultOf(error)]);
+  }
+  run.safePoint();
+  const { plan, faults } = makePlan(request, observation, policy);
+  const [first, ...rest] = faults;
+  if (plan) return plan;
+  if (!first) throw new Error('The planner gave neither a plan nor a fault.');
+  throw new OperationEnds(OperationStatus.Failed, [first, ...rest]);
+}
+
+async function takeOrAwaitLock(run: Run, { request }: OperationInput): Promise<HeldLock> {
+  for (;;) {
+    run.safePoint();
+    const lock = await takeClusterLock(request.cluster);
+    if (lock) return lock;
+    const { operationId } = await short('Read who holds the cluster').readClusterHolder({ cluster: request.cluster });
+    if (operationId === null) continue;
+    if (request.whenBusy === 'refuse') {
+      const detail = `Operation ${operationId} is executing on this cluster. Ask again when it has ended, or ask to wait.`;
+      throw new OperationEnds(OperationStatus.Failed, [{ code: 'ClusterBusy', detail }]);
+    }
+    run.publish({
+      status: OperationStatus.AwaitingCluster,
+      waitingFor: `operation ${operationId} to end: it executes on this cluster.`,
+    });
+    await interruptedByCancel(run, () => long(`Wait for operation ${operationId}`).awaitClusterFree({ cluster: request.cluster }));
+    run.publish({ status: OperationStatus.Planning, waitingFor: null });
+  }
+}
+
+/** Waits for something, or for the wish to cancel, whichever comes first. */
+async function interruptedByCancel(run: Run, wait: () => Promise<void>): Promise<void> {
+  const scope = new CancellationScope();
+  const waited = scope.run(wait);
+  await Promise.race([waited, condition(() => run.cancelRequested)]);
+  if (!run.cancelRequested) return;
+  scope.cancel();
+  await waited.catch(() => undefined);
+}
+
+async function execute(run: Run, plan: Plan, facts: EvidenceFacts): Promise<Awaited<ReturnType<typeof rotateKey>>> {
+  const { kind } = run.operation.request;
+  switch (kind) {
+    case OperationKind.RotateKey:
+      return await rotateKey(run, plan, facts);
+    default:
+      return assertNever(kind);
+  }
+}
