@@ -8,7 +8,7 @@ import { ApplicationFailure, Context } from '@temporalio/activity';
 import { WorkflowFailedError, WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { z } from 'zod';
 import { clusterLockId } from '../domain/resource-ids';
-import { Memo } from '../workflows/messages';
+import { HOLDER_MEMO } from './contract';
 
 /** The activities about a cluster's lock. */
 export interface LockActivities {
@@ -19,7 +19,7 @@ export interface LockActivities {
 }
 
 const HEARTBEAT_INTERVAL_IN_MS = 3_000;
-const holderMemo = z.object({ [Memo.Holder]: z.string() });
+const holderMemo = z.object({ [HOLDER_MEMO]: z.string() });
 
 /** Makes the activities about a cluster's lock. */
 export function createLockActivities({ client }: { readonly client: Client }): LockActivities {
@@ -28,7 +28,7 @@ export function createLockActivities({ client }: { readonly client: Client }): L
       try {
         const lock = await client.workflow.getHandle(clusterLockId(cluster)).describe();
         if (lock.status.name !== 'RUNNING') return { operationId: null };
-        return { operationId: holderMemo.parse(lock.memo)[Memo.Holder] };
+        return { operationId: holderMemo.parse(lock.memo)[HOLDER_MEMO] };
       } catch (error) {
         if (error instanceof WorkflowNotFoundError) return { operationId: null };
         throw error;

@@ -12,6 +12,9 @@ import type { Observation } from '../domain/observed';
 import type { Proof, ProofBounds, RewriteReport } from '../domain/proof';
 import type { OperationRequest } from '../domain/request';
 
+/** Memo key on the workflow that is a cluster's lock: the operation id of its holder. */
+export const HOLDER_MEMO = 'holder';
+
 /** One change of the ledger. `reconcile` first makes it agree with the key id that Azure reports. */
 export type LedgerChange =
   | { readonly type: 'reconcile' }

@@ -34,10 +34,13 @@ export const Ledger = z.object({ version: z.literal(1), generations: z.array(Gen
 /** The ordered key generations of one cluster, oldest first. */
 export type Ledger = z.infer<typeof Ledger>;
 
-/** What the two key slots hold. `unknown`: the cluster was adopted, and Azure does not say. */
+/** What the two key slots hold. */
 export interface KeySlots {
   readonly current: string;
-  readonly previous: string | 'none' | 'unknown';
+  /** The key id in the second slot; null when it is empty. */
+  readonly previous: string | null;
+  /** False when the cluster was adopted: then the second slot may hold a key that Azure does not tell of. */
+  readonly previousKnown: boolean;
 }
 
 /** The generation in the current slot, when the ledger knows one. */
@@ -50,8 +53,8 @@ export function keySlots(ledger: Ledger): KeySlots | undefined {
   const current = currentGeneration(ledger);
   if (!current) return undefined;
   const previous = ledger.generations.findLast(({ state }) => state === 'superseded');
-  if (previous) return { current: current.keyId, previous: previous.keyId };
-  return { current: current.keyId, previous: current.origin === 'adopted' ? 'unknown' : 'none' };
+  if (previous) return { current: current.keyId, previous: previous.keyId, previousKnown: true };
+  return { current: current.keyId, previous: null, previousKnown: current.origin !== 'adopted' };
 }
 
 /**

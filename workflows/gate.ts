@@ -39,8 +39,8 @@ export function handleMessages(run: Run): { readonly denial: () => Decision | un
     denial ??= decision;
   };
 
-  setHandler(approve, takeApproval, { validator: (decision) => check(decision, 'approve') });
-  setHandler(deny, takeDenial, { validator: (decision) => check(decision, 'deny') });
+  setHandler(approve, takeApproval, { validator: (decision: Decision) => check(decision, 'approve') });
+  setHandler(deny, takeDenial, { validator: (decision: Decision) => check(decision, 'deny') });
   const takeRetry = ({ by }: { readonly by: Person }): void => {
     log.info('A person asked for another try of the blocked step', { by: by.objectId });
     run.requestRetry();

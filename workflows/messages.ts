@@ -6,6 +6,7 @@
  */
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import { defineSignal, defineUpdate } from '@temporalio/workflow';
+import { HOLDER_MEMO } from '../activities/contract';
 import type { Decision } from '../domain/approval';
 import type { Person } from '../domain/people';
 import type { PlanPolicy } from '../domain/kinds/rotate-key';
@@ -34,7 +35,7 @@ export const Memo = {
   /** The `Operation` of domain/operation.ts. */
   Operation: 'operation',
   /** On the lock workflow: the operation id of the holder. */
-  Holder: 'holder',
+  Holder: HOLDER_MEMO,
 } as const;
 
 /** Custom search attributes, all Keyword: for lists and filters in the Temporal UI. */

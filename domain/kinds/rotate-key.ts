@@ -117,7 +117,7 @@ function stepsOf(ledger: Ledger, currentKeyId: string, targetKeyId: string | nul
 function warningsOf(ledger: Ledger): Warning[] {
   const slots = keySlots(ledger);
   if (!slots) return [];
-  if (slots.previous === 'unknown') {
+  if (!slots.previousKnown) {
     return [
       {
         code: 'PreviousSlotUnknown',
@@ -126,7 +126,7 @@ function warningsOf(ledger: Ledger): Warning[] {
       },
     ];
   }
-  if (slots.previous === 'none') return [];
+  if (slots.previous === null) return [];
   return [
     {
       code: 'PreviousKeyLeavesItsSlot',

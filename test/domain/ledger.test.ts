@@ -10,7 +10,7 @@ describe('the ledger', () => {
   it('adopts a cluster that has none: the current key is known, the previous one is not', () => {
     const ledger = reconcile(undefined, KEY_1, NOW);
     expect(states(ledger)).toEqual(['1 activated']);
-    expect(keySlots(ledger)).toEqual({ current: KEY_1, previous: 'unknown' });
+    expect(keySlots(ledger)).toEqual({ current: KEY_1, previous: null, previousKnown: false });
   });
 
   it('moves generations through the slots as keys are turned', () => {
@@ -19,7 +19,7 @@ describe('the ledger', () => {
       ledger = proven(activated(activating(ledger, keyId, `op-${keyId.at(-1)}`, NOW), keyId), keyId, proof);
     }
     expect(states(ledger)).toEqual(['1 evicted', '2 superseded', '3 proven']);
-    expect(keySlots(ledger)).toEqual({ current: KEY_3, previous: KEY_2 });
+    expect(keySlots(ledger)).toEqual({ current: KEY_3, previous: KEY_2, previousKnown: true });
   });
 
   it('drops an activation that never happened and completes one that did', () => {
