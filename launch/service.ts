@@ -1,0 +1,60 @@
+/** The service: one API process and one worker process, kept running. */
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
+import { z } from 'zod';
+import { freePort } from '../tools/ports';
+import { startNodeProcess } from './node-process';
+import { supervise, type Supervised } from './supervise';
+
+/** What a service is started with. */
+export interface ServiceOptions {
+  /** Environment of both processes: Azure, Temporal and Keyturn settings (docs/settings.md). */
+  readonly env: NodeJS.ProcessEnv;
+  /** Folder of the log files. */
+  readonly logDirectory: string;
+  /** A free one is found when absent. */
+  readonly apiPort?: number;
+  /** Told of processes that ended and were started again. */
+  readonly onRestart?: (what: string) => void;
+}
+
+/** A running service. */
+export interface Service {
+  readonly apiUrl: string;
+  readonly api: Supervised;
+  readonly worker: Supervised;
+  stop(): Promise<void>;
+}
+
+const apiSaid = z.object({ url: z.string() });
+
+/** Starts both processes; resolves when the API listens and the worker polls. */
+export async function startService(options: ServiceOptions): Promise<Service> {
+  mkdirSync(options.logDirectory, { recursive: true });
+  const port = options.apiPort ?? (await freePort());
+  const onRestart = options.onRestart ?? ((what) => console.error(what));
+  const env = { ...options.env, KEYTURN_API_PORT: String(port) };
+  let apiUrl = '';
+  const start = (name: 'api' | 'worker') => async () => {
+    const ready = await startNodeProcess({
+      name,
+      script: path.join(name, 'main.js'),
+      env,
+      logFile: path.join(options.logDirectory, `${name}.log`),
+    });
+    if (name === 'api') apiUrl = apiSaid.parse(ready.said).url;
+    return ready;
+  };
+  const [api, worker] = await Promise.allSettled([supervise(start('api'), onRestart), supervise(start('worker'), onRestart)]);
+  if (api.status === 'fulfilled' && worker.status === 'fulfilled') {
+    const running = [api.value, worker.value];
+    return {
+      apiUrl,
+      api: api.value,
+      worker: worker.value,
+      stop: async () => void (await Promise.all(running.map((process_) => process_.stop()))),
+    };
+  }
+  for (const started of [api, worker]) if (started.status === 'fulfilled') await started.value.stop();
+  throw api.status === 'rejected' ? api.reason : worker.status === 'rejected' ? worker.reason : new Error('unreachable');
+}
