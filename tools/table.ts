@@ -1,0 +1,176 @@
+/**
+ * Which programs Keyturn's sandbox needs, in which versions, and where each one may come from.
+ *
+ * Never does: anything. This page is data; `find-tool.ts` acts on it.
+ *
+ * To add a Kubernetes version: put its go.mod and go.sum in `modules/kubernetes-X.Y`, copy the digests of its envtest
+ * archive from envtest-releases.yaml of kubernetes-sigs/controller-tools, and add one `envtest(…)`, one
+ * `kubernetesBuild(…)` and one row of `TOOLS`.
+ */
+
+/** `linux-amd64`, `darwin-arm64`: Go's names, which both download sites use too. */
+export type PlatformId = string;
+
+/** A published tar.gz that holds one or more tools. */
+export interface Archive {
+  /** Also the name of the lock: whoever fetches this archive fetches for every tool in it. */
+  readonly id: string;
+  /** Path on the origin, from its leading slash. */
+  readonly path: (platform: PlatformId) => string;
+  /**
+   * `pinned`: digests written down here. `published`: the digest comes from a file of the same release, which protects
+   * from damage but not from a forged release; used only where nobody publishes a digest elsewhere.
+   */
+  readonly checksum:
+    | { readonly kind: 'pinned'; readonly algorithm: 'sha512'; readonly digests: Readonly<Record<PlatformId, string>> }
+    | { readonly kind: 'published'; readonly algorithm: 'sha256'; readonly path: string };
+}
+
+/** A Go module of `tools/modules` that several tools may be built from in one run. */
+export interface GoBuild {
+  /** Folder below `tools/modules`; its go.mod and go.sum pin every line of source. */
+  readonly module: string;
+  /** The source, for people: `k8s.io/kubernetes v1.34.1`. */
+  readonly source: string;
+  /** Extra linker flags: upstream's release scripts stamp versions this way. */
+  readonly ldflags: readonly string[];
+  /** What a build from an empty Go build cache took on 2 cores. */
+  readonly minutesOn2Cores: number;
+}
+
+/** One program. */
+export interface Tool {
+  /** File name, on PATH and in the cache. */
+  readonly binary: string;
+  /** Environment variable with an explicit path; it beats every other place. */
+  readonly variable: string;
+  /** Arguments that make the program print its version. */
+  readonly versionArgs: readonly string[];
+  /** Which versions will do, of a program that Keyturn did not fetch itself. */
+  readonly accepts: { readonly rule: 'same-minor' | 'at-least'; readonly version: string };
+  /** `member`: path inside the archive. */
+  readonly download: { readonly archive: Archive; readonly member: string; readonly version: string };
+  /** `output`: the name that `go build` gives the binary of `package`. */
+  readonly build: {
+    readonly from: GoBuild;
+    readonly package: string;
+    readonly output: string;
+    readonly version: string;
+  };
+}
+
+export type ToolTable = Readonly<Record<string, Tool>>;
+
+/** Kubernetes, kubectl and etcd of one release, as controller-runtime's envtest publishes them. */
+function envtest(version: string, digests: Readonly<Record<PlatformId, string>>): Archive {
+  return {
+    id: `envtest-${version}`,
+    path: (platform) =>
+      `/kubernetes-sigs/controller-tools/releases/download/envtest-v${version}/envtest-v${version}-${platform}.tar.gz`,
+    checksum: { kind: 'pinned', algorithm: 'sha512', digests },
+  };
+}
+
+function kubernetesBuild(version: string): GoBuild {
+  const [major, minor] = version.split('.');
+  return {
+    module: `kubernetes-${major}.${minor}`,
+    source: `k8s.io/kubernetes v${version}`,
+    // Without these a binary says v0.0.0-master, and kubectl and the API server's /version would show that.
+    ldflags: ['k8s.io/component-base/version', 'k8s.io/client-go/pkg/version'].flatMap((pkg) => [
+      `-X ${pkg}.gitVersion=v${version}`,
+      `-X ${pkg}.gitMajor=${major}`,
+      `-X ${pkg}.gitMinor=${minor}`,
+    ]),
+    minutesOn2Cores: 7,
+  };
+}
+
+function kubernetesTool(
+  binary: 'kube-apiserver' | 'kubectl',
+  variable: string,
+  archive: Archive,
+  build: GoBuild,
+  versions: { readonly archive: string; readonly build: string },
+): Tool {
+  return {
+    binary,
+    variable,
+    versionArgs: binary === 'kubectl' ? ['version', '--client'] : ['--version'],
+    accepts: { rule: 'same-minor', version: versions.build },
+    download: { archive, member: `controller-tools/envtest/${binary}`, version: versions.archive },
+    build: { from: build, package: `k8s.io/kubernetes/cmd/${binary}`, output: binary, version: versions.build },
+  };
+}
+
+// Digests: envtest-releases.yaml of kubernetes-sigs/controller-tools at 434758187ddd.
+const ENVTEST_1_34 = envtest('1.34.1', {
+  'linux-amd64':
+    'c5e7c237ae18a8c65d0df1214b864ecd19aa9ff4f1383dbd477c202546d778c0f74efe15750ec38f57d8de26ba17cd62f404446cdd3c975399a5d4589de35cdd',
+  'linux-arm64':
+    'bf13d2456183e66d084e28e1c9eed6a408fb77a06d8d1fd0461a7d9bc0c90b63d29ea67870b28f80d1f992acb026007d6f43987753c859c81d6a78bc1ca2c903',
+  'darwin-amd64':
+    'd9e0464dc1708c36ab41147b5e364c8b8e201eafc14c299dcbe58ebeaa82c651b8e834647167a951ded8c6d08c616aadbae1673a54743f9c8fa15a278c78c0c0',
+  'darwin-arm64':
+    '43d7c10b74100d20044df7c73be03e26f8243a9cb7c1d3035e581ee7bb0c7ffcaf759b9e182186b5bb2f47d1608835414ca443181a02d9ecb6c9cf04b43e3809',
+});
+const BUILD_1_34 = kubernetesBuild('1.34.1');
+
+// Archive name, checksums.txt and the version variable: .goreleaser.yml of temporalio/cli v1.5.1.
+const TEMPORAL_1_5_1: Archive = {
+  id: 'temporal-1.5.1',
+  path: (platform) =>
+    `/temporalio/cli/releases/download/v1.5.1/temporal_cli_1.5.1_${platform.replace('-', '_')}.tar.gz`,
+  checksum: {
+    kind: 'published',
+    algorithm: 'sha256',
+    path: '/temporalio/cli/releases/download/v1.5.1/checksums.txt',
+  },
+};
+
+/** Every tool by its name. */
+export const TOOLS = {
+  temporal: {
+    binary: 'temporal',
+    variable: 'KEYTURN_TEMPORAL',
+    versionArgs: ['--version'],
+    accepts: { rule: 'at-least', version: '1.5.1' },
+    download: { archive: TEMPORAL_1_5_1, member: 'temporal', version: '1.5.1' },
+    build: {
+      from: {
+        module: 'temporal',
+        source: 'github.com/temporalio/cli v1.5.1',
+        ldflags: ['-X github.com/temporalio/cli/temporalcli.Version=1.5.1'],
+        minutesOn2Cores: 5,
+      },
+      package: 'github.com/temporalio/cli/cmd/temporal',
+      output: 'temporal',
+      version: '1.5.1',
+    },
+  },
+  etcd: {
+    binary: 'etcd',
+    variable: 'KEYTURN_ETCD',
+    versionArgs: ['--version'],
+    accepts: { rule: 'same-minor', version: '3.6.16' },
+    // 3.6.4: hack/envtest/_matrix/v1.34.1.yaml of controller-tools.
+    download: { archive: ENVTEST_1_34, member: 'controller-tools/envtest/etcd', version: '3.6.4' },
+    build: {
+      from: { module: 'etcd', source: 'go.etcd.io/etcd/server/v3 v3.6.16', ldflags: [], minutesOn2Cores: 1 },
+      package: 'go.etcd.io/etcd/server/v3',
+      output: 'server',
+      version: '3.6.16',
+    },
+  },
+  'kube-apiserver-1.34': kubernetesTool('kube-apiserver', 'KEYTURN_KUBE_APISERVER_1_34', ENVTEST_1_34, BUILD_1_34, {
+    archive: '1.34.1',
+    build: '1.34.1',
+  }),
+  kubectl: kubernetesTool('kubectl', 'KEYTURN_KUBECTL', ENVTEST_1_34, BUILD_1_34, {
+    archive: '1.34.1',
+    build: '1.34.1',
+  }),
+} as const satisfies ToolTable;
+
+export type ToolName = keyof typeof TOOLS;
+export const TOOL_NAMES = Object.keys(TOOLS) as readonly ToolName[];
