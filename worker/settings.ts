@@ -1,43 +1,52 @@
 /** The settings of the worker process. */
+import { resolve } from 'node:path';
 import { z } from 'zod';
 import { CLOUDS, type Cloud } from '../domain/clouds';
-import { oneOf, readEnvironment, text, wholeNumber } from '../settings/environment';
+import { oneOf, readEnvironment, readTogether, SettingsError, text, wholeNumber } from '../settings/environment';
+import { readTemporalSettings, type TemporalSettings } from '../settings/temporal';
 
-/** What the worker is told by its environment. Azure's and Temporal's own variables are read by their own libraries. */
+const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error'] as const;
+
+/** What the worker is told by its environment. Azure's own variables are read by its libraries. */
 export interface WorkerSettings {
+  readonly temporal: TemporalSettings;
   readonly taskQueue: string;
   readonly cloud: Cloud;
-  /** Folder that evidence files are written to; the API serves them from there. */
+  /** Absolute folder that evidence files are written to; the API serves them from there. */
   readonly evidenceDirectory: string;
-  /** PEM file of the Ed25519 key that signs evidence; made at the first start when it is missing. */
+  /** Absolute PEM file of the Ed25519 key that signs evidence; made at the first start when it is missing. */
   readonly evidenceKeyFile: string;
   /** Patches in flight during a rewrite, at most. */
   readonly rewriteInFlight: number;
-  readonly logLevel: string;
+  readonly logLevel: (typeof LOG_LEVELS)[number];
 }
 
-const cloudNames = CLOUDS.map(({ name }) => name) as [Cloud['name'], ...Cloud['name'][]];
+const cloudNames = CLOUDS.map(({ name }) => name);
 
-const schema = z.object({
+const Variables = z.object({
   KEYTURN_TASK_QUEUE: text('keyturn'),
   KEYTURN_CLOUD: oneOf(cloudNames, 'AzureCloud'),
   KEYTURN_EVIDENCE_DIRECTORY: text('.keyturn/evidence'),
   KEYTURN_EVIDENCE_KEY_FILE: text('.keyturn/evidence-key.pem'),
   KEYTURN_REWRITE_IN_FLIGHT: wholeNumber({ min: 1, max: 256, fallback: 32 }),
-  KEYTURN_LOG_LEVEL: oneOf(['debug', 'info', 'warn', 'error'], 'info'),
+  KEYTURN_LOG_LEVEL: oneOf(LOG_LEVELS, 'info'),
 });
 
 /** Reads the worker's settings. @throws SettingsError that names every fault */
-export function workerSettings(env: NodeJS.ProcessEnv): WorkerSettings {
-  const read = readEnvironment(schema, env);
-  const cloud = CLOUDS.find(({ name }) => name === read.KEYTURN_CLOUD);
-  if (!cloud) throw new Error(`${read.KEYTURN_CLOUD} is not in the table of clouds.`);
+export function readWorkerSettings(env: NodeJS.ProcessEnv): WorkerSettings {
+  const { variables, temporal } = readTogether({
+    variables: () => readEnvironment(Variables, env),
+    temporal: () => readTemporalSettings(env),
+  });
+  const cloud = CLOUDS.find(({ name }) => name === variables.KEYTURN_CLOUD);
+  if (!cloud) throw new SettingsError([`KEYTURN_CLOUD must be one of ${cloudNames.join(', ')}.`]);
   return {
-    taskQueue: read.KEYTURN_TASK_QUEUE,
+    temporal,
+    taskQueue: variables.KEYTURN_TASK_QUEUE,
     cloud,
-    evidenceDirectory: read.KEYTURN_EVIDENCE_DIRECTORY,
-    evidenceKeyFile: read.KEYTURN_EVIDENCE_KEY_FILE,
-    rewriteInFlight: read.KEYTURN_REWRITE_IN_FLIGHT,
-    logLevel: read.KEYTURN_LOG_LEVEL,
+    evidenceDirectory: resolve(variables.KEYTURN_EVIDENCE_DIRECTORY),
+    evidenceKeyFile: resolve(variables.KEYTURN_EVIDENCE_KEY_FILE),
+    rewriteInFlight: variables.KEYTURN_REWRITE_IN_FLIGHT,
+    logLevel: variables.KEYTURN_LOG_LEVEL,
   };
 }

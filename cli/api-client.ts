@@ -1,0 +1,67 @@
+/** The API as a change-management system calls it: plain HTTP and JSON. */
+import { z } from 'zod';
+import { Operation } from '../domain/operation';
+
+/** An operation as the API answers it. */
+export const OperationAnswer = Operation.extend({ progressText: z.string(), links: z.record(z.string(), z.string()) });
+/** An operation as the API answers it. */
+export type OperationAnswer = z.infer<typeof OperationAnswer>;
+
+/** A problem document (RFC 9457): the API refused. */
+export class ApiProblem extends Error {
+  constructor(
+    readonly status: number,
+    readonly code: string,
+    readonly detail: string,
+  ) {
+    super(`${status} ${code}: ${detail}`);
+    this.name = 'ApiProblem';
+  }
+}
+
+const Problem = z.object({ code: z.string(), detail: z.string() });
+
+/** A client of the API for one person. */
+export class ApiClient {
+  constructor(
+    private readonly url: string,
+    private readonly token: string,
+  ) {}
+
+  /** Asks for an operation. Repeating it with the same key gives the same operation. @throws ApiProblem */
+  async create(body: unknown, idempotencyKey: string): Promise<{ readonly status: number; readonly operation: OperationAnswer }> {
+    const response = await this.send('POST', '/v1/operations', body, { 'idempotency-key': idempotencyKey });
+    return { status: response.status, operation: await operationOf(response) };
+  }
+
+  /** Reads an operation; waits up to so many seconds for a change of its status when asked to. @throws ApiProblem */
+  async get(id: string, waitInSeconds = 0): Promise<OperationAnswer> {
+    const headers: Record<string, string> = waitInSeconds > 0 ? { prefer: `wait=${waitInSeconds}` } : {};
+    return await operationOf(await this.send('GET', `/v1/operations/${id}`, undefined, headers));
+  }
+
+  /** Approves the plan with this digest. @throws ApiProblem */
+  async approve(id: string, planDigest: string): Promise<OperationAnswer> {
+    return await operationOf(await this.send('POST', `/v1/operations/${id}:approve`, { planDigest }));
+  }
+
+  private async send(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Response> {
+    const response = await fetch(this.url + path, {
+      method,
+      headers: {
+        ...headers,
+        authorization: `Bearer ${this.token}`,
+        ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+      },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    if (response.ok) return response;
+    const problem = Problem.safeParse(await response.json().catch(() => undefined));
+    const { code, detail } = problem.data ?? { code: 'Unknown', detail: `The API answered without a problem document.` };
+    throw new ApiProblem(response.status, code, detail);
+  }
+}
+
+async function operationOf(response: Response): Promise<OperationAnswer> {
+  return OperationAnswer.parse(await response.json());
+}

@@ -1,0 +1,78 @@
+/**
+ * `npm run sandbox`: the sandbox and the service, until stopped, for any client that honours HTTPS_PROXY and a CA file.
+ * Writes `.keyturn/sandbox.json`: everything that such a client needs.
+ */
+import { Command } from 'commander';
+import { rmSync, writeFileSync } from 'node:fs';
+import path from 'node:path';
+import { makeSandboxCluster } from '../launch/sandbox-cluster';
+import { SandboxControl } from '../launch/sandbox-control';
+import { startStack, type Stack } from '../launch/stack';
+import { DEMO_SECRETS, DEMO_SECRET_COUNT } from './demo-secrets';
+import { heading, runCommand, say, untilStopped } from './terminal';
+import { stateDirectory, temporaryDirectory } from './working-directory';
+
+const options = new Command('npm run sandbox --')
+  .description('Runs a local Azure with one AKS cluster, and Keyturn with it, until stopped.')
+  .option('--secrets <number>', 'how many Secrets the cluster has', String(DEMO_SECRET_COUNT))
+  .parse()
+  .opts<{ secrets: string }>();
+
+async function main(): Promise<number> {
+  const count = Number(options.secrets);
+  if (!Number.isInteger(count) || count < 0) throw new Error('--secrets wants a whole number.');
+  const stopped = untilStopped();
+  const state = stateDirectory();
+  const file = path.join(state, 'sandbox.json');
+  const temporary = temporaryDirectory();
+  let stack: Stack | undefined;
+  try {
+    heading('Starting the sandbox, Temporal, the worker and the API');
+    stack = await startStack({
+      directory: temporary.path,
+      env: { ...process.env, KEYTURN_EVIDENCE_DIRECTORY: path.join(state, 'evidence'), KEYTURN_EVIDENCE_KEY_FILE: path.join(state, 'evidence-key.pem') },
+      sandbox: true,
+      temporal: true,
+      onProgress: (line) => console.error(line),
+    });
+    writeFileSync(file, `${JSON.stringify(await describe(stack, temporary.path, count), null, 2)}\n`, { mode: 0o600 });
+    heading('Ready, until Ctrl-C');
+    say(
+      `What clients need  ${file}`,
+      `API                ${stack.service.apiUrl}  (documentation: ${stack.service.apiUrl}/docs)`,
+      `Temporal UI        ${stack.temporal?.uiUrl ?? ''}`,
+      `Logs               ${path.join(temporary.path, 'logs')}`,
+    );
+    await stopped;
+    return 0;
+  } finally {
+    rmSync(file, { force: true });
+    await stack?.stop();
+    temporary.remove();
+  }
+}
+
+async function describe({ sandbox, temporal, service }: Stack, directory: string, count: number): Promise<unknown> {
+  if (!sandbox || !temporal) throw new Error('The sandbox and the embedded Temporal are part of this.');
+  const { facts } = sandbox;
+  const { resourceId, kubeconfig, etcd } = await makeSandboxCluster(facts, { name: 'demo', vaultName: 'keyturn-demo', directory });
+  if (count > 0) await new SandboxControl(facts.control).seed('demo', { count, ...DEMO_SECRETS });
+  const { requester, approver1, approver2, reader } = facts.people;
+  return {
+    azure: {
+      proxy: facts.proxyUrl,
+      caFile: facts.caFile,
+      tenantId: facts.tenantId,
+      subscriptionId: facts.subscriptionId,
+      clientId: facts.clientId,
+      clientSecret: facts.clientSecret,
+    },
+    api: { url: service.apiUrl },
+    temporal: { address: temporal.address, namespace: temporal.namespace, uiUrl: temporal.uiUrl },
+    clusters: [{ resourceId, kubeconfig, etcd }],
+    people: { requester: requester.token, approver1: approver1.token, approver2: approver2.token, reader: reader.token },
+    control: facts.control,
+  };
+}
+
+runCommand(main);

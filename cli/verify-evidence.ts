@@ -1,0 +1,55 @@
+/** `npm run verify-evidence -- FILE`: checks an evidence file, offline. Exit code 0 only when it holds. */
+import { Command } from 'commander';
+import { existsSync, readFileSync } from 'node:fs';
+import path from 'node:path';
+import type { EvidenceRecord } from '../domain/evidence';
+import { shortKeyId } from '../domain/resource-ids';
+import { verifyEvidence } from '../evidence/verify';
+import { runCommand } from './terminal';
+
+const OWN_KEY = path.resolve('.keyturn', 'evidence-key.pub.pem');
+
+const command = new Command('npm run verify-evidence --')
+  .description('Checks that an evidence file is what Keyturn signed, byte for byte, and says what it is evidence of.')
+  .argument('<file>', 'the evidence file')
+  .option('--key <file>', `public key (PEM) that it must be signed with; default: ${path.relative('.', OWN_KEY)}, if it exists`)
+  .parse();
+
+async function main(): Promise<number> {
+  const [file = ''] = command.args;
+  const { key } = command.opts<{ key?: string }>();
+  const keyFile = key ?? (existsSync(OWN_KEY) ? OWN_KEY : undefined);
+  const verdict = verifyEvidence(readFileSync(file), keyFile === undefined ? {} : { publicKeyPem: readFileSync(keyFile, 'utf8') });
+  if (!verdict.ok) {
+    console.error(`NOT VALID: ${verdict.why}`);
+    return 1;
+  }
+  console.log(summaryOf(verdict.record).join('\n'));
+  console.log(`\nVALID: signed by ${verdict.keyId}`);
+  console.log(
+    keyFile === undefined
+      ? 'No public key was given: compare this key id with the one that your Keyturn publishes, or use --key.'
+      : `which is the key in ${path.relative('.', keyFile)}.`,
+  );
+  return 0;
+}
+
+function summaryOf({ operation, sealedAt }: EvidenceRecord): string[] {
+  const { result } = operation;
+  return [
+    `Operation  ${operation.id} (${operation.kind}), ${operation.status}${operation.reason ? `: ${operation.reason.detail}` : ''}`,
+    `Change     ${operation.request.change.number}`,
+    `Cluster    ${operation.request.cluster}`,
+    `Asked by   ${operation.requestedBy.name} (${operation.requestedBy.objectId}) at ${operation.requestedAt}`,
+    ...operation.approvals.map(({ by, at }) => `Approved   by ${by.name} (${by.objectId}) at ${at}`),
+    ...(result
+      ? [
+          `Keys       ${shortKeyId(result.previousKeyId)} -> ${shortKeyId(result.currentKeyId)}`,
+          `Proof      ${result.proof.secrets} Secrets, ${result.proof.unproven} unproven; R0 ${result.proof.bounds.baselineRv}, Rc ${result.proof.bounds.convergedRv}, final list ${result.proof.finalRv}`,
+        ]
+      : []),
+    `Sealed at  ${sealedAt}`,
+  ];
+}
+
+runCommand(main);

@@ -1,0 +1,88 @@
+/**
+ * A small client of the sandbox, over HTTPS through its proxy with its certificate authority: what `curl` would be.
+ *
+ * This process was started before the sandbox had a certificate authority, and Node reads NODE_EXTRA_CA_CERTS at start
+ * only; so the authority is given to each connection here. The service's own processes use the real Azure SDKs.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { fetch, ProxyAgent } from 'undici';
+import { z } from 'zod';
+import { authorityOf, type SandboxFacts } from './sandbox';
+
+const ARM = 'https://management.azure.com';
+const API_VERSION = 'api-version=2026-04-01';
+const POLL_INTERVAL_IN_MS = 250;
+
+/** A request to the sandbox. */
+export type AzureRequest = (method: 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE', url: string, body?: unknown) => Promise<AzureAnswer>;
+
+/** An answer of the sandbox. */
+export interface AzureAnswer {
+  readonly status: number;
+  readonly body: unknown;
+  readonly operationUrl: string | null;
+}
+
+/** Signs in as the sandbox's service principal. */
+export async function connectAzure(facts: SandboxFacts): Promise<{ readonly request: AzureRequest; close(): Promise<void> }> {
+  const dispatcher = new ProxyAgent({ uri: facts.proxyUrl, requestTls: { ca: authorityOf(facts) } });
+  const tokens = {
+    arm: await token(facts, dispatcher, `${ARM}/.default`),
+    vault: await token(facts, dispatcher, 'https://vault.azure.net/.default'),
+  };
+  return {
+    close: () => dispatcher.close(),
+    async request(method, url, body) {
+      const response = await fetch(url, {
+        method,
+        dispatcher,
+        headers: {
+          authorization: `Bearer ${url.startsWith(ARM) ? tokens.arm : tokens.vault}`,
+          ...(body === undefined ? {} : { 'content-type': 'application/json' }),
+        },
+        ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+      });
+      const text = await response.text();
+      const answer: AzureAnswer = {
+        status: response.status,
+        body: text === '' ? undefined : (JSON.parse(text) as unknown),
+        operationUrl: response.headers.get('azure-asyncoperation'),
+      };
+      if (response.status >= 400) throw new Error(`${method} ${url} was answered with ${response.status}: ${text}`);
+      return answer;
+    },
+  };
+}
+
+/** PUT in ARM, and the wait for the long-running operation that it starts. @param path resource id */
+export async function armPut(request: AzureRequest, path: string, body: unknown): Promise<unknown> {
+  const url = `${ARM}${path}?${API_VERSION}`;
+  const { operationUrl, body: created } = await request('PUT', url, body);
+  if (operationUrl === null) return created;
+  const Operation = z.object({ status: z.string(), error: z.unknown() });
+  for (;;) {
+    const { status, error } = Operation.parse((await request('GET', operationUrl)).body);
+    if (status === 'Succeeded') return (await request('GET', url)).body;
+    if (status === 'Failed' || status === 'Canceled') throw new Error(`PUT ${path} ended ${status}: ${JSON.stringify(error)}`);
+    await sleep(POLL_INTERVAL_IN_MS);
+  }
+}
+
+/** Body of a POST to a resource's action in ARM. */
+export async function armPost(request: AzureRequest, path: string): Promise<unknown> {
+  return (await request('POST', `${ARM}${path}?${API_VERSION}`)).body;
+}
+
+async function token(facts: SandboxFacts, dispatcher: ProxyAgent, scope: string): Promise<string> {
+  const response = await fetch(`https://login.microsoftonline.com/${facts.tenantId}/oauth2/v2.0/token`, {
+    method: 'POST',
+    dispatcher,
+    body: new URLSearchParams({
+      grant_type: 'client_credentials',
+      client_id: facts.clientId,
+      client_secret: facts.clientSecret,
+      scope,
+    }),
+  });
+  return z.object({ access_token: z.string() }).parse(await response.json()).access_token;
+}

@@ -1,0 +1,53 @@
+/** The sandbox's control API, as the commands and tests use it. */
+import { z } from 'zod';
+import type { SandboxFacts } from './sandbox';
+
+const Journal = z.object({
+  entries: z.array(
+    z.object({ time: z.string(), method: z.string(), host: z.string(), path: z.string(), status: z.int(), kms: z.boolean() }),
+  ),
+});
+/** One mutating request that the sandbox saw. */
+export type JournalEntry = z.infer<typeof Journal>['entries'][number];
+
+/** A client of the control API. */
+export class SandboxControl {
+  constructor(private readonly control: SandboxFacts['control']) {}
+
+  /** Every mutating request since the sandbox started. */
+  async journal(): Promise<JournalEntry[]> {
+    return Journal.parse(await this.send('GET', '/journal')).entries;
+  }
+
+  /** Switches a fault on. */
+  async setFault(name: string, settings: unknown = {}): Promise<void> {
+    await this.send('PUT', `/faults/${name}`, settings);
+  }
+
+  /** Switches a fault off. */
+  async clearFault(name: string): Promise<void> {
+    await this.send('DELETE', `/faults/${name}`);
+  }
+
+  /** Fills a cluster with Secrets. */
+  async seed(cluster: string, options: { readonly count: number } & Record<string, unknown>): Promise<void> {
+    await this.send('POST', `/clusters/${cluster}/seed`, options);
+  }
+
+  private async send(method: string, path: string, body?: unknown): Promise<unknown> {
+    const response = await fetch(this.control.url + path, {
+      method,
+      headers: { authorization: `Bearer ${this.control.token}`, 'content-type': 'application/json' },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    if (!response.ok) throw new Error(`The sandbox answered ${method} ${path} with ${response.status}: ${text}`);
+    return JSON.parse(text) as unknown;
+  }
+}
+
+/** How many accepted requests changed a cluster through ARM. */
+export function clusterWrites(journal: readonly JournalEntry[], resourceId: string): number {
+  const path = resourceId.toLowerCase();
+  return journal.filter((entry) => entry.path.toLowerCase() === path && entry.status < 300).length;
+}

@@ -1,0 +1,116 @@
+/**
+ * Settings from environment variables, the only way in which the processes of Keyturn are configured.
+ *
+ * Does: reads all variables of one process at once, and says everything that is wrong with them in one message.
+ * Never does: read `process.env` by itself, or repeat the value of a variable that may be a secret.
+ */
+import { z } from 'zod';
+
+/** Names whose values are never repeated in a message. */
+const SECRET_NAME = /SECRET|PASSWORD|TOKEN|API_KEY/;
+const LONGEST_VALUE_SHOWN = 80;
+
+/** A process cannot start with the settings that it was given. */
+export class SettingsError extends Error {
+  constructor(
+    /** One sentence for each thing that is wrong. */
+    readonly faults: readonly string[],
+  ) {
+    super(['The settings cannot be used:', ...faults.map((fault) => `  - ${fault}`)].join('\n'));
+    this.name = 'SettingsError';
+  }
+}
+
+/**
+ * Reads environment variables by a schema whose members are the variables' names.
+ * A variable that is set to nothing counts as not set, as in a shell's `${X:-default}`.
+ * @throws SettingsError that names every variable at fault.
+ */
+export function readEnvironment<Shape extends z.ZodRawShape>(
+  schema: z.ZodObject<Shape>,
+  env: NodeJS.ProcessEnv,
+): z.infer<z.ZodObject<Shape>> {
+  const given = Object.fromEntries(Object.keys(schema.shape).map((name) => [name, nonEmpty(env[name])]));
+  const parsed = schema.safeParse(given);
+  if (parsed.success) return parsed.data;
+  throw new SettingsError(parsed.error.issues.map((issue) => sentence(String(issue.path[0] ?? ''), issue.message, given)));
+}
+
+/**
+ * Runs several readers and reports the faults of all of them together, so that nobody has to start a process once for
+ * each fault. Other errors than `SettingsError` pass through.
+ * @throws SettingsError
+ */
+export function readTogether<Readers extends Record<string, () => unknown>>(
+  readers: Readers,
+): { [Name in keyof Readers]: ReturnType<Readers[Name]> } {
+  const faults: string[] = [];
+  const values = Object.entries(readers).map(([name, read]) => {
+    try {
+      return [name, read()];
+    } catch (error) {
+      if (!(error instanceof SettingsError)) throw error;
+      faults.push(...error.faults);
+      return [name, undefined];
+    }
+  });
+  if (faults.length > 0) throw new SettingsError(faults);
+  return Object.fromEntries(values) as { [Name in keyof Readers]: ReturnType<Readers[Name]> };
+}
+
+/** A text that must be set. @param meaning what it is, for whoever forgot it: "the Entra tenant whose …" */
+export function requiredText(meaning: string) {
+  return z.string({ error: `is not set. It is ${meaning}.` });
+}
+
+/** A text. */
+export function text(fallback: string) {
+  return z.string().default(fallback);
+}
+
+/** A whole number within bounds, both included. */
+export function wholeNumber(bounds: { readonly min: number; readonly max: number; readonly fallback: number }) {
+  const { min, max, fallback } = bounds;
+  return z
+    .string()
+    .refine((text) => /^\d{1,15}$/.test(text) && Number(text) >= min && Number(text) <= max, {
+      error: `must be a whole number from ${min} to ${max}`,
+    })
+    .transform(Number)
+    .default(fallback);
+}
+
+/** One of several words. */
+export function oneOf<const Word extends string>(words: readonly Word[], fallback: Word) {
+  return z
+    .enum(words, { error: `must be one of ${words.join(', ')}` })
+    .optional()
+    .transform((word): Word => word ?? fallback);
+}
+
+/** An absolute http or https URL without user, query and fragment; slashes at its end are cut off. */
+export function optionalUrl() {
+  return z
+    .string()
+    .refine(isPlainUrl, { error: 'must be an http or https URL without user, query and fragment' })
+    .transform((url) => url.replace(/\/+$/, ''))
+    .optional();
+}
+
+/** A variable that is set to nothing counts as not set. */
+export function nonEmpty(value: string | undefined): string | undefined {
+  return value === undefined || value.trim() === '' ? undefined : value.trim();
+}
+
+function isPlainUrl(value: string): boolean {
+  if (!URL.canParse(value)) return false;
+  const { protocol, search, hash, username, password } = new URL(value);
+  return (protocol === 'http:' || protocol === 'https:') && `${search}${hash}${username}${password}` === '';
+}
+
+function sentence(name: string, message: string, given: Record<string, string | undefined>): string {
+  const value = given[name];
+  if (value === undefined) return `${name} ${message}`;
+  const shown = SECRET_NAME.test(name) ? 'the value that is set' : JSON.stringify(value.slice(0, LONGEST_VALUE_SHOWN));
+  return `${name} ${message}, not ${shown}.`;
+}

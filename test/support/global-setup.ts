@@ -1,0 +1,44 @@
+/**
+ * What the whole test run shares: one Temporal dev server, one sandbox, one service.
+ *
+ * Jest's worker processes are started after this and inherit the environment: so the real Azure SDKs in the tests find
+ * the sandbox, with its certificate authority, by default constructors.
+ */
+import { startStack, type Stack } from '../../launch/stack';
+import { temporaryDirectory } from '../../cli/working-directory';
+import path from 'node:path';
+import { TEST_STACK, type TestStackFacts } from './stack';
+
+/** Kept for the teardown, which runs in this process too. */
+declare global {
+  var keyturnTestStack: { readonly stack: Stack; remove(): void } | undefined;
+}
+
+// Jest wants a default export here.
+// eslint-disable-next-line import-x/no-default-export
+export default async function setup(): Promise<void> {
+  const directory = temporaryDirectory();
+  const stack = await startStack({
+    directory: directory.path,
+    env: {
+      ...process.env,
+      KEYTURN_EVIDENCE_DIRECTORY: path.join(directory.path, 'evidence'),
+      KEYTURN_EVIDENCE_KEY_FILE: path.join(directory.path, 'evidence-key.pem'),
+      KEYTURN_RATE_LIMIT_PER_MINUTE: '100000',
+    },
+    sandbox: true,
+    temporal: true,
+    onProgress: (line) => process.stderr.write(`${line}\n`),
+  });
+  globalThis.keyturnTestStack = { stack, remove: () => directory.remove() };
+  const { sandbox, temporal, service } = stack;
+  if (!sandbox || !temporal) throw new Error('The tests need the sandbox and the embedded Temporal.');
+  const facts: TestStackFacts = {
+    directory: directory.path,
+    sandbox: sandbox.facts,
+    temporal: { address: temporal.address, namespace: temporal.namespace },
+    apiUrl: service.apiUrl,
+  };
+  process.env[TEST_STACK] = JSON.stringify(facts);
+  Object.assign(process.env, sandbox.env);
+}

@@ -1,0 +1,68 @@
+/**
+ * The worker process: runs the workflows and the activities.
+ *
+ * Prints one line of JSON on standard output when it polls; its log is on standard error. Ends on SIGTERM after the
+ * activities had time to stop; what they were doing is resumed by the next worker from their last heartbeat.
+ */
+import { Client, Connection } from '@temporalio/client';
+import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
+import pino from 'pino';
+import { createActivities } from '../activities';
+import { createLockActivities } from '../activities/cluster-lock';
+import { createAzureAccess } from '../azure/access';
+import { SettingsError } from '../settings/environment';
+import { makeWorkflowBundle, WORKFLOW_BUNDLE } from './bundle';
+import { ensureSearchAttributes } from './search-attributes';
+import { readWorkerSettings, type WorkerSettings } from './settings';
+
+/** Kubernetes gives a pod 30 s by default; activities heartbeat and stop well before. */
+const SHUTDOWN_GRACE_TIME = '10 seconds';
+
+async function main(): Promise<void> {
+  process.title = 'keyturn-worker';
+  const settings = readWorkerSettings(process.env);
+  const logger = pino({ name: 'worker', level: settings.logLevel }, pino.destination(2));
+  Runtime.install({
+    logger: new DefaultLogger('INFO', ({ level, message, meta }) => {
+      const write = { TRACE: 'trace', DEBUG: 'debug', INFO: 'info', WARN: 'warn', ERROR: 'error' } as const;
+      logger[write[level]](meta ?? {}, message);
+    }),
+  });
+  await makeWorkflowBundle();
+  const worker = await createWorker(settings);
+  process.stdout.write(`${JSON.stringify({ taskQueue: settings.taskQueue, namespace: settings.temporal.namespace })}\n`);
+  await worker.run();
+}
+
+async function createWorker({ temporal, ...settings }: WorkerSettings): Promise<Worker> {
+  const { namespace } = temporal;
+  // Two connections: the SDK's worker needs its native one, activities need a client.
+  const connection = await Connection.connect(temporal.connection);
+  await ensureSearchAttributes(connection, namespace);
+  const client = new Client({ connection, namespace });
+  return await Worker.create({
+    connection: await NativeConnection.connect(temporal.connection),
+    namespace,
+    taskQueue: settings.taskQueue,
+    workflowBundle: { codePath: WORKFLOW_BUNDLE },
+    activities: {
+      ...createActivities({
+        azure: createAzureAccess(settings.cloud),
+        evidence: { directory: settings.evidenceDirectory, keyFile: settings.evidenceKeyFile },
+        rewrite: { inFlight: settings.rewriteInFlight },
+      }),
+      ...createLockActivities({ client }),
+    },
+    shutdownGraceTime: SHUTDOWN_GRACE_TIME,
+    // Heartbeats carry the progress that people watch: once a second, not once in 0.8 of the heartbeat timeout.
+    maxHeartbeatThrottleInterval: '1 second',
+  });
+}
+
+main().then(
+  () => process.exit(0),
+  (error: unknown) => {
+    console.error(error instanceof SettingsError ? error.message : error);
+    process.exit(1);
+  },
+);
