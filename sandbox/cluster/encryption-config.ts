@@ -1,0 +1,75 @@
+/** From the encryption that a cluster is to have to the EncryptionConfiguration that an API server reads. Pure. */
+import type { EncryptionState } from './contract';
+import { providerName } from './key-id';
+
+/** AKS KMS has a current and a previous key, no more. */
+const SLOT_COUNT = 2;
+/** The API server's own default for KMS calls; a Go duration. */
+const KMS_TIMEOUT = '3s';
+
+/** One entry of `providers`: the first writes, all read. */
+type Provider =
+  | { readonly identity: Record<string, never> }
+  | {
+      readonly kms: {
+        readonly apiVersion: 'v2';
+        readonly name: string;
+        readonly endpoint: string;
+        readonly timeout: string;
+      };
+    };
+
+/** `apiserver.config.k8s.io/v1` EncryptionConfiguration, as far as AKS uses it: Secrets only. */
+export interface EncryptionConfiguration {
+  readonly apiVersion: 'apiserver.config.k8s.io/v1';
+  readonly kind: 'EncryptionConfiguration';
+  readonly resources: readonly [{ readonly resources: readonly ['secrets']; readonly providers: readonly Provider[] }];
+}
+
+/**
+ * Refuses a state that no AKS cluster can have.
+ * @throws Error naming the violated rule.
+ */
+export function checkEncryptionState(state: EncryptionState): void {
+  if (state.slots.length > SLOT_COUNT) {
+    throw new Error(
+      `A cluster has ${SLOT_COUNT} key slots, but ${state.slots.length} keys were given: ${list(state)}.`,
+    );
+  }
+  if (new Set(state.slots).size !== state.slots.length) {
+    throw new Error(`The two key slots must hold different keys, but both hold ${state.slots[0] ?? 'nothing'}.`);
+  }
+  if (state.write === 'kms' && state.slots.length === 0) {
+    throw new Error('Writing with KMS needs a key in the first slot, but no key was given.');
+  }
+}
+
+/**
+ * The configuration that one API server is started with.
+ *
+ * `write: 'kms'` gives [kms(current), kms(previous)?, identity]; `write: 'identity'` gives [identity, kms(slots)…]. The
+ * identity provider is always there: Secrets from before KMS was switched on must stay readable until they are rewritten.
+ * @param endpointOf gRPC address of the plugin that serves a key, `unix:///…`
+ * @throws Error as {@link checkEncryptionState}.
+ */
+export function encryptionConfiguration(
+  state: EncryptionState,
+  endpointOf: (kid: string) => string,
+): EncryptionConfiguration {
+  checkEncryptionState(state);
+  const identity: Provider = { identity: {} };
+  const kms = state.slots.map((kid): Provider => kmsProvider(kid, endpointOf(kid)));
+  return {
+    apiVersion: 'apiserver.config.k8s.io/v1',
+    kind: 'EncryptionConfiguration',
+    resources: [{ resources: ['secrets'], providers: state.write === 'kms' ? [...kms, identity] : [identity, ...kms] }],
+  };
+}
+
+function kmsProvider(kid: string, endpoint: string): Provider {
+  return { kms: { apiVersion: 'v2', name: providerName(kid), endpoint, timeout: KMS_TIMEOUT } };
+}
+
+function list(state: EncryptionState): string {
+  return state.slots.join(', ');
+}

@@ -1,0 +1,95 @@
+/**
+ * One real etcd for one sandbox cluster.
+ *
+ * Needs: a directory and the etcd binary of tools/.
+ * Does: serves plain http on loopback, with the data in a directory of its own that a restore can put another one for.
+ * Never does: listen on anything but 127.0.0.1, or wait for the disk: a sandbox may lose its data with the machine.
+ */
+import { mkdir } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Client } from 'undici';
+import { freePort } from '../../tools/ports';
+import { startServer } from './server-process';
+
+const READY_TIMEOUT_IN_MS = 30_000;
+const READY_INTERVAL_IN_MS = 25;
+const PROBE_TIMEOUT_IN_MS = 2_000;
+const STOP_GRACE_IN_MS = 5_000;
+
+/** How to start etcd. */
+export interface EtcdOptions {
+  /** Path of the binary. */
+  readonly binary: string;
+  /** Holds `data/`, and `snapshots/` for backups to restore from. */
+  readonly directory: string;
+  readonly logFile: string;
+  readonly signal?: AbortSignal;
+}
+
+/** A running etcd. */
+export interface Etcd {
+  /** Plain http, loopback; serves gRPC and its JSON gateway. */
+  readonly url: string;
+  readonly pid: number;
+  /** Where backups of this etcd belong. */
+  readonly snapshotDirectory: string;
+  /** Ends it; the data stays. May be called twice. */
+  stop(): Promise<void>;
+}
+
+/**
+ * Starts etcd on free ports, with the data that is there; resolves when it is healthy.
+ * @throws NotReadyError with the end of its log.
+ */
+export async function startEtcd(options: EtcdOptions): Promise<Etcd> {
+  const snapshotDirectory = join(options.directory, 'snapshots');
+  await mkdir(snapshotDirectory, { recursive: true });
+  const { child, attempt } = await startServer(
+    {
+      name: 'etcd',
+      binary: options.binary,
+      logFile: options.logFile,
+      timeoutInMs: READY_TIMEOUT_IN_MS,
+      stallInMs: READY_TIMEOUT_IN_MS,
+      intervalInMs: READY_INTERVAL_IN_MS,
+      signal: options.signal,
+    },
+    async () => {
+      const url = `http://127.0.0.1:${await freePort()}`;
+      const peerUrl = `http://127.0.0.1:${await freePort()}`;
+      return { url, args: etcdFlags(join(options.directory, 'data'), url, peerUrl), probe: () => askHealth(url) };
+    },
+  );
+  return {
+    url: attempt.url,
+    pid: child.pid,
+    snapshotDirectory,
+    stop: () => child.stop({ graceInMs: STOP_GRACE_IN_MS }),
+  };
+}
+
+function etcdFlags(dataDirectory: string, url: string, peerUrl: string): string[] {
+  return [
+    '--name=sandbox',
+    `--data-dir=${dataDirectory}`,
+    `--listen-client-urls=${url}`,
+    `--advertise-client-urls=${url}`,
+    `--listen-peer-urls=${peerUrl}`,
+    `--initial-advertise-peer-urls=${peerUrl}`,
+    `--initial-cluster=sandbox=${peerUrl}`,
+    '--unsafe-no-fsync',
+    '--log-level=warn',
+  ];
+}
+
+async function askHealth(url: string): Promise<string | undefined> {
+  // Not `fetch`: a proxy that the process was told to use is not meant for this.
+  const client = new Client(url, { headersTimeout: PROBE_TIMEOUT_IN_MS, connectTimeout: PROBE_TIMEOUT_IN_MS });
+  try {
+    const { statusCode, body } = await client.request({ method: 'GET', path: '/health' });
+    const text = await body.text();
+    return statusCode === 200 ? undefined : `${url}/health answered ${statusCode} ${text}`;
+  } finally {
+    await client.destroy();
+  }
+}

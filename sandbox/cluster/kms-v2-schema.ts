@@ -1,0 +1,112 @@
+/**
+ * The two protocol buffer schemas that KMS v2 consists of, as protobufjs JSON.
+ *
+ * They are data in a TypeScript file, not `.proto` files: tsc copies nothing but TypeScript to dist/, and a schema that
+ * is compiled with its readers cannot be missing at run time.
+ */
+import {
+  fromJSON,
+  type MessageTypeDefinition,
+  type PackageDefinition,
+  type ServiceDefinition,
+} from '@grpc/proto-loader';
+
+/** k8s.io/kms/apis/v2/api.proto at v0.34.1 (KEP-3299): same package, message and field names and numbers. */
+const KMS_V2_API = {
+  nested: {
+    v2: {
+      nested: {
+        KeyManagementService: {
+          methods: {
+            Status: { requestType: 'StatusRequest', responseType: 'StatusResponse' },
+            Decrypt: { requestType: 'DecryptRequest', responseType: 'DecryptResponse' },
+            Encrypt: { requestType: 'EncryptRequest', responseType: 'EncryptResponse' },
+          },
+        },
+        StatusRequest: { fields: {} },
+        StatusResponse: {
+          fields: {
+            version: { type: 'string', id: 1 },
+            healthz: { type: 'string', id: 2 },
+            key_id: { type: 'string', id: 3 },
+          },
+        },
+        DecryptRequest: {
+          fields: {
+            ciphertext: { type: 'bytes', id: 1 },
+            uid: { type: 'string', id: 2 },
+            key_id: { type: 'string', id: 3 },
+            annotations: { keyType: 'string', type: 'bytes', id: 4 },
+          },
+        },
+        DecryptResponse: { fields: { plaintext: { type: 'bytes', id: 1 } } },
+        EncryptRequest: {
+          fields: { plaintext: { type: 'bytes', id: 1 }, uid: { type: 'string', id: 2 } },
+        },
+        EncryptResponse: {
+          fields: {
+            ciphertext: { type: 'bytes', id: 1 },
+            key_id: { type: 'string', id: 2 },
+            annotations: { keyType: 'string', type: 'bytes', id: 3 },
+          },
+        },
+      },
+    },
+  },
+};
+
+/**
+ * k8s.io/apiserver/pkg/storage/value/encrypt/envelope/kmsv2/v2/api.proto at v0.34.1: what is stored in etcd behind the
+ * prefix. Only the key id is declared: a reader that does not know the other fields skips them, ciphertext included.
+ */
+const ENCRYPTED_OBJECT = {
+  nested: { v2: { nested: { EncryptedObject: { fields: { keyID: { type: 'string', id: 2 } } } } } },
+};
+
+/** The reply to Status. */
+export interface StatusResponse {
+  readonly version: 'v2';
+  /** Anything but `ok` makes the API server unhealthy. */
+  readonly healthz: string;
+  readonly key_id: string;
+}
+
+/** A request to encrypt a data-encryption key or seed. */
+export interface EncryptRequest {
+  readonly plaintext: Buffer;
+  readonly uid: string;
+}
+
+/** The reply to Encrypt. Annotations are left out: their names would have to be fully qualified, and none is needed. */
+export interface EncryptResponse {
+  readonly ciphertext: Uint8Array;
+  readonly key_id: string;
+}
+
+/** A request to decrypt a data-encryption key or seed. */
+export interface DecryptRequest {
+  readonly ciphertext: Buffer;
+  readonly uid: string;
+  readonly key_id: string;
+}
+
+/** The reply to Decrypt. */
+export interface DecryptResponse {
+  readonly plaintext: Uint8Array;
+}
+
+/** The gRPC service `v2.KeyManagementService`, for `Server.addService`. */
+export function kmsV2Service(): ServiceDefinition {
+  return load(KMS_V2_API)['v2.KeyManagementService'] as ServiceDefinition;
+}
+
+/** A reader for the key id of a stored EncryptedObject. It throws when the bytes are no protocol buffer message. */
+export function encryptedObjectReader(): (bytes: Buffer) => { readonly keyID: string } {
+  const definition = load(ENCRYPTED_OBJECT)['v2.EncryptedObject'];
+  return (definition as MessageTypeDefinition<object, { readonly keyID: string }>).deserialize;
+}
+
+/** The types of protobufjs know no namespace within a namespace, and ask for comments; its JSON format differs. */
+function load(schema: object): PackageDefinition {
+  return fromJSON(schema, { keepCase: true, defaults: true });
+}

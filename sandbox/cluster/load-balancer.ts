@@ -1,0 +1,188 @@
+/**
+ * The fixed address of a cluster: a TCP front that spreads connections over its API servers.
+ *
+ * Does: gives each new connection to the next live server, in turn; takes a server out without cutting open requests;
+ *       delays traffic when a test asks for it.
+ * Never does: look into TLS behind its first, plain message, or give up its port before it is closed. A front without servers accepts and resets every
+ *       connection, because a port that was given up may be somebody else's when the cluster starts again.
+ */
+import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
+import { once } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
+import { startRelay } from './relay';
+
+/**
+ * An HTTP/1.1 connection on which the server spoke last, and then nobody for so long, carries no open request. A client
+ * that keeps it busier than that is caught in a shorter pause: while a server is drained, the next time is taken after
+ * each step. The times are far apart so that a client with a steady beat is not met just when it sends.
+ */
+const IDLE_AFTER_IN_MS = [250, 60, 15, 5];
+const IDLE_STEP_IN_MS = 400;
+const DRAIN_INTERVAL_IN_MS = 20;
+/** How a TLS client offers HTTP/2 (ALPN, RFC 7301), in its first message, which is not encrypted. */
+const OFFERS_HTTP2 = Buffer.from('\x02h2');
+
+/** A listening front. */
+export interface LoadBalancer {
+  /** The port on 127.0.0.1 that clients connect to; the same until `close`. */
+  readonly port: number;
+  /** From now on new connections go to these ports of 127.0.0.1 and to no others; connections that are open stay. */
+  setBackends(ports: readonly number[]): void;
+  /**
+   * Closes the connections to a server that is no backend any more, each as soon as it is idle. Resolves when none is
+   * left, or after the grace: what is still open then is busy, and the server has to end it properly. HTTP/2 connections
+   * are left to the server from the start: it can say GOAWAY, and nobody else can tell whether a stream is open.
+   */
+  drain(port: number, options: { readonly graceInMs: number }): Promise<void>;
+  /** Delays every chunk by this long, both ways; new and open connections. 0 is off. */
+  setLatency(latencyInMs: number): void;
+  /** Gives up the port and cuts every connection. */
+  close(): Promise<void>;
+}
+
+/** Two sockets, and who spoke last. */
+interface Connection {
+  readonly backendPort: number;
+  /** Whether the client may speak HTTP/2, with many requests at a time. */
+  multiplexed(): boolean;
+  /** Ends itself when the server spoke last and then nobody for so long. Called again: counts from the next answer on. */
+  endWhenIdle(idleAfterInMs: number): void;
+  destroy(): void;
+}
+
+/** Starts listening on a free port of 127.0.0.1, without any backend. */
+export async function startLoadBalancer(): Promise<LoadBalancer> {
+  const open = new Set<Connection>();
+  let backends: readonly number[] = [];
+  let turn = 0;
+  let latencyInMs = 0;
+
+  const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
+    void serve(client);
+  });
+  const serve = async (client: Socket): Promise<void> => {
+    client.on('error', () => client.destroy());
+    const inTurn = backends.map((_, index) => backends[(turn + index) % backends.length] ?? 0);
+    turn++;
+    const found = await firstThatConnects(inTurn);
+    if (found === undefined || client.destroyed) {
+      found?.backend.destroy();
+      client.resetAndDestroy();
+      return;
+    }
+    const connection = join(client, found.backend, found.port, () => latencyInMs);
+    open.add(connection);
+    client.once('close', () => open.delete(connection));
+  };
+  server.listen(0, '127.0.0.1');
+  await once(server, 'listening');
+
+  return {
+    port: (server.address() as AddressInfo).port,
+    setBackends(ports) {
+      backends = [...ports];
+    },
+    async drain(port, { graceInMs }) {
+      const startedAt = performance.now();
+      for (;;) {
+        const elapsed = performance.now() - startedAt;
+        const left = [...open].filter((connection) => connection.backendPort === port && !connection.multiplexed());
+        if (left.length === 0 || elapsed > graceInMs) return;
+        const idleAfter = IDLE_AFTER_IN_MS[Math.floor(elapsed / IDLE_STEP_IN_MS)] ?? IDLE_AFTER_IN_MS.at(-1) ?? 0;
+        for (const connection of left) connection.endWhenIdle(idleAfter);
+        await sleep(DRAIN_INTERVAL_IN_MS);
+      }
+    },
+    setLatency(latency) {
+      latencyInMs = latency;
+    },
+    async close() {
+      backends = [];
+      const closed = server.listening ? once(server, 'close') : undefined;
+      server.close();
+      for (const connection of open) connection.destroy();
+      await closed;
+    },
+  };
+}
+
+/** A server that died a moment ago is still a backend: the next one gets the connection then. */
+async function firstThatConnects(
+  ports: readonly number[],
+): Promise<{ readonly backend: Socket; readonly port: number } | undefined> {
+  for (const port of ports) {
+    const backend = connect({ host: '127.0.0.1', port, allowHalfOpen: true, noDelay: true });
+    try {
+      await once(backend, 'connect');
+      return { backend, port };
+    } catch {
+      backend.destroy();
+    }
+  }
+  return undefined;
+}
+
+function join(client: Socket, backend: Socket, backendPort: number, latencyInMs: () => number): Connection {
+  let lastChunkAt = performance.now();
+  let lastSpeaker: 'client' | 'server' | undefined;
+  let multiplexed: boolean | undefined;
+  let idleAfter: number | undefined;
+  let timer: NodeJS.Timeout | undefined;
+
+  const heard = (speaker: 'client' | 'server', chunk: Buffer): void => {
+    if (speaker === 'client') {
+      multiplexed ??= chunk.includes(OFFERS_HTTP2);
+    }
+    lastChunkAt = performance.now();
+    lastSpeaker = speaker;
+    watchIdle();
+  };
+  const toServer = startRelay({
+    source: client,
+    sink: backend,
+    latencyInMs,
+    onChunk: (chunk) => heard('client', chunk),
+  });
+  const toClient = startRelay({
+    source: backend,
+    sink: client,
+    latencyInMs,
+    onChunk: (chunk) => heard('server', chunk),
+  });
+  const watchIdle = (): void => {
+    clearTimeout(timer);
+    if (idleAfter === undefined || lastSpeaker !== 'server') return;
+    const left = idleAfter - (performance.now() - lastChunkAt);
+    const onItsWay = toServer.pending() || toClient.pending() || client.writableLength > 0;
+    if (left > 0 || onItsWay) {
+      timer = setTimeout(watchIdle, Math.max(Math.ceil(left), 1));
+      return;
+    }
+    client.end();
+    backend.end();
+  };
+  const destroy = (): void => {
+    client.destroy();
+    backend.destroy();
+  };
+  for (const socket of [client, backend]) socket.on('error', destroy);
+  client.once('close', () => {
+    clearTimeout(timer);
+    idleAfter = undefined;
+    backend.destroy();
+  });
+  backend.once('close', () => {
+    // What the server said before it closed may still be on its way; the relay ends the client after it.
+    if (!toClient.pending()) client.destroySoon();
+  });
+  return {
+    backendPort,
+    multiplexed: () => multiplexed ?? false,
+    endWhenIdle(idleAfterInMs) {
+      const first = idleAfter === undefined;
+      idleAfter = idleAfterInMs;
+      if (first) watchIdle();
+    },
+    destroy,
+  };
+}

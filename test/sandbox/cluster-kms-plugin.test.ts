@@ -1,0 +1,114 @@
+import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
+import { existsSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
+import { join } from 'node:path';
+import { Client, credentials, status, type ServiceError } from '@grpc/grpc-js';
+import { createKmsPlugins } from '../../sandbox/cluster/kms-plugins';
+import { startKmsPlugin, type KmsPlugin } from '../../sandbox/cluster/kms-plugin';
+import { hashKeyId } from '../../sandbox/cluster/key-id';
+import { kmsV2Service } from '../../sandbox/cluster/kms-v2-schema';
+import { createMemoryVault, temporaryDirectory, type MemoryVault } from './cluster-support';
+
+let directory: string;
+let vault: MemoryVault;
+let kid: string;
+let plugin: KmsPlugin;
+let client: Client;
+
+beforeEach(async () => {
+  directory = await temporaryDirectory();
+  vault = createMemoryVault();
+  kid = vault.addKey();
+  const socketPath = join(directory, 'kms.sock');
+  plugin = await startKmsPlugin({ kid, crypto: vault, socketPath });
+  client = new Client(`unix:${socketPath}`, credentials.createInsecure());
+});
+
+afterEach(async () => {
+  client.close();
+  await plugin.stop();
+  await rm(directory, { recursive: true, force: true });
+});
+
+function call(method: 'Status' | 'Encrypt' | 'Decrypt', request: object): Promise<Record<string, unknown>> {
+  const definition = kmsV2Service()[method];
+  if (definition === undefined) throw new Error(`no method ${method}`);
+  return new Promise((resolve, reject) => {
+    client.makeUnaryRequest(
+      definition.path,
+      definition.requestSerialize,
+      definition.responseDeserialize,
+      request,
+      (error: ServiceError | null, response?: object) => (error === null ? resolve({ ...response }) : reject(error)),
+    );
+  });
+}
+
+describe('a KMS v2 plugin', () => {
+  test('reports the hash of its kid after a real encrypt and decrypt in the vault', async () => {
+    expect(await call('Status', {})).toEqual({ version: 'v2', healthz: 'ok', key_id: hashKeyId(kid) });
+    expect(vault.calls(kid)).toBe(2);
+  });
+
+  test('gives back what it encrypted', async () => {
+    const plaintext = Buffer.from('a data-encryption seed');
+    const { ciphertext, key_id, annotations } = await call('Encrypt', { plaintext, uid: '1' });
+    expect(key_id).toBe(hashKeyId(kid));
+    expect(annotations).toEqual({});
+    expect(await call('Decrypt', { ciphertext, key_id, uid: '2' })).toEqual({ plaintext });
+  });
+
+  test('refuses to decrypt for another key id without asking the vault', async () => {
+    const { ciphertext } = await call('Encrypt', { plaintext: Buffer.from('x'), uid: '1' });
+    const other = hashKeyId(vault.addKey());
+    await expect(call('Decrypt', { ciphertext, key_id: other, uid: '2' })).rejects.toThrow(`not ${other}`);
+    expect(vault.calls(kid)).toBe(1);
+  });
+
+  test('passes on what the vault says, and remembers it until a call succeeds', async () => {
+    vault.refuse(kid, 'Forbidden: expired');
+    await expect(call('Status', {})).rejects.toMatchObject({ code: status.UNKNOWN, details: 'Forbidden: expired' });
+    expect(plugin.failure()).toBe('Forbidden: expired');
+    vault.refuse(kid, undefined);
+    await call('Status', {});
+    expect(plugin.failure()).toBeUndefined();
+  });
+
+  test('refuses a socket path that would not fit everywhere', async () => {
+    const socketPath = join(directory, 'x'.repeat(100));
+    await expect(startKmsPlugin({ kid, crypto: vault, socketPath })).rejects.toThrow('shorter path');
+  });
+});
+
+describe('the plugins of a cluster', () => {
+  test('keep running when another one fails, which is stopped again', async () => {
+    const plugins = createKmsPlugins(directory, vault);
+    const next = vault.addKey();
+    await plugins.start([kid]);
+    vault.refuse(next, 'Forbidden: no permission');
+    await expect(plugins.start([next, kid])).rejects.toThrow(`${next} (3 attempts): Forbidden: no permission`);
+    const socketOf = (key: string): string => plugins.endpointOf(key).replace('unix://', '');
+    expect([kid, next].map((key) => existsSync(socketOf(key)))).toEqual([true, false]);
+    await plugins.retain([]);
+    expect(existsSync(socketOf(kid))).toBe(false);
+  });
+
+  test('try again when the vault fails once', async () => {
+    const plugins = createKmsPlugins(directory, vault);
+    vault.refuse(kid, 'Throttled');
+    const started = plugins.start([kid]);
+    setTimeout(() => vault.refuse(kid, undefined), 100);
+    await started;
+    expect(plugins.failures()).toEqual([]);
+    await plugins.retain([]);
+  });
+
+  test('tell which of them last failed, and why', async () => {
+    const plugins = createKmsPlugins(directory, vault);
+    await plugins.start([kid]);
+    vault.refuse(kid, 'Forbidden: disabled');
+    await expect(plugins.start([kid])).rejects.toThrow('Forbidden: disabled');
+    expect(plugins.failures()).toEqual([`KMS plugin of ${kid}: Forbidden: disabled`]);
+    await plugins.retain([]);
+  });
+});
