@@ -20,7 +20,7 @@ export const HOUSE = {
   workflows: ['activities', 'domain'],
   sandbox: ['tools', 'domain'],
   api: ['workflows', 'activities', 'azure', 'settings', 'domain'],
-  worker: ['workflows', 'activities', 'azure', 'settings', 'domain'],
+  worker: ['workflows', 'activities', 'azure', 'evidence', 'settings', 'domain'],
   launch: ['api', 'worker', 'sandbox', 'workflows', 'settings', 'tools', 'domain'],
   cli: ['launch', 'api', 'worker', 'sandbox', 'evidence', 'settings', 'tools', 'domain'],
 };

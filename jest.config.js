@@ -15,6 +15,9 @@ module.exports = {
   },
   // Everything is transformed but what is CommonJS already and large.
   transformIgnorePatterns: ['/node_modules/(?:@temporalio|@swc|typescript|webpack|express|@grpc|protobufjs|long)/', '\\.node$'],
+  globalSetup: '<rootDir>/test/support/global-setup.ts',
+  globalTeardown: '<rootDir>/test/support/global-teardown.ts',
+  reporters: ['default', '<rootDir>/test/support/closing-line.js'],
   maxWorkers: 2,
   // Forces worker processes, which inherit the environment that the global setup prepares (NODE_EXTRA_CA_CERTS is read at process start).
   workerIdleMemoryLimit: '1GB',

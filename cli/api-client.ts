@@ -45,6 +45,21 @@ export class ApiClient {
     return await operationOf(await this.send('POST', `/v1/operations/${id}:approve`, { planDigest }));
   }
 
+  /** Denies the plan with this digest: the operation ends Canceled. @throws ApiProblem */
+  async deny(id: string, planDigest: string, comment?: string): Promise<OperationAnswer> {
+    return await operationOf(await this.send('POST', `/v1/operations/${id}:deny`, { planDigest, comment }));
+  }
+
+  /** Asks for the end at the next safe point. @throws ApiProblem */
+  async cancel(id: string): Promise<OperationAnswer> {
+    return await operationOf(await this.send('POST', `/v1/operations/${id}:cancel`, {}));
+  }
+
+  /** Asks for another try of the blocked step. @throws ApiProblem */
+  async retry(id: string): Promise<OperationAnswer> {
+    return await operationOf(await this.send('POST', `/v1/operations/${id}:retry`, {}));
+  }
+
   private async send(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Response> {
     const response = await fetch(this.url + path, {
       method,

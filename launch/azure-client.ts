@@ -59,7 +59,7 @@ export async function armPut(request: AzureRequest, path: string, body: unknown)
   const url = `${ARM}${path}?${API_VERSION}`;
   const { operationUrl, body: created } = await request('PUT', url, body);
   if (operationUrl === null) return created;
-  const Operation = z.object({ status: z.string(), error: z.unknown() });
+  const Operation = z.object({ status: z.string(), error: z.unknown().optional() });
   for (;;) {
     const { status, error } = Operation.parse((await request('GET', operationUrl)).body);
     if (status === 'Succeeded') return (await request('GET', url)).body;

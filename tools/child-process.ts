@@ -62,6 +62,8 @@ export function startChild(options: ChildOptions): Child {
   const stdout = options.onStdout === undefined ? output : 'pipe';
   const process_ = spawn('/bin/sh', ['-c', GUARD, options.name, options.command, ...options.args], {
     stdio: ['ignore', stdout, output, 'pipe'],
+    // A session of its own: Ctrl-C on a terminal goes to the parent alone, which stops its children in order.
+    detached: true,
     env: options.env ?? process.env,
     cwd: options.cwd,
   });

@@ -10,6 +10,7 @@ import pino from 'pino';
 import { createActivities } from '../activities';
 import { createLockActivities } from '../activities/cluster-lock';
 import { createAzureAccess } from '../azure/access';
+import { openSigningKey } from '../evidence/key';
 import { SettingsError } from '../settings/environment';
 import { makeWorkflowBundle, WORKFLOW_BUNDLE } from './bundle';
 import { ensureSearchAttributes } from './search-attributes';
@@ -48,7 +49,7 @@ async function createWorker({ temporal, ...settings }: WorkerSettings): Promise<
     activities: {
       ...createActivities({
         azure: createAzureAccess(settings.cloud),
-        evidence: { directory: settings.evidenceDirectory, keyFile: settings.evidenceKeyFile },
+        evidence: { directory: settings.evidenceDirectory, key: await openSigningKey(settings.evidenceKeyFile) },
         rewrite: { inFlight: settings.rewriteInFlight },
       }),
       ...createLockActivities({ client }),

@@ -36,6 +36,11 @@ export function people(apiUrl = testStack().apiUrl): Record<'requester' | 'appro
   return { requester: client(requester), approver1: client(approver1), approver2: client(approver2), reader: client(reader) };
 }
 
+/** A client with a token of its own kind. */
+export async function clientOf(token: Parameters<SandboxControl['mintToken']>[0]): Promise<ApiClient> {
+  return new ApiClient(testStack().apiUrl, await control().mintToken(token));
+}
+
 /** A cluster of the test file's own, with Secrets. Real etcd and kube-apiserver: a few seconds. */
 export async function makeCluster(name: string, seed: { readonly count: number } & Record<string, unknown>): Promise<SandboxClusterFacts> {
   const { sandbox, directory } = testStack();
