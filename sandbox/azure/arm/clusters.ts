@@ -1,0 +1,338 @@
+/**
+ * The life of managed clusters: what a PUT, a stop, a start and a delete do.
+ *
+ * Needs: the cluster factory behind the seam of cluster/contract.ts, vaults, identities, operations.
+ * Does: checks, changes ARM's record at once, and carries the change to the real cluster in a long-running operation.
+ * Never does: run etcd or an API server itself.
+ */
+import { mkdir, mkdtemp } from 'node:fs/promises';
+import { join } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
+import { z } from 'zod';
+import type { ClusterFactory } from '../../cluster/contract';
+import type { AzureCloud } from '../clouds';
+import type { Directory, ServicePrincipal } from '../entra/directory';
+import { AzureError, badRequest } from '../errors';
+import type { Faults } from '../faults';
+import { copyOf, describeIssues, isJsonObject, objectAt, type JsonObject } from '../json';
+import { clusterVaultCrypto } from '../vault/cluster-crypto';
+import type { VaultRegistry } from '../vault/registry';
+import type { Identities } from './identities';
+import { checkKmsProfile, kmsProfileOf, nextEncryption } from './kms-rules';
+import { releaseFor } from './kubernetes-versions';
+import { filledBody, MANAGED_CLUSTERS, newEtag, type ManagedCluster, type ProvisioningState } from './managed-cluster';
+import type { Operation, Operations } from './operations';
+import type { ResourceGroups } from './resource-groups';
+import type { RoleAssignments } from './role-assignments';
+
+/** What clusters are made with. */
+export interface ClustersOptions {
+  readonly factory: ClusterFactory;
+  readonly directory: Directory;
+  readonly groups: ResourceGroups;
+  readonly identities: Identities;
+  readonly registry: VaultRegistry;
+  readonly assignments: RoleAssignments;
+  readonly operations: Operations;
+  readonly faults: Faults;
+  /** Where clusters keep their data. */
+  readonly dataDirectory: string;
+}
+
+/** What a PUT did. */
+export interface PutResult {
+  readonly cluster: ManagedCluster;
+  readonly operation: Operation;
+  readonly created: boolean;
+  /** Whether azureKeyVaultKms is not what it was. */
+  readonly kmsChanged: boolean;
+}
+
+const putSchema = z.looseObject({
+  location: z.string().min(1),
+  identity: z
+    .looseObject({
+      type: z.enum(['SystemAssigned', 'UserAssigned', 'None']),
+      userAssignedIdentities: z.record(z.string(), z.unknown()).nullish(),
+    })
+    .optional(),
+  properties: z.looseObject({
+    kubernetesVersion: z.string().nullish(),
+    agentPoolProfiles: z.array(z.looseObject({ name: z.string() })).nullish(),
+  }),
+});
+
+/** All managed clusters. */
+export class Clusters {
+  readonly #clusters = new Map<string, ManagedCluster>();
+  readonly #options: ClustersOptions;
+  readonly #stopListening: () => void;
+
+  constructor(options: ClustersOptions) {
+    this.#options = options;
+    this.#stopListening = options.faults.onChange(() => {
+      for (const cluster of this.all()) this.#applyLatency(cluster);
+    });
+  }
+
+  find(resourceGroup: string, name: string): ManagedCluster | undefined {
+    return this.#clusters.get(`${resourceGroup}/${name}`.toLowerCase());
+  }
+
+  all(): readonly ManagedCluster[] {
+    return [...this.#clusters.values()];
+  }
+
+  /**
+   * Creates or updates; the preconditions have been checked. Nothing here waits, so two PUTs cannot interleave.
+   * @throws AzureError 400 or 409, with nothing changed.
+   */
+  put(resourceGroup: string, name: string, cloud: AzureCloud, sent: unknown): PutResult {
+    const parsed = putSchema.safeParse(sent);
+    if (!parsed.success || !isJsonObject(sent)) {
+      const issues = parsed.success ? 'body: expected an object' : describeIssues(parsed.error);
+      throw badRequest(`The request content is not valid: ${issues}.`, 'InvalidRequestContent');
+    }
+    const { directory, groups, registry, assignments } = this.#options;
+    const existing = this.find(resourceGroup, name);
+    if (existing?.powerState === 'Stopped') throw stoppedRefusal(name);
+    const { kubernetesVersion } = parsed.data.properties;
+    const release = releaseFor(kubernetesVersion ?? existing?.release.minor ?? '');
+    if (existing !== undefined && existing.release.minor !== release.minor) {
+      throw badRequest(
+        `The sandbox cannot upgrade a cluster from ${existing.release.minor} to ${release.minor} yet.`,
+        'SandboxUpgradeNotServed',
+        { shape: 'bare' },
+      );
+    }
+
+    const { identity, principal } = this.#resolveIdentity(parsed.data.identity, name, existing);
+    const properties = objectAt(sent, 'properties');
+    const before = existing === undefined ? undefined : kmsProfileOf(objectAt(existing.body, 'properties'));
+    const profile = kmsProfileOf(properties);
+    if (profile === undefined && before?.enabled === true) {
+      throw badRequest(
+        'The PUT has no securityProfile.azureKeyVaultKms, but KMS is on. What AKS does then is not documented, so the sandbox refuses: send the profile as it is, or with enabled false.',
+        'SandboxKmsProfileMissing',
+        { shape: 'bare' },
+      );
+    }
+    const kid =
+      profile?.enabled === true
+        ? checkKmsProfile(profile, {
+            cloud,
+            tenantId: directory.tenantId,
+            registry,
+            assignments,
+            identityType: String(identity['type']),
+            identity: principal,
+            properties,
+          })
+        : undefined;
+
+    const body = filledBody(copyOf(sent), {
+      name: existing?.name ?? name,
+      resourceGroup: groups.require(resourceGroup).name,
+      subscriptionId: groups.subscriptionId,
+      tenantId: directory.tenantId,
+      release,
+      identity,
+      kubeletIdentity: (id) => this.#registerKubelet(id, name),
+      before: existing?.body,
+    });
+    const cluster = existing ?? this.#add(resourceGroup, name, cloud, release, body);
+    cluster.body = body;
+    const operation = this.#startOperation(cluster, existing === undefined ? 'Creating' : 'Updating', () =>
+      this.#carryOut(cluster, kid),
+    );
+    return { cluster, operation, created: existing === undefined, kmsChanged: !isDeepStrictEqual(before, profile) };
+  }
+
+  /** Sets tags, which touches no API server. */
+  patchTags(cluster: ManagedCluster, tags: JsonObject): Operation {
+    cluster.body = { ...cluster.body, tags };
+    return this.#startOperation(cluster, 'Updating', async () => undefined);
+  }
+
+  /** az aks stop. */
+  stop(cluster: ManagedCluster): Operation {
+    return this.#startOperation(cluster, 'Stopping', async () => {
+      await cluster.running?.stop();
+      cluster.powerState = 'Stopped';
+    });
+  }
+
+  /** az aks start. */
+  start(cluster: ManagedCluster): Operation {
+    return this.#startOperation(cluster, 'Starting', async () => {
+      await cluster.running?.start();
+      cluster.powerState = 'Running';
+    });
+  }
+
+  /** az aks delete. */
+  delete(cluster: ManagedCluster): Operation {
+    return this.#startOperation(cluster, 'Deleting', async () => {
+      await cluster.running?.destroy();
+      cluster.running = undefined;
+      this.#clusters.delete(keyOf(cluster));
+    });
+  }
+
+  /** Ends every cluster. Operations must have been closed before. */
+  async close(): Promise<void> {
+    this.#stopListening();
+    await Promise.all(this.all().map(async (cluster) => cluster.running?.destroy()));
+    this.#clusters.clear();
+  }
+
+  #startOperation(cluster: ManagedCluster, state: ProvisioningState, run: () => Promise<void>): Operation {
+    cluster.provisioningState = state;
+    cluster.provisioningError = undefined;
+    cluster.etag = newEtag();
+    const operation = this.#options.operations.start({
+      resourceId: cluster.id,
+      location: String(cluster.body['location']),
+      run,
+      failureCode: 'SandboxRolloutFailed',
+      settled: (failure) => {
+        cluster.operation = undefined;
+        cluster.provisioningState = failure === undefined ? 'Succeeded' : 'Failed';
+        cluster.provisioningError = failure;
+        // The state is part of the resource, so its etag changes with it: whoever writes next must have read again.
+        cluster.etag = newEtag();
+      },
+    });
+    cluster.operation = operation;
+    return operation;
+  }
+
+  /** Brings the real cluster to the encryption that the accepted PUT asks for. */
+  async #carryOut(cluster: ManagedCluster, kid: string | undefined): Promise<void> {
+    const wanted = nextEncryption(cluster.applied, kid);
+    if (cluster.running === undefined) {
+      cluster.running = await this.#options.factory({
+        name: cluster.name,
+        kubernetesMinor: cluster.release.minor,
+        encryption: wanted,
+        crypto: clusterVaultCrypto({
+          registry: this.#options.registry,
+          assignments: this.#options.assignments,
+          issuer: `https://sts.windows.net/${this.#options.directory.tenantId}/`,
+          identity: () => this.#identityOf(cluster),
+          privateVaultId: () => privateVaultId(cluster),
+        }),
+        directory: await this.#emptyDirectory(),
+      });
+      this.#applyLatency(cluster);
+    } else if (!isDeepStrictEqual(wanted, cluster.applied)) {
+      await cluster.running.applyEncryption(wanted);
+    }
+    cluster.applied = wanted;
+  }
+
+  #add(
+    resourceGroup: string,
+    name: string,
+    cloud: AzureCloud,
+    release: ManagedCluster['release'],
+    body: JsonObject,
+  ): ManagedCluster {
+    const group = this.#options.groups.require(resourceGroup);
+    const cluster: ManagedCluster = {
+      name,
+      resourceGroup: group.name,
+      id: `${this.#options.groups.idOf(group.name)}/providers/${MANAGED_CLUSTERS}/${name}`,
+      cloud,
+      release,
+      body,
+      etag: newEtag(),
+      provisioningState: 'Creating',
+      powerState: 'Running',
+      applied: { write: 'identity', slots: [] },
+    };
+    this.#clusters.set(keyOf(cluster), cluster);
+    return cluster;
+  }
+
+  /** The identity block with ids filled in, and the principal of the user-assigned identity if there is one. */
+  #resolveIdentity(
+    sent: z.infer<typeof putSchema>['identity'],
+    clusterName: string,
+    existing: ManagedCluster | undefined,
+  ): { identity: JsonObject; principal: ServicePrincipal | undefined } {
+    const { directory, identities } = this.#options;
+    if (sent?.type !== 'UserAssigned') {
+      const old = objectAt(existing?.body, 'identity');
+      if (old['type'] === 'SystemAssigned') return { identity: old, principal: undefined };
+      const { objectId } = directory.registerManagedIdentity(clusterName);
+      return {
+        identity: { type: sent?.type ?? 'SystemAssigned', principalId: objectId, tenantId: directory.tenantId },
+        principal: undefined,
+      };
+    }
+    const ids = Object.keys(sent.userAssignedIdentities ?? {});
+    const [id] = ids;
+    if (id === undefined || ids.length > 1) {
+      throw badRequest(
+        `A cluster takes exactly one user-assigned identity; the PUT names ${ids.length}.`,
+        'SandboxIdentityCountNotValid',
+        { shape: 'bare' },
+      );
+    }
+    const found = identities.find(id);
+    if (found === undefined) {
+      throw badRequest(`The user-assigned identity '${id}' was not found.`, 'SandboxIdentityNotFound', {
+        shape: 'bare',
+      });
+    }
+    const { appId, objectId } = found.principal;
+    return {
+      identity: {
+        type: 'UserAssigned',
+        userAssignedIdentities: { [found.id]: { clientId: appId, principalId: objectId } },
+      },
+      principal: found.principal,
+    };
+  }
+
+  /** The principal that the cluster acts as now: a PUT may have changed the identity. */
+  #identityOf(cluster: ManagedCluster): ServicePrincipal | undefined {
+    const [id] = Object.keys(objectAt(cluster.body, 'identity', 'userAssignedIdentities'));
+    return id === undefined ? undefined : this.#options.identities.find(id)?.principal;
+  }
+
+  #registerKubelet(id: string, clusterName: string): JsonObject {
+    const { appId, objectId } = this.#options.directory.registerManagedIdentity(`${clusterName}-agentpool`);
+    return { resourceId: id, clientId: appId, objectId };
+  }
+
+  #applyLatency(cluster: ManagedCluster): void {
+    cluster.running?.setLatency(this.#options.faults.get('kube-latency')?.milliseconds ?? 0);
+  }
+
+  /** A short path: clusters put Unix sockets into it. */
+  async #emptyDirectory(): Promise<string> {
+    await mkdir(this.#options.dataDirectory, { recursive: true });
+    return mkdtemp(join(this.#options.dataDirectory, 'c-'));
+  }
+}
+
+/** The vault that the cluster reaches over a private endpoint, by its profile; undefined in public mode. */
+function privateVaultId(cluster: ManagedCluster): string | undefined {
+  const profile = kmsProfileOf(objectAt(cluster.body, 'properties'));
+  return profile?.keyVaultNetworkAccess === 'Private' ? (profile.keyVaultResourceId ?? undefined) : undefined;
+}
+
+function keyOf(cluster: Pick<ManagedCluster, 'resourceGroup' | 'name'>): string {
+  return `${cluster.resourceGroup}/${cluster.name}`.toLowerCase();
+}
+
+function stoppedRefusal(name: string): AzureError {
+  return new AzureError(
+    409,
+    'SandboxClusterStopped',
+    `The managed cluster ${name} is stopped. Start it (az aks start) before changing it.`,
+    { shape: 'bare' },
+  );
+}

@@ -1,0 +1,34 @@
+/** The Kubernetes versions that the sandbox can run. One row per minor that tools/ has binaries for. */
+import { badRequest } from '../errors';
+
+/** One minor. */
+export interface KubernetesRelease {
+  readonly minor: string;
+  /** The patch that tools/ pins. */
+  readonly patch: string;
+  /** Taken when a PUT asks for "" (the server's default). */
+  readonly default: boolean;
+}
+
+/** What can be run now. */
+export const KUBERNETES_RELEASES: readonly KubernetesRelease[] = [{ minor: '1.34', patch: '1.34.1', default: true }];
+
+/**
+ * The release that a `kubernetesVersion` means: "", "1.34" and "1.34.1" all mean one.
+ * @throws AzureError 400 SandboxKubernetesVersionNotServed, naming those that are.
+ */
+export function releaseFor(kubernetesVersion: string): KubernetesRelease {
+  const found = KUBERNETES_RELEASES.find(
+    (release) =>
+      kubernetesVersion === release.minor ||
+      kubernetesVersion === release.patch ||
+      (kubernetesVersion === '' && release.default),
+  );
+  if (found !== undefined) return found;
+  const served = KUBERNETES_RELEASES.map(({ minor, patch }) => `${minor} (${patch})`).join(', ');
+  throw badRequest(
+    `The sandbox cannot run Kubernetes ${kubernetesVersion}. It runs ${served}. Ask for one of these, or leave kubernetesVersion empty.`,
+    'SandboxKubernetesVersionNotServed',
+    { shape: 'bare' },
+  );
+}

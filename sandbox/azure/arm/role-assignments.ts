@@ -1,0 +1,196 @@
+/**
+ * Microsoft.Authorization, as much of it as Key Vault RBAC needs.
+ *
+ * Needs: the directory, to know who exists.
+ * Does: keeps role assignments at any scope and finds those that cover a resource; lists the built-in role definitions.
+ * Never does: deny assignments, conditions, custom roles, groups, or ARM's own authorization.
+ */
+import { Router } from 'express';
+import { z } from 'zod';
+import type { Directory } from '../entra/directory';
+import { AzureError, badRequest } from '../errors';
+import { describeIssues, type JsonObject } from '../json';
+import { BUILT_IN_ROLES, findRole, type BuiltInRole } from '../vault/permissions';
+
+const PROVIDER = 'Microsoft.Authorization';
+
+/** One role given to one principal at one scope. */
+export interface RoleAssignment {
+  readonly name: string;
+  /** ARM id of what it covers, without a trailing slash. */
+  readonly scope: string;
+  readonly roleGuid: string;
+  readonly principalId: string;
+  readonly principalType: string;
+}
+
+/** All role assignments of the tenant. */
+export class RoleAssignments {
+  readonly #assignments = new Map<string, RoleAssignment>();
+
+  /** Those of a principal at the resource or above it. */
+  forPrincipal(principalId: string, resourceId: string): readonly RoleAssignment[] {
+    return this.all().filter(
+      (assignment) =>
+        assignment.principalId.toLowerCase() === principalId.toLowerCase() && covers(assignment.scope, resourceId),
+    );
+  }
+
+  all(): readonly RoleAssignment[] {
+    return [...this.#assignments.values()];
+  }
+
+  get(scope: string, name: string): RoleAssignment | undefined {
+    return this.#assignments.get(keyOf(scope, name));
+  }
+
+  add(assignment: RoleAssignment): void {
+    this.#assignments.set(keyOf(assignment.scope, assignment.name), assignment);
+  }
+
+  remove(assignment: RoleAssignment): void {
+    this.#assignments.delete(keyOf(assignment.scope, assignment.name));
+  }
+}
+
+const putSchema = z.object({
+  properties: z.looseObject({
+    roleDefinitionId: z.string(),
+    principalId: z.string(),
+    principalType: z.string().default('ServicePrincipal'),
+  }),
+});
+
+/** The routes below any scope: `{scope}/providers/Microsoft.Authorization/…`. */
+export function roleAssignmentsRouter(assignments: RoleAssignments, directory: Directory): Router {
+  const router = Router();
+  const one = new RegExp(`^(.*)/providers/${PROVIDER}/roleAssignments/([^/]+)/?$`, 'i');
+  const many = new RegExp(`^(.*)/providers/${PROVIDER}/roleAssignments/?$`, 'i');
+  const definitions = new RegExp(`^(.*)/providers/${PROVIDER}/roleDefinitions/?$`, 'i');
+
+  router.put(one, (request, response) => {
+    const [scope, name] = scopeAndName(request.params);
+    const parsed = putSchema.safeParse(request.body);
+    if (!parsed.success) throw badRequest(describeIssues(parsed.error), 'InvalidRequestContent');
+    const { roleDefinitionId, principalId, principalType } = parsed.data.properties;
+    const roleGuid = roleDefinitionId.split('/').at(-1)?.toLowerCase() ?? '';
+    if (findRole(roleGuid) === undefined) {
+      throw badRequest(
+        `The specified role definition with ID '${roleGuid}' does not exist.`,
+        'RoleDefinitionDoesNotExist',
+      );
+    }
+    if (directory.findByObjectId(principalId) === undefined) {
+      throw badRequest(
+        `Principal ${principalId} does not exist in the directory ${directory.tenantId}.`,
+        'PrincipalNotFound',
+      );
+    }
+    const existing = assignments.get(scope, name);
+    const same = assignments
+      .all()
+      .find(
+        (other) =>
+          other.scope.toLowerCase() === scope.toLowerCase() &&
+          other.roleGuid === roleGuid &&
+          other.principalId.toLowerCase() === principalId.toLowerCase(),
+      );
+    if (same !== undefined && same !== existing) {
+      throw new AzureError(
+        409,
+        'RoleAssignmentExists',
+        `The role assignment already exists. The ID of the existing role assignment is ${same.name.replaceAll('-', '')}.`,
+      );
+    }
+    const assignment = { name, scope, roleGuid, principalId, principalType };
+    assignments.add(assignment);
+    response.status(existing === undefined ? 201 : 200).json(assignmentBody(assignment));
+  });
+
+  router.get(one, (request, response) => {
+    response.json(assignmentBody(existingAssignment(request.params)));
+  });
+
+  router.delete(one, (request, response) => {
+    const [scope, name] = scopeAndName(request.params);
+    const assignment = assignments.get(scope, name);
+    if (assignment === undefined) {
+      response.status(204).end();
+      return;
+    }
+    assignments.remove(assignment);
+    response.json(assignmentBody(assignment));
+  });
+
+  router.get(many, (request, response) => {
+    const scope = request.params['0'] ?? '';
+    const principalId = /principalId eq '([^']+)'/.exec(filterOf(request.query['$filter']))?.[1]?.toLowerCase();
+    const value = assignments
+      .all()
+      .filter(({ scope: at }) => covers(at, scope) || covers(scope, at))
+      .filter((assignment) => principalId === undefined || assignment.principalId.toLowerCase() === principalId)
+      .map(assignmentBody);
+    response.json({ value });
+  });
+
+  router.get(definitions, (request, response) => {
+    const roleName = /roleName eq '([^']+)'/i.exec(filterOf(request.query['$filter']))?.[1]?.toLowerCase();
+    const roles = BUILT_IN_ROLES.filter((role) => roleName === undefined || role.name.toLowerCase() === roleName);
+    response.json({ value: roles.map(definitionBody) });
+  });
+
+  function existingAssignment(params: Record<string, string | string[] | undefined>): RoleAssignment {
+    const [scope, name] = scopeAndName(params);
+    const assignment = assignments.get(scope, name);
+    if (assignment !== undefined) return assignment;
+    throw new AzureError(404, 'RoleAssignmentNotFound', `The role assignment '${name}' is not found.`);
+  }
+
+  return router;
+}
+
+function scopeAndName(params: Record<string, string | string[] | undefined>): [string, string] {
+  return [String(params['0'] ?? ''), String(params['1'] ?? '')];
+}
+
+function filterOf(query: unknown): string {
+  return typeof query === 'string' ? query : '';
+}
+
+function keyOf(scope: string, name: string): string {
+  return `${scope}/${name}`.toLowerCase();
+}
+
+/** A scope covers itself and everything below it. */
+function covers(scope: string, resourceId: string): boolean {
+  return `${resourceId.toLowerCase()}/`.startsWith(`${scope.toLowerCase()}/`);
+}
+
+function assignmentBody(assignment: RoleAssignment): JsonObject {
+  const { scope, name, roleGuid, principalId, principalType } = assignment;
+  return {
+    id: `${scope}/providers/${PROVIDER}/roleAssignments/${name}`,
+    name,
+    type: `${PROVIDER}/roleAssignments`,
+    properties: {
+      roleDefinitionId: `/providers/${PROVIDER}/roleDefinitions/${roleGuid}`,
+      principalId,
+      principalType,
+      scope,
+    },
+  };
+}
+
+function definitionBody(role: BuiltInRole): JsonObject {
+  return {
+    id: `/providers/${PROVIDER}/roleDefinitions/${role.guid}`,
+    name: role.guid,
+    type: `${PROVIDER}/roleDefinitions`,
+    properties: {
+      roleName: role.name,
+      type: 'BuiltInRole',
+      assignableScopes: ['/'],
+      permissions: [{ actions: [], notActions: [], dataActions: role.dataActions, notDataActions: [] }],
+    },
+  };
+}

@@ -1,0 +1,69 @@
+/**
+ * management.azure.com: the front door, the faults that hit ARM, and the resource providers behind it.
+ *
+ * Needs: everything in this folder.
+ * Does: puts the routers in order.
+ * Never does: anything of its own.
+ */
+import { randomUUID } from 'node:crypto';
+import { json, Router } from 'express';
+import type { Directory } from '../entra/directory';
+import type { TokenService } from '../entra/tokens';
+import { AzureError } from '../errors';
+import type { Faults } from '../faults';
+import type { VaultRegistry } from '../vault/registry';
+import { armFrontDoor } from './authentication';
+import { clustersRouter } from './cluster-routes';
+import type { Clusters } from './clusters';
+import { identitiesRouter, type Identities } from './identities';
+import { operationsRouter, type Operations } from './operations';
+import { resourceGroupsRouter, type ResourceGroups } from './resource-groups';
+import { roleAssignmentsRouter, type RoleAssignments } from './role-assignments';
+import { vaultsRouter } from './vaults';
+
+/** The parts that ARM is made of. */
+export interface ArmOptions {
+  readonly directory: Directory;
+  readonly tokens: TokenService;
+  readonly faults: Faults;
+  readonly groups: ResourceGroups;
+  readonly identities: Identities;
+  readonly assignments: RoleAssignments;
+  readonly registry: VaultRegistry;
+  readonly clusters: Clusters;
+  readonly operations: Operations;
+}
+
+/** The routes of ARM. Paths match in any case, which is Express's default. */
+export function armRouter(options: ArmOptions): Router {
+  const { directory, tokens, faults, groups, identities, assignments, registry, clusters, operations } = options;
+  const router = Router();
+  router.use((_request, response, next) => {
+    response.set({ 'x-ms-request-id': randomUUID(), 'x-ms-correlation-request-id': randomUUID() });
+    if (faults.takeRequest('throttle')) {
+      throw new AzureError(429, 'TooManyRequests', 'The request is being throttled: the fault `throttle` is on.', {
+        headers: { 'Retry-After': '1' },
+      });
+    }
+    if (faults.takeRequest('server-error')) {
+      throw new AzureError(503, 'ServiceUnavailable', 'The service is unavailable: the fault `server-error` is on.');
+    }
+    next();
+  });
+  router.use(armFrontDoor(tokens, directory.tenantId));
+  router.use(json({ type: () => true, limit: '4mb' }));
+  router.use(resourceGroupsRouter(groups));
+  router.use(roleAssignmentsRouter(assignments, directory));
+  router.use(identitiesRouter(identities, groups, directory));
+  router.use(vaultsRouter(registry, groups));
+  router.use(operationsRouter(operations));
+  router.use(clustersRouter(clusters, operations));
+  router.use((request) => {
+    throw new AzureError(
+      404,
+      'SandboxRouteNotServed',
+      `The sandbox's ARM does not serve ${request.method} ${request.path}.`,
+    );
+  });
+  return router;
+}

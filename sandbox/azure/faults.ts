@@ -1,0 +1,110 @@
+/**
+ * Named faults that tests and demos switch on and off.
+ *
+ * Needs: nothing.
+ * Does: holds the settings of each fault that is on, counts down those that end by themselves, tells listeners.
+ * Never does: act. The part that misbehaves asks here whether it should.
+ */
+import { z } from 'zod';
+
+const count = z.int().min(1).max(1_000_000).default(1);
+
+/** The settings of each fault; `{}` takes the defaults. */
+export const FAULT_SCHEMAS = {
+  /** The next `requests` ARM requests get 429 and `Retry-After: 1`. */
+  throttle: z.strictObject({ requests: count }),
+  /** The next `requests` ARM requests get 503. */
+  'server-error': z.strictObject({ requests: count }),
+  /** The next accepted request with this method, whose path contains `path`, is carried out; its answer never arrives. */
+  'lost-response': z.strictObject({
+    method: z.enum(['PUT', 'PATCH', 'POST', 'DELETE']).default('PUT'),
+    path: z.string().default('/managedClusters/'),
+  }),
+  /** Long-running operations on resources whose id contains `path` stay InProgress, and nothing happens in them, until the fault is switched off. */
+  'hold-operation': z.strictObject({ path: z.string().default('') }),
+  /** The next long-running operation on a resource whose id contains `path` ends Failed. The resource shows the change, as AKS does; `applied` false leaves the cluster itself as it was. */
+  'fail-operation': z.strictObject({
+    code: z.string().min(1).default('InternalOperationError'),
+    message: z.string().min(1).default('Internal server error'),
+    applied: z.boolean().default(true),
+    path: z.string().default(''),
+  }),
+  /** Every chunk between a client and any cluster's API servers is delayed by this long, both ways. */
+  'kube-latency': z.strictObject({ milliseconds: z.int().min(0).max(60_000) }),
+} as const;
+
+/** The name of a fault. */
+export type FaultName = keyof typeof FAULT_SCHEMAS;
+
+/** The settings of one fault, defaults filled in. */
+export type FaultSettings<N extends FaultName> = z.infer<(typeof FAULT_SCHEMAS)[N]>;
+
+/** The faults that are on, with their settings. */
+export type ActiveFaults = { readonly [N in FaultName]?: FaultSettings<N> };
+
+type MutableFaults = { [N in FaultName]?: FaultSettings<N> };
+
+/** Whether a word is the name of a fault. */
+export function isFaultName(name: string): name is FaultName {
+  return Object.hasOwn(FAULT_SCHEMAS, name);
+}
+
+/** Whether a fault that names a part of a resource id is about this resource; ARM compares ids without regard to case. */
+export function concerns(settings: { readonly path: string } | undefined, resourceId: string): boolean {
+  return settings !== undefined && resourceId.toLowerCase().includes(settings.path.toLowerCase());
+}
+
+/** The switchboard. */
+export class Faults {
+  #active: MutableFaults = {};
+  readonly #listeners = new Set<() => void>();
+
+  /**
+   * Switches a fault on, or changes its settings.
+   * @throws ZodError when the settings are not those of this fault.
+   */
+  set(name: FaultName, settings: unknown = {}): void {
+    this.#active = { ...this.#active, [name]: FAULT_SCHEMAS[name].parse(settings) };
+    this.#notify();
+  }
+
+  /** Switches a fault off; one that is off stays off. */
+  clear(name: FaultName): void {
+    this.#active = { ...this.#active, [name]: undefined };
+    this.#notify();
+  }
+
+  /** A copy of what is on. */
+  active(): ActiveFaults {
+    return Object.fromEntries(Object.entries(this.#active).filter(([, settings]) => settings !== undefined));
+  }
+
+  get<N extends FaultName>(name: N): FaultSettings<N> | undefined {
+    return this.#active[name];
+  }
+
+  /** Uses up one request of a counting fault; true when the request is to be hit. */
+  takeRequest(name: 'throttle' | 'server-error'): boolean {
+    const settings = this.#active[name];
+    if (settings === undefined) return false;
+    this.#active = { ...this.#active, [name]: settings.requests > 1 ? { requests: settings.requests - 1 } : undefined };
+    return true;
+  }
+
+  /** Takes a fault that strikes once: its settings, and it is off from now. */
+  takeOnce<N extends 'lost-response' | 'fail-operation'>(name: N): FaultSettings<N> | undefined {
+    const settings = this.#active[name];
+    if (settings !== undefined) this.clear(name);
+    return settings;
+  }
+
+  /** Calls `listener` after every switch; returns a function that stops it. */
+  onChange(listener: () => void): () => void {
+    this.#listeners.add(listener);
+    return () => void this.#listeners.delete(listener);
+  }
+
+  #notify(): void {
+    for (const listener of [...this.#listeners]) listener();
+  }
+}

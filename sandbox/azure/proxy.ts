@@ -1,0 +1,109 @@
+/**
+ * The way in: an HTTP CONNECT proxy that ends TLS itself for Azure's host names (facts 5.4).
+ *
+ * Needs: the private authority, and the handler of the requests inside the tunnels.
+ * Does: makes a leaf certificate for each host when a client first asks for it by SNI.
+ * Never does: connect to anything. A host that is not the sandbox's gets 502 and a sentence.
+ */
+import { createServer, type RequestListener } from 'node:http';
+import { createServer as createHttpsServer } from 'node:https';
+import { once } from 'node:events';
+import type { AddressInfo } from 'node:net';
+import type { Duplex } from 'node:stream';
+import { createSecureContext, type SecureContext } from 'node:tls';
+import type { Authority } from '../pki';
+import { CLOUDS, hostRole } from './clouds';
+
+/** What a proxy is made from. */
+export interface ProxyOptions {
+  readonly authority: Authority;
+  /** Handles the requests of every host. */
+  readonly handler: RequestListener;
+  /** Whether a vault host has a DNS name now: a vault that was never made, or was deleted, has none. */
+  readonly vaultExists: (host: string) => boolean;
+}
+
+/** A running proxy. */
+export interface Proxy {
+  /** `http://127.0.0.1:PORT`: the value for HTTPS_PROXY. */
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+/** Starts the proxy on a free port of 127.0.0.1. */
+export async function startProxy({ authority, handler, vaultExists }: ProxyOptions): Promise<Proxy> {
+  const contexts = new Map<string, Promise<SecureContext>>();
+  const contextFor = (host: string): Promise<SecureContext> => {
+    const known = contexts.get(host);
+    if (known !== undefined) return known;
+    const made = authority
+      .issue({ commonName: host, dnsNames: [host], usage: 'server' })
+      .then(({ certPem, keyPem }) => createSecureContext({ cert: certPem + authority.certPem, key: keyPem }));
+    contexts.set(host, made);
+    return made;
+  };
+
+  // Never listens: tunnels are handed to it as connections.
+  const inside = createHttpsServer(
+    {
+      SNICallback: (host, done) => {
+        if (hostRole(host) === undefined) done(new Error(`The sandbox does not serve ${host}.`));
+        else contextFor(host.toLowerCase()).then((context) => done(null, context), done);
+      },
+    },
+    handler,
+  );
+  inside.on('tlsClientError', () => undefined); // The client knows; it has closed or will.
+
+  const outside = createServer((request, response) => {
+    response.writeHead(502, { 'Content-Type': 'text/plain' });
+    response.end(notServed(request.headers.host ?? 'this host'));
+  });
+  const sockets = new Set<Duplex>();
+  outside.on('connection', (socket: Duplex) => {
+    sockets.add(socket);
+    socket.on('close', () => sockets.delete(socket));
+  });
+  outside.on('connect', (request, socket: Duplex, head: Buffer) => {
+    socket.on('error', () => socket.destroy());
+    const refusal = refusalFor(request.url ?? '', vaultExists);
+    if (refusal !== undefined) {
+      socket.end(
+        `HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain\r\nContent-Length: ${Buffer.byteLength(refusal)}\r\nConnection: close\r\n\r\n${refusal}`,
+      );
+      return;
+    }
+    socket.write('HTTP/1.1 200 Connection Established\r\n\r\n');
+    if (head.length > 0) socket.unshift(head);
+    inside.emit('connection', socket);
+  });
+
+  outside.listen(0, '127.0.0.1');
+  await once(outside, 'listening');
+  const { port } = outside.address() as AddressInfo;
+  return {
+    url: `http://127.0.0.1:${port}`,
+    async close() {
+      const closed = once(outside, 'close');
+      outside.close();
+      for (const socket of sockets) socket.destroy();
+      await closed;
+    },
+  };
+}
+
+/** Why a tunnel to `host:port` is refused; undefined when it is not. */
+function refusalFor(authority: string, vaultExists: (host: string) => boolean): string | undefined {
+  const [host = '', port] = authority.split(':');
+  const role = hostRole(host);
+  if (role === undefined || port !== '443') return notServed(authority);
+  if (role.kind === 'vault' && !vaultExists(host)) {
+    return `getaddrinfo ENOTFOUND ${host}: there is no vault of this name in the sandbox. It was never created, or it was deleted (a deleted vault loses its DNS name; it can be recovered).\n`;
+  }
+  return undefined;
+}
+
+function notServed(host: string): string {
+  const served = CLOUDS.flatMap((cloud) => [cloud.armHost, cloud.loginHost, `*.${cloud.vaultSuffix}`]).join(', ');
+  return `The Keyturn sandbox does not connect to ${host}. It serves ${served}, over https on port 443, and nothing else. Exclude other hosts from the proxy: NO_PROXY=127.0.0.1,localhost,${host.split(':')[0] ?? ''}\n`;
+}

@@ -1,0 +1,106 @@
+/**
+ * Who may do what in a vault.
+ *
+ * Needs: role assignments, a vault's access policies and network rules.
+ * Does: decides, in Key Vault's order: network first, then the permission model that the vault uses.
+ * Never does: look at keys. A refused caller must not learn whether a key exists.
+ */
+import type { RoleAssignments } from '../arm/role-assignments';
+import type { ServicePrincipal } from '../entra/directory';
+import { AzureError } from '../errors';
+import { findRole, grants, KEY_PERMISSIONS, type KeyPermission } from './permissions';
+import type { Vault } from './registry';
+
+/** Where a call comes from. */
+export type CallOrigin = { readonly kind: 'internet'; readonly address: string } | { readonly kind: 'private-link' };
+
+/** Who calls a vault, and from where. */
+export interface VaultCaller {
+  readonly principal: ServicePrincipal;
+  readonly issuer: string;
+  readonly origin: CallOrigin;
+}
+
+/** Throws the refusal of the vault's network rules, if they refuse. */
+export function checkNetwork(vault: Vault, caller: VaultCaller): void {
+  if (caller.origin.kind === 'private-link') return;
+  const { publicNetworkAccess, networkAcls } = vault.properties;
+  if (publicNetworkAccess === 'Disabled') {
+    throw forbidden(
+      'ForbiddenByConnection',
+      `Public network access is disabled and request is not from a trusted service nor via an approved private link.\r\nCaller: ${callerText(caller)}\r\n${vaultText(vault)}`,
+    );
+  }
+  if (networkAcls?.defaultAction !== 'Deny') return;
+  const { address } = caller.origin;
+  if (networkAcls.ipRules.some((rule) => rule.value === address || rule.value === `${address}/32`)) return;
+  throw forbidden(
+    'ForbiddenByFirewall',
+    `Client address is not authorized and caller is not a trusted service.\r\nClient address: ${address}\r\nCaller: ${callerText(caller)}\r\n${vaultText(vault)}`,
+  );
+}
+
+/** Whether the vault's permission model gives a principal a right, at the vault or at one key. */
+export function isPermitted(
+  vault: Vault,
+  assignments: RoleAssignments,
+  principal: ServicePrincipal,
+  permission: KeyPermission,
+  keyName?: string,
+): boolean {
+  if (principal.administrator) return true;
+  if (vault.properties.enableRbacAuthorization === true) {
+    const { dataAction } = KEY_PERMISSIONS[permission];
+    return assignments.forPrincipal(principal.objectId, resourceOf(vault, keyName)).some((assignment) => {
+      const role = findRole(assignment.roleGuid);
+      return role !== undefined && grants(role, dataAction);
+    });
+  }
+  return vault.properties.accessPolicies.some(
+    (policy) =>
+      policy.objectId.toLowerCase() === principal.objectId &&
+      (policy.permissions.keys ?? []).some((word) => ['all', permission].includes(word.toLowerCase())),
+  );
+}
+
+/**
+ * Lets a call pass, or throws the refusal.
+ * @throws AzureError 403 with ForbiddenByConnection, ForbiddenByFirewall, ForbiddenByPolicy or ForbiddenByRbac inside.
+ */
+export function authorize(
+  vault: Vault,
+  assignments: RoleAssignments,
+  caller: VaultCaller,
+  permission: KeyPermission,
+  keyName?: string,
+): void {
+  checkNetwork(vault, caller);
+  if (isPermitted(vault, assignments, caller.principal, permission, keyName)) return;
+  const { policyWord, dataAction } = KEY_PERMISSIONS[permission];
+  if (vault.properties.enableRbacAuthorization === true) {
+    throw forbidden(
+      'ForbiddenByRbac',
+      `Caller is not authorized to perform action on resource.\r\nIf role assignments, deny assignments or role definitions were changed recently, please observe propagation time.\r\nCaller: ${callerText(caller)}\r\nAction: '${dataAction}'\r\nResource: '${resourceOf(vault, keyName)}'\r\nAssignment: (not found)\r\nDenyAssignmentId: null\r\nDecisionReason: null \r\n${vaultText(vault)}\r\n`,
+    );
+  }
+  throw forbidden(
+    'ForbiddenByPolicy',
+    `The user, group or application '${callerText(caller)}' does not have keys ${policyWord} permission on key vault '${vault.name};location=${vault.location}'. For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125287`,
+  );
+}
+
+function forbidden(innerCode: string, message: string): AzureError {
+  return new AzureError(403, 'Forbidden', message, { innerCode });
+}
+
+function callerText({ principal, issuer }: VaultCaller): string {
+  return `appid=${principal.appId};oid=${principal.objectId};iss=${issuer}`;
+}
+
+function vaultText(vault: Vault): string {
+  return `Vault: ${vault.name};location=${vault.location}`;
+}
+
+function resourceOf(vault: Vault, keyName: string | undefined): string {
+  return keyName === undefined ? vault.id : `${vault.id}/keys/${keyName}`;
+}

@@ -1,0 +1,120 @@
+/**
+ * The rights that a vault knows, in the words of access policies and of RBAC, and the built-in roles that grant them.
+ * Source: azure-facts 2.3.
+ */
+
+/** A right on keys, as an access policy spells it in lower case. */
+export type KeyPermission =
+  | 'get'
+  | 'list'
+  | 'create'
+  | 'update'
+  | 'encrypt'
+  | 'decrypt'
+  | 'wrapkey'
+  | 'unwrapkey'
+  | 'rotate'
+  | 'delete'
+  | 'recover'
+  | 'purge';
+
+const KEYS = 'Microsoft.KeyVault/vaults/keys';
+
+/** How each right is spelt in the two permission models. `policyWord` is the one in the refusal's text. */
+export const KEY_PERMISSIONS: Readonly<
+  Record<KeyPermission, { readonly policyWord: string; readonly dataAction: string }>
+> = {
+  get: { policyWord: 'get', dataAction: `${KEYS}/read` },
+  list: { policyWord: 'list', dataAction: `${KEYS}/read` },
+  create: { policyWord: 'create', dataAction: `${KEYS}/create/action` },
+  update: { policyWord: 'update', dataAction: `${KEYS}/update/action` },
+  encrypt: { policyWord: 'encrypt', dataAction: `${KEYS}/encrypt/action` },
+  decrypt: { policyWord: 'decrypt', dataAction: `${KEYS}/decrypt/action` },
+  wrapkey: { policyWord: 'wrapKey', dataAction: `${KEYS}/wrap/action` },
+  unwrapkey: { policyWord: 'unwrapKey', dataAction: `${KEYS}/unwrap/action` },
+  rotate: { policyWord: 'rotate', dataAction: `${KEYS}/rotate/action` },
+  delete: { policyWord: 'delete', dataAction: `${KEYS}/delete` },
+  recover: { policyWord: 'recover', dataAction: `${KEYS}/recover/action` },
+  purge: { policyWord: 'purge', dataAction: `${KEYS}/purge/action` },
+};
+
+/** A built-in role. */
+export interface BuiltInRole {
+  readonly name: string;
+  readonly guid: string;
+  /** Data actions it grants; `*` stands for any text. */
+  readonly dataActions: readonly string[];
+}
+
+/** The built-in roles that matter to a vault, and the two general ones, which grant nothing in a vault's data plane. */
+export const BUILT_IN_ROLES: readonly BuiltInRole[] = [
+  {
+    name: 'Key Vault Crypto User',
+    guid: '12338af0-0e69-4776-bea7-57ae8d297424',
+    dataActions: ['read', 'update/action', 'backup/action', 'encrypt/action', 'decrypt/action']
+      .concat(['wrap/action', 'unwrap/action', 'sign/action', 'verify/action'])
+      .map((action) => `${KEYS}/${action}`),
+  },
+  {
+    name: 'Key Vault Crypto Officer',
+    guid: '14b46e9e-c2b7-41b4-b07b-48a6ebf60603',
+    dataActions: [`${KEYS}/*`, 'Microsoft.KeyVault/vaults/keyrotationpolicies/*'],
+  },
+  {
+    name: 'Key Vault Crypto Service Encryption User',
+    guid: 'e147488a-f6f5-4113-8e2d-b22465e65bf6',
+    dataActions: [`${KEYS}/read`, `${KEYS}/wrap/action`, `${KEYS}/unwrap/action`],
+  },
+  { name: 'Key Vault Contributor', guid: 'f25e0fa2-a7c8-4377-a976-54943a77a395', dataActions: [] },
+  {
+    name: 'Key Vault Certificate User',
+    guid: 'db79e9a7-68ee-4b58-9aeb-b90e7c24fcba',
+    dataActions: [
+      'Microsoft.KeyVault/vaults/certificates/read',
+      'Microsoft.KeyVault/vaults/secrets/getSecret/action',
+      'Microsoft.KeyVault/vaults/secrets/readMetadata/action',
+      `${KEYS}/read`,
+    ],
+  },
+  {
+    name: 'Key Vault Secrets User',
+    guid: '4633458b-17de-408a-b874-0445c86b69e6',
+    dataActions: [
+      'Microsoft.KeyVault/vaults/secrets/getSecret/action',
+      'Microsoft.KeyVault/vaults/secrets/readMetadata/action',
+    ],
+  },
+  {
+    name: 'Key Vault Secrets Officer',
+    guid: 'b86a8fe4-44ce-4948-aee5-eccb2c155cd7',
+    dataActions: ['Microsoft.KeyVault/vaults/secrets/*'],
+  },
+  {
+    name: 'Key Vault Reader',
+    guid: '21090545-7ca7-4776-b22c-e363652d74d2',
+    dataActions: ['Microsoft.KeyVault/vaults/*/read'],
+  },
+  {
+    name: 'Key Vault Administrator',
+    guid: '00482a5a-887f-4fb3-b363-3b7fe8e74483',
+    dataActions: ['Microsoft.KeyVault/vaults/*'],
+  },
+  { name: 'Key Vault Purge Operator', guid: 'a68e7c17-0ab2-4c09-9a58-125dae29748c', dataActions: [] },
+  { name: 'Owner', guid: '8e3af657-a8ff-443c-a75c-2fe8c4bcb635', dataActions: [] },
+  { name: 'Contributor', guid: 'b24988ac-6180-42a0-ab88-20f7382dd24c', dataActions: [] },
+];
+
+/** The built-in role with this GUID, any case. */
+export function findRole(guid: string): BuiltInRole | undefined {
+  return BUILT_IN_ROLES.find((role) => role.guid === guid.toLowerCase());
+}
+
+/** Whether a role grants a data action. */
+export function grants(role: BuiltInRole, dataAction: string): boolean {
+  return role.dataActions.some((pattern) => {
+    const [head = '', tail] = pattern.toLowerCase().split('*');
+    const action = dataAction.toLowerCase();
+    if (tail === undefined) return action === head;
+    return action.startsWith(head) && action.endsWith(tail) && action.length >= head.length + tail.length;
+  });
+}
