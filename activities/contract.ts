@@ -44,7 +44,10 @@ export interface Activities {
   observe(input: { readonly request: OperationRequest }): Promise<Observation>;
 
   /** Makes a new version like `basedOn`, tagged with the operation id; a version with that tag is returned instead of making a second. */
-  createKeyVersion(input: { readonly operationId: string; readonly basedOn: string }): Promise<{ keyId: string; created: boolean }>;
+  createKeyVersion(input: {
+    readonly operationId: string;
+    readonly basedOn: string;
+  }): Promise<{ keyId: string; created: boolean }>;
 
   /** Writes the operation's canaries, or finds them, and lists R0. Must be called before the switch is asked for. */
   takeBaseline(input: { readonly cluster: string; readonly operationId: string }): Promise<Baseline>;
@@ -62,7 +65,11 @@ export interface Activities {
   }): Promise<{ operationUrl?: string; submitted: boolean }>;
 
   /** Polls until ARM's operation has ended; heartbeats. Throws `ArmOperationFailed`, non-retryable, when it failed. */
-  awaitKey(input: { readonly cluster: string; readonly keyId: string; readonly operationUrl?: string }): Promise<ArmOperation>;
+  awaitKey(input: {
+    readonly cluster: string;
+    readonly keyId: string;
+    readonly operationUrl?: string;
+  }): Promise<ArmOperation>;
 
   /** Waits until every API server writes with the key, by canaries, leases and metrics; heartbeats. */
   awaitConvergence(input: {
@@ -77,17 +84,28 @@ export interface Activities {
   rewriteSecrets(input: RewriteInput): Promise<RewriteReport>;
 
   /** A fresh metadata list of all Secrets judged by the proof rule, and a second look at convergence. Heartbeats. */
-  proveSecrets(input: RewriteInput & { readonly baseline?: Baseline; readonly convergence: Convergence }): Promise<Proof>;
+  proveSecrets(
+    input: RewriteInput & { readonly baseline?: Baseline; readonly convergence: Convergence },
+  ): Promise<Proof>;
 
   /** Deletes the operation's canaries; those that are gone are fine. */
   removeCanaries(input: { readonly cluster: string; readonly operationId: string }): Promise<void>;
 
   /** Reads what ARM reports of the cluster's key. Throws `KeyNotReported`, non-retryable, when it is another key or the state is not Succeeded. */
-  verifyKey(input: { readonly cluster: string; readonly keyId: string }): Promise<{ keyId: string; provisioningState: string }>;
+  verifyKey(input: {
+    readonly cluster: string;
+    readonly keyId: string;
+  }): Promise<{ keyId: string; provisioningState: string }>;
 
   /** Reads, changes and writes the ledger in the cluster, fenced by its resource version. */
-  changeLedger(input: { readonly cluster: string; readonly reportedKeyId: string; readonly changes: readonly LedgerChange[] }): Promise<Ledger>;
+  changeLedger(input: {
+    readonly cluster: string;
+    readonly reportedKeyId: string;
+    readonly changes: readonly LedgerChange[];
+  }): Promise<Ledger>;
 
   /** Signs a record and writes the evidence file. The same operation id overwrites its own file only. */
-  sealEvidence(input: { readonly record: Omit<EvidenceRecord, 'sealedAt' | 'format'> }): Promise<{ file: string; digest: string; signingKeyId: string }>;
+  sealEvidence(input: {
+    readonly record: Omit<EvidenceRecord, 'sealedAt' | 'format'>;
+  }): Promise<{ file: string; digest: string; signingKeyId: string }>;
 }

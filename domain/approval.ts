@@ -16,7 +16,12 @@ export const Decision = z.object({
 export type Decision = z.infer<typeof Decision>;
 
 /** An approval that counts. */
-export const Approval = z.object({ by: Person, at: z.string(), planDigest: z.string(), comment: z.string().optional() });
+export const Approval = z.object({
+  by: Person,
+  at: z.string(),
+  planDigest: z.string(),
+  comment: z.string().optional(),
+});
 /** An approval that counts. */
 export type Approval = z.infer<typeof Approval>;
 
@@ -33,13 +38,19 @@ export interface GateState {
 /** Why a decision does not count; undefined when it does. A second approval by one person counts as no fault, and as nothing. */
 export function decisionFault(decision: Decision, gate: GateState, verb: 'approve' | 'deny'): Fault | undefined {
   if (decision.by.type === 'app') {
-    return { code: 'ProgramCannotApprove', detail: `${decision.by.name} is a program. Sign in as a person who holds ${Role.Approver}.` };
+    return {
+      code: 'ProgramCannotApprove',
+      detail: `${decision.by.name} is a program. Sign in as a person who holds ${Role.Approver}.`,
+    };
   }
   if (!decision.roles.includes(Role.Approver)) {
     return { code: 'RoleMissing', detail: `${decision.by.name} does not hold the role ${Role.Approver}.` };
   }
   if (verb === 'approve' && samePerson(decision.by, gate.requestedBy)) {
-    return { code: 'RequesterCannotApprove', detail: `${decision.by.name} asked for this operation; somebody else must approve it.` };
+    return {
+      code: 'RequesterCannotApprove',
+      detail: `${decision.by.name} asked for this operation; somebody else must approve it.`,
+    };
   }
   const again = verb === 'approve' && approvedBy(decision.by, gate.approvals, decision.planDigest);
   if (again) return undefined;

@@ -2,7 +2,12 @@
 import { z } from 'zod';
 
 /** A canary: a small Secret of Keyturn's own that was written under the old key, before the switch. */
-export const Canary = z.object({ namespace: z.string(), name: z.string(), uid: z.string(), resourceVersion: z.string() });
+export const Canary = z.object({
+  namespace: z.string(),
+  name: z.string(),
+  uid: z.string(),
+  resourceVersion: z.string(),
+});
 /** A canary. */
 export type Canary = z.infer<typeof Canary>;
 

@@ -89,6 +89,7 @@ export const ERRORS = {
   TemporalUnavailable: entry(503, 'Temporal does not answer.', { retryable: true }),
   WorkerUnavailable: entry(503, 'No worker answered in time.', { retryable: true }),
   AzureUnavailable: entry(503, 'Azure does not answer.', { retryable: true }),
+  ClusterUnavailable: entry(503, "The cluster's API does not answer.", { retryable: true }),
   InternalError: entry(500, 'Something is wrong inside Keyturn.', { retryable: true }),
 } as const satisfies Record<string, ErrorEntry>;
 

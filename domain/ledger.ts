@@ -22,9 +22,7 @@ const Generation = z.object({
   operationId: z.string().optional(),
   /** ISO 8601; for an adopted generation, when it was found. */
   since: z.string(),
-  proof: z
-    .object({ operationId: z.string(), at: z.string(), convergedRv: z.string(), secrets: z.int() })
-    .optional(),
+  proof: z.object({ operationId: z.string(), at: z.string(), convergedRv: z.string(), secrets: z.int() }).optional(),
 });
 /** One key id as one cluster used it. */
 export type Generation = z.infer<typeof Generation>;
@@ -39,7 +37,7 @@ export interface KeySlots {
   readonly current: string;
   /** The key id in the second slot; null when it is empty. */
   readonly previous: string | null;
-  /** False when the cluster was adopted: then the second slot may hold a key that Azure does not tell of. */
+  /** False when the current generation was adopted: then the second slot may hold a key that Azure does not tell of. */
   readonly previousKnown: boolean;
 }
 
@@ -52,9 +50,11 @@ export function currentGeneration(ledger: Ledger): Generation | undefined {
 export function keySlots(ledger: Ledger): KeySlots | undefined {
   const current = currentGeneration(ledger);
   if (!current) return undefined;
+  // Somebody else turned the key, perhaps more than once: what the second slot holds then, nobody tells.
+  if (current.origin === 'adopted') return { current: current.keyId, previous: null, previousKnown: false };
   const previous = ledger.generations.findLast(({ state }) => state === 'superseded');
   if (previous) return { current: current.keyId, previous: previous.keyId, previousKnown: true };
-  return { current: current.keyId, previous: null, previousKnown: current.origin !== 'adopted' };
+  return { current: current.keyId, previous: null, previousKnown: true };
 }
 
 /**
@@ -68,7 +68,9 @@ export function reconcile(ledger: Ledger | undefined, reportedKeyId: string, now
   }
   const last = ledger.generations.at(-1);
   if (last?.state === 'activating') {
-    return last.keyId === reportedKeyId ? activated(ledger, reportedKeyId) : reconcile(withoutLast(ledger), reportedKeyId, now);
+    return last.keyId === reportedKeyId
+      ? activated(ledger, reportedKeyId)
+      : reconcile(withoutLast(ledger), reportedKeyId, now);
   }
   if (currentGeneration(ledger)?.keyId === reportedKeyId) return ledger;
   const adopted: Generation = { keyId: reportedKeyId, state: 'activating', origin: 'adopted', since: now };
@@ -96,7 +98,8 @@ export function activated(ledger: Ledger, keyId: string): Ledger {
     ...ledger,
     generations: ledger.generations.map((generation): Generation => {
       if (generation === last) return { ...generation, state: 'activated' };
-      if (generation.state === 'activated' || generation.state === 'proven') return { ...generation, state: 'superseded' };
+      if (generation.state === 'activated' || generation.state === 'proven')
+        return { ...generation, state: 'superseded' };
       if (generation.state === 'superseded') return { ...generation, state: 'evicted' };
       return generation;
     }),

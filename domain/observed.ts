@@ -45,7 +45,10 @@ export type KeyLookup = z.infer<typeof KeyLookup>;
 export const AzureObservation = z.object({
   /** ISO 8601. */
   at: z.string(),
-  cluster: z.union([z.object({ found: z.literal(true), cluster: ObservedCluster }), z.object({ found: z.literal(false), why: z.string() })]),
+  cluster: z.union([
+    z.object({ found: z.literal(true), cluster: ObservedCluster }),
+    z.object({ found: z.literal(false), why: z.string() }),
+  ]),
   currentKey: KeyLookup.optional(),
   /** The key that the request names. */
   requestedKey: KeyLookup.optional(),

@@ -22,7 +22,9 @@ export type OperationStatus = (typeof OperationStatus)[keyof typeof OperationSta
 
 /** Whether nothing will happen any more. */
 export function isFinal(status: OperationStatus): boolean {
-  return status === OperationStatus.Succeeded || status === OperationStatus.Failed || status === OperationStatus.Canceled;
+  return (
+    status === OperationStatus.Succeeded || status === OperationStatus.Failed || status === OperationStatus.Canceled
+  );
 }
 
 /** A fault as it is stored with an operation. */
@@ -42,7 +44,12 @@ export const StepState = PlanStep.extend({
 export type StepState = z.infer<typeof StepState>;
 
 /** How far a long step is. */
-export const StepProgress = z.object({ step: z.string(), done: z.int(), total: z.int(), perSecond: z.number().optional() });
+export const StepProgress = z.object({
+  step: z.string(),
+  done: z.int(),
+  total: z.int(),
+  perSecond: z.number().optional(),
+});
 /** How far a long step is. */
 export type StepProgress = z.infer<typeof StepProgress>;
 

@@ -2,11 +2,19 @@
 import { OperationStatus, type Operation, type StepState } from './operation';
 import { shortKeyId } from './resource-ids';
 
-const MARKS: Record<StepState['status'], string> = { pending: '·', running: '▶', blocked: '■', done: '✓', skipped: '–' };
+const MARKS: Record<StepState['status'], string> = {
+  pending: '·',
+  running: '▶',
+  blocked: '■',
+  done: '✓',
+  skipped: '–',
+};
 
 /** Where the operation is, what it waits for and who may act. Pure: the same operation gives the same text. */
 export function renderProgress(operation: Operation): string {
-  return [headline(operation), ...waits(operation), ...plan(operation), ...steps(operation), ...keys(operation)].join('\n');
+  return [headline(operation), ...waits(operation), ...plan(operation), ...steps(operation), ...keys(operation)].join(
+    '\n',
+  );
 }
 
 /** The first line alone, for lists and terminals. */
@@ -19,19 +27,29 @@ export function headline(operation: Operation): string {
 
 function waits({ waitingFor, approvalDeadline, status, offers }: Operation): string[] {
   if (waitingFor === null) return [];
-  const until = status === OperationStatus.AwaitingApproval && approvalDeadline !== null ? ` Until ${approvalDeadline}.` : '';
+  const until =
+    status === OperationStatus.AwaitingApproval && approvalDeadline !== null ? ` Until ${approvalDeadline}.` : '';
   const offered = offers.length > 0 ? ` Possible now: ${offers.join(', ')}.` : '';
   return ['', `Waiting for ${waitingFor}${until}${offered}`];
 }
 
 function plan({ plan: current, planRevision }: Operation): string[] {
   if (!current) return [];
-  return ['', current.summary, '', `Plan ${planRevision}, digest \`${current.digest}\``, ...current.warnings.map(({ detail }) => `- Warning: ${detail}`)];
+  return [
+    '',
+    current.summary,
+    '',
+    `Plan ${planRevision}, digest \`${current.digest}\``,
+    ...current.warnings.map(({ detail }) => `- Warning: ${detail}`),
+  ];
 }
 
 function steps({ steps: all, progress }: Operation): string[] {
   if (all.length === 0) return [];
-  return ['', ...all.map((step, index) => `${index + 1}. ${MARKS[step.status]} ${step.title}${outcome(step, progress)}`)];
+  return [
+    '',
+    ...all.map((step, index) => `${index + 1}. ${MARKS[step.status]} ${step.title}${outcome(step, progress)}`),
+  ];
 }
 
 function outcome(step: StepState, progress: Operation['progress']): string {

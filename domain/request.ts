@@ -30,6 +30,11 @@ const versionedKeyId = z
       context.addIssue({ code: 'custom', message: keyId.fault, params: { code: 'InvalidKeyId' } });
     }
   })
+  // Host names are compared without regard to case, key ids by their text: one spelling from here on.
+  .overwrite((text) => {
+    const keyId = parseKeyId(text);
+    return 'fault' in keyId ? text : keyId.kid;
+  })
   .meta({
     description: 'Versioned key id (kid) in the vault that holds the current key.',
     example: 'https://kv1.vault.azure.net/keys/aks1/95a76f34842c4fcf9e2cc929e38359c0',
@@ -38,8 +43,19 @@ const versionedKeyId = z
 /** The change record that an operation belongs to. */
 export const Change = z
   .strictObject({
-    number: z.string().trim().min(1).max(64).meta({ description: 'Number of the change record.', example: 'CHG0030192' }),
-    reason: z.string().trim().min(1).max(500).optional().meta({ description: 'Why, for the approver and the auditor.' }),
+    number: z
+      .string()
+      .trim()
+      .min(1)
+      .max(64)
+      .meta({ description: 'Number of the change record.', example: 'CHG0030192' }),
+    reason: z
+      .string()
+      .trim()
+      .min(1)
+      .max(500)
+      .optional()
+      .meta({ description: 'Why, for the approver and the auditor.' }),
   })
   .meta({ description: 'The change record that this operation carries out.' });
 

@@ -75,7 +75,9 @@ export function parseKeyId(text: string): KeyId | KeyIdFault {
   const [, name, version] = KEY_PATH.exec(url.pathname) ?? [];
   if (name === undefined) return { fault: `The path does not name a key. ${form}` };
   if (version === undefined) {
-    return { fault: `This key id has no version. AKS keeps using the version it was given: name the exact one. ${form}` };
+    return {
+      fault: `This key id has no version. AKS keeps using the version it was given: name the exact one. ${form}`,
+    };
   }
   const vaultUrl = `https://${url.hostname}`;
   return { vaultName, vaultUrl, name, version, cloud, kid: `${vaultUrl}/keys/${name}/${version}` };

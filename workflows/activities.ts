@@ -28,6 +28,16 @@ export function short(summary: string): AllActivities {
   });
 }
 
+/** Activities that are tried for two minutes and then given up: for what is good to have done and no reason to wait. */
+export function brief(summary: string): AllActivities {
+  return proxyActivities<AllActivities>({
+    scheduleToCloseTimeout: '2 minutes',
+    heartbeatTimeout: HEARTBEAT_TIMEOUT,
+    retry: RETRY,
+    summary: cut(summary),
+  });
+}
+
 /** Activities that may take hours: long-running operations of Azure, convergence, the rewrite of many Secrets. */
 export function long(summary: string): AllActivities {
   return proxyActivities<AllActivities>({

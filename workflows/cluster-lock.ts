@@ -6,14 +6,7 @@
  * a dead one.
  */
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
-import {
-  condition,
-  defineSignal,
-  ParentClosePolicy,
-  setHandler,
-  startChild,
-  workflowInfo,
-} from '@temporalio/workflow';
+import { condition, defineSignal, ParentClosePolicy, setHandler, startChild, workflowInfo } from '@temporalio/workflow';
 import { clusterLockId } from '../domain/resource-ids';
 import { CLUSTER_LOCK_WORKFLOW, Memo } from './messages';
 

@@ -47,7 +47,10 @@ export function handleMessages(run: Run): { readonly denial: () => Decision | un
   };
   const checkRetry = (_asked: { readonly by: Person }): void => {
     if (run.operation.status === OperationStatus.Blocked) return;
-    throw failure({ code: 'NotBlocked', detail: `The operation is ${run.operation.status}; there is nothing to try again.` });
+    throw failure({
+      code: 'NotBlocked',
+      detail: `The operation is ${run.operation.status}; there is nothing to try again.`,
+    });
   };
   setHandler(retry, takeRetry, { validator: checkRetry });
   setHandler(cancel, ({ by, comment }) =>
@@ -72,7 +75,9 @@ export async function awaitApproval(run: Run, denial: () => Decision | undefined
     approvalDeadline: new Date(Date.now() + timeoutInMs).toISOString(),
     waitingFor: whatIsAsked(run, plan),
     offers: ['approve', 'deny', 'cancel'],
-    steps: run.operation.steps.map((step) => (step.id === StepId.Approve ? { ...step, status: 'running', startedAt: now() } : step)),
+    steps: run.operation.steps.map((step) =>
+      step.id === StepId.Approve ? { ...step, status: 'running', startedAt: now() } : step,
+    ),
   });
   const decided = await condition(() => missing() <= 0 || denial() !== undefined || run.cancelRequested, timeoutInMs, {
     summary: `Wait for approval: ${plan.summary}`.slice(0, 200),
@@ -81,7 +86,9 @@ export async function awaitApproval(run: Run, denial: () => Decision | undefined
   const denied = denial();
   if (denied) {
     const why = denied.comment === undefined ? '.' : `: ${denied.comment}`;
-    throw new OperationEnds(OperationStatus.Canceled, [{ code: 'Denied', detail: `${denied.by.name} denied the plan${why}` }]);
+    throw new OperationEnds(OperationStatus.Canceled, [
+      { code: 'Denied', detail: `${denied.by.name} denied the plan${why}` },
+    ]);
   }
   run.safePoint();
   if (!decided) {

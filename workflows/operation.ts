@@ -3,20 +3,22 @@
  * evidence. DESIGN: "One operation, end to end".
  */
 import {
+  ActivityFailure,
   allHandlersFinished,
   ApplicationFailure,
   CancellationScope,
   CancelledFailure,
   condition,
+  log,
   workflowInfo,
 } from '@temporalio/workflow';
 import { assertNever } from '../domain/assert-never';
 import { newOperation } from '../domain/new-operation';
 import { OperationStatus, type StoredFault } from '../domain/operation';
-import type { Plan } from '../domain/plan';
+import { StepId, type Plan } from '../domain/plan';
 import { plan as makePlan } from '../domain/planner';
 import { OperationKind } from '../domain/request';
-import { long, short } from './activities';
+import { brief, long, short } from './activities';
 import { takeClusterLock, type HeldLock } from './cluster-lock';
 import { awaitApproval, handleMessages } from './gate';
 import type { OperationInput } from './messages';
@@ -28,7 +30,9 @@ import { faultOf, OperationEnds, Run } from './run';
  * In Temporal it is Completed when it Succeeded, and when people decided against it (denied, expired, canceled through
  * Keyturn); Failed when it failed; Canceled when it was canceled through Temporal.
  */
-export async function operation(input: OperationInput): Promise<{ status: OperationStatus; reason: StoredFault | null }> {
+export async function operation(
+  input: OperationInput,
+): Promise<{ status: OperationStatus; reason: StoredFault | null }> {
   const run = new Run(newOperation({ id: workflowInfo().workflowId, ...input }));
   const { denial } = handleMessages(run);
   let canceledByTemporal = false;
@@ -46,16 +50,36 @@ export async function operation(input: OperationInput): Promise<{ status: Operat
     } catch (error) {
       if (!(error instanceof OperationEnds)) throw error;
       run.end(error.status, error.faults);
+      await removeCanaries(run);
     }
     const sealed = await short('Seal the evidence').sealEvidence({ record: { operation: run.operation, ...facts } });
     run.publish({ evidence: sealed });
     await condition(allHandlersFinished);
 
     const { status, reason } = run.operation;
-    if (status === OperationStatus.Failed) throw ApplicationFailure.nonRetryable(reason?.detail ?? status, reason?.code);
+    if (status === OperationStatus.Failed)
+      throw ApplicationFailure.nonRetryable(reason?.detail ?? status, reason?.code);
     if (canceledByTemporal && status === OperationStatus.Canceled) throw new CancelledFailure(reason?.detail ?? status);
     return { status, reason };
   });
+}
+
+/**
+ * Canaries of an operation that did not finish are Secrets like any other: one that is left under an old key would stand in
+ * the way of later rotations. A cluster that does not answer must not keep the operation from ending, so this gives up.
+ */
+async function removeCanaries(run: Run): Promise<void> {
+  const { id, plan, steps } = run.operation;
+  const touched = steps.some(({ id: step, startedAt }) => startedAt !== undefined && step !== StepId.Approve);
+  if (!plan || !touched) return;
+  try {
+    await brief('Delete the canaries').removeCanaries({ cluster: plan.cluster, operationId: id });
+  } catch (error) {
+    if (!(error instanceof ActivityFailure)) throw error;
+    log.warn('The canaries could not be deleted; the next operation rewrites them like any Secret', {
+      cluster: plan.cluster,
+    });
+  }
 }
 
 async function planApproveExecute(
@@ -112,7 +136,9 @@ async function takeOrAwaitLock(run: Run, { request }: OperationInput): Promise<H
       status: OperationStatus.AwaitingCluster,
       waitingFor: `operation ${operationId} to end: it executes on this cluster.`,
     });
-    await interruptedByCancel(run, () => long(`Wait for operation ${operationId}`).awaitClusterFree({ cluster: request.cluster }));
+    await interruptedByCancel(run, () =>
+      long(`Wait for operation ${operationId}`).awaitClusterFree({ cluster: request.cluster }),
+    );
     run.publish({ status: OperationStatus.Planning, waitingFor: null });
   }
 }

@@ -26,7 +26,9 @@ export function planRotateKey(request: OperationRequest, observation: Observatio
   if (faults.length > 0 || !azure.cluster.found || currentKeyId === undefined) return { plan: null, faults };
 
   const ledger = reconcile(observation.ledger ?? undefined, currentKeyId, azure.at);
-  const targetKeyId = request.parameters.keyId ?? null;
+  // As the vault spells it, when it was looked up.
+  const { requestedKey } = azure;
+  const targetKeyId = requestedKey?.found ? requestedKey.key.keyId : (request.parameters.keyId ?? null);
   const target = targetKeyId === null ? 'a new version of it' : shortKeyId(targetKeyId);
   return {
     faults: [],
@@ -69,7 +71,8 @@ function stepsOf(ledger: Ledger, currentKeyId: string, targetKeyId: string | nul
     steps.push({
       id: StepId.CreateKeyVersion,
       title: `Make a new version of key ${current.split('/').slice(0, 2).join('/')}`,
-      reason: 'The request names no key. The new version gets the type, size and permitted operations of the current one; the current one stays enabled.',
+      reason:
+        'The request names no key. The new version gets the type, size and permitted operations of the current one; the current one stays enabled.',
       changes: 'vault',
     });
   }
@@ -102,7 +105,7 @@ function stepsOf(ledger: Ledger, currentKeyId: string, targetKeyId: string | nul
       id: StepId.Prove,
       title: 'Prove from a fresh list that no Secret is left under an older key',
       reason: 'The end of a loop is not proof: a fresh list must show nobody unproven, with convergence still holding.',
-      changes: 'nothing',
+      changes: 'kubernetes',
     },
     {
       id: StepId.VerifyKey,

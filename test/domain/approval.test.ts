@@ -42,7 +42,9 @@ describe('an approval', () => {
     const approvals = [{ by: person('bob'), at: '', planDigest: 'sha256:1' }];
     expect(decisionFault(decision(), gate({ approvals }), 'approve')).toBeUndefined();
     expect(decisionFault(decision(), gate({ approvals, open: false }), 'approve')).toBeUndefined();
-    expect(decisionFault(decision({ planDigest: 'sha256:0' }), gate({ approvals }), 'approve')?.code).toBe('PlanDigestMismatch');
+    expect(decisionFault(decision({ planDigest: 'sha256:0' }), gate({ approvals }), 'approve')?.code).toBe(
+      'PlanDigestMismatch',
+    );
   });
 });
 

@@ -47,7 +47,9 @@ export const goodCluster = (change: Partial<ObservedCluster> = {}): ObservedClus
   ...change,
 });
 
-export function azure(change: { cluster?: Partial<ObservedCluster>; currentKey?: Partial<ObservedKey>; requestedKey?: ObservedKey } = {}): AzureObservation {
+export function azure(
+  change: { cluster?: Partial<ObservedCluster>; currentKey?: Partial<ObservedKey>; requestedKey?: ObservedKey } = {},
+): AzureObservation {
   return {
     at: NOW,
     cluster: { found: true, cluster: goodCluster(change.cluster) },
@@ -56,7 +58,10 @@ export function azure(change: { cluster?: Partial<ObservedCluster>; currentKey?:
   };
 }
 
-export const observation = (azureFacts: AzureObservation, ledger: Ledger | null = null): Observation => ({ azure: azureFacts, ledger });
+export const observation = (azureFacts: AzureObservation, ledger: Ledger | null = null): Observation => ({
+  azure: azureFacts,
+  ledger,
+});
 
 export const provenLedger = (...keyIds: string[]): Ledger => ({
   version: 1,

@@ -1,6 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { activated, activating, currentGeneration, keySlots, proven, reconcile, type Ledger } from '../../domain/ledger';
+import {
+  activated,
+  activating,
+  currentGeneration,
+  keySlots,
+  proven,
+  reconcile,
+  type Ledger,
+} from '../../domain/ledger';
 import { KEY_1, KEY_2, KEY_3, NOW, provenLedger } from './fixtures';
 
 const proof = { operationId: 'op-1', at: NOW, convergedRv: '10', secrets: 3 };
@@ -32,6 +40,14 @@ describe('the ledger', () => {
     expect(states(reconcile(provenLedger(KEY_1), KEY_2, NOW))).toEqual(['1 superseded', '2 activated']);
   });
 
+  it('does not claim to know the previous key after somebody else turned it', () => {
+    expect(keySlots(reconcile(provenLedger(KEY_1, KEY_2), KEY_3, NOW))).toEqual({
+      current: KEY_3,
+      previous: null,
+      previousKnown: false,
+    });
+  });
+
   it('refuses to prove a key that is not current, and to activate one that was not noted', () => {
     expect(() => proven(provenLedger(KEY_1), KEY_2, proof)).toThrow(/not the current key/);
     expect(() => activated(provenLedger(KEY_1), KEY_2)).toThrow(/must be noted first/);
@@ -46,13 +62,15 @@ describe('the ledger', () => {
         for (const [what, keyId] of changes) {
           try {
             if (what === 'reconcile') ledger = reconcile(ledger, keyId, NOW);
-            else if (what === 'note') ledger = activating(reconcile(ledger, currentGeneration(ledger)?.keyId ?? keyId, NOW), keyId, 'op', NOW);
+            else if (what === 'note')
+              ledger = activating(reconcile(ledger, currentGeneration(ledger)?.keyId ?? keyId, NOW), keyId, 'op', NOW);
             else if (what === 'activate') ledger = activated(ledger, keyId);
             else ledger = proven(ledger, keyId, proof);
           } catch {
             // A refused change leaves the ledger as it was.
           }
-          const count = (...wanted: string[]): number => ledger.generations.filter(({ state }) => wanted.includes(state)).length;
+          const count = (...wanted: string[]): number =>
+            ledger.generations.filter(({ state }) => wanted.includes(state)).length;
           expect(count('activated', 'proven')).toBe(1);
           expect(count('superseded')).toBeLessThanOrEqual(1);
           expect(count('activating')).toBeLessThanOrEqual(1);

@@ -2,7 +2,8 @@ import { describe, expect, it } from '@jest/globals';
 import { rotateKeyFaults } from '../../domain/preconditions';
 import { azure, FOREIGN_KEY, goodKey, KEY_1, KEY_2, request } from './fixtures';
 
-const codes = (...args: Parameters<typeof rotateKeyFaults>): string[] => rotateKeyFaults(...args).map(({ code }) => code);
+const codes = (...args: Parameters<typeof rotateKeyFaults>): string[] =>
+  rotateKeyFaults(...args).map(({ code }) => code);
 
 describe('rotate-key is refused', () => {
   it.each([
@@ -13,6 +14,11 @@ describe('rotate-key is refused', () => {
     ['a system-assigned identity', { identityType: 'SystemAssigned' }, 'ClusterIdentityUnsupported'],
     ['KMS v1', { kubernetesVersion: '1.26.15' }, 'ClusterVersionUnsupported'],
     ['the newer encryption profile', { platformManagedEncryption: true }, 'PlatformManagedEncryption'],
+    [
+      'a current key without a version',
+      { kms: { enabled: true, keyId: 'https://kv1.vault.azure.net/keys/k1' } },
+      'CurrentKeyUnusable',
+    ],
     ['disabled local accounts', { localAccountsDisabled: true }, 'LocalAccountsDisabled'],
   ])('for %s', (_what, cluster, code) => {
     expect(rotateKeyFaults(request(), azure({ cluster }))).toEqual([
@@ -28,13 +34,19 @@ describe('rotate-key is refused', () => {
     ['not for decryption', { operations: ['encrypt'] }, 'KeyOperationsMissing'],
   ])('for a key that is %s, requested or current', (_what, change, code) => {
     const requested = azure({ requestedKey: goodKey(KEY_2, change) });
-    expect(rotateKeyFaults(request({ keyId: KEY_2 }), requested)).toMatchObject([{ code, pointer: '/parameters/keyId' }]);
-    expect(rotateKeyFaults(request(), azure({ currentKey: change }))).toMatchObject([{ code: 'CurrentKeyUnusable', pointer: '/cluster' }]);
+    expect(rotateKeyFaults(request({ keyId: KEY_2 }), requested)).toMatchObject([
+      { code, pointer: '/parameters/keyId' },
+    ]);
+    expect(rotateKeyFaults(request(), azure({ currentKey: change }))).toMatchObject([
+      { code: 'CurrentKeyUnusable', pointer: '/cluster' },
+    ]);
   });
 
   it('for a key of another vault, which is not even looked up', () => {
     const facts = { ...azure(), requestedKey: { found: false as const, keyId: FOREIGN_KEY, why: 'not looked up' } };
-    expect(rotateKeyFaults(request({ keyId: FOREIGN_KEY }), facts)).toMatchObject([{ code: 'KeyForeign', pointer: '/parameters/keyId' }]);
+    expect(rotateKeyFaults(request({ keyId: FOREIGN_KEY }), facts)).toMatchObject([
+      { code: 'KeyForeign', pointer: '/parameters/keyId' },
+    ]);
   });
 
   it('for a key that does not exist, and for one that is current already', () => {
@@ -44,12 +56,21 @@ describe('rotate-key is refused', () => {
   });
 
   it('with every violated rule at once', () => {
-    const facts = azure({ cluster: { powerState: 'Stopped', identityType: 'None' }, requestedKey: goodKey(KEY_2, { enabled: false }) });
-    expect(codes(request({ keyId: KEY_2 }), facts)).toEqual(['ClusterNotRunning', 'ClusterIdentityUnsupported', 'KeyDisabled']);
+    const facts = azure({
+      cluster: { powerState: 'Stopped', identityType: 'None' },
+      requestedKey: goodKey(KEY_2, { enabled: false }),
+    });
+    expect(codes(request({ keyId: KEY_2 }), facts)).toEqual([
+      'ClusterNotRunning',
+      'ClusterIdentityUnsupported',
+      'KeyDisabled',
+    ]);
   });
 
   it('for a cluster that does not exist', () => {
-    expect(codes(request(), { ...azure(), cluster: { found: false, why: 'ResourceNotFound' } })).toEqual(['ClusterNotFound']);
+    expect(codes(request(), { ...azure(), cluster: { found: false, why: 'ResourceNotFound' } })).toEqual([
+      'ClusterNotFound',
+    ]);
   });
 });
 

@@ -1,6 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { bandOf, compareResourceVersions, hadNoEffect, judgeNoOp, wentBackwards, type RewriteReport } from '../../domain/proof';
+import {
+  bandOf,
+  compareResourceVersions,
+  hadNoEffect,
+  judgeNoOp,
+  wentBackwards,
+  type RewriteReport,
+} from '../../domain/proof';
 
 const rv = fc.bigInt({ min: 1n, max: 2n ** 63n - 1n });
 

@@ -14,7 +14,11 @@ describe('a key id', () => {
   it.each([
     ['without a version', 'https://kv1.vault.azure.net/keys/k1', /no version/],
     ['of another host', 'https://example.com/keys/k1/95a76f34842c4fcf9e2cc929e38359c0', /host/],
-    ['of a host that only ends alike', 'https://kv1.evilvault.azure.net/keys/k/95a76f34842c4fcf9e2cc929e38359c0', /host/],
+    [
+      'of a host that only ends alike',
+      'https://kv1.evilvault.azure.net/keys/k/95a76f34842c4fcf9e2cc929e38359c0',
+      /host/,
+    ],
     ['with a port', KID.replace('.net', '.net:8443'), /port/],
     ['with a query', `${KID}?x=1`, /query/],
     ['over http', KID.replace('https', 'http'), /https/],
@@ -36,9 +40,12 @@ describe('a cluster id', () => {
     expect(parseClusterId(CLUSTER.replace('resourceGroups', 'resourcegroups'))?.resourceId).toBe(CLUSTER);
   });
 
-  it.each([CLUSTER.slice(1), `${CLUSTER}/agentPools/np`, CLUSTER.replace('11111111-', ''), 'aks1', ''])('"%s" is refused', (text) => {
-    expect(parseClusterId(text)).toBeUndefined();
-  });
+  it.each([CLUSTER.slice(1), `${CLUSTER}/agentPools/np`, CLUSTER.replace('11111111-', ''), 'aks1', ''])(
+    '"%s" is refused',
+    (text) => {
+      expect(parseClusterId(text)).toBeUndefined();
+    },
+  );
 
   it('has one lock, however it is spelled', () => {
     expect(clusterLockId(CLUSTER.toUpperCase())).toBe(clusterLockId(CLUSTER));

@@ -37,7 +37,13 @@ describe('the plan of rotate-key', () => {
 
   it.each([
     ['no ledger', null],
-    ['an unproven current key', { ...provenLedger(KEY_1), generations: provenLedger(KEY_1).generations.map((g) => ({ ...g, state: 'activated' as const })) }],
+    [
+      'an unproven current key',
+      {
+        ...provenLedger(KEY_1),
+        generations: provenLedger(KEY_1).generations.map((g) => ({ ...g, state: 'activated' as const })),
+      },
+    ],
     ['a key that somebody else set', provenLedger(KEY_3)],
   ])('proves the current key before it turns anything when there is %s (K2)', (_what, ledger) => {
     const steps = stepsOf(planned(request(), observation(azure(), ledger), policy));
@@ -51,12 +57,16 @@ describe('the plan of rotate-key', () => {
   });
 
   it('never disables or deletes a key (K1)', () => {
-    for (const { title } of planned(request(), observation(azure()), policy).steps) expect(title).not.toMatch(/disable|delete|purge/i);
+    for (const { title } of planned(request(), observation(azure()), policy).steps)
+      expect(title).not.toMatch(/disable|delete|purge/i);
   });
 
   it('has a digest that the same facts give again and any other plan changes (O3)', () => {
     const { digest } = planned(request(), proven, policy);
-    expect(planned(request(), { ...proven, secrets: 7, azure: { ...proven.azure, at: '2027-01-01T00:00:00.000Z' } }, policy).digest).toBe(digest);
+    expect(
+      planned(request(), { ...proven, secrets: 7, azure: { ...proven.azure, at: '2027-01-01T00:00:00.000Z' } }, policy)
+        .digest,
+    ).toBe(digest);
     expect(planned({ ...request(), change: { number: 'CHG2' } }, proven, policy).digest).not.toBe(digest);
     expect(planned(request(), observation(azure()), policy).digest).not.toBe(digest);
     expect(planned(request(), proven, { approvalsRequired: 2 }).digest).not.toBe(digest);

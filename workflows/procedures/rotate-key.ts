@@ -57,7 +57,12 @@ export async function rotateKey(run: Run, plan: Plan, facts: EvidenceFacts): Pro
       convergence = (await converge({ cluster, keyId, operationId, baseline })).value;
       facts.convergence = convergence;
     }
-    return { cluster, operationId, keyId, bounds: { baselineRv: baseline.baselineRv, convergedRv: convergence.convergedRv } };
+    return {
+      cluster,
+      operationId,
+      keyId,
+      bounds: { baselineRv: baseline.baselineRv, convergedRv: convergence.convergedRv },
+    };
   };
 
   const rewrite = await run.step(
@@ -98,9 +103,17 @@ export async function rotateKey(run: Run, plan: Plan, facts: EvidenceFacts): Pro
 }
 
 /** K2 for a cluster whose current key nobody proved: the same rewrite and proof, before anything is turned. */
-async function proveCurrentKey({ cluster, currentKeyId: keyId }: Plan, operationId: string): Promise<StepOutcome<Proof>> {
+async function proveCurrentKey(
+  { cluster, currentKeyId: keyId }: Plan,
+  operationId: string,
+): Promise<StepOutcome<Proof>> {
   const convergence = (await converge({ cluster, keyId, operationId })).value;
-  const input: RewriteInput = { cluster, operationId, keyId, bounds: { baselineRv: null, convergedRv: convergence.convergedRv } };
+  const input: RewriteInput = {
+    cluster,
+    operationId,
+    keyId,
+    bounds: { baselineRv: null, convergedRv: convergence.convergedRv },
+  };
   await long(`Rewrite what is not under ${shortKeyId(keyId)}`).rewriteSecrets(input);
   const proof = await long(`Prove every Secret under ${shortKeyId(keyId)}`).proveSecrets({ ...input, convergence });
   refuseIncompleteProof(proof);
@@ -114,7 +127,10 @@ async function proveCurrentKey({ cluster, currentKeyId: keyId }: Plan, operation
 
 async function createKeyVersion(basedOn: string, operationId: string): Promise<StepOutcome<string>> {
   const { keyId, created } = await short('Make a new key version').createKeyVersion({ operationId, basedOn });
-  return { value: keyId, text: created ? `Made ${shortKeyId(keyId)}.` : `Found ${shortKeyId(keyId)}, made by an earlier try.` };
+  return {
+    value: keyId,
+    text: created ? `Made ${shortKeyId(keyId)}.` : `Found ${shortKeyId(keyId)}, made by an earlier try.`,
+  };
 }
 
 async function setKey(input: {
@@ -164,18 +180,25 @@ function refuseUselessRewrite(report: RewriteReport): void {
       detail: `${report.contradictions} of ${report.contradictions + report.rewritten} Secrets that had to change did not. Some API server does not write with the new key. Keep both keys.`,
     });
   }
-  if (report.refused > 0) throw new StepBlocked({ code: 'SecretsUnproven', detail: unprovenText(report.refused, report.refusedSecrets) });
+  if (report.refused > 0)
+    throw new StepBlocked({ code: 'SecretsUnproven', detail: unprovenText(report.refused, report.refusedSecrets) });
 }
 
 function refuseIncompleteProof(proof: Proof): void {
-  if (proof.unproven > 0) throw new StepBlocked({ code: 'SecretsUnproven', detail: unprovenText(proof.unproven, proof.unprovenSecrets) });
+  if (proof.unproven > 0)
+    throw new StepBlocked({ code: 'SecretsUnproven', detail: unprovenText(proof.unproven, proof.unprovenSecrets) });
   if (!proof.convergenceHeld) {
-    throw new StepBlocked({ code: 'NotConverged', detail: 'The API servers did not agree any more after the rewrite. Keep both keys, and try again.' });
+    throw new StepBlocked({
+      code: 'NotConverged',
+      detail: 'The API servers did not agree any more after the rewrite. Keep both keys, and try again.',
+    });
   }
 }
 
 function unprovenText(count: number, some: RewriteReport['refusedSecrets']): string {
-  const shown = some.slice(0, 5).map(({ namespace, name, reason, message }) => `${namespace}/${name} (${reason}: ${message})`);
+  const shown = some
+    .slice(0, 5)
+    .map(({ namespace, name, reason, message }) => `${namespace}/${name} (${reason}: ${message})`);
   const more = count > shown.length ? `, and ${count - shown.length} more` : '';
   return `${count} Secret(s) are not under the new key: ${shown.join(', ')}${more}. Keep both keys.`;
 }

@@ -1,0 +1,126 @@
+/**
+ * The activities of the worker: each takes its input, does its work with the parts below, and says what went wrong in
+ * codes of the error table.
+ */
+import type { AzureAccess } from '../azure/access';
+import type { ErrorCode } from '../domain/errors';
+import { awaitKey, submitKey, verifyKey } from './aks';
+import { removeCanaries, takeBaseline } from './canaries';
+import { createClusterConnections } from './cluster-connections';
+import type { Activities } from './contract';
+import { awaitConvergence } from './convergence';
+import { sealEvidence, type EvidenceStore } from './evidence';
+import { toFailure } from './failures';
+import type { KubeConnection } from './kubernetes/connection';
+import { changeLedger } from './ledger';
+import { observe } from './observe';
+import { currentActivity, heartbeating, type Running } from './running';
+import { proveSecrets } from './secrets/proof';
+import { rewriteSecrets } from './secrets/rewrite';
+import { createKeyVersion } from './vault';
+
+export { observeAzure } from './observe';
+
+/** What activities work with. */
+export interface ActivityDeps {
+  readonly azure: AzureAccess;
+  readonly evidence: EvidenceStore;
+  readonly rewrite: {
+    /** Requests that a rewrite has under way at the same time; fewer when the API server asks for it. */
+    readonly inFlight: number;
+  };
+}
+
+/** How an activity runs. */
+interface RunOptions {
+  /** Its heartbeats carry details. */
+  readonly tellsProgress?: boolean;
+  /** The code of a refusal by ARM. */
+  readonly armRefusal?: ErrorCode;
+}
+
+/** What a rewrite has under way when nobody says otherwise: more is no faster (rotation-systems.md 9). */
+export const DEFAULT_REWRITE_IN_FLIGHT = 32;
+
+/** Makes the activities; contacts nobody yet. */
+export function createActivities({ azure, evidence, rewrite: { inFlight } }: ActivityDeps): Activities {
+  const connections = createClusterConnections(azure.clusters, inFlight);
+
+  /** Work in Azure alone. Temporal hears every second that it lives, unless it tells its progress itself. */
+  const run = async <T>(
+    doing: string,
+    work: (running: Running) => Promise<T>,
+    options: RunOptions = {},
+  ): Promise<T> => {
+    const running = currentActivity();
+    try {
+      if (options.tellsProgress) return await work(running);
+      return await heartbeating(
+        running,
+        () => undefined,
+        () => work(running),
+      );
+    } catch (error) {
+      // Whatever broke because of a cancellation, the cancellation is what happened.
+      running.signal.throwIfAborted();
+      throw toFailure(error, { doing, armRefusal: options.armRefusal });
+    }
+  };
+  /** Work inside the cluster: what ARM refuses here is the way into it. */
+  const runInside = <T>(
+    doing: string,
+    cluster: string,
+    work: (connection: KubeConnection, running: Running) => Promise<T>,
+    options: RunOptions = {},
+  ): Promise<T> =>
+    run(doing, (running) => connections.use(cluster, running.signal, (connection) => work(connection, running)), {
+      ...options,
+      armRefusal: 'ClusterAccessRefused',
+    });
+
+  return {
+    observe: ({ request }) =>
+      run(
+        'Observing the cluster',
+        ({ signal }) => observe(azure, request, (work) => connections.use(request.cluster, signal, work), signal),
+        { armRefusal: 'ClusterAccessRefused' },
+      ),
+    createKeyVersion: (input) =>
+      run('Making a new key version', ({ signal }) => createKeyVersion(azure.keys, input, signal)),
+    submitKey: (input) => run("Setting the cluster's key", ({ signal }) => submitKey(azure, input, signal)),
+    awaitKey: (input) =>
+      run("Waiting for the cluster's key", (running) => awaitKey(azure, input, running), { tellsProgress: true }),
+    verifyKey: (input) => run("Checking the cluster's key", ({ signal }) => verifyKey(azure, input, signal)),
+
+    takeBaseline: ({ cluster, operationId }) =>
+      runInside('Taking the baseline', cluster, (connection, { signal }) =>
+        takeBaseline(connection, operationId, signal),
+      ),
+    awaitConvergence: (input) =>
+      runInside('Waiting for convergence', input.cluster, (connection, running) =>
+        awaitConvergence(connection, input, running),
+      ),
+    rewriteSecrets: ({ cluster, bounds, operationId }) =>
+      runInside(
+        'Rewriting Secrets',
+        cluster,
+        (connection, running) => rewriteSecrets(connection, { bounds, operationId, inFlight }, running),
+        { tellsProgress: true },
+      ),
+    proveSecrets: (input) =>
+      runInside(
+        'Proving Secrets',
+        input.cluster,
+        (connection, running) => proveSecrets(connection, { ...input, inFlight }, running),
+        { tellsProgress: true },
+      ),
+    removeCanaries: ({ cluster, operationId }) =>
+      runInside('Removing canaries', cluster, (connection, { signal }) =>
+        removeCanaries(connection, operationId, signal),
+      ),
+    changeLedger: ({ cluster, ...input }) =>
+      runInside('Writing the ledger', cluster, (connection, { signal }) => changeLedger(connection, input, { signal })),
+
+    sealEvidence: ({ record }) => run('Sealing the evidence', () => sealEvidence(record, evidence)),
+  };
+}

@@ -1,0 +1,126 @@
+/**
+ * Requests to one cluster's API servers.
+ *
+ * Needs: a kubeconfig with everything in it.
+ * Does: sends single requests, over a pool of kept connections for speed, or over a connection of its own where it matters
+ *       that any of the servers behind the address may answer.
+ * Never does: retry, use a proxy of the environment (undici has none by default), or log a body.
+ */
+import { Client, Pool, type Dispatcher } from 'undici';
+import { parseRetryAfter } from '../../azure/errors';
+import { KubeError, kubeErrorFrom } from './errors';
+import { parseKubeconfig } from './kubeconfig';
+
+const CONNECT_TIMEOUT_IN_MS = 10_000;
+/** An API server ends a request itself after 60 s. */
+const ANSWER_TIMEOUT_IN_MS = 65_000;
+
+/** One request. */
+export interface KubeRequest {
+  readonly method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE';
+  /** With its leading slash and its query. */
+  readonly path: string;
+  /** `application/json` when absent. */
+  readonly accept?: string;
+  /** Sent as JSON when given. */
+  readonly body?: unknown;
+  /** `application/json` when absent. */
+  readonly contentType?: string;
+  readonly signal?: AbortSignal;
+  /** Use a new TCP connection, closed afterwards: a load balancer may choose another server for each. */
+  readonly fresh?: boolean;
+}
+
+/** Requests to one cluster. */
+export interface KubeConnection {
+  /** The address, for messages. */
+  readonly server: string;
+  /**
+   * @returns the text of a 2xx answer
+   * @throws KubeError for every other answer and for none; the signal's reason when it was aborted
+   */
+  requestText(request: KubeRequest): Promise<string>;
+  /** `requestText`, parsed as JSON. */
+  request(request: KubeRequest): Promise<unknown>;
+  /** Drops all connections, open requests included. */
+  close(): Promise<void>;
+}
+
+/**
+ * @param connections how many requests may be under way over the pool at the same time
+ * @throws Error when the kubeconfig cannot be used
+ */
+export function connectKubernetes(kubeconfig: string, connections: number): KubeConnection {
+  const endpoint = parseKubeconfig(kubeconfig);
+  const { origin, pathname } = new URL(endpoint.server);
+  const base = pathname === '/' ? '' : pathname;
+  const options = {
+    pipelining: 1,
+    headersTimeout: ANSWER_TIMEOUT_IN_MS,
+    bodyTimeout: ANSWER_TIMEOUT_IN_MS,
+    connect: {
+      ca: endpoint.ca,
+      cert: endpoint.cert,
+      key: endpoint.key,
+      servername: endpoint.serverName,
+      timeout: CONNECT_TIMEOUT_IN_MS,
+    },
+  };
+  const pool = new Pool(origin, { ...options, connections });
+
+  const send = async (dispatcher: Dispatcher, request: KubeRequest): Promise<string> => {
+    request.signal?.throwIfAborted();
+    let status: number;
+    let text: string;
+    let retryAfter: string | undefined;
+    try {
+      const answer = await dispatcher.request({
+        method: request.method,
+        path: `${base}${request.path}`,
+        signal: request.signal,
+        headers: {
+          accept: request.accept ?? 'application/json',
+          'user-agent': 'keyturn',
+          ...(endpoint.token === undefined ? {} : { authorization: `Bearer ${endpoint.token}` }),
+          ...(request.body === undefined ? {} : { 'content-type': request.contentType ?? 'application/json' }),
+        },
+        ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
+      });
+      status = answer.statusCode;
+      const header = answer.headers['retry-after'];
+      retryAfter = Array.isArray(header) ? header[0] : header;
+      text = await answer.body.text();
+    } catch (error) {
+      request.signal?.throwIfAborted();
+      throw noAnswer(endpoint.server, error);
+    }
+    if (status < 200 || status > 299) throw kubeErrorFrom(status, text, parseRetryAfter(retryAfter));
+    return text;
+  };
+  const requestText = async (request: KubeRequest): Promise<string> => {
+    if (!request.fresh) return send(pool, request);
+    const client = new Client(origin, options);
+    try {
+      return await send(client, request);
+    } finally {
+      await client.destroy();
+    }
+  };
+
+  return {
+    server: endpoint.server,
+    requestText,
+    request: async (request) => JSON.parse(await requestText(request)) as unknown,
+    close: () => pool.destroy(),
+  };
+}
+
+function noAnswer(server: string, error: unknown): KubeError {
+  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'NoAnswer';
+  const message = error instanceof Error && error.message !== '' ? error.message : code;
+  return new KubeError({
+    reason: code,
+    message: `The API server at ${server} did not answer: ${message}`,
+    cause: error,
+  });
+}

@@ -1,0 +1,206 @@
+/**
+ * Secrets without their values (S1): metadata lists, metadata reads, and patches that change nothing.
+ *
+ * Every request asks for `PartialObjectMetadata`, so the API server itself leaves the values out.
+ */
+import { z } from 'zod';
+import type { KubeConnection } from './connection';
+import { KubeError } from './errors';
+
+const AS_METADATA = 'application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io';
+const AS_METADATA_LIST = 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io';
+const MERGE_PATCH = 'application/merge-patch+json';
+/** Who Keyturn is in `metadata.managedFields`. */
+export const FIELD_MANAGER = 'keyturn';
+const PAGE_SIZE = 500;
+
+const SecretMetadata = z.object({
+  namespace: z.string(),
+  name: z.string(),
+  uid: z.string(),
+  resourceVersion: z.string(),
+});
+/** Which Secret, and which state of it. */
+export type SecretMetadata = z.infer<typeof SecretMetadata>;
+
+const DetailedMetadata = SecretMetadata.extend({
+  labels: z.record(z.string(), z.string()).default({}),
+  managedFields: z.array(z.object({ manager: z.string().default('') })).default([]),
+});
+/** With who wrote it. */
+export type DetailedMetadata = z.infer<typeof DetailedMetadata>;
+
+const PartialObject = z.object({ metadata: SecretMetadata });
+const DetailedObject = z.object({ metadata: DetailedMetadata });
+const PartialList = z.object({
+  metadata: z.object({
+    resourceVersion: z.string(),
+    continue: z.string().optional(),
+    remainingItemCount: z.int().optional(),
+  }),
+  items: z.array(PartialObject),
+});
+
+/** One page of a list. */
+export interface SecretPage {
+  /** Resource version of the whole list: the same on every page. */
+  readonly resourceVersion: string;
+  readonly items: readonly SecretMetadata[];
+}
+
+/** Options of a request. */
+export interface MetadataOptions {
+  readonly signal?: AbortSignal;
+  readonly fresh?: boolean;
+}
+
+/**
+ * Lists Secrets of all namespaces, page by page.
+ *
+ * When a list has become too old to go on (410), the API server offers a token for going on with a newer one; objects that
+ * came meanwhile may be missed, and the caller must be fine with that.
+ * @throws KubeError
+ */
+export async function* listSecretPages(
+  connection: KubeConnection,
+  { labelSelector, signal }: { readonly labelSelector?: string; readonly signal?: AbortSignal },
+): AsyncGenerator<SecretPage> {
+  let token: string | undefined;
+  do {
+    let page;
+    try {
+      page = await listPage(connection, { limit: PAGE_SIZE, labelSelector, token, signal });
+    } catch (error) {
+      if (!(error instanceof KubeError) || error.status !== 410 || !error.continueToken) throw error;
+      token = error.continueToken;
+      continue;
+    }
+    yield { resourceVersion: page.metadata.resourceVersion, items: page.items.map(({ metadata }) => metadata) };
+    token = page.metadata.continue;
+  } while (token);
+}
+
+/** How many Secrets there are, and the resource version of the moment. @throws KubeError */
+export async function countSecrets(
+  connection: KubeConnection,
+  { signal }: MetadataOptions = {},
+): Promise<{ readonly resourceVersion: string; readonly count: number }> {
+  const page = await listPage(connection, { limit: 1, signal });
+  const { resourceVersion, remainingItemCount = 0 } = page.metadata;
+  return { resourceVersion, count: page.items.length + remainingItemCount };
+}
+
+/** @throws KubeError; 404 when it is gone */
+export async function readSecret(
+  connection: KubeConnection,
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+  options: MetadataOptions = {},
+): Promise<DetailedMetadata> {
+  const answer = await connection.request({
+    method: 'GET',
+    path: pathOf(namespace, name),
+    accept: AS_METADATA,
+    ...options,
+  });
+  return DetailedObject.parse(answer).metadata;
+}
+
+/**
+ * Patches a Secret with nothing, only if it still is the object and the state that is known. The API server stores the
+ * record anew exactly when it is stale under its current write key: then the resource version changes.
+ * @throws KubeError; 409 when it is another object or state, 404 when it is gone
+ */
+export async function patchFenced(
+  connection: KubeConnection,
+  { namespace, name, uid, resourceVersion }: SecretMetadata,
+  options: MetadataOptions = {},
+): Promise<SecretMetadata> {
+  const answer = await patch(connection, { namespace, name }, { uid, resourceVersion }, options);
+  return PartialObject.parse(answer).metadata;
+}
+
+/** Patches whatever state the object is in, with nothing or with annotations. @throws KubeError */
+export async function patchByUid(
+  connection: KubeConnection,
+  { namespace, name, uid }: Pick<SecretMetadata, 'namespace' | 'name' | 'uid'>,
+  options: MetadataOptions & { readonly annotations?: Readonly<Record<string, string>> } = {},
+): Promise<DetailedMetadata> {
+  const { annotations, ...rest } = options;
+  const answer = await patch(connection, { namespace, name }, annotations ? { uid, annotations } : { uid }, rest);
+  return DetailedObject.parse(answer).metadata;
+}
+
+/** Makes an Opaque Secret. @throws KubeError; 409 when there is one of that name */
+export async function createSecret(
+  connection: KubeConnection,
+  secret: {
+    readonly metadata: {
+      readonly namespace: string;
+      readonly name: string;
+      readonly labels: Readonly<Record<string, string>>;
+    };
+    readonly stringData: Readonly<Record<string, string>>;
+  },
+  options: MetadataOptions = {},
+): Promise<DetailedMetadata> {
+  const answer = await connection.request({
+    method: 'POST',
+    path: `/api/v1/namespaces/${encodeURIComponent(secret.metadata.namespace)}/secrets?fieldManager=${FIELD_MANAGER}`,
+    accept: AS_METADATA,
+    body: { apiVersion: 'v1', kind: 'Secret', type: 'Opaque', ...secret },
+    ...options,
+  });
+  return DetailedObject.parse(answer).metadata;
+}
+
+/** Deletes a Secret; one that is gone is fine. @throws KubeError */
+export async function deleteSecret(
+  connection: KubeConnection,
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+  { signal }: MetadataOptions = {},
+): Promise<void> {
+  try {
+    // The answer to a delete may be the object itself: ask for its metadata only.
+    await connection.request({ method: 'DELETE', path: pathOf(namespace, name), accept: AS_METADATA, signal });
+  } catch (error) {
+    if (!(error instanceof KubeError) || error.status !== 404) throw error;
+  }
+}
+
+function patch(
+  connection: KubeConnection,
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+  metadata: Readonly<Record<string, unknown>>,
+  options: MetadataOptions,
+): Promise<unknown> {
+  return connection.request({
+    method: 'PATCH',
+    path: `${pathOf(namespace, name)}?fieldManager=${FIELD_MANAGER}`,
+    accept: AS_METADATA,
+    contentType: MERGE_PATCH,
+    body: { metadata },
+    ...options,
+  });
+}
+
+async function listPage(
+  connection: KubeConnection,
+  options: {
+    readonly limit: number;
+    readonly labelSelector?: string;
+    readonly token?: string;
+    readonly signal?: AbortSignal;
+  },
+): Promise<z.infer<typeof PartialList>> {
+  const query = new URLSearchParams({ limit: String(options.limit) });
+  if (options.labelSelector !== undefined) query.set('labelSelector', options.labelSelector);
+  if (options.token !== undefined) query.set('continue', options.token);
+  const path = `/api/v1/secrets?${query.toString()}`;
+  return PartialList.parse(
+    await connection.request({ method: 'GET', path, accept: AS_METADATA_LIST, signal: options.signal }),
+  );
+}
+
+function pathOf(namespace: string, name: string): string {
+  return `/api/v1/namespaces/${encodeURIComponent(namespace)}/secrets/${encodeURIComponent(name)}`;
+}

@@ -1,0 +1,140 @@
+/**
+ * The ledger of a cluster, in the cluster: ConfigMap `kube-system/keyturn-ledger`, its JSON in `data.ledger`.
+ *
+ * Does: reads it; changes it by the rules of domain/ledger.ts, fenced by its resource version.
+ * Never does: repair what it cannot read. A ledger that was edited by hand is a matter for people.
+ */
+import { z } from 'zod';
+import { canonicalJson } from '../domain/canonical';
+import { activated, activating, currentGeneration, Ledger, proven, reconcile } from '../domain/ledger';
+import type { LedgerChange } from './contract';
+import { needsPerson } from './failures';
+import type { KubeConnection } from './kubernetes/connection';
+import { KubeError } from './kubernetes/errors';
+import { FIELD_MANAGER } from './kubernetes/metadata';
+
+const NAMESPACE = 'kube-system';
+const NAME = 'keyturn-ledger';
+const COLLECTION = `/api/v1/namespaces/${NAMESPACE}/configmaps`;
+const MOST_CONFLICTS = 10;
+
+const ConfigMap = z.looseObject({
+  metadata: z.looseObject({ resourceVersion: z.string() }),
+  data: z.record(z.string(), z.string()).optional(),
+});
+type ConfigMap = z.infer<typeof ConfigMap>;
+
+/**
+ * @returns null when the cluster has no ledger
+ * @throws KubeError; ApplicationFailure `LedgerContradiction`, non-retryable, when it cannot be read
+ */
+export async function readLedger(connection: KubeConnection, signal?: AbortSignal): Promise<Ledger | null> {
+  const configMap = await readConfigMap(connection, signal);
+  return configMap ? ledgerOf(configMap) : null;
+}
+
+/**
+ * Applies changes in turn and writes the ledger when that changed it. Somebody who wrote in between is read, and the
+ * changes applied to what they wrote.
+ * @throws KubeError; ApplicationFailure `LedgerContradiction`, non-retryable, when a rule of the ledger does not allow a change
+ */
+export async function changeLedger(
+  connection: KubeConnection,
+  input: { readonly reportedKeyId: string; readonly changes: readonly LedgerChange[] },
+  options: { readonly signal?: AbortSignal; readonly now?: () => string } = {},
+): Promise<Ledger> {
+  const now = options.now ?? (() => new Date().toISOString());
+  for (let attempt = 1; ; attempt++) {
+    const configMap = await readConfigMap(connection, options.signal);
+    const before = configMap ? ledgerOf(configMap) : null;
+    const after = applyChanges(before, input, now());
+    if (before && canonicalJson(before) === canonicalJson(after)) return after;
+    try {
+      await writeConfigMap(connection, configMap, after, options.signal);
+      return after;
+    } catch (error) {
+      const conflict = error instanceof KubeError && error.status === 409;
+      if (!conflict || attempt === MOST_CONFLICTS) throw error;
+    }
+  }
+}
+
+function applyChanges(
+  before: Ledger | null,
+  { reportedKeyId, changes }: { readonly reportedKeyId: string; readonly changes: readonly LedgerChange[] },
+  now: string,
+): Ledger {
+  try {
+    const start: Ledger = before ?? { version: 1, generations: [] };
+    return changes.reduce((ledger, change) => applyChange(ledger, change, reportedKeyId, now), start);
+  } catch (error) {
+    throw needsPerson(
+      'LedgerContradiction',
+      `The ledger ${NAMESPACE}/${NAME} does not allow this change: ${error instanceof Error ? error.message : String(error)}`,
+    );
+  }
+}
+
+function applyChange(ledger: Ledger, change: LedgerChange, reportedKeyId: string, now: string): Ledger {
+  switch (change.type) {
+    case 'reconcile':
+      return reconcile(ledger, reportedKeyId, now);
+    case 'activating':
+      return activating(ledger, change.keyId, change.operationId, now);
+    case 'activated':
+      return activated(ledger, change.keyId);
+    case 'proven': {
+      // A repeated proof by the same operation is the same proof, not a later one.
+      const known = currentGeneration(ledger);
+      const again = known?.keyId === change.keyId && known.proof?.operationId === change.proof.operationId;
+      if (again && known.proof?.convergedRv === change.proof.convergedRv) return ledger;
+      return proven(ledger, change.keyId, { ...change.proof, at: now });
+    }
+    default:
+      return change satisfies never;
+  }
+}
+
+async function readConfigMap(connection: KubeConnection, signal?: AbortSignal): Promise<ConfigMap | undefined> {
+  try {
+    return ConfigMap.parse(await connection.request({ method: 'GET', path: `${COLLECTION}/${NAME}`, signal }));
+  } catch (error) {
+    if (error instanceof KubeError && error.status === 404) return undefined;
+    throw error;
+  }
+}
+
+async function writeConfigMap(
+  connection: KubeConnection,
+  existing: ConfigMap | undefined,
+  ledger: Ledger,
+  signal?: AbortSignal,
+): Promise<void> {
+  const data = { ledger: `${JSON.stringify(ledger, null, 2)}\n` };
+  const query = `?fieldManager=${FIELD_MANAGER}`;
+  if (existing === undefined) {
+    const metadata = { name: NAME, namespace: NAMESPACE, labels: { 'app.kubernetes.io/managed-by': 'keyturn' } };
+    const body = { apiVersion: 'v1', kind: 'ConfigMap', metadata, data };
+    await connection.request({ method: 'POST', path: `${COLLECTION}${query}`, body, signal });
+    return;
+  }
+  // The whole object as it was read, resource version included: that is the fence.
+  const body = { ...existing, data: { ...existing.data, ...data } };
+  await connection.request({ method: 'PUT', path: `${COLLECTION}/${NAME}${query}`, body, signal });
+}
+
+function ledgerOf({ data }: ConfigMap): Ledger {
+  let json: unknown;
+  try {
+    json = JSON.parse(data?.ledger ?? '');
+  } catch {
+    json = undefined;
+  }
+  const ledger = Ledger.safeParse(json);
+  if (ledger.success) return ledger.data;
+  throw needsPerson(
+    'LedgerContradiction',
+    `The ConfigMap ${NAMESPACE}/${NAME} holds no ledger that Keyturn can read. Was it edited? Restore it, or delete it to have ` +
+      'the cluster adopted anew (the previous key is unknown then), and retry.',
+  );
+}

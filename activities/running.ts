@@ -1,0 +1,43 @@
+/** What long-running work needs of whoever runs it: a way to say how far it is, and to be told to stop. */
+import { Context } from '@temporalio/activity';
+import { setTimeout as timer } from 'node:timers/promises';
+
+const HEARTBEAT_INTERVAL_IN_MS = 1_000;
+
+/** The runner's side; a Temporal activity, or a test. */
+export interface Running {
+  heartbeat(details?: unknown): void;
+  /** Aborted when the work is to stop; its reason is what the work then throws. */
+  readonly signal: AbortSignal;
+}
+
+/** The Temporal activity that is running now. @throws Error outside an activity */
+export function currentActivity(): Running {
+  const context = Context.current();
+  return { heartbeat: (details) => context.heartbeat(details), signal: context.cancellationSignal };
+}
+
+/**
+ * Heartbeats every second while `work` runs. That is enough to notice a lost worker and to learn of a cancellation; it
+ * hides no hang, because every request below has a timeout of its own.
+ * @param details called for each heartbeat
+ */
+export async function heartbeating<T>(running: Running, details: () => unknown, work: () => Promise<T>): Promise<T> {
+  const interval = setInterval(() => running.heartbeat(details()), HEARTBEAT_INTERVAL_IN_MS);
+  try {
+    running.heartbeat(details());
+    return await work();
+  } finally {
+    clearInterval(interval);
+  }
+}
+
+/** Waits. @throws the signal's reason when it is aborted meanwhile */
+export async function sleep(durationInMs: number, signal: AbortSignal): Promise<void> {
+  try {
+    await timer(durationInMs, undefined, { signal });
+  } catch (error) {
+    signal.throwIfAborted();
+    throw error;
+  }
+}

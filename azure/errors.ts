@@ -1,0 +1,175 @@
+/**
+ * What Azure answered when it did not do what was asked, in one form for ARM, Key Vault and Entra ID.
+ *
+ * The clients' own error classes differ, and some hide the code that tells a refusal from a hiccup. Nothing outside
+ * `azure/` needs to know them.
+ */
+import { RestError } from '@azure/core-rest-pipeline';
+import {
+  AggregateAuthenticationErrorName,
+  AuthenticationErrorName,
+  CredentialUnavailableErrorName,
+} from '@azure/identity';
+import { z } from 'zod';
+
+const MESSAGE_LIMIT = 1000;
+/** ARM answers 409 for states that end by themselves. Source: azure-facts.md 1.1 and 1.2. */
+const BUSY_CODES = new Set([
+  'OperationNotAllowed',
+  'EtagMismatch',
+  'AnotherOperationInProgress',
+  'ConcurrentOperation',
+]);
+
+/** What is known of a failed call. */
+export interface AzureErrorInit {
+  /** HTTP status; undefined when no answer came. */
+  readonly status?: number;
+  /** Azure's own code, `OperationNotAllowed`, `Forbidden` …; the transport's when no answer came. */
+  readonly code: string;
+  readonly message: string;
+  /** Key Vault's inner code, `KeyDisabled`, `ForbiddenByRbac` … */
+  readonly innerCode?: string;
+  readonly retryAfterInMs?: number;
+  /** Whether the same request may succeed later without anybody doing anything. */
+  readonly retryable: boolean;
+  readonly cause?: unknown;
+}
+
+/** A call that Azure did not answer with success. */
+export class AzureError extends Error {
+  override readonly name: string = 'AzureError';
+  readonly status: number | undefined;
+  readonly code: string;
+  readonly innerCode: string | undefined;
+  readonly retryAfterInMs: number | undefined;
+  readonly retryable: boolean;
+
+  constructor(init: AzureErrorInit) {
+    super(init.message.slice(0, MESSAGE_LIMIT), { cause: init.cause });
+    this.status = init.status;
+    this.code = init.code;
+    this.innerCode = init.innerCode;
+    this.retryAfterInMs = init.retryAfterInMs;
+    this.retryable = init.retryable;
+  }
+}
+
+/** A call to Azure Resource Manager that failed. */
+export class ArmError extends AzureError {
+  override readonly name = 'ArmError';
+}
+
+/** A call to a vault that failed. */
+export class VaultError extends AzureError {
+  override readonly name = 'VaultError';
+}
+
+/** Entra ID gave no token, so nothing was asked of anybody else. */
+export class TokenError extends AzureError {
+  override readonly name = 'TokenError';
+}
+
+const ErrorDetail = z.object({
+  code: z.string().optional(),
+  message: z.string().optional(),
+  innererror: z.object({ code: z.string().optional() }).nullish(),
+  /** As the Key Vault client spells it. */
+  innerError: z.object({ code: z.string().optional() }).nullish(),
+});
+
+/**
+ * Both envelopes: `{"error":{"code","message"}}` of ARM's gateway and Key Vault, and the bare `{"code","message"}` of the
+ * AKS resource provider (azure-facts.md 1.2).
+ */
+export function readErrorBody(body: unknown): { code?: string; message?: string; innerCode?: string } {
+  const enveloped = z.object({ error: ErrorDetail }).safeParse(body);
+  const detail = enveloped.success ? enveloped.data.error : ErrorDetail.safeParse(body).data;
+  return { code: detail?.code, message: detail?.message, innerCode: (detail?.innererror ?? detail?.innerError)?.code };
+}
+
+/**
+ * Whether a status ends by itself: no answer, 408, 412 (somebody was faster: read again), 429, any 5xx, and a busy 409.
+ * @param code Azure's code: 409 is busy or a plain refusal
+ */
+export function isTransient(status: number | undefined, code: string): boolean {
+  if (status === undefined || status === 408 || status === 412 || status === 429 || status >= 500) return true;
+  return status === 409 && BUSY_CODES.has(code);
+}
+
+/**
+ * Reads `Retry-After`: seconds or an HTTP date.
+ * @returns milliseconds; undefined when there is no such header or it is not understood
+ */
+export function parseRetryAfter(header: string | undefined | null, now = Date.now()): number | undefined {
+  if (header === undefined || header === null || header.trim() === '') return undefined;
+  const seconds = Number(header);
+  if (Number.isFinite(seconds)) return Math.max(0, seconds * 1000);
+  const date = Date.parse(header);
+  return Number.isNaN(date) ? undefined : Math.max(0, date - now);
+}
+
+/**
+ * Turns what a client of the Azure SDK threw into an `AzureError`.
+ * @param target what was called, for the message
+ * @param signal the caller's: an abort by the caller is rethrown as its reason; any other abort is a timeout
+ */
+export function translateError(
+  error: unknown,
+  kind: typeof ArmError | typeof VaultError,
+  target: string,
+  signal?: AbortSignal,
+): unknown {
+  if (signal?.aborted) return signal.reason;
+  if (error instanceof AzureError || !(error instanceof Error)) return error;
+  if (isTokenFault(error)) {
+    return new TokenError({
+      status: 'statusCode' in error && typeof error.statusCode === 'number' ? error.statusCode : undefined,
+      code: error.name,
+      message: `Entra ID gave Keyturn no token for ${target}. Check AZURE_TENANT_ID, AZURE_CLIENT_ID and the credential. ${error.message}`,
+      // A wrong secret is repaired outside, and the next try finds it: there is nothing to decide.
+      retryable: true,
+      cause: error,
+    });
+  }
+  if (error.name === 'AbortError') {
+    return new kind({ code: 'Timeout', message: `${target} did not answer in time.`, retryable: true, cause: error });
+  }
+  if (!(error instanceof RestError)) return error;
+  if (error.statusCode === undefined) {
+    const code = transportCode(error);
+    return new kind({ code, message: `${target} was not reached: ${error.message}`, retryable: true, cause: error });
+  }
+  const body = readErrorBody(parseJson(error.response?.bodyAsText) ?? error.details);
+  const code = body.code ?? error.code ?? `Http${error.statusCode}`;
+  return new kind({
+    status: error.statusCode,
+    code,
+    innerCode: body.innerCode,
+    message: body.message ?? error.message,
+    retryAfterInMs: parseRetryAfter(error.response?.headers.get('retry-after')),
+    retryable: isTransient(error.statusCode, code),
+    cause: error,
+  });
+}
+
+/** JSON when it is JSON; undefined otherwise. */
+export function parseJson(text: string | null | undefined): unknown {
+  if (text === null || text === undefined || text === '') return undefined;
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    return undefined;
+  }
+}
+
+function isTokenFault({ name }: Error): boolean {
+  return [AuthenticationErrorName, AggregateAuthenticationErrorName, CredentialUnavailableErrorName].includes(name);
+}
+
+/** `ENOTFOUND`, `ECONNREFUSED` … from wherever the pipeline put it. */
+function transportCode(error: RestError): string {
+  const { cause } = error;
+  if (cause instanceof Error && 'code' in cause && typeof cause.code === 'string') return cause.code;
+  return error.code ?? 'REQUEST_SEND_ERROR';
+}

@@ -1,0 +1,116 @@
+/** What the tests of the Kubernetes part share: a real cluster, Secrets in it, and a runner that counts heartbeats. */
+import { rm } from 'node:fs/promises';
+import { Pool } from 'undici';
+import { connectKubernetes, type KubeConnection } from '../../activities/kubernetes/connection';
+import type { Running } from '../../activities/running';
+import type { ConvergenceLimits } from '../../activities/convergence';
+import { createCluster } from '../../sandbox/cluster/cluster';
+import type { SandboxCluster } from '../../sandbox/cluster/contract';
+import { countByKey, readSecretRecords, type KeyCount } from '../../sandbox/cluster/raw-records';
+import { accessOf, createMemoryVault, temporaryDirectory, type MemoryVault } from '../sandbox/cluster-support';
+
+/** Impatient: everything here is on one machine. */
+export const LIMITS: ConvergenceLimits = { deadlineInMs: 30_000, pollInMs: 50, stillProbes: 20 };
+export const IN_FLIGHT = 32;
+
+/** A runner outside Temporal. */
+export interface TestRunning extends Running {
+  readonly heartbeats: unknown[];
+  abort(reason: Error): void;
+}
+
+export function testRunning(): TestRunning {
+  const controller = new AbortController();
+  const heartbeats: unknown[] = [];
+  return {
+    heartbeats,
+    heartbeat: (details) => void heartbeats.push(details),
+    signal: controller.signal,
+    abort: (reason) => controller.abort(reason),
+  };
+}
+
+/** A real etcd and kube-apiserver whose Secrets are under a key of a vault in memory. */
+export class TestCluster {
+  private constructor(
+    readonly cluster: SandboxCluster,
+    readonly vault: MemoryVault,
+    private readonly directory: string,
+    private readonly keys: string[],
+    readonly connection: KubeConnection,
+    private readonly pool: Pool,
+  ) {}
+
+  static async start(): Promise<TestCluster> {
+    const vault = createMemoryVault();
+    const directory = await temporaryDirectory();
+    const key = vault.addKey();
+    const cluster = await createCluster({
+      name: 'c1',
+      kubernetesMinor: '1.34',
+      encryption: { write: 'kms', slots: [key] },
+      crypto: vault,
+      directory,
+    });
+    const { server, tls } = accessOf(cluster.adminKubeconfig);
+    const pool = new Pool(server, { connections: 8, connect: tls });
+    const connection = connectKubernetes(cluster.adminKubeconfig, IN_FLIGHT);
+    return new TestCluster(cluster, vault, directory, [key], connection, pool);
+  }
+
+  /** The key that the cluster writes with. */
+  get key(): string {
+    return this.keys.at(-1) ?? '';
+  }
+
+  get previousKey(): string {
+    return this.keys.at(-2) ?? '';
+  }
+
+  /** Turns the cluster to a new key, as AKS does it. */
+  async switchKey(): Promise<void> {
+    const previous = this.key;
+    this.keys.push(this.vault.addKey());
+    await this.cluster.applyEncryption({ write: 'kms', slots: [this.key, previous] });
+  }
+
+  /** How many Secrets are stored under which key, read from etcd past the API server. */
+  async stored(): Promise<KeyCount> {
+    return countByKey(readSecretRecords(this.cluster.etcdUrl), { newKeyId: this.key, oldKeyId: this.previousKey });
+  }
+
+  /** A request of somebody else: not of Keyturn. @returns the parsed answer @throws Error for every error status */
+  async call(method: 'GET' | 'POST' | 'PUT' | 'PATCH' | 'DELETE', path: string, body?: unknown): Promise<Answer> {
+    const { statusCode, body: text } = await this.pool.request({
+      method,
+      path,
+      headers: { 'content-type': method === 'PATCH' ? 'application/merge-patch+json' : 'application/json' },
+      ...(body === undefined ? {} : { body: JSON.stringify(body) }),
+    });
+    const answer = (await text.json()) as Answer;
+    if (statusCode > 299) throw new Error(`${method} ${path}: ${statusCode} ${answer.message}`);
+    return answer;
+  }
+
+  createSecret(name: string, labels: Readonly<Record<string, string>> = {}): Promise<Answer> {
+    return this.call('POST', SECRETS, {
+      metadata: { name, labels },
+      stringData: { password: `value-of-${name}` },
+    });
+  }
+
+  async stop(): Promise<void> {
+    await this.connection.close();
+    await this.pool.destroy();
+    await this.cluster.destroy();
+    await rm(this.directory, { recursive: true, force: true });
+  }
+}
+
+export const SECRETS = '/api/v1/namespaces/default/secrets';
+
+/** As much of an answer as tests look at. */
+export interface Answer {
+  readonly metadata: { readonly resourceVersion: string; readonly uid: string; readonly name: string };
+  readonly message?: string;
+}

@@ -1,0 +1,151 @@
+import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
+import { generateKeyPairSync } from 'node:crypto';
+import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { sealEvidence } from '../../activities/evidence';
+import type { EvidenceRecord } from '../../domain/evidence';
+import { openSigningKey, publicKeyFile, type SigningKey } from '../../evidence/key';
+import { verifyEvidence } from '../../evidence/verify';
+
+const requestedBy = { tenantId: 't', objectId: 'o', name: 'Åsa', type: 'user' as const };
+
+/** A refused operation: small, and everything that evidence has. */
+function record(id = 'op-1a2b3c'): Omit<EvidenceRecord, 'sealedAt' | 'format'> {
+  return {
+    operation: {
+      id,
+      kind: 'rotate-key',
+      status: 'Failed',
+      reason: { code: 'KmsNotEnabled', detail: 'KMS is off.' },
+      faults: [{ code: 'KmsNotEnabled', detail: 'KMS is off.', pointer: '/cluster' }],
+      request: {
+        kind: 'rotate-key',
+        cluster:
+          '/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg/providers/Microsoft.ContainerService/managedClusters/aks1',
+        parameters: {},
+        change: { number: 'CHG1', reason: 'fällig' },
+        whenBusy: 'refuse',
+      },
+      requestedBy,
+      requestedAt: '2026-01-01T00:00:00.000Z',
+      endedAt: '2026-01-01T00:00:01.000Z',
+      plan: null,
+      planRevision: 0,
+      approvals: [{ by: requestedBy, at: '2026-01-01T00:00:00.500Z', planDigest: 'sha256:00', comment: undefined }],
+      approvalDeadline: null,
+      steps: [],
+      progress: null,
+      waitingFor: null,
+      keysNeeded: [],
+      offers: [],
+      result: null,
+      evidence: null,
+    },
+    armOperations: [{ status: 'Succeeded' }],
+    baseline: { baselineRv: '100', canaries: [] },
+    convergence: null,
+    ledger: null,
+  };
+}
+
+describe('evidence', () => {
+  let directory: string;
+  let key: SigningKey;
+  beforeEach(async () => {
+    directory = await mkdtemp(join(tmpdir(), 'kt-evidence-'));
+    key = await openSigningKey(join(directory, 'keys', 'evidence.pem'));
+  });
+  afterEach(() => rm(directory, { recursive: true, force: true }));
+  const seal = () => sealEvidence(record(), { directory: join(directory, 'out'), key });
+
+  it('verifies as it was sealed, with and without the published key', async () => {
+    const { file, digest, signingKeyId } = await seal();
+    const bytes = await readFile(file);
+    expect(file).toBe(join(directory, 'out', 'op-1a2b3c.json'));
+    expect(digest).toMatch(/^sha256:[0-9a-f]{64}$/);
+    expect(verifyEvidence(bytes)).toMatchObject({
+      ok: true,
+      keyId: signingKeyId,
+      record: { operation: { id: 'op-1a2b3c' } },
+    });
+    expect(verifyEvidence(bytes, { publicKeyPem: key.publicKeyPem })).toMatchObject({ ok: true });
+    expect(await readdir(join(directory, 'out'))).toEqual(['op-1a2b3c.json']);
+  });
+
+  it('fails for every single changed byte, whatever it is changed to', async () => {
+    const bytes = await readFile((await seal()).file);
+    const survivors: string[] = [];
+    for (let index = 0; index < bytes.length; index++) {
+      const original = bytes[index] ?? 0;
+      // A bit of a letter's case, the lowest bit, another kind of byte, and white space.
+      for (const changed of [original ^ 0x20, original ^ 1, original ^ 0x80, 0x20]) {
+        if (changed === original) continue;
+        bytes[index] = changed;
+        if (verifyEvidence(bytes).ok) survivors.push(`${index}: ${original} to ${changed}`);
+      }
+      bytes[index] = original;
+    }
+    expect(survivors).toEqual([]);
+  });
+
+  it('fails for bytes that are added, removed or formatted anew', async () => {
+    const text = await readFile((await seal()).file, 'utf8');
+    const variants = [
+      `${text}\n`,
+      text.slice(0, -1),
+      ` ${text}`,
+      `\uFEFF${text}`,
+      JSON.stringify(JSON.parse(text)),
+      text.replace('"record": {', '"record": {\n    "more": 1,'),
+      text.replace('"status": "Failed"', '"status": "Succeeded",\n      "status": "Failed"'),
+      text.replace('"signature": {', '"signature": {\n    "more": 1,'),
+      '',
+      'null',
+    ];
+    for (const variant of variants) expect(verifyEvidence(Buffer.from(variant))).toMatchObject({ ok: false });
+  });
+
+  it('is refused when it is signed anew with another key and the published key is known', async () => {
+    const other = await openSigningKey(join(directory, 'other.pem'));
+    const forged = await sealEvidence(record(), { directory, key: other });
+    const bytes = await readFile(forged.file);
+    expect(verifyEvidence(bytes)).toMatchObject({ ok: true, keyId: other.keyId });
+    expect(verifyEvidence(bytes, { publicKeyPem: key.publicKeyPem })).toMatchObject({
+      ok: false,
+      why: expect.stringContaining('not with the key that was given'),
+    });
+  });
+
+  it('replaces the file of its own operation, and takes no operation id for a path', async () => {
+    const first = await seal();
+    const second = await sealEvidence(
+      record(),
+      { directory: join(directory, 'out'), key },
+      () => '2030-01-01T00:00:00.000Z',
+    );
+    expect(second.file).toBe(first.file);
+    expect(second.digest).not.toBe(first.digest);
+    await expect(sealEvidence(record('../op'), { directory, key })).rejects.toThrow('cannot be the name');
+  });
+
+  it('makes the key once, readable by its owner only, even when several start together', async () => {
+    const file = join(directory, 'together', 'evidence.pem');
+    const keys = await Promise.all(Array.from({ length: 8 }, () => openSigningKey(file)));
+    expect(new Set(keys.map(({ keyId }) => keyId)).size).toBe(1);
+    expect((await stat(file)).mode & 0o777).toBe(0o600);
+    expect(await readFile(publicKeyFile(file), 'utf8')).toBe(keys[0]?.publicKeyPem);
+    expect((await readdir(join(directory, 'together'))).sort()).toEqual(['evidence.pem', 'evidence.pub.pem']);
+  });
+
+  it('does not replace a key file that it cannot use', async () => {
+    const file = join(directory, 'broken.pem');
+    await writeFile(file, 'not a key');
+    await expect(openSigningKey(file)).rejects.toThrow('does not hold a private key');
+    expect(await readFile(file, 'utf8')).toBe('not a key');
+    const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+    await writeFile(file, privateKey.export({ type: 'pkcs8', format: 'pem' }));
+    await expect(openSigningKey(file)).rejects.toThrow('rsa');
+    await chmod(file, 0o600);
+  });
+});

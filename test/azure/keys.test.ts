@@ -1,0 +1,113 @@
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { createKeyVersion } from '../../activities/vault';
+import { observeAzure } from '../../activities/observe';
+import { createAzureAccess } from '../../azure/access';
+import { OPERATION_TAG } from '../../azure/keys';
+import type { OperationRequest } from '../../domain/request';
+import { AzureRig, keyOf, VAULT } from './support';
+
+const never = new AbortController().signal;
+
+describe('keys in a vault', () => {
+  let rig: AzureRig;
+  beforeAll(async () => {
+    rig = await AzureRig.start();
+  });
+  afterAll(() => rig.stop());
+
+  const creates = (): number =>
+    rig.azure.sandbox.journal.entries().filter(({ method, path }) => method === 'POST' && path.endsWith('/create'))
+      .length;
+  const request = (parameters: OperationRequest['parameters'], cluster = rig.cluster): OperationRequest => ({
+    kind: 'rotate-key',
+    cluster,
+    parameters,
+    change: { number: 'CHG1' },
+    whenBusy: 'refuse',
+  });
+
+  it('are looked up with what the rules need', async () => {
+    const expiresOn = new Date('2031-02-03T04:05:06Z');
+    const made = await rig.azure.keys(VAULT).createRsaKey('other', { enabled: false, expiresOn, keyOps: ['encrypt'] });
+    expect(await rig.access.keys.lookUp(String(made.id))).toEqual({
+      found: true,
+      key: {
+        keyId: made.id,
+        keyType: 'RSA',
+        operations: ['encrypt'],
+        enabled: false,
+        notBefore: undefined,
+        expiresOn: '2031-02-03T04:05:06.000Z',
+      },
+    });
+  });
+
+  it('that are not there are answers: no version, no vault, no right', async () => {
+    const { keys } = rig.access;
+    const missing = `${rig.key.slice(0, -32)}${'0'.repeat(32)}`;
+    expect(await keys.lookUp(missing)).toMatchObject({
+      found: false,
+      keyId: missing,
+      why: expect.stringContaining('has no key'),
+    });
+    const stranger = rig.azure.sandbox.registerApplication('stranger');
+    process.env.AZURE_CLIENT_ID = stranger.clientId;
+    process.env.AZURE_CLIENT_SECRET = stranger.clientSecret;
+    const { keys: strangersKeys } = createAzureAccess(rig.access.cloud);
+    process.env.AZURE_CLIENT_ID = rig.azure.sandbox.clientId;
+    process.env.AZURE_CLIENT_SECRET = rig.azure.sandbox.clientSecret;
+    expect(await strangersKeys.lookUp(rig.key)).toMatchObject({
+      found: false,
+      why: expect.stringContaining('ForbiddenByRbac'),
+    });
+    expect(await keys.lookUp('https://kv9.vault.azure.cn/keys/k/95a76f34842c4fcf9e2cc929e38359c0')).toMatchObject({
+      found: false,
+      why: expect.stringContaining('AzureChinaCloud'),
+    });
+  });
+
+  it('get one version for one operation, like the current one, however often it is asked for', async () => {
+    const before = creates();
+    const input = { operationId: 'op-abc', basedOn: rig.key };
+    const first = await createKeyVersion(rig.access.keys, input, never);
+    const second = await createKeyVersion(rig.access.keys, input, never);
+    expect(first).toMatchObject({ created: true });
+    expect(second).toEqual({ keyId: first.keyId, created: false });
+    expect(creates()).toBe(before + 1);
+
+    const { name, version } = keyOf(first.keyId);
+    const made = await rig.azure.keys(VAULT).getKey(name, { version });
+    const model = await rig.azure.keys(VAULT).getKey(name, { version: keyOf(rig.key).version });
+    expect(made.properties.tags).toEqual({ [OPERATION_TAG]: 'op-abc' });
+    expect(made.key?.n?.length).toBe(3072 / 8);
+    expect([made.keyType, made.keyOperations]).toEqual([model.keyType, model.keyOperations]);
+
+    const other = await createKeyVersion(rig.access.keys, { ...input, operationId: 'op-def' }, never);
+    expect(other.keyId).not.toBe(first.keyId);
+  });
+
+  it('are agreed on when two tries make a version at the same moment', async () => {
+    const input = { operationId: 'op-twice', basedOn: rig.key };
+    const tries = await Promise.all([1, 2, 3].map(() => createKeyVersion(rig.access.keys, input, never)));
+    const later = await createKeyVersion(rig.access.keys, input, never);
+    expect(tries.map(({ keyId }) => keyId)).toContain(later.keyId);
+    expect(later.created).toBe(false);
+  });
+
+  it('are observed together with the cluster: the current one always, the requested one in the same vault', async () => {
+    const requested = await rig.newKey();
+    expect(await observeAzure(rig.access, request({ keyId: requested }))).toMatchObject({
+      cluster: { found: true, cluster: { kms: { keyId: rig.key } } },
+      currentKey: { found: true, key: { keyId: rig.key } },
+      requestedKey: { found: true, key: { keyId: requested } },
+    });
+    expect(await observeAzure(rig.access, request({}))).not.toHaveProperty('requestedKey');
+    expect(await observeAzure(rig.access, request({}, `${rig.cluster}x`))).toMatchObject({ cluster: { found: false } });
+  });
+
+  it('of another vault are not asked for', async () => {
+    const keyId = 'https://kv-stranger.vault.azure.net/keys/k/95a76f34842c4fcf9e2cc929e38359c0';
+    const { requestedKey } = await observeAzure(rig.access, request({ keyId }));
+    expect(requestedKey).toEqual({ found: false, keyId, why: 'not looked up: another vault' });
+  });
+});
