@@ -33,7 +33,9 @@ export function readEnvironment<Shape extends z.ZodRawShape>(
   const given = Object.fromEntries(Object.keys(schema.shape).map((name) => [name, nonEmpty(env[name])]));
   const parsed = schema.safeParse(given);
   if (parsed.success) return parsed.data;
-  throw new SettingsError(parsed.error.issues.map((issue) => sentence(String(issue.path[0] ?? ''), issue.message, given)));
+  throw new SettingsError(
+    parsed.error.issues.map((issue) => sentence(String(issue.path[0] ?? ''), issue.message, given)),
+  );
 }
 
 /**
@@ -59,21 +61,25 @@ export function readTogether<Readers extends Record<string, () => unknown>>(
 }
 
 /** A text that must be set. @param meaning what it is, for whoever forgot it: "the Entra tenant whose …" */
-export function requiredText(meaning: string) {
+export function requiredText(meaning: string): z.ZodString {
   return z.string({ error: `is not set. It is ${meaning}.` });
 }
 
 /** A text. */
-export function text(fallback: string) {
+export function text(fallback: string): z.ZodDefault<z.ZodString> {
   return z.string().default(fallback);
 }
 
 /** A whole number within bounds, both included. */
-export function wholeNumber(bounds: { readonly min: number; readonly max: number; readonly fallback: number }) {
+export function wholeNumber(bounds: {
+  readonly min: number;
+  readonly max: number;
+  readonly fallback: number;
+}): z.ZodType<number, string | undefined> {
   const { min, max, fallback } = bounds;
   return z
     .string()
-    .refine((text) => /^\d{1,15}$/.test(text) && Number(text) >= min && Number(text) <= max, {
+    .refine((digits) => /^\d{1,15}$/.test(digits) && Number(digits) >= min && Number(digits) <= max, {
       error: `must be a whole number from ${min} to ${max}`,
     })
     .transform(Number)
@@ -81,7 +87,7 @@ export function wholeNumber(bounds: { readonly min: number; readonly max: number
 }
 
 /** One of several words. */
-export function oneOf<const Word extends string>(words: readonly Word[], fallback: Word) {
+export function oneOf<const Word extends string>(words: readonly Word[], fallback: Word): z.ZodType<Word> {
   return z
     .enum(words, { error: `must be one of ${words.join(', ')}` })
     .optional()
@@ -89,7 +95,7 @@ export function oneOf<const Word extends string>(words: readonly Word[], fallbac
 }
 
 /** An absolute http or https URL without user, query and fragment; slashes at its end are cut off. */
-export function optionalUrl() {
+export function optionalUrl(): z.ZodType<string | undefined> {
   return z
     .string()
     .refine(isPlainUrl, { error: 'must be an http or https URL without user, query and fragment' })

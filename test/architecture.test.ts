@@ -37,18 +37,23 @@ describe('the map of the house', () => {
 
   it('has every folder of code', () => {
     const folders = JSON.parse(readFileSync(path.join(ROOT, 'tsconfig.json'), 'utf8')) as { include: string[] };
-    expect(Object.keys(house).sort()).toEqual(folders.include.filter((name) => name !== 'test' && name !== 'bench').sort());
+    expect(Object.keys(house).sort()).toEqual(
+      folders.include.filter((name) => name !== 'test' && name !== 'bench').sort(),
+    );
   });
 
   it('has no way round: no folder reaches itself', () => {
     const reaches = (from: string, seen: string[] = []): string[] =>
       (house[from] ?? []).flatMap((to) => (seen.includes(to) ? [to] : [to, ...reaches(to, [...seen, to])]));
-    for (const room of Object.keys(house)) expect({ room, reaches: reaches(room) }).not.toMatchObject({ reaches: expect.arrayContaining([room]) });
+    for (const room of Object.keys(house))
+      expect({ room, reaches: reaches(room) }).not.toMatchObject({ reaches: expect.arrayContaining([room]) });
   });
 
   it('is what the code does', () => {
     const wrong = Object.entries(house).flatMap(([room, allowed]) =>
-      crossings(room).filter(({ to }) => !allowed.includes(to)).map(({ file, to }) => `${file} -> ${to}`),
+      crossings(room)
+        .filter(({ to }) => !allowed.includes(to))
+        .map(({ file, to }) => `${file} -> ${to}`),
     );
     expect(wrong).toEqual([]);
   });

@@ -20,6 +20,7 @@ import type { ErrorCode } from '../domain/errors';
 import { isFinal, OperationStatus, type Operation, type StepState, type StoredFault } from '../domain/operation';
 import type { Plan, StepId } from '../domain/plan';
 import { renderProgress } from '../domain/progress';
+import { stateLeft } from '../domain/state-left';
 import { Memo, SearchAttributes } from './messages';
 
 /** A step cannot go on without a person. */
@@ -116,7 +117,8 @@ export class Run {
   /** A safe point: ends the operation here when somebody asked for it. @throws OperationEnds */
   safePoint(): void {
     if (this.cancelReason === undefined) return;
-    throw new OperationEnds(OperationStatus.Canceled, [{ code: 'CanceledOnRequest', detail: this.cancelReason }]);
+    const detail = `${this.cancelReason} ${stateLeft(this.view)}`;
+    throw new OperationEnds(OperationStatus.Canceled, [{ code: 'CanceledOnRequest', detail }]);
   }
 
   /**

@@ -4,7 +4,19 @@ import { randomUUID } from 'node:crypto';
 import { clusterWrites } from '../../launch/sandbox-control';
 import type { SandboxClusterFacts } from '../../launch/sandbox-cluster';
 import type { Service } from '../../launch/service';
-import { askForRotation, control, ended, makeCluster, people, rotateBody, startOwnService, until } from '../support/stack';
+import { recordHistory } from '../support/histories';
+import {
+  askForRotation,
+  control,
+  ended,
+  makeCluster,
+  openTemporal,
+  people,
+  rotateBody,
+  startOwnService,
+  testStack,
+  until,
+} from '../support/stack';
 
 describe('approval', () => {
   let cluster: SandboxClusterFacts;
@@ -15,25 +27,35 @@ describe('approval', () => {
     writesBefore = clusterWrites(await control().journal(), cluster.resourceId);
   }, 60_000);
 
-  const writes = async (): Promise<number> => clusterWrites(await control().journal(), cluster.resourceId) - writesBefore;
+  const writes = async (): Promise<number> =>
+    clusterWrites(await control().journal(), cluster.resourceId) - writesBefore;
 
   it('by the requester is refused with 403, although they hold the role', async () => {
     const { requester } = people();
     const asked = await askForRotation(requester, cluster.resourceId);
-    await expect(requester.approve(asked.id, asked.plan?.digest ?? '')).rejects.toMatchObject({ status: 403, code: 'RequesterCannotApprove' });
+    await expect(requester.approve(asked.id, asked.plan?.digest ?? '')).rejects.toMatchObject({
+      status: 403,
+      code: 'RequesterCannotApprove',
+    });
     expect(await requester.get(asked.id)).toMatchObject({ status: 'AwaitingApproval', approvals: [] });
   });
 
   it('by somebody without the role is refused with 403', async () => {
     const { requester, reader } = people();
     const asked = await askForRotation(requester, cluster.resourceId);
-    await expect(reader.approve(asked.id, asked.plan?.digest ?? '')).rejects.toMatchObject({ status: 403, code: 'RoleMissing' });
+    await expect(reader.approve(asked.id, asked.plan?.digest ?? '')).rejects.toMatchObject({
+      status: 403,
+      code: 'RoleMissing',
+    });
   });
 
   it('of another digest is refused with 412', async () => {
     const { requester, approver1 } = people();
     const asked = await askForRotation(requester, cluster.resourceId);
-    await expect(approver1.approve(asked.id, `sha256:${'0'.repeat(64)}`)).rejects.toMatchObject({ status: 412, code: 'PlanDigestMismatch' });
+    await expect(approver1.approve(asked.id, `sha256:${'0'.repeat(64)}`)).rejects.toMatchObject({
+      status: 412,
+      code: 'PlanDigestMismatch',
+    });
     expect(await requester.get(asked.id)).toMatchObject({ status: 'AwaitingApproval', approvals: [] });
   });
 
@@ -42,7 +64,11 @@ describe('approval', () => {
     const asked = await askForRotation(requester, cluster.resourceId, { approvalTimeoutInSeconds: 2 });
     const over = await ended(requester, asked.id);
     expect(over).toMatchObject({ status: 'Canceled', reason: { code: 'ApprovalExpired' }, keysNeeded: [] });
-    await expect(approver1.approve(asked.id, asked.plan?.digest ?? '')).rejects.toMatchObject({ status: 409, code: 'ApprovalExpired' });
+    await expect(approver1.approve(asked.id, asked.plan?.digest ?? '')).rejects.toMatchObject({
+      status: 409,
+      code: 'ApprovalExpired',
+    });
+    await recordHistory('expired', asked.id);
     expect(await writes()).toBe(0);
   });
 
@@ -55,14 +81,36 @@ describe('approval', () => {
       reason: { code: 'Denied', detail: expect.stringContaining('Not during the freeze.') },
     });
     await expect(approver1.approve(asked.id, asked.plan?.digest ?? '')).rejects.toMatchObject({ status: 409 });
+    await recordHistory('denied', asked.id);
     expect(await writes()).toBe(0);
+  });
+
+  it('can come as a signal of the Temporal CLI or UI, under the same rules', async () => {
+    const { requester } = people();
+    const { sandbox } = testStack();
+    const asked = await askForRotation(requester, cluster.resourceId);
+    const { objectId, name, roles } = sandbox.people.approver1;
+    const by = { tenantId: sandbox.tenantId, objectId, name, type: 'user' };
+    const client = await openTemporal();
+    const handle = client.workflow.getHandle(asked.id);
+    const planDigest = asked.plan?.digest;
+    await handle.signal('deny-signal', { by, roles: ['Kms.Reader'], planDigest });
+    await handle.signal('deny-signal', { by, roles, planDigest: 'sha256:other' });
+    expect(await requester.get(asked.id, 2)).toMatchObject({ status: 'AwaitingApproval' });
+    await handle.signal('deny-signal', { by, roles, planDigest, comment: 'By signal.' });
+    expect(await ended(requester, asked.id)).toMatchObject({ status: 'Canceled', reason: { code: 'Denied' } });
+    await client.connection.close();
   });
 
   it('is not needed any more once the requester cancels', async () => {
     const { requester } = people();
     const asked = await askForRotation(requester, cluster.resourceId);
     await requester.cancel(asked.id);
-    expect(await ended(requester, asked.id)).toMatchObject({ status: 'Canceled', reason: { code: 'CanceledOnRequest' } });
+    expect(await ended(requester, asked.id)).toMatchObject({
+      status: 'Canceled',
+      reason: { code: 'CanceledOnRequest' },
+    });
+    await recordHistory('canceled', asked.id);
     expect(await writes()).toBe(0);
   });
 });
@@ -105,18 +153,26 @@ describe('two operations on one cluster', () => {
 
   it('may wait for approval side by side; when the first has run, the second is asked for anew', async () => {
     const { requester, approver1 } = people();
-    const [first, second] = [await askForRotation(requester, cluster.resourceId), await askForRotation(requester, cluster.resourceId)];
+    const [first, second] = [
+      await askForRotation(requester, cluster.resourceId),
+      await askForRotation(requester, cluster.resourceId),
+    ];
     await approver1.approve(first.id, first.plan?.digest ?? '');
     expect(await ended(requester, first.id)).toMatchObject({ status: 'Succeeded' });
 
     await approver1.approve(second.id, second.plan?.digest ?? '');
-    const anew = await until(requester, second.id, ({ planRevision, offers }) => planRevision === 2 && offers.includes('approve'));
+    const anew = await until(
+      requester,
+      second.id,
+      ({ planRevision, offers }) => planRevision === 2 && offers.includes('approve'),
+    );
     expect(anew).toMatchObject({ status: 'AwaitingApproval', approvals: [] });
     expect(anew.plan?.digest).not.toBe(second.plan?.digest);
     expect(anew.plan?.currentKeyId).toBe((await requester.get(first.id)).result?.currentKeyId);
 
     await approver1.approve(anew.id, anew.plan?.digest ?? '');
     expect(await ended(requester, anew.id)).toMatchObject({ status: 'Succeeded' });
+    await recordHistory('plan-changed', anew.id);
   });
 
   it('do not run at the same time: the second is refused with 409 naming the first, or waits if it asked to (O1)', async () => {
@@ -126,18 +182,31 @@ describe('two operations on one cluster', () => {
     const first = await askForRotation(requester, cluster.resourceId);
     await control().setFault('hold-operation', held);
     await approver1.approve(first.id, first.plan?.digest ?? '');
-    await until(requester, first.id, ({ steps }) => steps.some(({ id, status }) => id === 'set-key' && status === 'running'));
+    await until(requester, first.id, ({ steps }) =>
+      steps.some(({ id, status }) => id === 'set-key' && status === 'running'),
+    );
 
     const refused = requester.create(rotateBody(cluster.resourceId), randomUUID());
-    await expect(refused).rejects.toMatchObject({ status: 409, code: 'ClusterBusy', detail: expect.stringContaining(first.id) });
-    await expect(approver2.approve(bystander.id, bystander.plan?.digest ?? '')).rejects.toMatchObject({ status: 409, code: 'ClusterBusy' });
+    await expect(refused).rejects.toMatchObject({
+      status: 409,
+      code: 'ClusterBusy',
+      detail: expect.stringContaining(first.id),
+    });
+    await expect(approver2.approve(bystander.id, bystander.plan?.digest ?? '')).rejects.toMatchObject({
+      status: 409,
+      code: 'ClusterBusy',
+    });
     await approver2.approve(waiting.id, waiting.plan?.digest ?? '');
     const waits = await until(requester, waiting.id, ({ status }) => status === 'AwaitingCluster');
     expect(waits.waitingFor).toContain(first.id);
 
     await control().clearFault('hold-operation');
     expect(await ended(requester, first.id)).toMatchObject({ status: 'Succeeded' });
-    const anew = await until(requester, waiting.id, ({ planRevision, offers }) => planRevision === 2 && offers.includes('approve'));
+    const anew = await until(
+      requester,
+      waiting.id,
+      ({ planRevision, offers }) => planRevision === 2 && offers.includes('approve'),
+    );
     await requester.cancel(anew.id);
     expect(await ended(requester, anew.id)).toMatchObject({ status: 'Canceled' });
   });

@@ -11,30 +11,47 @@ import { keyClient } from '../support/vault';
 interface Answer {
   readonly status: number;
   readonly type: string | null;
-  readonly body: { code: string; detail: string; pointer?: string; requestId?: string; errors?: { code: string; pointer?: string }[] };
+  readonly body: {
+    code: string;
+    detail: string;
+    pointer?: string;
+    requestId?: string;
+    errors?: { code: string; pointer?: string }[];
+  };
 }
 
-async function post(body: string, headers: Record<string, string> = {}): Promise<Answer> {
+async function post(body: string, change: Record<string, string | undefined> = {}): Promise<Answer> {
   const { apiUrl, sandbox } = testStack();
-  const response = await fetch(`${apiUrl}/v1/operations`, {
-    method: 'POST',
-    headers: {
-      authorization: `Bearer ${sandbox.people.requester.token}`,
-      'content-type': 'application/json',
-      'idempotency-key': randomUUID(),
-      ...headers,
-    },
-    body,
-  });
-  return { status: response.status, type: response.headers.get('content-type'), body: (await response.json()) as Answer['body'] };
+  const headers = {
+    authorization: `Bearer ${sandbox.people.requester.token}`,
+    'content-type': 'application/json',
+    'idempotency-key': randomUUID(),
+    ...change,
+  };
+  const given = Object.entries(headers).flatMap(([name, value]): [string, string][] =>
+    value === undefined ? [] : [[name, value]],
+  );
+  const response = await fetch(`${apiUrl}/v1/operations`, { method: 'POST', headers: given, body });
+  return {
+    status: response.status,
+    type: response.headers.get('content-type'),
+    body: (await response.json()) as Answer['body'],
+  };
 }
 
-const postJson = (body: unknown, headers?: Record<string, string>): Promise<Answer> => post(JSON.stringify(body), headers);
+const postJson = (body: unknown, change?: Record<string, string | undefined>): Promise<Answer> =>
+  post(JSON.stringify(body), change);
 
-async function operationsInTemporal(): Promise<string[]> {
+async function operationsOn(cluster: string): Promise<string[]> {
   const client = await openTemporal();
   const ids: string[] = [];
-  for await (const { workflowId } of client.workflow.list({ query: `KeyturnCluster = 'unused'` })) ids.push(workflowId);
+  const value = cluster
+    .split('/')
+    .filter((_part, index) => [2, 4, 8].includes(index))
+    .join('/')
+    .toLowerCase();
+  for await (const { workflowId } of client.workflow.list({ query: `KeyturnCluster = "${value}"` }))
+    ids.push(workflowId);
   await client.connection.close();
   return ids;
 }
@@ -52,22 +69,39 @@ describe('bad input', () => {
 
   afterAll(async () => {
     expect(clusterWrites(await control().journal(), cluster.resourceId)).toBe(writesBefore);
-    expect(await operationsInTemporal()).toEqual([]);
+    expect(await operationsOn(cluster.resourceId)).toEqual([]);
   });
 
   const expectProblem = (answer: Answer, status: number, code: string, pointer?: string): void => {
     expect(answer).toMatchObject({
       status,
       type: expect.stringContaining('application/problem+json'),
-      body: { code, detail: expect.any(String), requestId: expect.any(String), ...(pointer === undefined ? {} : { pointer }) },
+      body: {
+        code,
+        detail: expect.any(String),
+        requestId: expect.any(String),
+        ...(pointer === undefined ? {} : { pointer }),
+      },
     });
     expect(answer.body.detail).not.toMatch(/zod|express|node_modules|undefined/i);
   };
 
   it.each([
     ['a cluster that is not a resource id', { cluster: 'aks1' }, 400, 'InvalidClusterId', '/cluster'],
-    ['a key id without a version', { parameters: { keyId: 'https://kv.vault.azure.net/keys/k' } }, 400, 'InvalidKeyId', '/parameters/keyId'],
-    ['a key id of no vault', { parameters: { keyId: 'https://example.com/keys/k/1' } }, 400, 'InvalidKeyId', '/parameters/keyId'],
+    [
+      'a key id without a version',
+      { parameters: { keyId: 'https://kv.vault.azure.net/keys/k' } },
+      400,
+      'InvalidKeyId',
+      '/parameters/keyId',
+    ],
+    [
+      'a key id of no vault',
+      { parameters: { keyId: 'https://example.com/keys/k/1' } },
+      400,
+      'InvalidKeyId',
+      '/parameters/keyId',
+    ],
     ['an unknown field', { paramters: {} }, 400, 'InvalidRequest', '/paramters'],
     ['an unknown field further in', { parameters: { key: 'x' } }, 400, 'InvalidRequest', '/parameters/key'],
     ['an unknown kind', { kind: 'rotate' }, 400, 'InvalidRequest', '/kind'],
@@ -80,7 +114,7 @@ describe('bad input', () => {
     expectProblem(await post('{"kind":'), 400, 'NotJson');
     expectProblem(await postJson({ ...good, padding: 'x'.repeat(200_000) }), 413, 'BodyTooLarge');
     expectProblem(await post('kind=rotate-key', { 'content-type': 'text/plain' }), 415, 'UnsupportedMediaType');
-    expectProblem(await postJson(good, { 'idempotency-key': '' }), 400, 'IdempotencyKeyMissing');
+    expectProblem(await postJson(good, { 'idempotency-key': undefined }), 400, 'IdempotencyKeyMissing');
     expectProblem(await postJson(good, { 'idempotency-key': 'x'.repeat(300) }), 400, 'IdempotencyKeyInvalid');
   });
 
@@ -97,17 +131,35 @@ describe('bad input', () => {
 
     const keys = keyClient(cluster.keyId);
     const disabled = await keys.createKey(name, 'RSA', { enabled: false });
-    expectProblem(await postJson({ ...good, parameters: { keyId: disabled.id } }), 422, 'KeyDisabled', '/parameters/keyId');
+    expectProblem(
+      await postJson({ ...good, parameters: { keyId: disabled.id } }),
+      422,
+      'KeyDisabled',
+      '/parameters/keyId',
+    );
     const expired = await keys.createKey(name, 'RSA', { expiresOn: new Date(Date.now() - 60_000) });
-    expectProblem(await postJson({ ...good, parameters: { keyId: expired.id } }), 422, 'KeyExpired', '/parameters/keyId');
+    expectProblem(
+      await postJson({ ...good, parameters: { keyId: expired.id } }),
+      422,
+      'KeyExpired',
+      '/parameters/keyId',
+    );
   });
 
   it('a token that is missing, expired, for somebody else, of another tenant, or nonsense', async () => {
     const { apiUrl } = testStack();
     expect((await fetch(`${apiUrl}/v1/operations`, { method: 'POST' })).status).toBe(401);
     expectProblem(await postJson(good, { authorization: 'Bearer nonsense' }), 401, 'Unauthenticated');
-    expectProblem(await postJson(good, { authorization: `Bearer ${await control().mintToken({ expiresInSeconds: -3600 })}` }), 401, 'TokenExpired');
-    expectProblem(await postJson(good, { authorization: `Bearer ${await control().mintToken({ audience: 'api://else' })}` }), 401, 'Unauthenticated');
+    expectProblem(
+      await postJson(good, { authorization: `Bearer ${await control().mintToken({ expiresInSeconds: -3600 })}` }),
+      401,
+      'TokenExpired',
+    );
+    expectProblem(
+      await postJson(good, { authorization: `Bearer ${await control().mintToken({ audience: 'api://else' })}` }),
+      401,
+      'Unauthenticated',
+    );
     const foreign = await control().mintToken({ tenantId: randomUUID() });
     expectProblem(await postJson(good, { authorization: `Bearer ${foreign}` }), 401, 'Unauthenticated');
     const reader = testStack().sandbox.people.reader.token;
@@ -128,13 +180,19 @@ describe('a cluster that cannot be rotated', () => {
       }
     };
     await settle((await request('POST', `${url}/stop?api-version=2026-04-01`)).operationUrl);
-    expect(await postJson(rotateBody(resourceId))).toMatchObject({ status: 422, body: { code: 'ClusterNotRunning', pointer: '/cluster' } });
+    expect(await postJson(rotateBody(resourceId))).toMatchObject({
+      status: 422,
+      body: { code: 'ClusterNotRunning', pointer: '/cluster' },
+    });
     await settle((await request('POST', `${url}/start?api-version=2026-04-01`)).operationUrl);
     const { body } = await request('GET', `${url}?api-version=2026-04-01`);
     const clusterBody = body as { properties: { securityProfile: { azureKeyVaultKms: { enabled: boolean } } } };
     clusterBody.properties.securityProfile.azureKeyVaultKms.enabled = false;
     await settle((await request('PUT', `${url}?api-version=2026-04-01`, clusterBody)).operationUrl);
-    expect(await postJson(rotateBody(resourceId))).toMatchObject({ status: 422, body: { code: 'KmsNotEnabled', pointer: '/cluster' } });
+    expect(await postJson(rotateBody(resourceId))).toMatchObject({
+      status: 422,
+      body: { code: 'KmsNotEnabled', pointer: '/cluster' },
+    });
     await close();
   }, 90_000);
 });

@@ -24,7 +24,11 @@ describe('kill -9 of the worker', () => {
   });
 
   /** Rotates; kills the worker once `when` holds. The supervisor starts another one. */
-  async function rotateWithCrash(when: (operation: OperationAnswer) => boolean, before: () => Promise<void>, after: () => Promise<void>): Promise<OperationAnswer> {
+  async function rotateWithCrash(
+    when: (operation: OperationAnswer) => boolean,
+    before: () => Promise<void>,
+    after: () => Promise<void>,
+  ): Promise<OperationAnswer> {
     const { requester, approver1 } = people(service.apiUrl);
     const asked = await askForRotation(requester, cluster.resourceId);
     await before();
@@ -38,16 +42,28 @@ describe('kill -9 of the worker', () => {
     return over;
   }
 
-  async function expectOneOfEach(operation: OperationAnswer, versionsBefore: number, writesBefore: number): Promise<void> {
+  async function expectOneOfEach(
+    operation: OperationAnswer,
+    versionsBefore: number,
+    writesBefore: number,
+  ): Promise<void> {
     expect(operation).toMatchObject({ status: 'Succeeded', result: { proof: { secrets: SECRETS, unproven: 0 } } });
     expect(clusterWrites(await control().journal(), cluster.resourceId) - writesBefore).toBe(1);
     expect((await keyVersions(cluster.keyId)).length - versionsBefore).toBe(1);
     const newKeyId = operation.result?.currentKeyId ?? '';
-    expect(await countByKey(readSecretRecords(cluster.etcd), { newKeyId })).toEqual({ newKey: SECRETS, oldKey: 0, plaintext: 0, other: 0 });
+    expect(await countByKey(readSecretRecords(cluster.etcd), { newKeyId })).toEqual({
+      newKey: SECRETS,
+      oldKey: 0,
+      plaintext: 0,
+      other: 0,
+    });
   }
 
   it('during the ARM operation: it completes, with one PUT and one new key version', async () => {
-    const [versions, writes] = [(await keyVersions(cluster.keyId)).length, clusterWrites(await control().journal(), cluster.resourceId)];
+    const [versions, writes] = [
+      (await keyVersions(cluster.keyId)).length,
+      clusterWrites(await control().journal(), cluster.resourceId),
+    ];
     const operation = await rotateWithCrash(
       ({ steps }) => steps.some(({ id, status }) => id === 'set-key' && status === 'running'),
       () => control().setFault('hold-operation', { path: '/managedclusters/crash' }),
@@ -57,7 +73,10 @@ describe('kill -9 of the worker', () => {
   }, 120_000);
 
   it('during the rewrite: it completes, and what was rewritten is not sent again', async () => {
-    const [versions, writes] = [(await keyVersions(cluster.keyId)).length, clusterWrites(await control().journal(), cluster.resourceId)];
+    const [versions, writes] = [
+      (await keyVersions(cluster.keyId)).length,
+      clusterWrites(await control().journal(), cluster.resourceId),
+    ];
     const operation = await rotateWithCrash(
       ({ progress }) => progress?.step === 'rewrite' && progress.done > 0 && progress.done < SECRETS,
       () => control().setFault('kube-latency', { milliseconds: 150 }),

@@ -40,10 +40,12 @@ describe('an Idempotency-Key', () => {
     const { operation } = await requester.create(rotateBody(cluster), key);
     const reordered = Object.fromEntries(Object.entries(rotateBody(cluster)).reverse());
     expect((await requester.create(reordered, key)).operation.id).toBe(operation.id);
-    await expect(requester.create(rotateBody(cluster, { change: { number: 'CHG-OTHER' } }), key)).rejects.toMatchObject({
-      status: 422,
-      code: 'IdempotencyKeyReused',
-    });
+    await expect(requester.create(rotateBody(cluster, { change: { number: 'CHG-OTHER' } }), key)).rejects.toMatchObject(
+      {
+        status: 422,
+        code: 'IdempotencyKeyReused',
+      },
+    );
     await requester.cancel(operation.id);
   });
 

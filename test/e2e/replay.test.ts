@@ -30,7 +30,14 @@ describe('a recorded history', () => {
   });
 
   it('exists for every path of an operation', () => {
-    expect(recorded.map(({ name }) => name).sort()).toEqual(['canceled', 'denied', 'expired', 'happy', 'plan-changed']);
+    expect(recorded.map(({ name }) => name).sort()).toEqual([
+      'blocked',
+      'canceled',
+      'denied',
+      'expired',
+      'happy',
+      'plan-changed',
+    ]);
   });
 
   it.each(recorded)('of the path "$name" replays', async (one) => {

@@ -9,8 +9,18 @@ import { verifyEvidence } from '../../evidence/verify';
 import { clusterWrites } from '../../launch/sandbox-control';
 import type { SandboxClusterFacts } from '../../launch/sandbox-cluster';
 import { countByKey, readSecretRecords } from '../../sandbox/cluster/raw-records';
+import { recordHistory } from '../support/histories';
 import { kubeApi } from '../support/kube';
-import { askForRotation, control, ended, makeCluster, openTemporal, people, rotateBody, testStack } from '../support/stack';
+import {
+  askForRotation,
+  control,
+  ended,
+  makeCluster,
+  openTemporal,
+  people,
+  rotateBody,
+  testStack,
+} from '../support/stack';
 import { keyVersions } from '../support/vault';
 
 const SECRETS = 120;
@@ -34,12 +44,17 @@ describe('a rotation from request to proof', () => {
     await approver1.approve(asked.id, asked.plan?.digest ?? '');
     operation = await ended(requester, asked.id);
     newKeyId = operation.result?.currentKeyId ?? '';
+    await recordHistory('happy', operation.id);
   }, 120_000);
 
   it('succeeds, with every Secret rewritten and none unproven', () => {
     expect(operation).toMatchObject({
       status: 'Succeeded',
-      result: { previousKeyId: cluster.keyId, rewrite: { secrets: SECRETS, rewritten: SECRETS }, proof: { secrets: SECRETS, unproven: 0 } },
+      result: {
+        previousKeyId: cluster.keyId,
+        rewrite: { secrets: SECRETS, rewritten: SECRETS },
+        proof: { secrets: SECRETS, unproven: 0 },
+      },
     });
     expect(operation.steps.map(({ status }) => status)).toEqual(operation.steps.map(() => 'done'));
   });
@@ -97,7 +112,8 @@ describe('a rotation from request to proof', () => {
     for (const form of forms) {
       expect(history).not.toContain(form);
       expect(JSON.stringify(operation)).not.toContain(form);
-      for (const file of files) expect({ file, has: readFileSync(file, 'latin1').includes(form) }).toEqual({ file, has: false });
+      for (const file of files)
+        expect({ file, has: readFileSync(file, 'latin1').includes(form) }).toEqual({ file, has: false });
     }
     // The search itself works: the marker is where it belongs.
     expect(JSON.stringify(await kubeApi(cluster).secret('team-a', 'secret-00001'))).toContain(forms[1]);
@@ -115,7 +131,9 @@ describe('a rotation from request to proof', () => {
   it('takes a key that the request names, and refuses it once it is current', async () => {
     const { requester } = people();
     const current = (await keyVersions(cluster.keyId)).at(-1)?.keyId ?? '';
-    await expect(requester.create(rotateBody(cluster.resourceId, { parameters: { keyId: current } }), randomUUID())).rejects.toMatchObject({
+    await expect(
+      requester.create(rotateBody(cluster.resourceId, { parameters: { keyId: current } }), randomUUID()),
+    ).rejects.toMatchObject({
       status: 422,
       code: 'KeyAlreadyCurrent',
     });

@@ -4,7 +4,9 @@ const { writeSync } = require('node:fs');
 class ClosingLine {
   onRunComplete(_contexts, { numPassedTests, numFailedTests, numRuntimeErrorTestSuites }) {
     // Jest's own summary comes after every other reporter: only the end of the process is later.
-    process.once('exit', () => writeSync(1, `${numPassedTests} passed, ${numFailedTests + numRuntimeErrorTestSuites} failed\n`));
+    process.once('exit', () =>
+      writeSync(1, `${numPassedTests} passed, ${numFailedTests + numRuntimeErrorTestSuites} failed\n`),
+    );
   }
 }
 

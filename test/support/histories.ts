@@ -11,7 +11,7 @@ import { openTemporal } from './stack';
 export const HISTORIES = path.join(__dirname, '..', 'histories');
 
 /** The paths that an operation can take. */
-export type HistoryPath = 'happy' | 'denied' | 'expired' | 'canceled' | 'plan-changed' | 'failed';
+export type HistoryPath = 'happy' | 'denied' | 'expired' | 'canceled' | 'plan-changed' | 'blocked';
 
 /** Writes the history of an operation that has ended, when KEYTURN_RECORD_HISTORIES is set; otherwise does nothing. */
 export async function recordHistory(name: HistoryPath, operationId: string): Promise<void> {
@@ -24,7 +24,11 @@ export async function recordHistory(name: HistoryPath, operationId: string): Pro
     mkdirSync(HISTORIES, { recursive: true });
     const document = { workflowId: operationId, history };
     // Stack traces and process names are of the machine that recorded, and play no part in a replay.
-    const text = JSON.stringify(document, (key, value: unknown) => (key === 'stackTrace' ? undefined : key === 'identity' ? 'recorder' : value), 1);
+    const text = JSON.stringify(
+      document,
+      (key, value: unknown) => (key === 'stackTrace' ? undefined : key === 'identity' ? 'recorder' : value),
+      1,
+    );
     writeFileSync(path.join(HISTORIES, `${name}.json`), `${text}\n`);
   } finally {
     await client.connection.close();

@@ -30,10 +30,17 @@ export function testStack(): TestStackFacts {
 export const control = (): SandboxControl => new SandboxControl(testStack().sandbox.control);
 
 /** API clients of the people of the sandbox, for the shared service or another one. */
-export function people(apiUrl = testStack().apiUrl): Record<'requester' | 'approver1' | 'approver2' | 'reader', ApiClient> {
+export function people(
+  apiUrl = testStack().apiUrl,
+): Record<'requester' | 'approver1' | 'approver2' | 'reader', ApiClient> {
   const { requester, approver1, approver2, reader } = testStack().sandbox.people;
   const client = ({ token }: { token: string }): ApiClient => new ApiClient(apiUrl, token);
-  return { requester: client(requester), approver1: client(approver1), approver2: client(approver2), reader: client(reader) };
+  return {
+    requester: client(requester),
+    approver1: client(approver1),
+    approver2: client(approver2),
+    reader: client(reader),
+  };
 }
 
 /** A client with a token of its own kind. */
@@ -42,7 +49,10 @@ export async function clientOf(token: Parameters<SandboxControl['mintToken']>[0]
 }
 
 /** A cluster of the test file's own, with Secrets. Real etcd and kube-apiserver: a few seconds. */
-export async function makeCluster(name: string, seed: { readonly count: number } & Record<string, unknown>): Promise<SandboxClusterFacts> {
+export async function makeCluster(
+  name: string,
+  seed: { readonly count: number } & Record<string, unknown>,
+): Promise<SandboxClusterFacts> {
   const { sandbox, directory } = testStack();
   const cluster = await makeSandboxCluster(sandbox, { name, vaultName: `kv-${name}`.slice(0, 24), directory });
   if (seed.count > 0) await control().seed(name, seed);
@@ -84,18 +94,28 @@ export const rotateBody = (cluster: string, change: Record<string, unknown> = {}
 });
 
 /** Asks for a rotation under a fresh key and waits for its plan. */
-export async function askForRotation(client: ApiClient, cluster: string, change: Record<string, unknown> = {}): Promise<OperationAnswer> {
+export async function askForRotation(
+  client: ApiClient,
+  cluster: string,
+  change: Record<string, unknown> = {},
+): Promise<OperationAnswer> {
   const { operation } = await client.create(rotateBody(cluster, change), randomUUID());
   return await until(client, operation.id, ({ offers, status }) => offers.includes('approve') || isFinal(status));
 }
 
 /** Reads an operation until something holds of it; an operation that ends otherwise is an error. */
-export async function until(client: ApiClient, id: string, holds: (operation: OperationAnswer) => boolean): Promise<OperationAnswer> {
+export async function until(
+  client: ApiClient,
+  id: string,
+  holds: (operation: OperationAnswer) => boolean,
+): Promise<OperationAnswer> {
   for (;;) {
     const operation = await client.get(id, 1);
     if (holds(operation)) return operation;
     if (isFinal(operation.status) && operation.evidence !== null) {
-      throw new Error(`The operation ended ${operation.status}: ${operation.reason?.detail ?? 'no reason'}\n${operation.progressText}`);
+      throw new Error(
+        `The operation ended ${operation.status}: ${operation.reason?.detail ?? 'no reason'}\n${operation.progressText}`,
+      );
     }
   }
 }

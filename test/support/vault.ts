@@ -11,7 +11,9 @@ export function keyClient(keyId: string): KeyClient {
 /** All versions of a key, oldest first. */
 export async function keyVersions(keyId: string): Promise<{ keyId: string; enabled: boolean }[]> {
   const versions = [];
-  for await (const { id, enabled, createdOn } of keyClient(keyId).listPropertiesOfKeyVersions(mustParseKeyId(keyId).name)) {
+  for await (const { id, enabled, createdOn } of keyClient(keyId).listPropertiesOfKeyVersions(
+    mustParseKeyId(keyId).name,
+  )) {
     versions.push({ keyId: id ?? '', enabled: enabled ?? false, createdOn: createdOn?.getTime() ?? 0 });
   }
   return versions.sort((a, b) => a.createdOn - b.createdOn).map(({ keyId: id, enabled }) => ({ keyId: id, enabled }));

@@ -1,0 +1,45 @@
+/**
+ * The API process.
+ *
+ * Prints one line of JSON on standard output when it listens: `{"url":"http://…"}`; its log is on standard error. Ends on
+ * SIGTERM or SIGINT after the requests that it has are answered.
+ */
+import { observeAzure } from '../activities/observe';
+import { createAzureAccess } from '../azure/access';
+import { SettingsError } from '../settings/environment';
+import { createLogger } from './logging';
+import { startApi } from './server';
+import { readApiSettings } from './settings';
+
+async function main(): Promise<void> {
+  process.title = 'keyturn-api';
+  const settings = readApiSettings(process.env);
+  const logger = createLogger(settings.logLevel);
+  const azure = createAzureAccess(settings.cloud);
+  const api = await startApi(settings, {
+    observeAzure: (request, options) => observeAzure(azure, request, options),
+    logger,
+  });
+  process.stdout.write(`${JSON.stringify({ url: api.url })}\n`);
+  logger.info(
+    { url: api.url, temporal: settings.temporal.connection.address, namespace: settings.temporal.namespace },
+    'listening',
+  );
+
+  const signal = await new Promise<NodeJS.Signals>((resolve) => {
+    process.once('SIGTERM', resolve);
+    process.once('SIGINT', resolve);
+  });
+  logger.info({ signal }, 'stopping');
+  await api.close();
+}
+
+main().then(
+  () => process.exit(0),
+  (error: unknown) => {
+    // What an operator can put right is one sentence; anything else needs its stack.
+    const expected = error instanceof SettingsError || (error instanceof Error && error.cause !== undefined);
+    console.error(expected ? error.message : error);
+    process.exit(1);
+  },
+);

@@ -1,0 +1,125 @@
+/** The OpenAPI document, made from the route table: what is served is what is documented. */
+import {
+  createDocument,
+  type ZodOpenApiOperationObject,
+  type ZodOpenApiResponseObject,
+  type ZodOpenApiResponsesObject,
+} from 'zod-openapi';
+import type { z } from 'zod';
+import { ERRORS, type ErrorCode } from '../domain/errors';
+import { Role } from '../domain/people';
+import { ProblemDocument } from './problem';
+import { codesOf, type DocumentedAnswer, type RouteFacts } from './route';
+
+const DESCRIPTION = `Turns the KMS encryption keys under live AKS clusters, and proves that no Secret was left behind.
+
+Ask for a change, read the plan, let somebody else approve exactly that plan, follow the operation to its end, keep its signed evidence. Every answer that is not a success is a problem document (RFC 9457) with a stable \`code\`.`;
+
+/** The OpenAPI 3.1 document of a route table. */
+export function openApiDocument(routes: readonly RouteFacts[]): object {
+  const paths: Record<string, Record<string, ZodOpenApiOperationObject>> = {};
+  for (const route of routes) {
+    paths[route.path] = { ...paths[route.path], [route.method]: operationOf(route) };
+  }
+  return createDocument(
+    {
+      openapi: '3.1.0',
+      info: { title: 'Keyturn', version: '1', description: DESCRIPTION },
+      paths,
+      components: {
+        schemas: { Problem: ProblemDocument },
+        securitySchemes: {
+          entra: {
+            type: 'http',
+            scheme: 'bearer',
+            bearerFormat: 'JWT',
+            description: `A v2.0 access token of Entra ID with one of the app roles ${Object.values(Role).join(', ')}.`,
+          },
+        },
+      },
+    },
+    // A schema that is read and written (the request within an operation) has defaults in one direction only.
+    { outputIdSuffix: 'View' },
+  );
+}
+
+function operationOf(route: RouteFacts): ZodOpenApiOperationObject {
+  const needs =
+    route.roles === 'public'
+      ? 'Needs no token.'
+      : `Needs ${route.roles.length === 1 ? 'the role' : 'one of the roles'} ${route.roles.join(', ')}.`;
+  return {
+    operationId: route.operationId,
+    summary: route.summary,
+    description: [route.description, needs].filter((text) => text !== undefined).join('\n\n'),
+    security: route.roles === 'public' ? [] : [{ entra: [] }],
+    requestParams: {
+      ...(route.params === undefined ? {} : { path: route.params }),
+      ...(route.headers === undefined ? {} : { header: route.headers.documented }),
+    },
+    ...(route.body === undefined
+      ? {}
+      : {
+          requestBody: { required: !takesNothing(route.body), content: { 'application/json': { schema: route.body } } },
+        }),
+    responses: {
+      ...Object.fromEntries(route.answers.map((answer) => [String(answer.status), answerOf(answer)])),
+      ...problemsOf(route),
+    },
+  };
+}
+
+function answerOf({
+  description,
+  mediaType = 'application/json',
+  schema,
+  headers,
+}: DocumentedAnswer): ZodOpenApiResponseObject {
+  return {
+    description,
+    content: { [mediaType]: schema === undefined ? { schema: { type: 'string' } } : { schema } },
+    ...(headers === undefined
+      ? {}
+      : {
+          headers: Object.fromEntries(
+            Object.entries(headers).map(([name, text]) => [
+              name,
+              { description: text, schema: { type: 'string' as const } },
+            ]),
+          ),
+        }),
+  };
+}
+
+/** One response for each status, with exactly the codes that this route can answer with. */
+function problemsOf(route: RouteFacts): ZodOpenApiResponsesObject {
+  const byStatus = new Map<number, ErrorCode[]>();
+  for (const code of codesOf(route)) {
+    const { status } = ERRORS[code];
+    byStatus.set(status, [...(byStatus.get(status) ?? []), code]);
+  }
+  const responses = [...byStatus]
+    .sort(([a], [b]) => a - b)
+    .map(([status, codes]) => [String(status), problemResponse(codes)]);
+  return Object.fromEntries(responses) as ZodOpenApiResponsesObject;
+}
+
+function problemResponse(codes: readonly ErrorCode[]): ZodOpenApiResponseObject {
+  return {
+    description: codes.map((code) => `\`${code}\`: ${ERRORS[code].title}`).join('\n\n'),
+    content: {
+      'application/problem+json': {
+        schema: {
+          allOf: [
+            { $ref: '#/components/schemas/Problem' },
+            { type: 'object', properties: { code: { enum: [...codes] } } },
+          ],
+        },
+      },
+    },
+  };
+}
+
+function takesNothing(body: z.ZodType): boolean {
+  return body.safeParse({}).success;
+}

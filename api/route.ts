@@ -1,0 +1,179 @@
+/**
+ * One table of routes, from which both the express router and the OpenAPI document are made.
+ *
+ * A route says its method, path, roles, schemas and the codes that its handler can answer with; `serve` does for all of
+ * them, in this order: authenticate, limit the rate, check the role, read path and headers, read the body, handle.
+ * So nobody learns whether something exists before it is known who asks and what they may do.
+ */
+import type { Request, Response } from 'express';
+import type { z } from 'zod';
+import { ERRORS, type ErrorCode } from '../domain/errors';
+import { type Role } from '../domain/people';
+import type { Caller } from './caller';
+import { ApiError } from './problem';
+import { faultsOfIssues } from './validation';
+
+/** An answer that is not a problem. */
+export interface Answer {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  /** Sent as JSON; exact bytes are sent as they are, with the media type of the route's first documented answer. */
+  readonly body: object | Buffer;
+}
+
+/** What a handler is given. */
+export interface Call<Params, Headers, Body> {
+  readonly request: Request;
+  readonly requestId: string;
+  /** Aborted when the client has gone away or the process is stopping. */
+  readonly signal: AbortSignal;
+  readonly params: Params;
+  readonly headers: Headers;
+  readonly body: Body;
+}
+
+/** Headers that a route reads: how they are documented, and how they are read. */
+export interface HeaderReader<Headers> {
+  readonly documented: z.ZodObject;
+  /** @throws ApiError when one is missing or cannot be used */
+  readonly read: (request: Request) => Headers;
+}
+
+/** An answer as the API document shows it. */
+export interface DocumentedAnswer {
+  readonly status: number;
+  readonly description: string;
+  /** Default `application/json`. */
+  readonly mediaType?: string;
+  readonly schema?: z.ZodType;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+/** What all routes have, whatever their types. */
+export interface RouteFacts {
+  readonly method: 'get' | 'post';
+  /** As OpenAPI writes it: `/v1/operations/{id}:approve`. */
+  readonly path: string;
+  /** The operation's name in the API document. */
+  readonly operationId: string;
+  readonly summary: string;
+  readonly description?: string;
+  /** One of these roles is needed; `public` routes are answered without a token. */
+  readonly roles: readonly [Role, ...Role[]] | 'public';
+  readonly answers: readonly [DocumentedAnswer, ...DocumentedAnswer[]];
+  /** Codes that the handler itself answers with; those of the frame are added. */
+  readonly codes: readonly ErrorCode[];
+  readonly params?: z.ZodObject;
+  readonly headers?: { readonly documented: z.ZodObject };
+  /** A body that is not sent counts as `{}`. */
+  readonly body?: z.ZodType;
+}
+
+/** A route, ready to be served. `Handling` takes what the frame read and checked. */
+export interface Route extends RouteFacts {
+  /** Reads what the route needs, and answers. @throws ApiError */
+  handle(incoming: Incoming): Promise<Answer>;
+}
+
+/** A request after authentication. */
+export interface Incoming {
+  readonly request: Request;
+  readonly response: Response;
+  readonly requestId: string;
+  readonly signal: AbortSignal;
+  /** Absent on public routes. */
+  readonly caller?: Caller;
+  /** Reads the body, when the route has one. @throws ApiError */
+  readonly readBody: () => Promise<unknown>;
+}
+
+type Parsed<Schema> = Schema extends z.ZodType ? z.infer<Schema> : undefined;
+
+/** Defines a route that needs a role. */
+export function route<
+  Params extends z.ZodObject | undefined = undefined,
+  Body extends z.ZodType | undefined = undefined,
+  Headers = undefined,
+>(
+  definition: RouteFacts & {
+    readonly roles: readonly [Role, ...Role[]];
+    readonly params?: Params;
+    readonly headers?: HeaderReader<Headers>;
+    readonly body?: Body;
+    readonly handle: (
+      call: Call<Parsed<Params>, Headers, Parsed<Body>> & { readonly caller: Caller },
+    ) => Promise<Answer>;
+  },
+): Route {
+  return {
+    ...definition,
+    handle: async ({ request, requestId, signal, caller, readBody }) => {
+      if (caller === undefined) throw new Error(`${definition.path} was served without a caller.`);
+      requireRole(caller, definition.roles);
+      const params = definition.params === undefined ? undefined : parseParams(definition.params, request.params);
+      const headers = definition.headers?.read(request);
+      const body = definition.body === undefined ? undefined : parseBody(definition.body, await readBody());
+      return definition.handle({
+        request,
+        requestId,
+        signal,
+        caller,
+        params: params as Parsed<Params>,
+        headers: headers as Headers,
+        body: body as Parsed<Body>,
+      });
+    },
+  };
+}
+
+/** Defines a route that anybody may ask for. */
+export function publicRoute(
+  definition: Omit<RouteFacts, 'roles' | 'params' | 'headers' | 'body'> & {
+    readonly handle: (call: Call<undefined, undefined, undefined>) => Promise<Answer>;
+  },
+): Route {
+  return {
+    ...definition,
+    roles: 'public',
+    handle: ({ request, requestId, signal }) =>
+      definition.handle({ request, requestId, signal, params: undefined, headers: undefined, body: undefined }),
+  };
+}
+
+/** Every code that a request to a route can be answered with: the handler's and the frame's, in the table's order. */
+export function codesOf(facts: RouteFacts): ErrorCode[] {
+  const frame: ErrorCode[] = ['InternalError'];
+  if (facts.roles !== 'public')
+    frame.push('Unauthenticated', 'TokenExpired', 'RoleMissing', 'RateLimited', 'AzureUnavailable');
+  if (facts.body !== undefined) frame.push('NotJson', 'InvalidRequest', 'BodyTooLarge', 'UnsupportedMediaType');
+  const all = new Set<string>([...facts.codes, ...frame]);
+  return (Object.keys(ERRORS) as ErrorCode[]).filter((code) => all.has(code));
+}
+
+/** A path as express wants it: `/v1/operations/:id\:approve`. An unescaped colon would start another parameter. */
+export function expressPath(path: string): string {
+  return path.replaceAll(':', '\\:').replaceAll(/\{(\w+)\}/g, ':$1');
+}
+
+function requireRole(caller: Caller, roles: readonly Role[]): void {
+  if (roles.some((role) => caller.roles.includes(role))) return;
+  const needed = roles.length === 1 ? `the role ${roles[0]}` : `one of the roles ${roles.join(', ')}`;
+  throw new ApiError({
+    code: 'RoleMissing',
+    detail: `${caller.person.name} does not hold ${needed}. An app role is given in Entra, under Enterprise applications.`,
+  });
+}
+
+function parseParams<Schema extends z.ZodType>(schema: Schema, params: unknown): z.infer<Schema> {
+  const parsed = schema.safeParse({ ...(params as object) });
+  if (parsed.success) return parsed.data;
+  // A path has no members that a pointer could point at.
+  const [{ code, detail }] = faultsOfIssues(parsed.error.issues);
+  throw new ApiError({ code, detail });
+}
+
+function parseBody<Schema extends z.ZodType>(schema: Schema, body: unknown): z.infer<Schema> {
+  const parsed = schema.safeParse(body, { reportInput: true });
+  if (parsed.success) return parsed.data;
+  throw new ApiError(faultsOfIssues(parsed.error.issues));
+}

@@ -1,0 +1,188 @@
+/**
+ * POST /v1/operations: one change, asked for.
+ *
+ * In this order: an operation that this key stands for already is answered without asking Azure again; a cluster on which
+ * another operation executes is refused, naming it (first, since that operation explains what Azure would say of the
+ * cluster); a change whose preconditions do not hold is refused with all of them; then the operation is started.
+ */
+import { digestOf } from '../../domain/canonical';
+import type { Fault } from '../../domain/errors';
+import { newOperation } from '../../domain/new-operation';
+import type { AzureObservation } from '../../domain/observed';
+import type { Operation } from '../../domain/operation';
+import { Role } from '../../domain/people';
+import { rotateKeyFaults } from '../../domain/preconditions';
+import { assertNever } from '../../domain/assert-never';
+import { OperationKind, OperationRequest } from '../../domain/request';
+import type { ApiDeps } from '../deps';
+import { idempotencyKey, operationIdFor } from '../idempotency';
+import type { NewOperation } from '../operations-gateway';
+import { OperationView, pollHeaders, viewOf } from '../operation-view';
+import { ApiError } from '../problem';
+import { route, type Answer, type Route } from '../route';
+import type { Request } from 'express';
+
+/** Azure is asked for this long at most; a change-management system waits about 30 s for an answer. */
+const OBSERVATION_TIMEOUT_IN_MS = 25_000;
+
+/** The route. */
+export function createOperation(deps: ApiDeps): Route {
+  const { gateway, policy } = deps;
+  return route({
+    method: 'post',
+    path: '/v1/operations',
+    operationId: 'createOperation',
+    summary: 'Ask for a change to a cluster',
+    description:
+      'The request is checked against Azure before it is accepted. An accepted operation plans, then waits for approval; nothing is changed before that. Send the same request with the same Idempotency-Key as often as needed: it is one operation.',
+    roles: [Role.Operator],
+    headers: idempotencyKey,
+    body: OperationRequest,
+    answers: [
+      {
+        status: 202,
+        description: 'The operation, new or as it stands when it was asked for before.',
+        schema: OperationView,
+        headers: {
+          'Operation-Location': 'Absolute URL to poll.',
+          'Retry-After': 'Seconds to wait before polling; absent when the operation has ended.',
+          'Idempotent-Replayed': '`true` when the operation had been asked for before.',
+        },
+      },
+    ],
+    codes: [
+      'InvalidClusterId',
+      'InvalidKeyId',
+      'IdempotencyKeyMissing',
+      'IdempotencyKeyInvalid',
+      'IdempotencyKeyReused',
+      'ClusterBusy',
+      'ClusterNotFound',
+      'ClusterNotRunning',
+      'ClusterNotSucceeded',
+      'ClusterIdentityUnsupported',
+      'ClusterVersionUnsupported',
+      'LocalAccountsDisabled',
+      'KmsNotEnabled',
+      'PlatformManagedEncryption',
+      'KeyNotFound',
+      'KeyForeign',
+      'KeyAlreadyCurrent',
+      'KeyDisabled',
+      'KeyExpired',
+      'KeyNotYetValid',
+      'KeyTypeUnsupported',
+      'KeyOperationsMissing',
+      'CurrentKeyUnusable',
+      'AzureUnavailable',
+      'TemporalUnavailable',
+      'WorkerUnavailable',
+    ],
+    handle: async ({ request, caller, headers, body, signal }) => {
+      const asked = newOperation({
+        id: operationIdFor(caller.person, headers.idempotencyKey),
+        request: body,
+        requestedBy: caller.person,
+        requestedAt: deps.clock().toISOString(),
+      });
+      const fingerprint = digestOf(body);
+      const known = await replayed(asked.id, fingerprint);
+      if (known) return accepted(known, request, { again: true });
+
+      await refuseWhenBusy(body);
+      refuse(await preconditionFaults(body, signal));
+
+      const started = await gateway.start(startOf(asked, fingerprint));
+      if (started === 'started') return accepted(asked, request, { again: false });
+      // Somebody sent the same key at the same moment, and was first.
+      const winner = await replayed(asked.id, fingerprint);
+      if (!winner) throw new Error(`Temporal has an operation ${asked.id}, and does not give it.`);
+      return accepted(winner, request, { again: true });
+    },
+  });
+
+  async function replayed(id: string, fingerprint: string): Promise<Operation | undefined> {
+    const stored = await gateway.find(id);
+    if (stored !== undefined && stored.fingerprint !== fingerprint) {
+      throw new ApiError({
+        code: 'IdempotencyKeyReused',
+        detail: `This Idempotency-Key stands for operation ${id}, which was asked for with another body. Choose a new key for a new request.`,
+      });
+    }
+    return stored?.operation;
+  }
+
+  async function refuseWhenBusy({ cluster, whenBusy }: OperationRequest): Promise<void> {
+    if (whenBusy === 'wait') return;
+    const holder = await gateway.holderOf(cluster);
+    if (holder === undefined) return;
+    throw new ApiError({
+      code: 'ClusterBusy',
+      pointer: '/cluster',
+      detail: `Operation ${holder} executes on this cluster. Wait for it, or ask with "whenBusy": "wait".`,
+    });
+  }
+
+  async function preconditionFaults(request: OperationRequest, signal: AbortSignal): Promise<Fault[]> {
+    const observed = await observe(deps, request, signal);
+    switch (request.kind) {
+      case OperationKind.RotateKey:
+        return rotateKeyFaults(request, observed);
+      default:
+        return assertNever(request.kind);
+    }
+  }
+
+  function startOf(operation: Operation, fingerprint: string): NewOperation {
+    const { request, requestedBy, requestedAt } = operation;
+    const { approvalsRequired, approvalTimeoutInMs } = policy;
+    const asked = request.approvalTimeoutInSeconds;
+    return {
+      operation,
+      fingerprint,
+      input: {
+        request,
+        requestedBy,
+        requestedAt,
+        policy: { approvalsRequired },
+        approvalTimeoutInMs: asked === undefined ? approvalTimeoutInMs : asked * 1000,
+      },
+    };
+  }
+
+  function accepted(operation: Operation, request: Request, { again }: { readonly again: boolean }): Answer {
+    const body = viewOf(operation, request, { ...deps, namespace: gateway.namespace });
+    const replay: Record<string, string> = again ? { 'Idempotent-Replayed': 'true' } : {};
+    return {
+      status: 202,
+      body,
+      headers: { 'Operation-Location': body.links.self, ...pollHeaders(operation), ...replay },
+    };
+  }
+}
+
+function refuse(faults: readonly Fault[]): void {
+  const [first, ...others] = faults;
+  if (first) throw new ApiError([first, ...others]);
+}
+
+/** Asks Azure. Whatever goes wrong there means that the preconditions are not known, so that nothing may be started. */
+async function observe(
+  { observeAzure }: ApiDeps,
+  request: OperationRequest,
+  gone: AbortSignal,
+): Promise<AzureObservation> {
+  const timeout = AbortSignal.timeout(OBSERVATION_TIMEOUT_IN_MS);
+  try {
+    return await observeAzure(request, { abortSignal: AbortSignal.any([timeout, gone]) });
+  } catch (cause) {
+    throw new ApiError(
+      {
+        code: 'AzureUnavailable',
+        detail:
+          'The cluster and its keys could not be read from Azure, so the request was not checked and nothing was started. Send it again with the same Idempotency-Key.',
+      },
+      { cause },
+    );
+  }
+}

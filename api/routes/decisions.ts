@@ -1,0 +1,127 @@
+/**
+ * POST /v1/operations/{id}:approve and :deny: a person decides on exactly one plan.
+ *
+ * What would be refused is refused here already, from the operation's view, so that a person gets the reason even while no
+ * worker runs. The workflow checks the same again before it counts the decision.
+ */
+import { z } from 'zod';
+import { approvedBy, Decision, decisionFault, type GateState } from '../../domain/approval';
+import { canonicalJson, sha256Hex } from '../../domain/canonical';
+import { OperationStatus, type Operation } from '../../domain/operation';
+import { Role } from '../../domain/people';
+import type { ApiDeps } from '../deps';
+import { OperationView, pollHeaders, viewOf } from '../operation-view';
+import { ApiError } from '../problem';
+import { route, type Route } from '../route';
+import { endedFault } from './ended';
+import { findOperation, OperationIdParams } from './get-operation';
+
+const DecisionBody = z
+  .strictObject({
+    planDigest: z.string().min(1).max(100).meta({
+      description: '`plan.digest` of the operation as the person saw it. Another plan is not approved with it.',
+      example: 'sha256:4f0c…',
+    }),
+    comment: Decision.shape.comment.meta({ description: 'Why, for the auditor.' }),
+  })
+  .meta({ id: 'Decision' });
+
+/** `:approve`. */
+export function approveOperation(deps: ApiDeps): Route {
+  return decisionRoute(deps, 'approve');
+}
+
+/** `:deny`. */
+export function denyOperation(deps: ApiDeps): Route {
+  return decisionRoute(deps, 'deny');
+}
+
+function decisionRoute(deps: ApiDeps, verb: 'approve' | 'deny'): Route {
+  const { gateway, clock } = deps;
+  return route({
+    method: 'post',
+    path: `/v1/operations/{id}:${verb}`,
+    operationId: `${verb}Operation`,
+    summary: verb === 'approve' ? 'Approve the plan of an operation' : 'Deny the plan of an operation',
+    description:
+      verb === 'approve'
+        ? 'Nobody approves their own request, and no program approves. A second approval by the same person changes nothing.'
+        : 'The operation ends Canceled. Nothing was changed. Who asked for it may deny it, too.',
+    roles: [Role.Approver],
+    params: OperationIdParams,
+    body: DecisionBody,
+    answers: [
+      {
+        status: 200,
+        description: 'The operation as it stands now.',
+        schema: OperationView,
+        headers: { 'Retry-After': 'Seconds to wait before asking again.' },
+      },
+    ],
+    codes: [
+      'OperationNotFound',
+      'RoleMissing',
+      'ProgramCannotApprove',
+      'PlanDigestMismatch',
+      'NotAwaitingApproval',
+      'OperationEnded',
+      'ApprovalExpired',
+      'TemporalUnavailable',
+      'WorkerUnavailable',
+      ...(verb === 'approve' ? (['RequesterCannotApprove', 'ClusterBusy'] as const) : []),
+    ],
+    handle: async ({ request, caller, params: { id }, body }) => {
+      const decision: Decision = { by: caller.person, roles: [...caller.roles], ...body };
+      const operation = await findOperation(gateway, id);
+      refuseWhatDoesNotCount(decision, operation);
+      const counted = verb === 'approve' && approvedBy(decision.by, operation.approvals, decision.planDigest);
+      if (!counted) {
+        if (verb === 'approve') await refuseWhenBusy(operation);
+        const told = await gateway.tell(id, { type: verb, decision, id: messageId(decision, operation) });
+        if (told === 'ended') refuseWhatDoesNotCount(decision, await findOperation(gateway, id));
+      }
+      const now = await findOperation(gateway, id);
+      return {
+        status: 200,
+        body: viewOf(now, request, { ...deps, namespace: gateway.namespace }),
+        headers: pollHeaders(now),
+      };
+    },
+  });
+
+  function refuseWhatDoesNotCount(decision: Decision, operation: Operation): void {
+    const fault = decisionFault(decision, gateOf(operation), verb);
+    if (fault === undefined) return;
+    // "Does not wait for approval" is true of an operation that has ended, and says too little.
+    if (fault.code === 'NotAwaitingApproval') throw new ApiError(endedFault(operation, clock()) ?? fault);
+    throw new ApiError(fault);
+  }
+
+  function gateOf(operation: Operation): GateState {
+    const waits = operation.status === OperationStatus.AwaitingApproval;
+    return {
+      requestedBy: operation.requestedBy,
+      planDigest: operation.plan?.digest ?? null,
+      open: waits && endedFault(operation, clock()) === undefined,
+      approvals: operation.approvals,
+    };
+  }
+
+  async function refuseWhenBusy({ id, request }: Operation): Promise<void> {
+    if (request.whenBusy === 'wait') return;
+    const holder = await gateway.holderOf(request.cluster);
+    if (holder === undefined || holder === id) return;
+    throw new ApiError({
+      code: 'ClusterBusy',
+      detail: `Operation ${holder} executes on this cluster, and this one was asked for with "whenBusy": "refuse". Nothing was recorded: approve again when that one has ended.`,
+    });
+  }
+}
+
+/**
+ * One person's decision on one plan is one message, however often it is sent. The revision is in it because a plan may come
+ * back with the same digest after another one, and is then asked for anew.
+ */
+function messageId({ by, planDigest }: Decision, { planRevision }: Operation): string {
+  return sha256Hex(canonicalJson([by.tenantId, by.objectId, planDigest, planRevision])).slice(0, 32);
+}

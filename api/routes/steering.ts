@@ -1,0 +1,98 @@
+/** POST /v1/operations/{id}:cancel and :retry: somebody steers an operation that runs. */
+import { z } from 'zod';
+import { OperationStatus, type Operation } from '../../domain/operation';
+import { Role } from '../../domain/people';
+import type { ApiDeps } from '../deps';
+import type { Message } from '../operations-gateway';
+import { OperationView, pollHeaders, viewOf } from '../operation-view';
+import { ApiError } from '../problem';
+import { route, type Route } from '../route';
+import { endedFault } from './ended';
+import { findOperation, OperationIdParams } from './get-operation';
+
+const ANSWERS = [
+  {
+    status: 200,
+    description: 'The operation as it stands now.',
+    schema: OperationView,
+    headers: { 'Retry-After': 'Seconds to wait before asking again.' },
+  },
+] as const;
+
+/** `:cancel`. */
+export function cancelOperation(deps: ApiDeps): Route {
+  return route({
+    method: 'post',
+    path: '/v1/operations/{id}:cancel',
+    operationId: 'cancelOperation',
+    summary: 'Stop an operation at the next safe point',
+    description: 'The operation then says in which state it left the cluster, and which keys are still needed.',
+    roles: [Role.Operator, Role.Approver],
+    params: OperationIdParams,
+    body: z
+      .strictObject({ comment: z.string().max(500).optional().meta({ description: 'Why, for the auditor.' }) })
+      .meta({ id: 'Cancellation' }),
+    answers: ANSWERS,
+    codes: ['OperationNotFound', 'OperationEnded', 'ApprovalExpired', 'TemporalUnavailable', 'WorkerUnavailable'],
+    handle: async ({ request, caller, params: { id }, body }) => {
+      refuseEnded(await findOperation(deps.gateway, id), deps.clock());
+      const operation = await tell(deps, id, { type: 'cancel', by: caller.person, ...body });
+      return {
+        status: 200,
+        body: viewOf(operation, request, { ...deps, namespace: deps.gateway.namespace }),
+        headers: pollHeaders(operation),
+      };
+    },
+  });
+}
+
+/** `:retry`. */
+export function retryOperation(deps: ApiDeps): Route {
+  return route({
+    method: 'post',
+    path: '/v1/operations/{id}:retry',
+    operationId: 'retryOperation',
+    summary: 'Try a blocked step again',
+    description: 'For when the cause that the operation names is gone.',
+    roles: [Role.Operator, Role.Approver],
+    params: OperationIdParams,
+    body: z.strictObject({}).meta({ id: 'Retry' }),
+    answers: ANSWERS,
+    codes: [
+      'OperationNotFound',
+      'OperationEnded',
+      'ApprovalExpired',
+      'NotBlocked',
+      'TemporalUnavailable',
+      'WorkerUnavailable',
+    ],
+    handle: async ({ request, caller, params: { id } }) => {
+      const before = await findOperation(deps.gateway, id);
+      refuseEnded(before, deps.clock());
+      if (before.status !== OperationStatus.Blocked) {
+        throw new ApiError({
+          code: 'NotBlocked',
+          detail: `Operation ${id} is ${before.status}; there is no blocked step to try again.`,
+        });
+      }
+      const operation = await tell(deps, id, { type: 'retry', by: caller.person });
+      return {
+        status: 200,
+        body: viewOf(operation, request, { ...deps, namespace: deps.gateway.namespace }),
+        headers: pollHeaders(operation),
+      };
+    },
+  });
+}
+
+async function tell({ gateway, clock }: ApiDeps, id: string, message: Message): Promise<Operation> {
+  const told = await gateway.tell(id, message);
+  const operation = await findOperation(gateway, id);
+  if (told === 'ended') refuseEnded(operation, clock());
+  return operation;
+}
+
+function refuseEnded(operation: Operation, now: Date): void {
+  const fault = endedFault(operation, now);
+  if (fault) throw new ApiError(fault);
+}

@@ -1,0 +1,108 @@
+/** The API as a running server: settings in, address out. */
+import { once } from 'node:events';
+import { createServer, type Server } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Client, Connection } from '@temporalio/client';
+import type { Logger } from 'pino';
+import { createApp } from './app';
+import type { ObserveAzure } from './deps';
+import { issuerOf, keySetUrl } from './key-set';
+import type { ApiSettings } from './settings';
+import { createTemporalGateway } from './temporal-gateway';
+
+const REQUEST_TIMEOUT_IN_MS = 30_000;
+const HEADERS_TIMEOUT_IN_MS = 10_000;
+/** Longer than the idle time of common load balancers (60 s): the side that closes first should be theirs. */
+const KEEP_ALIVE_TIMEOUT_IN_MS = 65_000;
+const SHUTDOWN_GRACE_IN_MS = 15_000;
+
+/** A running API. */
+export interface RunningApi {
+  /** `http://host:port` */
+  readonly url: string;
+  /** Stops taking requests, ends long polls, waits for the others (15 s at most), leaves Temporal. May be called twice. */
+  close(): Promise<void>;
+}
+
+/**
+ * Starts the API. Temporal need not be there: until it is, requests are answered with 503.
+ * @throws Error that says what to do when the address cannot be listened on
+ */
+export async function startApi(
+  settings: ApiSettings,
+  parts: { readonly observeAzure: ObserveAzure; readonly logger: Logger },
+): Promise<RunningApi> {
+  const { temporal, tenantId, audience, cloud } = settings;
+  const connection = Connection.lazy(temporal.connection);
+  const client = new Client({ connection, namespace: temporal.namespace });
+  const clock = (): Date => new Date();
+  const stopping = new AbortController();
+  const app = createApp({
+    gateway: createTemporalGateway({ client, taskQueue: settings.taskQueue, clock }),
+    observeAzure: parts.observeAzure,
+    auth: { issuer: issuerOf(cloud, tenantId), audience, tenantId, jwksUrl: keySetUrl(cloud, tenantId) },
+    policy: { approvalsRequired: settings.approvalsRequired, approvalTimeoutInMs: settings.approvalTimeoutInMs },
+    evidenceDirectory: settings.evidenceDirectory,
+    temporalUiUrl: settings.temporalUiUrl,
+    publicUrl: settings.publicUrl,
+    rateLimit: { limit: settings.rateLimitPerMinute, windowInMs: 60_000 },
+    logger: parts.logger,
+    clock,
+    stopping: stopping.signal,
+  });
+  const server = createServer(
+    {
+      requestTimeout: REQUEST_TIMEOUT_IN_MS,
+      headersTimeout: HEADERS_TIMEOUT_IN_MS,
+      keepAliveTimeout: KEEP_ALIVE_TIMEOUT_IN_MS,
+    },
+    app,
+  );
+  try {
+    await listen(server, settings);
+  } catch (error) {
+    await connection.close();
+    throw error;
+  }
+  const { address, port, family } = server.address() as AddressInfo;
+  let closing: Promise<void> | undefined;
+  return {
+    url: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`,
+    close: () =>
+      (closing ??= (async () => {
+        stopping.abort();
+        await closeServer(server);
+        await connection.close();
+      })()),
+  };
+}
+
+async function listen(server: Server, { host, port }: Pick<ApiSettings, 'host' | 'port'>): Promise<void> {
+  server.listen(port, host);
+  try {
+    await once(server, 'listening');
+  } catch (error) {
+    throw new Error(`The API cannot listen on ${host}:${port}: ${whyNot(error)}`, { cause: error });
+  }
+}
+
+function whyNot(error: unknown): string {
+  const code = error instanceof Error && 'code' in error ? String(error.code) : String(error);
+  const reasons: Record<string, string> = {
+    EADDRINUSE:
+      'another program listens there already. Stop it, or set KEYTURN_API_PORT to another port (0 takes a free one).',
+    EACCES: 'this user may not listen on that port. Set KEYTURN_API_PORT to 1024 or more.',
+    EADDRNOTAVAIL:
+      'this machine has no such address. Set KEYTURN_API_HOST to one that it has: 127.0.0.1, or 0.0.0.0 for all.',
+    ENOTFOUND: 'there is no such host name. Set KEYTURN_API_HOST to an address.',
+  };
+  return reasons[code] ?? `${code}.`;
+}
+
+async function closeServer(server: Server): Promise<void> {
+  const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+  server.closeIdleConnections();
+  const force = setTimeout(() => server.closeAllConnections(), SHUTDOWN_GRACE_IN_MS);
+  await closed;
+  clearTimeout(force);
+}

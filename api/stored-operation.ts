@@ -1,0 +1,113 @@
+/**
+ * From what Temporal tells of a workflow to an operation.
+ *
+ * The workflow writes its view into the memo. Three things it cannot write: how far a running activity is (that is in the
+ * activity's heartbeat), why one is tried again, and that it was ended from outside.
+ */
+import { defaultPayloadConverter, type Payload } from '@temporalio/common';
+import type { WorkflowExecutionDescription } from '@temporalio/client';
+import { z } from 'zod';
+import type { RewriteHeartbeat } from '../activities/contract';
+import { isFinal, Operation, OperationStatus, type StepProgress } from '../domain/operation';
+import { Memo } from '../workflows/messages';
+import type { StoredOperation } from './operations-gateway';
+import { ApiError } from './problem';
+
+/** What is read of a workflow's description. */
+export type DescribedWorkflow = Pick<
+  WorkflowExecutionDescription,
+  'workflowId' | 'status' | 'memo' | 'closeTime' | 'raw'
+>;
+
+const StoredMemo = z.object({ [Memo.Fingerprint]: z.string(), [Memo.Operation]: Operation });
+const Heartbeat: z.ZodType<RewriteHeartbeat> = z.object({ done: z.int(), total: z.int(), perSecond: z.number() });
+
+/** How Temporal's words for an end that the workflow did not choose are said. `COMPLETED` without a final view is one, too. */
+const ENDS: Partial<Record<WorkflowExecutionDescription['status']['name'], string>> = {
+  TERMINATED: 'was terminated in Temporal',
+  TIMED_OUT: 'ran into a time limit of Temporal',
+  CANCELLED: 'was canceled in Temporal',
+  FAILED: 'failed in Temporal',
+  COMPLETED: 'was completed in Temporal',
+};
+
+/**
+ * The operation that a workflow is.
+ * @throws ApiError `InternalError` when its memo is not one of an operation
+ */
+export function storedOperation(description: DescribedWorkflow): StoredOperation {
+  const memo = StoredMemo.safeParse(description.memo);
+  if (!memo.success) {
+    throw new ApiError(
+      {
+        code: 'InternalError',
+        detail: `The record of operation ${description.workflowId} in Temporal cannot be read: another version of Keyturn may have written it.`,
+      },
+      { cause: memo.error },
+    );
+  }
+  const operation = memo.data[Memo.Operation];
+  const how = ENDS[description.status.name];
+  const view =
+    how !== undefined && !isFinal(operation.status)
+      ? endedFromOutside(operation, how, description.closeTime)
+      : {
+          ...operation,
+          progress: liveProgress(operation, description) ?? operation.progress,
+          waitingFor: faultOutside(description) ?? operation.waitingFor,
+        };
+  return { operation: view, fingerprint: memo.data[Memo.Fingerprint] };
+}
+
+/** An operation whose workflow was ended from outside: it cannot say so itself, so that its view would promise a future for ever. */
+function endedFromOutside(operation: Operation, how: string, closeTime: Date | undefined): Operation {
+  const running = operation.steps.find(({ status }) => status === 'running' || status === 'blocked');
+  const where = running === undefined ? '' : `, in the step "${running.title}"`;
+  const reason = {
+    code: 'InternalError',
+    detail: `The workflow of this operation ${how} while it was ${operation.status}${where}, and could not clean up. The cluster is as that step left it: inspect it, keep every key listed under keysNeeded, then ask for a new operation, which starts from what it finds.`,
+  };
+  return {
+    ...operation,
+    status: OperationStatus.Failed,
+    reason,
+    faults: [reason, ...operation.faults],
+    endedAt: closeTime?.toISOString() ?? null,
+    approvalDeadline: null,
+    progress: null,
+    waitingFor: null,
+    offers: [],
+  };
+}
+
+/** A fault outside is waited for, visibly: what Temporal tries again, and why. */
+function faultOutside({ raw }: DescribedWorkflow): string | undefined {
+  const failing = raw.pendingActivities?.find(({ attempt, lastFailure }) => (attempt ?? 1) > 1 && lastFailure);
+  const message = failing?.lastFailure?.message;
+  if (!failing || !message) return undefined;
+  // What Temporal itself says of a worker that it lost is not a sentence for people.
+  const said = failing.lastFailure?.timeoutFailureInfo
+    ? 'the worker that ran this step was lost; another one takes over.'
+    : message;
+  return `a fault outside to end; try ${failing.attempt} is under way: ${said}`;
+}
+
+function liveProgress(operation: Operation, { raw }: DescribedWorkflow): StepProgress | undefined {
+  const running = operation.steps.find(({ status }) => status === 'running');
+  if (!running) return undefined;
+  for (const { heartbeatDetails } of raw.pendingActivities ?? []) {
+    const heartbeat = Heartbeat.safeParse(decoded(heartbeatDetails?.payloads?.[0]));
+    if (heartbeat.success) return { step: running.id, ...heartbeat.data };
+  }
+  return undefined;
+}
+
+/** Other activities heartbeat other things, or nothing; what cannot be decoded is no progress. */
+function decoded(payload: Payload | null | undefined): unknown {
+  if (!payload) return undefined;
+  try {
+    return defaultPayloadConverter.fromPayload(payload);
+  } catch {
+    return undefined;
+  }
+}

@@ -1,0 +1,85 @@
+/** What Temporal's client throws, in our own words. */
+import { status } from '@grpc/grpc-js';
+import {
+  isGrpcServiceError,
+  WorkflowNotFoundError,
+  WorkflowUpdateFailedError,
+  WorkflowUpdateRPCTimeoutOrCancelledError,
+} from '@temporalio/client';
+import { ApplicationFailure, NamespaceNotFoundError } from '@temporalio/common';
+import { isErrorCode } from '../domain/errors';
+import { ApiError } from './problem';
+
+/** What passes by itself: no connection, no answer in time, too many calls. */
+const PASSING: ReadonlySet<number> = new Set([
+  status.UNAVAILABLE,
+  status.DEADLINE_EXCEEDED,
+  status.CANCELLED,
+  status.RESOURCE_EXHAUSTED,
+  status.ABORTED,
+]);
+
+const NOT_FOUND: number = status.NOT_FOUND;
+const INVALID_ARGUMENT: number = status.INVALID_ARGUMENT;
+const REFUSING: ReadonlySet<number> = new Set([status.UNAUTHENTICATED, status.PERMISSION_DENIED]);
+
+/** Whether there is no such workflow, or, for an update, none that runs any more. */
+export function isNotFound(error: unknown): boolean {
+  if (error instanceof WorkflowNotFoundError) return true;
+  // The workflow took the update in and ended before it answered.
+  const failure = error instanceof WorkflowUpdateFailedError ? error.cause : undefined;
+  return failure instanceof ApplicationFailure && failure.type === 'AcceptedUpdateCompletedWorkflow';
+}
+
+/** Whether Temporal refused an argument with a message of a certain form. */
+export function isRefusedArgument(error: unknown, message: RegExp): boolean {
+  const grpc = grpcErrorOf(error);
+  return grpc?.code === INVALID_ARGUMENT && message.test(grpc.details);
+}
+
+/** `TemporalUnavailable`, when the error says that Temporal did not answer, or not us; undefined for any other error. */
+export function temporalFault(error: unknown, namespace: string): ApiError | undefined {
+  const unavailable = (detail: string): ApiError =>
+    new ApiError({ code: 'TemporalUnavailable', detail }, { cause: error });
+  const grpc = grpcErrorOf(error);
+  if (error instanceof NamespaceNotFoundError || (grpc?.code === NOT_FOUND && /namespace/i.test(grpc.details))) {
+    return unavailable(
+      `Temporal answers, and has no namespace "${namespace}". Create it, or correct TEMPORAL_NAMESPACE.`,
+    );
+  }
+  if (grpc === undefined) return undefined;
+  if (PASSING.has(grpc.code)) return unavailable('Temporal did not answer in time. Send the same request again.');
+  if (REFUSING.has(grpc.code)) {
+    return unavailable(
+      `Temporal answers, and refuses Keyturn in the namespace "${namespace}". Check the TEMPORAL_* settings of the API.`,
+    );
+  }
+  return undefined;
+}
+
+/** What became of an update: the workflow's refusal by its code, or `WorkerUnavailable`; undefined for any other error. */
+export function updateFault(error: unknown): ApiError | undefined {
+  if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) {
+    return new ApiError(
+      {
+        code: 'WorkerUnavailable',
+        detail:
+          'No worker took the message in within 10 s; it may still be taken in. See how the operation stands, or send the same again: it counts once.',
+      },
+      { cause: error },
+    );
+  }
+  const failure = error instanceof WorkflowUpdateFailedError ? error.cause : undefined;
+  if (failure instanceof ApplicationFailure && typeof failure.type === 'string' && isErrorCode(failure.type)) {
+    return new ApiError({ code: failure.type, detail: failure.message }, { cause: error });
+  }
+  return undefined;
+}
+
+/** The client wraps what gRPC throws, sometimes twice. */
+function grpcErrorOf(error: unknown): { readonly code: number; readonly details: string } | undefined {
+  for (let at: unknown = error; at instanceof Error; at = at.cause) {
+    if (isGrpcServiceError(at)) return { code: at.code, details: at.details };
+  }
+  return undefined;
+}

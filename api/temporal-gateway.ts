@@ -1,0 +1,187 @@
+/**
+ * The gateway to Temporal.
+ *
+ * Needs: a client; its connection may be lazy, so that the API starts and answers 503 while Temporal is away.
+ * Does: starts operations, reads their memo, tells them things by updates; every call has a deadline.
+ * Never does: query a workflow (that needs a worker) or list workflows (that is not consistent).
+ */
+import {
+  WorkflowExecutionAlreadyStartedError,
+  type Client,
+  type WorkflowExecutionDescription,
+  type WorkflowStartOptions,
+} from '@temporalio/client';
+import { temporal } from '@temporalio/proto';
+import { z } from 'zod';
+import { assertNever } from '../domain/assert-never';
+import { clusterLockId, parseClusterId } from '../domain/resource-ids';
+import { approve, cancel, deny, Memo, OPERATION_WORKFLOW, retry, SearchAttributes } from '../workflows/messages';
+import type { Message, Missing, NewOperation, OperationsGateway, StoredOperation } from './operations-gateway';
+import { ApiError } from './problem';
+import { storedOperation } from './stored-operation';
+import { isNotFound, isRefusedArgument, temporalFault, updateFault } from './temporal-faults';
+
+const CALL_TIMEOUT_IN_MS = 5_000;
+const UPDATE_TIMEOUT_IN_MS = 10_000;
+const PROBE_TIMEOUT_IN_MS = 2_000;
+/** A worker's poll is answered or renewed within a minute; one that is older belongs to a worker that is gone. */
+const POLLER_IS_GONE_AFTER_IN_MS = 90_000;
+
+/** What the gateway is made from. */
+export interface TemporalGatewayOptions {
+  readonly client: Client;
+  readonly taskQueue: string;
+  readonly clock: () => Date;
+}
+
+/** Makes the gateway. */
+export function createTemporalGateway({ client, taskQueue, clock }: TemporalGatewayOptions): OperationsGateway {
+  const { namespace } = client.options;
+
+  /** Runs calls with a deadline, and says in our own words what went wrong with them. */
+  const call = async <T>(work: () => Promise<T>, timeoutInMs = CALL_TIMEOUT_IN_MS): Promise<T> => {
+    try {
+      return await client.withDeadline(Date.now() + timeoutInMs, work);
+    } catch (error) {
+      throw temporalFault(error, namespace) ?? error;
+    }
+  };
+
+  const describe = async (workflowId: string): Promise<WorkflowExecutionDescription | undefined> => {
+    try {
+      return await call(() => client.workflow.getHandle(workflowId).describe());
+    } catch (error) {
+      if (isNotFound(error)) return undefined;
+      throw error;
+    }
+  };
+
+  return {
+    namespace,
+
+    async find(id): Promise<StoredOperation | undefined> {
+      const description = await describe(id);
+      if (description?.type !== OPERATION_WORKFLOW) return undefined;
+      return storedOperation(description);
+    },
+
+    async start(operation) {
+      try {
+        await call(() => client.workflow.start(OPERATION_WORKFLOW, startOptions(operation, taskQueue)));
+        return 'started';
+      } catch (error) {
+        if (error instanceof WorkflowExecutionAlreadyStartedError) return 'exists';
+        // The worker registers the search attributes of operations when it starts for the first time.
+        if (isRefusedArgument(error, /search attribute/i)) {
+          throw new ApiError(
+            {
+              code: 'WorkerUnavailable',
+              detail: `The Temporal namespace "${namespace}" does not know the search attributes of operations yet. Start a worker: it registers them, or says what its administrator must run. Nothing was started.`,
+            },
+            { cause: error },
+          );
+        }
+        throw error;
+      }
+    },
+
+    async holderOf(cluster) {
+      const lock = await describe(clusterLockId(cluster));
+      if (lock?.status.name !== 'RUNNING') return undefined;
+      const holder = z.object({ [Memo.Holder]: z.string() }).safeParse(lock.memo);
+      // Held by somebody who did not say who: held all the same.
+      return holder.data?.[Memo.Holder] ?? 'unknown';
+    },
+
+    async tell(id, message) {
+      try {
+        await client.withDeadline(Date.now() + UPDATE_TIMEOUT_IN_MS, () => tellWorkflow(client, id, message));
+        return 'taken';
+      } catch (error) {
+        if (isNotFound(error)) return 'ended';
+        throw updateFault(error) ?? temporalFault(error, namespace) ?? error;
+      }
+    },
+
+    async missing() {
+      try {
+        return await call(() => missingPollers(client, taskQueue, clock), PROBE_TIMEOUT_IN_MS);
+      } catch (error) {
+        const detail =
+          error instanceof ApiError
+            ? error.faults[0].detail
+            : `Temporal does not tell who polls the task queue "${taskQueue}".`;
+        return [{ code: 'TemporalUnavailable', detail }];
+      }
+    },
+  };
+}
+
+function startOptions({ operation, fingerprint, input }: NewOperation, taskQueue: string): WorkflowStartOptions {
+  const { id, kind, status, request, requestedBy } = operation;
+  const cluster = parseClusterId(request.cluster);
+  const names = cluster ? [cluster.subscriptionId, cluster.resourceGroup, cluster.name] : [];
+  return {
+    workflowId: id,
+    taskQueue,
+    args: [input],
+    workflowIdReusePolicy: 'REJECT_DUPLICATE',
+    workflowIdConflictPolicy: 'FAIL',
+    memo: { [Memo.Fingerprint]: fingerprint, [Memo.Operation]: operation },
+    typedSearchAttributes: [
+      { key: SearchAttributes.kind, value: kind },
+      { key: SearchAttributes.status, value: status },
+      // Not the resource id: it can be longer than the 255 characters that a Keyword has room for in SQL visibility.
+      { key: SearchAttributes.cluster, value: names.join('/').toLowerCase() },
+      { key: SearchAttributes.change, value: request.change.number },
+    ],
+    staticSummary: `${kind} of ${names.at(-1) ?? 'a cluster'}, ${request.change.number}`,
+    staticDetails: [
+      `Cluster: \`${request.cluster}\``,
+      `Asked for by: ${requestedBy.name} (${requestedBy.type} ${requestedBy.objectId})`,
+      `Change: ${request.change.number}${request.change.reason === undefined ? '' : `. ${request.change.reason}`}`,
+    ].join('\n\n'),
+  };
+}
+
+async function tellWorkflow(client: Client, id: string, message: Message): Promise<void> {
+  const handle = client.workflow.getHandle(id);
+  switch (message.type) {
+    case 'approve':
+      return await handle.executeUpdate(approve, { args: [message.decision], updateId: message.id });
+    case 'deny':
+      return await handle.executeUpdate(deny, { args: [message.decision], updateId: message.id });
+    case 'cancel':
+      return await handle.executeUpdate(cancel, { args: [{ by: message.by, comment: message.comment }] });
+    case 'retry':
+      return await handle.executeUpdate(retry, { args: [{ by: message.by }] });
+    default:
+      return assertNever(message);
+  }
+}
+
+/** Workflow and activity tasks are polled apart; a worker that polls one of them only cannot run an operation. */
+async function missingPollers(client: Client, taskQueue: string, clock: () => Date): Promise<Missing[]> {
+  const { namespace } = client.options;
+  const { TASK_QUEUE_TYPE_WORKFLOW, TASK_QUEUE_TYPE_ACTIVITY } = temporal.api.enums.v1.TaskQueueType;
+  const polls = await Promise.all(
+    [TASK_QUEUE_TYPE_WORKFLOW, TASK_QUEUE_TYPE_ACTIVITY].map(async (taskQueueType) => {
+      const { pollers } = await client.workflowService.describeTaskQueue({
+        namespace,
+        taskQueue: { name: taskQueue },
+        taskQueueType,
+      });
+      return (pollers ?? []).some(({ lastAccessTime }) => {
+        const lastAccessInMs = Number(lastAccessTime?.seconds ?? 0) * 1000;
+        return clock().getTime() - lastAccessInMs < POLLER_IS_GONE_AFTER_IN_MS;
+      });
+    }),
+  );
+  if (polls.every(Boolean)) return [];
+  return [
+    {
+      code: 'WorkerUnavailable',
+      detail: `No worker polls the task queue "${taskQueue}" of the Temporal namespace "${namespace}". Operations are kept, and go on when one is started.`,
+    },
+  ];
+}

@@ -1,0 +1,81 @@
+/** From what zod found wrong to sentences of our own, each pointing at the member that it is about. */
+import type { z } from 'zod';
+import { isErrorCode, type ErrorCode, type Fault } from '../domain/errors';
+
+type Issue = z.core.$ZodIssue;
+
+/** A body is answered with this many faults at most; a body of 64 kB can have thousands of unknown members. */
+const MOST_FAULTS = 20;
+
+/**
+ * The faults of a value that a schema refused, at least one and at most 20. To be asked with `reportInput`, which tells a
+ * missing member from one of the wrong type. A rule may carry its own code as `params.code`.
+ */
+export function faultsOfIssues(issues: readonly Issue[]): [Fault, ...Fault[]] {
+  const [first, ...others] = issues.flatMap(faultsOf);
+  return [
+    first ?? { code: 'InvalidRequest', detail: 'The value cannot be used.' },
+    ...others.slice(0, MOST_FAULTS - 1),
+  ];
+}
+
+/** A JSON Pointer (RFC 6901). The empty one is the whole document. */
+export function jsonPointer(path: readonly PropertyKey[]): string {
+  return path.map((member) => `/${String(member).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');
+}
+
+function faultsOf(issue: Issue): Fault[] {
+  if (issue.code === 'unrecognized_keys') {
+    return issue.keys.map((key) => ({
+      code: 'InvalidRequest',
+      detail: 'There is no such member. Members are never ignored: a misspelled option must not pass for none.',
+      pointer: jsonPointer([...issue.path, key]),
+    }));
+  }
+  return [{ code: codeOf(issue), detail: sentenceOf(issue), pointer: jsonPointer(issue.path) }];
+}
+
+function codeOf(issue: Issue): ErrorCode {
+  const code: unknown = issue.code === 'custom' ? issue.params?.['code'] : undefined;
+  return typeof code === 'string' && isErrorCode(code) ? code : 'InvalidRequest';
+}
+
+function sentenceOf(issue: Issue): string {
+  switch (issue.code) {
+    case 'custom':
+      return issue.message;
+    case 'invalid_type':
+      return issue.input === undefined ? 'This member is required.' : `Expected ${nameOfType(issue.expected)}.`;
+    case 'invalid_value':
+      if (issue.input === undefined) return 'This member is required.';
+      return `Expected ${issue.values.length === 1 ? '' : 'one of '}${issue.values.map((value) => JSON.stringify(value)).join(', ')}.`;
+    case 'too_small':
+      return `Expected ${issue.inclusive === false ? 'more than' : 'at least'} ${issue.minimum}${unitOf(issue.origin)}.`;
+    case 'too_big':
+      return `Expected ${issue.inclusive === false ? 'less than' : 'at most'} ${issue.maximum}${unitOf(issue.origin)}.`;
+    case 'invalid_format':
+    case 'not_multiple_of':
+    case 'unrecognized_keys':
+    case 'invalid_union':
+    case 'invalid_key':
+    case 'invalid_element':
+      return 'This value does not have the form that the API document gives.';
+  }
+}
+
+function nameOfType(type: string): string {
+  const names: Record<string, string> = {
+    string: 'a text',
+    number: 'a number',
+    int: 'a whole number',
+    boolean: 'true or false',
+    object: 'an object',
+    array: 'a list',
+  };
+  return names[type] ?? `a value of type ${type}`;
+}
+
+function unitOf(origin: string): string {
+  if (origin === 'string') return ' characters';
+  return origin === 'array' ? ' entries' : '';
+}

@@ -1,0 +1,216 @@
+/** The API on a real port of 127.0.0.1, with tokens signed by a key of the test's own. */
+import { once } from 'node:events';
+import { createServer } from 'node:http';
+import type { AddressInfo } from 'node:net';
+import { Writable } from 'node:stream';
+import {
+  createLocalJWKSet,
+  exportJWK,
+  generateKeyPair,
+  importJWK,
+  SignJWT,
+  type CryptoKey,
+  type JWTPayload,
+} from 'jose';
+import { pino } from 'pino';
+import { z } from 'zod';
+import { createApp } from '../../api/app';
+import type { ApiDeps } from '../../api/deps';
+import { ProblemDocument } from '../../api/problem';
+import type { AzureObservation } from '../../domain/observed';
+import { Role } from '../../domain/people';
+import { MemoryGateway } from './memory-gateway';
+
+export const TENANT = '72f988bf-86f1-41af-91ab-2d7cd011db47';
+export const ISSUER = `https://login.microsoftonline.com/${TENANT}/v2.0`;
+export const AUDIENCE = 'api://keyturn';
+export const CLUSTER =
+  '/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg/providers/Microsoft.ContainerService/managedClusters/aks1';
+export const KEY = 'https://kv1.vault.azure.net/keys/k1/95a76f34842c4fcf9e2cc929e38359c0';
+export const REQUEST = { kind: 'rotate-key', cluster: CLUSTER, change: { number: 'CHG0030192' } };
+
+/** A cluster that any rotation may start on. */
+export const HEALTHY: AzureObservation = {
+  at: '2026-01-01T00:00:00.000Z',
+  cluster: {
+    found: true,
+    cluster: {
+      resourceId: CLUSTER,
+      location: 'westeurope',
+      kubernetesVersion: '1.34.4',
+      provisioningState: 'Succeeded',
+      powerState: 'Running',
+      identityType: 'UserAssigned',
+      localAccountsDisabled: false,
+      platformManagedEncryption: false,
+      kms: { enabled: true, keyId: KEY, networkAccess: 'Public' },
+    },
+  },
+  currentKey: { found: true, key: { keyId: KEY, keyType: 'RSA', operations: ['encrypt', 'decrypt'], enabled: true } },
+};
+
+/** Makes access tokens as Entra would, or wrong in the way that a test asks for. */
+export class Tokens {
+  private constructor(
+    private readonly privateKey: CryptoKey,
+    readonly keySet: ReturnType<typeof createLocalJWKSet>,
+  ) {}
+
+  static async create(): Promise<Tokens> {
+    const { privateKey, publicKey } = await generateKeyPair('RS256', { extractable: true });
+    // Without `alg`, as Entra publishes its keys: the algorithm is the API's to insist on.
+    return new Tokens(
+      privateKey,
+      createLocalJWKSet({ keys: [{ ...(await exportJWK(publicKey)), kid: 'k', use: 'sig' }] }),
+    );
+  }
+
+  /** A token of a person; `claims` replace, and remove when undefined. */
+  async of(
+    name: string,
+    roles: readonly string[],
+    claims: JWTPayload = {},
+    alg: 'RS256' | 'PS256' = 'RS256',
+  ): Promise<string> {
+    const now = Math.floor(Date.now() / 1000);
+    const all = {
+      iss: ISSUER,
+      aud: AUDIENCE,
+      tid: TENANT,
+      oid: `oid-${name}`,
+      name,
+      scp: 'access',
+      roles,
+      iat: now,
+      nbf: now - 5,
+      exp: now + 3600,
+      ...claims,
+    };
+    const key = await importJWK(await exportJWK(this.privateKey), alg);
+    return await new SignJWT(all).setProtectedHeader({ alg, kid: 'k' }).sign(key);
+  }
+}
+
+/** An answer, read. */
+export interface Reply {
+  readonly status: number;
+  readonly headers: Headers;
+  readonly text: string;
+  json<T>(schema: z.ZodType<T>): T;
+  problem(): ProblemDocument;
+}
+
+export interface TestApi {
+  readonly url: string;
+  readonly gateway: MemoryGateway;
+  readonly tokens: Tokens;
+  /** What was logged, one JSON text for each line. */
+  readonly log: string[];
+  /** How often Azure was asked, and what it says. */
+  readonly azure: { asked: number; says: AzureObservation | Error };
+  /** Tokens of Olga (Operator), Anna and Arne (Approver), Rita (Reader). */
+  readonly as: Readonly<Record<'olga' | 'anna' | 'arne' | 'rita', string>>;
+  call(
+    method: string,
+    path: string,
+    options?: { token?: string; body?: unknown; headers?: Record<string, string> },
+  ): Promise<Reply>;
+  /** POST /v1/operations as Olga. */
+  ask(key: string, body?: unknown): Promise<Reply>;
+  close(): Promise<void>;
+}
+
+/** Starts the API. */
+export async function startTestApi(change: Partial<ApiDeps> = {}): Promise<TestApi> {
+  const gateway = new MemoryGateway();
+  const tokens = await Tokens.create();
+  const log: string[] = [];
+  const sink = new Writable({
+    write(chunk: Buffer, _encoding, done) {
+      log.push(chunk.toString());
+      done();
+    },
+  });
+  const azure: TestApi['azure'] = { asked: 0, says: HEALTHY };
+  const app = createApp({
+    gateway,
+    observeAzure: async () => {
+      azure.asked += 1;
+      await Promise.resolve();
+      if (azure.says instanceof Error) throw azure.says;
+      return azure.says;
+    },
+    auth: {
+      issuer: ISSUER,
+      audience: AUDIENCE,
+      tenantId: TENANT,
+      jwksUrl: 'http://127.0.0.1:9/',
+      keySet: tokens.keySet,
+    },
+    policy: { approvalsRequired: 1, approvalTimeoutInMs: 3_600_000 },
+    evidenceDirectory: '/nonexistent',
+    logger: pino({ level: 'debug' }, sink),
+    clock: () => new Date(),
+    ...change,
+  });
+  const server = createServer(app).listen(0, '127.0.0.1');
+  // A test that fails before it closes the API must not keep jest from ending.
+  server.unref().on('connection', (socket) => socket.unref());
+  await once(server, 'listening');
+  const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
+
+  const call: TestApi['call'] = async (method, path, { token, body, headers } = {}) => {
+    const text = typeof body === 'string' ? body : body === undefined ? undefined : JSON.stringify(body);
+    const response = await fetch(`${url}${path}`, {
+      method,
+      headers: {
+        ...(token === undefined ? {} : { authorization: `Bearer ${token}` }),
+        ...(text === undefined ? {} : { 'content-type': 'application/json' }),
+        ...headers,
+      },
+      body: text,
+    });
+    return replyOf(response.status, response.headers, await response.text());
+  };
+  const as = {
+    olga: await tokens.of('Olga', [Role.Operator]),
+    anna: await tokens.of('Anna', [Role.Approver]),
+    arne: await tokens.of('Arne', [Role.Approver]),
+    rita: await tokens.of('Rita', [Role.Reader]),
+  };
+  return {
+    url,
+    gateway,
+    tokens,
+    log,
+    azure,
+    as,
+    call,
+    ask: (key, body = REQUEST) =>
+      call('POST', '/v1/operations', { token: as.olga, body, headers: { 'idempotency-key': key } }),
+    close: async () => {
+      server.close();
+      server.closeAllConnections();
+      await once(server, 'close');
+    },
+  };
+}
+
+function replyOf(status: number, headers: Headers, text: string): Reply {
+  return {
+    status,
+    headers,
+    text,
+    json: (schema) => schema.parse(JSON.parse(text)),
+    problem: () => {
+      if (headers.get('content-type') !== 'application/problem+json')
+        throw new Error(`No problem document: ${status} ${text}`);
+      return ProblemDocument.parse(JSON.parse(text));
+    },
+  };
+}
+
+/** The id in an answer that is an operation. */
+export function idOf(reply: Reply): string {
+  return reply.json(z.looseObject({ id: z.string() })).id;
+}
