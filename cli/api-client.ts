@@ -29,7 +29,10 @@ export class ApiClient {
   ) {}
 
   /** Asks for an operation. Repeating it with the same key gives the same operation. @throws ApiProblem */
-  async create(body: unknown, idempotencyKey: string): Promise<{ readonly status: number; readonly operation: OperationAnswer }> {
+  async create(
+    body: unknown,
+    idempotencyKey: string,
+  ): Promise<{ readonly status: number; readonly operation: OperationAnswer }> {
     const response = await this.send('POST', '/v1/operations', body, { 'idempotency-key': idempotencyKey });
     return { status: response.status, operation: await operationOf(response) };
   }
@@ -60,7 +63,12 @@ export class ApiClient {
     return await operationOf(await this.send('POST', `/v1/operations/${id}:retry`, {}));
   }
 
-  private async send(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Response> {
+  private async send(
+    method: string,
+    path: string,
+    body?: unknown,
+    headers: Record<string, string> = {},
+  ): Promise<Response> {
     const response = await fetch(this.url + path, {
       method,
       headers: {
@@ -72,7 +80,10 @@ export class ApiClient {
     });
     if (response.ok) return response;
     const problem = Problem.safeParse(await response.json().catch(() => undefined));
-    const { code, detail } = problem.data ?? { code: 'Unknown', detail: `The API answered without a problem document.` };
+    const { code, detail } = problem.data ?? {
+      code: 'Unknown',
+      detail: `The API answered without a problem document.`,
+    };
     throw new ApiProblem(response.status, code, detail);
   }
 }

@@ -23,7 +23,11 @@ export async function rotateAndFollow({ apiUrl, people, cluster, yes }: DemoRota
   const approver = new ApiClient(apiUrl, people.approver1.token);
 
   heading(`1. The change-management system asks for rotate-key, as ${people.requester.name}`);
-  const body = { kind: 'rotate-key', cluster, change: { number: CHANGE_NUMBER, reason: 'Yearly turn of the encryption key' } };
+  const body = {
+    kind: 'rotate-key',
+    cluster,
+    change: { number: CHANGE_NUMBER, reason: 'Yearly turn of the encryption key' },
+  };
   const { status, operation: asked } = await requester.create(body, randomUUID());
   say(`POST /v1/operations, change ${CHANGE_NUMBER}: ${status}, operation ${bold(asked.id)}`);
 
@@ -43,7 +47,12 @@ export async function rotateAndFollow({ apiUrl, people, cluster, yes }: DemoRota
 
   heading('4. Progress');
   const shown = new Map<string, string>();
-  return await follow(requester, planned, ({ status: now }) => isFinal(now) && now !== 'Blocked', (operation) => showProgress(operation, shown));
+  return await follow(
+    requester,
+    planned,
+    ({ status: now }) => isFinal(now) && now !== 'Blocked',
+    (operation) => showProgress(operation, shown),
+  );
 }
 
 /** Polls until something holds; the API answers sooner when the status changes. */

@@ -29,7 +29,8 @@ const options = command.opts<{ yes?: true; json?: true; keep?: true; secrets: st
 async function main(): Promise<number> {
   const secrets = Number(options.secrets);
   if (!Number.isInteger(secrets) || secrets < 1) throw new Error('--secrets wants a whole number, at least 1.');
-  if (!options.yes && !isInteractive()) throw new Error('Nobody can answer here. Run it with --yes to approve as the second person.');
+  if (!options.yes && !isInteractive())
+    throw new Error('Nobody can answer here. Run it with --yes to approve as the second person.');
   const startedAt = Date.now();
   const state = stateDirectory();
   const temporary = temporaryDirectory();
@@ -39,7 +40,11 @@ async function main(): Promise<number> {
     heading('Starting the sandbox, Temporal, the worker and the API');
     stack = await startStack({
       directory: temporary.path,
-      env: { ...process.env, KEYTURN_EVIDENCE_DIRECTORY: path.join(state, 'evidence'), KEYTURN_EVIDENCE_KEY_FILE: path.join(state, 'evidence-key.pem') },
+      env: {
+        ...process.env,
+        KEYTURN_EVIDENCE_DIRECTORY: path.join(state, 'evidence'),
+        KEYTURN_EVIDENCE_KEY_FILE: path.join(state, 'evidence-key.pem'),
+      },
       sandbox: true,
       temporal: true,
       onProgress: (line) => console.error(line),
@@ -72,18 +77,32 @@ interface Outcome {
   readonly evidence: string | null;
 }
 
-async function runDemo({ sandbox, temporal, service }: Stack, directory: string, secrets: number, startedAt: number): Promise<Outcome> {
+async function runDemo(
+  { sandbox, temporal, service }: Stack,
+  directory: string,
+  secrets: number,
+  startedAt: number,
+): Promise<Outcome> {
   if (!sandbox || !temporal) throw new Error('The demo needs the sandbox and the embedded Temporal.');
   say(`Temporal UI        ${temporal.uiUrl}`, `API documentation  ${service.apiUrl}/docs`);
 
   heading(`Making an AKS cluster with KMS v2 and ${secrets} Secrets`);
   const cluster = await makeDemoCluster(sandbox.facts, directory, secrets);
   const before = await lookIntoEtcd(cluster, cluster.keyId);
-  say(`Cluster  ${cluster.resourceId}`, `Key      ${cluster.keyId}`, `etcd     ${before.newKey} Secrets under this key, ${before.plaintext} in plaintext`);
+  say(
+    `Cluster  ${cluster.resourceId}`,
+    `Key      ${cluster.keyId}`,
+    `etcd     ${before.newKey} Secrets under this key, ${before.plaintext} in plaintext`,
+  );
 
   const control = new SandboxControl(sandbox.facts.control);
   const writesBefore = clusterWrites(await control.journal(), cluster.resourceId);
-  const operation = await rotateAndFollow({ apiUrl: service.apiUrl, people: sandbox.facts.people, cluster: cluster.resourceId, yes: options.yes === true });
+  const operation = await rotateAndFollow({
+    apiUrl: service.apiUrl,
+    people: sandbox.facts.people,
+    cluster: cluster.resourceId,
+    yes: options.yes === true,
+  });
   const armWrites = clusterWrites(await control.journal(), cluster.resourceId) - writesBefore;
 
   const newKeyId = operation.result?.currentKeyId ?? cluster.keyId;
@@ -107,7 +126,9 @@ async function runDemo({ sandbox, temporal, service }: Stack, directory: string,
     `Temporal UI        ${operation.links.temporalUi ?? temporal.uiUrl}`,
     `API documentation  ${service.apiUrl}/docs`,
     `Evidence           ${operation.evidence?.file ?? 'none'}`,
-    ...(operation.evidence ? [`Check it           npm run verify-evidence -- ${path.relative('.', operation.evidence.file)}`] : []),
+    ...(operation.evidence
+      ? [`Check it           npm run verify-evidence -- ${path.relative('.', operation.evidence.file)}`]
+      : []),
   );
   return {
     status: operation.status,

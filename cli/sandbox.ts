@@ -30,7 +30,11 @@ async function main(): Promise<number> {
     heading('Starting the sandbox, Temporal, the worker and the API');
     stack = await startStack({
       directory: temporary.path,
-      env: { ...process.env, KEYTURN_EVIDENCE_DIRECTORY: path.join(state, 'evidence'), KEYTURN_EVIDENCE_KEY_FILE: path.join(state, 'evidence-key.pem') },
+      env: {
+        ...process.env,
+        KEYTURN_EVIDENCE_DIRECTORY: path.join(state, 'evidence'),
+        KEYTURN_EVIDENCE_KEY_FILE: path.join(state, 'evidence-key.pem'),
+      },
       sandbox: true,
       temporal: true,
       onProgress: (line) => console.error(line),
@@ -55,7 +59,11 @@ async function main(): Promise<number> {
 async function describe({ sandbox, temporal, service }: Stack, directory: string, count: number): Promise<unknown> {
   if (!sandbox || !temporal) throw new Error('The sandbox and the embedded Temporal are part of this.');
   const { facts } = sandbox;
-  const { resourceId, kubeconfig, etcd } = await makeSandboxCluster(facts, { name: 'demo', vaultName: 'keyturn-demo', directory });
+  const { resourceId, kubeconfig, etcd } = await makeSandboxCluster(facts, {
+    name: 'demo',
+    vaultName: 'keyturn-demo',
+    directory,
+  });
   if (count > 0) await new SandboxControl(facts.control).seed('demo', { count, ...DEMO_SECRETS });
   const { requester, approver1, approver2, reader } = facts.people;
   return {
@@ -70,7 +78,12 @@ async function describe({ sandbox, temporal, service }: Stack, directory: string
     api: { url: service.apiUrl },
     temporal: { address: temporal.address, namespace: temporal.namespace, uiUrl: temporal.uiUrl },
     clusters: [{ resourceId, kubeconfig, etcd }],
-    people: { requester: requester.token, approver1: approver1.token, approver2: approver2.token, reader: reader.token },
+    people: {
+      requester: requester.token,
+      approver1: approver1.token,
+      approver2: approver2.token,
+      reader: reader.token,
+    },
     control: facts.control,
   };
 }

@@ -12,7 +12,9 @@ import { readWorkerSettings } from '../worker/settings';
 import { heading, runCommand, say, untilStopped } from './terminal';
 import { stateDirectory, temporaryDirectory } from './working-directory';
 
-new Command('npm start').description('Runs the API and the worker. Settings come from the environment: see docs/settings.md.').parse();
+new Command('npm start')
+  .description('Runs the API and the worker. Settings come from the environment: see docs/settings.md.')
+  .parse();
 
 /** The sandbox brings its own tenant; any will do until it is up. */
 const ANY_TENANT = '00000000-0000-0000-0000-000000000000';

@@ -12,14 +12,20 @@ const OWN_KEY = path.resolve('.keyturn', 'evidence-key.pub.pem');
 const command = new Command('npm run verify-evidence --')
   .description('Checks that an evidence file is what Keyturn signed, byte for byte, and says what it is evidence of.')
   .argument('<file>', 'the evidence file')
-  .option('--key <file>', `public key (PEM) that it must be signed with; default: ${path.relative('.', OWN_KEY)}, if it exists`)
+  .option(
+    '--key <file>',
+    `public key (PEM) that it must be signed with; default: ${path.relative('.', OWN_KEY)}, if it exists`,
+  )
   .parse();
 
 async function main(): Promise<number> {
   const [file = ''] = command.args;
   const { key } = command.opts<{ key?: string }>();
   const keyFile = key ?? (existsSync(OWN_KEY) ? OWN_KEY : undefined);
-  const verdict = verifyEvidence(readFileSync(file), keyFile === undefined ? {} : { publicKeyPem: readFileSync(keyFile, 'utf8') });
+  const verdict = verifyEvidence(
+    readFileSync(file),
+    keyFile === undefined ? {} : { publicKeyPem: readFileSync(keyFile, 'utf8') },
+  );
   if (!verdict.ok) {
     console.error(`NOT VALID: ${verdict.why}`);
     return 1;

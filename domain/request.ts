@@ -79,7 +79,10 @@ export const OperationRequest = z.strictObject({
     .min(1)
     .max(14 * 24 * 3600)
     .optional()
-    .meta({ description: 'How long the plan waits for approval before the operation is canceled. Default: 3 days.' }),
+    .meta({
+      description:
+        'How long the plan waits for approval before the operation is canceled. Default: what the service is set to.',
+    }),
 });
 /** What was asked for, with defaults filled in. */
 export type OperationRequest = z.infer<typeof OperationRequest>;

@@ -14,7 +14,11 @@ const API_VERSION = 'api-version=2026-04-01';
 const POLL_INTERVAL_IN_MS = 250;
 
 /** A request to the sandbox. */
-export type AzureRequest = (method: 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE', url: string, body?: unknown) => Promise<AzureAnswer>;
+export type AzureRequest = (
+  method: 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE',
+  url: string,
+  body?: unknown,
+) => Promise<AzureAnswer>;
 
 /** An answer of the sandbox. */
 export interface AzureAnswer {
@@ -24,7 +28,9 @@ export interface AzureAnswer {
 }
 
 /** Signs in as the sandbox's service principal. */
-export async function connectAzure(facts: SandboxFacts): Promise<{ readonly request: AzureRequest; close(): Promise<void> }> {
+export async function connectAzure(
+  facts: SandboxFacts,
+): Promise<{ readonly request: AzureRequest; close(): Promise<void> }> {
   const dispatcher = new ProxyAgent({ uri: facts.proxyUrl, requestTls: { ca: authorityOf(facts) } });
   const tokens = {
     arm: await token(facts, dispatcher, `${ARM}/.default`),
@@ -63,7 +69,8 @@ export async function armPut(request: AzureRequest, path: string, body: unknown)
   for (;;) {
     const { status, error } = Operation.parse((await request('GET', operationUrl)).body);
     if (status === 'Succeeded') return (await request('GET', url)).body;
-    if (status === 'Failed' || status === 'Canceled') throw new Error(`PUT ${path} ended ${status}: ${JSON.stringify(error)}`);
+    if (status === 'Failed' || status === 'Canceled')
+      throw new Error(`PUT ${path} ended ${status}: ${JSON.stringify(error)}`);
     await sleep(POLL_INTERVAL_IN_MS);
   }
 }

@@ -23,7 +23,8 @@ export interface NodeProcessOptions {
 const DEFAULT_READY_TIMEOUT_IN_MS = 120_000;
 
 /** The compiled code, also when this module itself runs from its sources (tests). */
-export const COMPILED = path.basename(path.dirname(__dirname)) === 'dist' ? path.dirname(__dirname) : path.join(__dirname, '..', 'dist');
+export const COMPILED =
+  path.basename(path.dirname(__dirname)) === 'dist' ? path.dirname(__dirname) : path.join(__dirname, '..', 'dist');
 
 /**
  * Starts a process and waits for its first line.
@@ -48,7 +49,10 @@ export async function startNodeProcess(options: NodeProcessOptions): Promise<Rea
   const timeoutInMs = options.readyTimeoutInMs ?? DEFAULT_READY_TIMEOUT_IN_MS;
   let timer: NodeJS.Timeout | undefined;
   const timedOut = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`${options.name} said nothing for ${timeoutInMs / 1000} s.\n${child.tail()}`)), timeoutInMs);
+    timer = setTimeout(
+      () => reject(new Error(`${options.name} said nothing for ${timeoutInMs / 1000} s.\n${child.tail()}`)),
+      timeoutInMs,
+    );
   });
   const ended = child.exited.then(({ code, signal }) => {
     throw new Error(`${options.name} ended before it was ready (${signal ?? `code ${code}`}).\n${child.tail()}`);

@@ -29,14 +29,23 @@ const LOCATION = 'westeurope';
 const GROUP = 'keyturn';
 
 /** Makes the cluster; resolves when ARM says that it Succeeded. */
-export async function makeSandboxCluster(facts: SandboxFacts, options: SandboxClusterOptions): Promise<SandboxClusterFacts> {
-  const { request, close } = await connectAzure(facts);
+export async function makeSandboxCluster(
+  facts: SandboxFacts,
+  options: SandboxClusterOptions,
+): Promise<SandboxClusterFacts> {
+  const azure = await connectAzure(facts);
+  const { request } = azure;
   try {
     const group = `/subscriptions/${facts.subscriptionId}/resourceGroups/${GROUP}`;
     await armPut(request, group, { location: LOCATION });
     const identityId = `${group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/${options.name}`;
     const identity = Identity.parse(await armPut(request, identityId, { location: LOCATION }));
-    const vaultUrl = await makeVault(request, facts, `${group}/providers/Microsoft.KeyVault/vaults/${options.vaultName}`, identity.properties.principalId);
+    const vaultUrl = await makeVault(
+      request,
+      facts,
+      `${group}/providers/Microsoft.KeyVault/vaults/${options.vaultName}`,
+      identity.properties.principalId,
+    );
     const keyId = await makeKey(request, vaultUrl, options.name);
     const resourceId = `${group}/providers/Microsoft.ContainerService/managedClusters/${options.name}`;
     await armPut(request, resourceId, clusterBody(options.name, identityId, keyId));
@@ -47,7 +56,7 @@ export async function makeSandboxCluster(facts: SandboxFacts, options: SandboxCl
       etcd: await etcdOf(facts, options.name),
     };
   } finally {
-    await close();
+    await azure.close();
   }
 }
 
@@ -64,14 +73,19 @@ async function makeVault(request: AzureRequest, facts: SandboxFacts, id: string,
       sku: { family: 'A', name: 'standard' },
       enableRbacAuthorization: false,
       enablePurgeProtection: true,
-      accessPolicies: [{ tenantId: facts.tenantId, objectId: principalId, permissions: { keys: ['get', 'encrypt', 'decrypt'] } }],
+      accessPolicies: [
+        { tenantId: facts.tenantId, objectId: principalId, permissions: { keys: ['get', 'encrypt', 'decrypt'] } },
+      ],
     },
   });
   return Vault.parse(vault).properties.vaultUri.replace(/\/$/, '');
 }
 
 async function makeKey(request: AzureRequest, vaultUrl: string, name: string): Promise<string> {
-  const { body } = await request('POST', `${vaultUrl}/keys/${name}/create?api-version=2025-07-01`, { kty: 'RSA', key_size: 2048 });
+  const { body } = await request('POST', `${vaultUrl}/keys/${name}/create?api-version=2025-07-01`, {
+    kty: 'RSA',
+    key_size: 2048,
+  });
   return Key.parse(body).key.kid;
 }
 
@@ -82,13 +96,26 @@ function clusterBody(name: string, identityId: string, keyId: string): unknown {
     properties: {
       kubernetesVersion: '1.34',
       dnsPrefix: name,
-      agentPoolProfiles: [{ name: 'nodepool1', count: 1, vmSize: 'Standard_D2s_v5', mode: 'System', type: 'VirtualMachineScaleSets', osType: 'Linux' }],
+      agentPoolProfiles: [
+        {
+          name: 'nodepool1',
+          count: 1,
+          vmSize: 'Standard_D2s_v5',
+          mode: 'System',
+          type: 'VirtualMachineScaleSets',
+          osType: 'Linux',
+        },
+      ],
       securityProfile: { azureKeyVaultKms: { enabled: true, keyId, keyVaultNetworkAccess: 'Public' } },
     },
   };
 }
 
-async function writeKubeconfig(request: AzureRequest, resourceId: string, options: SandboxClusterOptions): Promise<string> {
+async function writeKubeconfig(
+  request: AzureRequest,
+  resourceId: string,
+  options: SandboxClusterOptions,
+): Promise<string> {
   const { kubeconfigs } = Credentials.parse(await armPost(request, `${resourceId}/listClusterAdminCredential`));
   const file = path.resolve(options.directory, `${options.name}.kubeconfig`);
   mkdirSync(options.directory, { recursive: true });
@@ -98,8 +125,8 @@ async function writeKubeconfig(request: AzureRequest, resourceId: string, option
 
 async function etcdOf({ control }: SandboxFacts, name: string): Promise<string> {
   const response = await fetch(`${control.url}/state`, { headers: { authorization: `Bearer ${control.token}` } });
-  const State = z.object({ clusters: z.array(z.object({ name: z.string(), etcdUrl: z.string() })) });
+  const State = z.object({ clusters: z.array(z.object({ name: z.string(), etcdUrl: z.string().optional() })) });
   const cluster = State.parse(await response.json()).clusters.find((one) => one.name === name);
-  if (!cluster) throw new Error(`The sandbox does not know a cluster ${name}.`);
+  if (cluster?.etcdUrl === undefined) throw new Error(`The sandbox does not run a cluster ${name}.`);
   return cluster.etcdUrl;
 }

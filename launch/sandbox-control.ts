@@ -4,7 +4,14 @@ import type { SandboxFacts } from './sandbox';
 
 const Journal = z.object({
   entries: z.array(
-    z.object({ time: z.string(), method: z.string(), host: z.string(), path: z.string(), status: z.int(), kms: z.boolean() }),
+    z.object({
+      time: z.string(),
+      method: z.string(),
+      host: z.string(),
+      path: z.string(),
+      status: z.int(),
+      kms: z.boolean(),
+    }),
   ),
 });
 /** One mutating request that the sandbox saw. */

@@ -4,6 +4,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { freePort } from '../tools/ports';
 import { startNodeProcess } from './node-process';
+import { startBoth } from './start-both';
 import { supervise, type Supervised } from './supervise';
 
 /** What a service is started with. */
@@ -45,16 +46,10 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     if (name === 'api') apiUrl = apiSaid.parse(ready.said).url;
     return ready;
   };
-  const [api, worker] = await Promise.allSettled([supervise(start('api'), onRestart), supervise(start('worker'), onRestart)]);
-  if (api.status === 'fulfilled' && worker.status === 'fulfilled') {
-    const running = [api.value, worker.value];
-    return {
-      apiUrl,
-      api: api.value,
-      worker: worker.value,
-      stop: async () => void (await Promise.all(running.map((process_) => process_.stop()))),
-    };
-  }
-  for (const started of [api, worker]) if (started.status === 'fulfilled') await started.value.stop();
-  throw api.status === 'rejected' ? api.reason : worker.status === 'rejected' ? worker.reason : new Error('unreachable');
+  const [api, worker] = await startBoth(
+    supervise(start('api'), onRestart),
+    supervise(start('worker'), onRestart),
+    (started) => started.stop(),
+  );
+  return { apiUrl, api, worker, stop: async () => void (await Promise.all([api.stop(), worker.stop()])) };
 }

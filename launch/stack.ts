@@ -7,6 +7,7 @@ import path from 'node:path';
 import { ensureTools } from '../tools';
 import { startSandboxProcess, type SandboxProcess } from './sandbox';
 import { startService, type Service } from './service';
+import { startBoth } from './start-both';
 import { startTemporal, type TemporalServer } from './temporal';
 
 /** What to start. */
@@ -37,34 +38,50 @@ export async function startStack(options: StackOptions): Promise<Stack> {
   const { directory, onProgress } = options;
   const logDirectory = path.join(directory, 'logs');
   mkdirSync(logDirectory, { recursive: true });
-  await ensureTools([...(options.temporal ? (['temporal'] as const) : []), ...(options.sandbox ? (['etcd', 'kube-apiserver-1.34'] as const) : [])], {
-    onProgress,
-  });
+  await ensureTools(
+    [
+      ...(options.temporal ? (['temporal'] as const) : []),
+      ...(options.sandbox ? (['etcd', 'kube-apiserver-1.34'] as const) : []),
+    ],
+    {
+      onProgress,
+    },
+  );
 
   const stops: (() => Promise<void>)[] = [];
   const stop = async (): Promise<void> => {
     for (const stopOne of stops.splice(0).reverse()) await stopOne();
   };
   try {
-    const [sandbox, temporal] = await settleAll([
+    const [sandbox, temporal] = await startBoth(
       options.sandbox
-        ? startSandboxProcess({ directory: path.join(directory, 'sandbox'), logFile: path.join(logDirectory, 'sandbox.log') })
-        : undefined,
+        ? startSandboxProcess({
+            directory: path.join(directory, 'sandbox'),
+            logFile: path.join(logDirectory, 'sandbox.log'),
+          })
+        : Promise.resolve(undefined),
       options.temporal
         ? startTemporal({
             logFile: path.join(logDirectory, 'temporal.log'),
             databaseFile: options.databaseFile,
             onProgress,
           })
-        : undefined,
-    ]);
+        : Promise.resolve(undefined),
+      (started) => started?.child.stop(),
+    );
     if (sandbox) stops.push(() => sandbox.child.stop());
     if (temporal) stops.push(() => temporal.child.stop());
     const service = await startService({
       env: {
         ...options.env,
         ...(sandbox ? sandbox.env : {}),
-        ...(temporal ? { TEMPORAL_ADDRESS: temporal.address, TEMPORAL_NAMESPACE: temporal.namespace, KEYTURN_TEMPORAL_UI_URL: temporal.uiUrl } : {}),
+        ...(temporal
+          ? {
+              TEMPORAL_ADDRESS: temporal.address,
+              TEMPORAL_NAMESPACE: temporal.namespace,
+              KEYTURN_TEMPORAL_UI_URL: temporal.uiUrl,
+            }
+          : {}),
       },
       logDirectory,
       apiPort: options.apiPort,
@@ -76,14 +93,4 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     await stop();
     throw error;
   }
-}
-
-/** `Promise.all` that waits for all before it rejects, so that nothing is left running unseen. */
-async function settleAll<A extends { child: { stop(): Promise<void> } }, B extends { child: { stop(): Promise<void> } }>(
-  started: [Promise<A> | undefined, Promise<B> | undefined],
-): Promise<[A | undefined, B | undefined]> {
-  const [a, b] = await Promise.allSettled(started);
-  if (a.status === 'fulfilled' && b.status === 'fulfilled') return [a.value, b.value];
-  for (const result of [a, b]) if (result.status === 'fulfilled') await result.value?.child.stop();
-  throw a.status === 'rejected' ? a.reason : b.status === 'rejected' ? b.reason : new Error('unreachable');
 }

@@ -24,7 +24,10 @@ const HEALTHY_AFTER_IN_MS = 60_000;
  * @param onRestart is told each time the process ended and each time a new one could not be started
  * @throws what the first start throws; a process that cannot start at all is not tried again
  */
-export async function supervise(start: () => Promise<ReadyProcess>, onRestart: (what: string) => void): Promise<Supervised> {
+export async function supervise(
+  start: () => Promise<ReadyProcess>,
+  onRestart: (what: string) => void,
+): Promise<Supervised> {
   const stopping = new AbortController();
   let running = (await start()).child;
 

@@ -37,13 +37,27 @@ export async function startTemporal(options: TemporalOptions): Promise<TemporalS
   const command = await findTool('temporal', { onProgress: options.onProgress });
   const port = options.port ?? (await freePort());
   const uiPort = options.uiPort ?? (await freePort());
-  const searchAttributes = Object.values(SearchAttributes).flatMap(({ name }) => ['--search-attribute', `${name}=Keyword`]);
+  const searchAttributes = Object.values(SearchAttributes).flatMap(({ name }) => [
+    '--search-attribute',
+    `${name}=Keyword`,
+  ]);
   const database = options.databaseFile === undefined ? [] : ['--db-filename', options.databaseFile];
   const child = startChild({
     name: 'temporal',
     command,
     args: [
-      ...['server', 'start-dev', '--ip', '127.0.0.1', '--port', String(port), '--ui-ip', '127.0.0.1', '--ui-port', String(uiPort)],
+      ...[
+        'server',
+        'start-dev',
+        '--ip',
+        '127.0.0.1',
+        '--port',
+        String(port),
+        '--ui-ip',
+        '127.0.0.1',
+        '--ui-port',
+        String(uiPort),
+      ],
       ...['--log-level', 'error', '--namespace', NAMESPACE, ...searchAttributes, ...database],
     ],
     logFile: options.logFile,
@@ -66,7 +80,9 @@ async function answering(address: string, child: Child, logFile: string): Promis
     } catch (error) {
       if (ended || Date.now() > deadline) {
         await child.stop();
-        throw new Error(`The Temporal dev server at ${address} did not get ready. Its log is ${logFile}.`, { cause: error });
+        throw new Error(`The Temporal dev server at ${address} did not get ready. Its log is ${logFile}.`, {
+          cause: error,
+        });
       }
       await sleep(100);
     }

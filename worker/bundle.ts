@@ -31,7 +31,9 @@ export async function makeWorkflowBundle(): Promise<void> {
 function fingerprintOfSources(): string {
   const hash = createHash('sha256').update(workerVersion);
   for (const folder of ['domain', 'workflows', 'activities']) {
-    const files = readdirSync(path.join(DIST, folder), { recursive: true, encoding: 'utf8' }).filter((file) => file.endsWith('.js'));
+    const files = readdirSync(path.join(DIST, folder), { recursive: true, encoding: 'utf8' }).filter((file) =>
+      file.endsWith('.js'),
+    );
     for (const file of files.sort()) hash.update(file).update(readFileSync(path.join(DIST, folder, file)));
   }
   return hash.digest('hex');

@@ -31,7 +31,9 @@ async function main(): Promise<void> {
   });
   await makeWorkflowBundle();
   const worker = await createWorker(settings);
-  process.stdout.write(`${JSON.stringify({ taskQueue: settings.taskQueue, namespace: settings.temporal.namespace })}\n`);
+  process.stdout.write(
+    `${JSON.stringify({ taskQueue: settings.taskQueue, namespace: settings.temporal.namespace })}\n`,
+  );
   await worker.run();
 }
 

@@ -88,6 +88,7 @@ async function planApproveExecute(
   denial: ReturnType<typeof handleMessages>['denial'],
   facts: EvidenceFacts,
 ): Promise<void> {
+  await awaitQuietCluster(run, input);
   run.takePlan(await observeAndPlan(run, input));
   for (;;) {
     await awaitApproval(run, denial, input.approvalTimeoutInMs);
@@ -126,21 +127,38 @@ async function takeOrAwaitLock(run: Run, { request }: OperationInput): Promise<H
     run.safePoint();
     const lock = await takeClusterLock(request.cluster);
     if (lock) return lock;
-    const { operationId } = await short('Read who holds the cluster').readClusterHolder({ cluster: request.cluster });
-    if (operationId === null) continue;
+    const holder = await clusterHolder(request.cluster);
+    if (holder === null) continue;
     if (request.whenBusy === 'refuse') {
-      const detail = `Operation ${operationId} is executing on this cluster. Ask again when it has ended, or ask to wait.`;
+      const detail = `Operation ${holder} is executing on this cluster. Ask again when it has ended, or ask to wait.`;
       throw new OperationEnds(OperationStatus.Failed, [{ code: 'ClusterBusy', detail }]);
     }
-    run.publish({
-      status: OperationStatus.AwaitingCluster,
-      waitingFor: `operation ${operationId} to end: it executes on this cluster.`,
-    });
-    await interruptedByCancel(run, () =>
-      long(`Wait for operation ${operationId}`).awaitClusterFree({ cluster: request.cluster }),
-    );
-    run.publish({ status: OperationStatus.Planning, waitingFor: null });
+    await awaitHolder(run, request.cluster, holder);
   }
+}
+
+/** While another operation changes the cluster there is nothing to plan from: who asked to wait, waits first. */
+async function awaitQuietCluster(run: Run, { request }: OperationInput): Promise<void> {
+  if (request.whenBusy !== 'wait') return;
+  for (;;) {
+    run.safePoint();
+    const holder = await clusterHolder(request.cluster);
+    if (holder === null) return;
+    await awaitHolder(run, request.cluster, holder);
+  }
+}
+
+async function clusterHolder(cluster: string): Promise<string | null> {
+  return (await short('Read who holds the cluster').readClusterHolder({ cluster })).operationId;
+}
+
+async function awaitHolder(run: Run, cluster: string, holder: string): Promise<void> {
+  run.publish({
+    status: OperationStatus.AwaitingCluster,
+    waitingFor: `operation ${holder} to end: it executes on this cluster.`,
+  });
+  await interruptedByCancel(run, () => long(`Wait for operation ${holder}`).awaitClusterFree({ cluster }));
+  run.publish({ status: OperationStatus.Planning, waitingFor: null });
 }
 
 /** Waits for something, or for the wish to cancel, whichever comes first. */

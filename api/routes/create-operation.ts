@@ -89,8 +89,10 @@ export function createOperation(deps: ApiDeps): Route {
       const known = await replayed(asked.id, fingerprint);
       if (known) return accepted(known, request, { again: true });
 
-      await refuseWhenBusy(body);
-      refuse(await preconditionFaults(body, signal));
+      const holder = await refuseWhenBusy(body);
+      const faults = await preconditionFaults(body, signal);
+      // The operation that executes is why the cluster is not at rest; whoever asked to wait for it is not refused for that.
+      refuse(holder === undefined ? faults : faults.filter(({ code }) => code !== 'ClusterNotSucceeded'));
 
       const started = await gateway.start(startOf(asked, fingerprint));
       if (started === 'started') return accepted(asked, request, { again: false });
@@ -112,10 +114,10 @@ export function createOperation(deps: ApiDeps): Route {
     return stored?.operation;
   }
 
-  async function refuseWhenBusy({ cluster, whenBusy }: OperationRequest): Promise<void> {
-    if (whenBusy === 'wait') return;
+  /** @returns the operation that is to be waited for, if there is one */
+  async function refuseWhenBusy({ cluster, whenBusy }: OperationRequest): Promise<string | undefined> {
     const holder = await gateway.holderOf(cluster);
-    if (holder === undefined) return;
+    if (holder === undefined || whenBusy === 'wait') return holder;
     throw new ApiError({
       code: 'ClusterBusy',
       pointer: '/cluster',

@@ -200,8 +200,19 @@ describe('two operations on one cluster', () => {
     const waits = await until(requester, waiting.id, ({ status }) => status === 'AwaitingCluster');
     expect(waits.waitingFor).toContain(first.id);
 
+    // Azure says Updating now; one that asked to wait is taken all the same, and plans when the first has ended.
+    const { operation: late } = await requester.create(
+      rotateBody(cluster.resourceId, { whenBusy: 'wait' }),
+      randomUUID(),
+    );
+    expect(await until(requester, late.id, ({ status }) => status === 'AwaitingCluster')).toMatchObject({ plan: null });
+
     await control().clearFault('hold-operation');
-    expect(await ended(requester, first.id)).toMatchObject({ status: 'Succeeded' });
+    const done = await ended(requester, first.id);
+    expect(done).toMatchObject({ status: 'Succeeded' });
+    const planned = await until(requester, late.id, ({ offers }) => offers.includes('approve'));
+    expect(planned).toMatchObject({ planRevision: 1, plan: { currentKeyId: done.result?.currentKeyId } });
+    await requester.cancel(late.id);
     const anew = await until(
       requester,
       waiting.id,
