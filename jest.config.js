@@ -14,7 +14,10 @@ module.exports = {
     ],
   },
   // Everything is transformed but what is CommonJS already and large.
-  transformIgnorePatterns: ['/node_modules/(?:@temporalio|@swc|typescript|webpack|express|@grpc|protobufjs|long)/', '\\.node$'],
+  transformIgnorePatterns: [
+    '/node_modules/(?:@temporalio|@swc|typescript|webpack|express|@grpc|protobufjs|long)/',
+    '\\.node$',
+  ],
   globalSetup: '<rootDir>/test/support/global-setup.ts',
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
   reporters: ['default', '<rootDir>/test/support/closing-line.js'],
