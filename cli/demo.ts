@@ -7,23 +7,23 @@
  */
 import { Command } from 'commander';
 import path from 'node:path';
-import { makeSandboxCluster, type SandboxClusterFacts } from '../launch/sandbox-cluster';
+import type { SandboxClusterFacts } from '../launch/sandbox-cluster';
 import { clusterWrites, SandboxControl } from '../launch/sandbox-control';
-import type { SandboxFacts } from '../launch/sandbox';
-import { startStack, type Stack } from '../launch/stack';
 import { countByKey, readSecretRecords, type KeyCount } from '../sandbox/cluster/raw-records';
-import { DEMO_SECRETS, DEMO_SECRET_COUNT } from './demo-secrets';
 import { rotateAndFollow } from './demo-rotation';
+import { makeSampleCluster, SAMPLE_SECRET_COUNT, startSandboxStack, type SandboxStack } from './sandbox-stack';
 import { heading, isInteractive, runCommand, say, untilStopped } from './terminal';
-import { stateDirectory, temporaryDirectory } from './working-directory';
+import { temporaryDirectory } from './working-directory';
 
 const command = new Command('npm run demo --')
   .description('Turns the key under a sample AKS cluster in the sandbox, and proves that every Secret followed.')
   .option('--yes', 'approve the plan as the second person, without asking')
   .option('--json', 'print the outcome as one JSON object on the last line')
   .option('--keep', 'leave everything running until Ctrl-C')
-  .option('--secrets <number>', 'how many Secrets the cluster has', String(DEMO_SECRET_COUNT))
+  .option('--secrets <number>', 'how many Secrets the cluster has', String(SAMPLE_SECRET_COUNT))
   .parse();
+/** What a shell reports of a program that Ctrl-C ended. */
+const INTERRUPTED = 130;
 const options = command.opts<{ yes?: true; json?: true; keep?: true; secrets: string }>();
 
 async function main(): Promise<number> {
@@ -32,25 +32,16 @@ async function main(): Promise<number> {
   if (!options.yes && !isInteractive())
     throw new Error('Nobody can answer here. Run it with --yes to approve as the second person.');
   const startedAt = Date.now();
-  const state = stateDirectory();
   const temporary = temporaryDirectory();
-  let stack: Stack | undefined;
   const stopped = untilStopped().then(() => 'stopped' as const);
+  let stack: SandboxStack | undefined;
   try {
-    heading('Starting the sandbox, Temporal, the worker and the API');
-    stack = await startStack({
-      directory: temporary.path,
-      env: {
-        ...process.env,
-        KEYTURN_EVIDENCE_DIRECTORY: path.join(state, 'evidence'),
-        KEYTURN_EVIDENCE_KEY_FILE: path.join(state, 'evidence-key.pem'),
-      },
-      sandbox: true,
-      temporal: true,
-      onProgress: (line) => console.error(line),
-    });
+    const started = await Promise.race([startSandboxStack(temporary.path), stopped]);
+    // What was being started dies with this process.
+    if (started === 'stopped') return INTERRUPTED;
+    stack = started;
     const outcome = await Promise.race([runDemo(stack, temporary.path, secrets, startedAt), stopped]);
-    if (outcome === 'stopped') return 130;
+    if (outcome === 'stopped') return INTERRUPTED;
     if (options.keep) {
       heading('Everything is left running until Ctrl-C');
       await stopped;
@@ -77,17 +68,12 @@ interface Outcome {
   readonly evidence: string | null;
 }
 
-async function runDemo(
-  { sandbox, temporal, service }: Stack,
-  directory: string,
-  secrets: number,
-  startedAt: number,
-): Promise<Outcome> {
-  if (!sandbox || !temporal) throw new Error('The demo needs the sandbox and the embedded Temporal.');
+async function runDemo(stack: SandboxStack, directory: string, secrets: number, startedAt: number): Promise<Outcome> {
+  const { sandbox, temporal, service } = stack;
   say(`Temporal UI        ${temporal.uiUrl}`, `API documentation  ${service.apiUrl}/docs`);
 
   heading(`Making an AKS cluster with KMS v2 and ${secrets} Secrets`);
-  const cluster = await makeDemoCluster(sandbox.facts, directory, secrets);
+  const cluster = await makeSampleCluster(stack, directory, secrets);
   const before = await lookIntoEtcd(cluster, cluster.keyId);
   say(
     `Cluster  ${cluster.resourceId}`,
@@ -141,12 +127,6 @@ async function runDemo(
     seconds: Math.round((Date.now() - startedAt) / 100) / 10,
     evidence: operation.evidence?.file ?? null,
   };
-}
-
-async function makeDemoCluster(facts: SandboxFacts, directory: string, secrets: number): Promise<SandboxClusterFacts> {
-  const cluster = await makeSandboxCluster(facts, { name: 'demo', vaultName: 'keyturn-demo', directory });
-  await new SandboxControl(facts.control).seed('demo', { count: secrets, ...DEMO_SECRETS });
-  return cluster;
 }
 
 /** The auditor's look past the API server, at the records as they are stored. */

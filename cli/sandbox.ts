@@ -5,46 +5,35 @@
 import { Command } from 'commander';
 import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { makeSandboxCluster } from '../launch/sandbox-cluster';
-import { SandboxControl } from '../launch/sandbox-control';
-import { startStack, type Stack } from '../launch/stack';
-import { DEMO_SECRETS, DEMO_SECRET_COUNT } from './demo-secrets';
+import { makeSampleCluster, SAMPLE_SECRET_COUNT, startSandboxStack, type SandboxStack } from './sandbox-stack';
 import { heading, runCommand, say, untilStopped } from './terminal';
 import { stateDirectory, temporaryDirectory } from './working-directory';
 
 const options = new Command('npm run sandbox --')
   .description('Runs a local Azure with one AKS cluster, and Keyturn with it, until stopped.')
-  .option('--secrets <number>', 'how many Secrets the cluster has', String(DEMO_SECRET_COUNT))
+  .option('--secrets <number>', 'how many Secrets the cluster has', String(SAMPLE_SECRET_COUNT))
   .parse()
   .opts<{ secrets: string }>();
 
 async function main(): Promise<number> {
   const count = Number(options.secrets);
   if (!Number.isInteger(count) || count < 0) throw new Error('--secrets wants a whole number.');
-  const stopped = untilStopped();
+  const stopped = untilStopped().then(() => 'stopped' as const);
   const state = stateDirectory();
   const file = path.join(state, 'sandbox.json');
   const temporary = temporaryDirectory();
-  let stack: Stack | undefined;
+  let stack: SandboxStack | undefined;
   try {
-    heading('Starting the sandbox, Temporal, the worker and the API');
-    stack = await startStack({
-      directory: temporary.path,
-      env: {
-        ...process.env,
-        KEYTURN_EVIDENCE_DIRECTORY: path.join(state, 'evidence'),
-        KEYTURN_EVIDENCE_KEY_FILE: path.join(state, 'evidence-key.pem'),
-      },
-      sandbox: true,
-      temporal: true,
-      onProgress: (line) => console.error(line),
-    });
+    const started = await Promise.race([startSandboxStack(temporary.path), stopped]);
+    // What was being started dies with this process.
+    if (started === 'stopped') return 0;
+    stack = started;
     writeFileSync(file, `${JSON.stringify(await describe(stack, temporary.path, count), null, 2)}\n`, { mode: 0o600 });
     heading('Ready, until Ctrl-C');
     say(
       `What clients need  ${file}`,
       `API                ${stack.service.apiUrl}  (documentation: ${stack.service.apiUrl}/docs)`,
-      `Temporal UI        ${stack.temporal?.uiUrl ?? ''}`,
+      `Temporal UI        ${stack.temporal.uiUrl}`,
       `Logs               ${path.join(temporary.path, 'logs')}`,
     );
     await stopped;
@@ -56,15 +45,10 @@ async function main(): Promise<number> {
   }
 }
 
-async function describe({ sandbox, temporal, service }: Stack, directory: string, count: number): Promise<unknown> {
-  if (!sandbox || !temporal) throw new Error('The sandbox and the embedded Temporal are part of this.');
+async function describe(stack: SandboxStack, directory: string, count: number): Promise<unknown> {
+  const { sandbox, temporal, service } = stack;
   const { facts } = sandbox;
-  const { resourceId, kubeconfig, etcd } = await makeSandboxCluster(facts, {
-    name: 'demo',
-    vaultName: 'keyturn-demo',
-    directory,
-  });
-  if (count > 0) await new SandboxControl(facts.control).seed('demo', { count, ...DEMO_SECRETS });
+  const { resourceId, kubeconfig, etcd } = await makeSampleCluster(stack, directory, count);
   const { requester, approver1, approver2, reader } = facts.people;
   return {
     azure: {

@@ -23,24 +23,29 @@ async function main(): Promise<number> {
   const sandbox = process.env.KEYTURN_SANDBOX === '1';
   const env = sandbox ? { ...process.env, KEYTURN_TENANT_ID: ANY_TENANT } : process.env;
   const { api } = readTogether({ api: () => readApiSettings(env), worker: () => readWorkerSettings(env) });
-  const stopped = untilStopped();
+  const temporalAddress = api.temporal.connection.address;
+  const stopped = untilStopped().then(() => 'stopped' as const);
   const state = stateDirectory();
   const temporary = temporaryDirectory();
   let stack: Stack | undefined;
   try {
     heading(sandbox ? 'Starting Keyturn on the sandbox' : 'Starting Keyturn');
-    stack = await startStack({
+    const starting = startStack({
       directory: sandbox ? temporary.path : state,
       env: process.env,
       sandbox,
-      temporal: process.env.TEMPORAL_ADDRESS === undefined,
+      temporal: temporalAddress === undefined,
       databaseFile: path.join(state, 'temporal.db'),
       apiPort: api.port === 0 ? undefined : api.port,
       onProgress: (line) => console.error(line),
     });
+    const started = await Promise.race([starting, stopped]);
+    // What was being started dies with this process.
+    if (started === 'stopped') return 0;
+    stack = started;
     say(
       `API                ${stack.service.apiUrl}  (documentation: ${stack.service.apiUrl}/docs)`,
-      `Temporal           ${stack.temporal?.uiUrl ?? process.env.TEMPORAL_ADDRESS ?? ''}`,
+      `Temporal           ${stack.temporal?.uiUrl ?? temporalAddress}`,
       `Process ids        api ${stack.service.api.pid}, worker ${stack.service.worker.pid}`,
     );
     await stopped;

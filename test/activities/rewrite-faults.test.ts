@@ -101,7 +101,7 @@ describe('a rewrite', () => {
     const error: unknown = await rewrite(bounds, c.connection).catch((reason: unknown) => reason);
     expect(error).toBeInstanceOf(KubeError);
     expect(toFailure(error, { doing: 'Rewriting Secrets' })).toMatchObject({
-      type: 'AzureUnavailable',
+      type: 'ClusterUnavailable',
       nonRetryable: false,
     });
     await c.cluster.start();

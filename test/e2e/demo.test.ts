@@ -73,6 +73,20 @@ describe('npm run demo', () => {
   });
 });
 
+describe('npm start', () => {
+  it('with settings that cannot be used names every fault at once, of API and worker, and starts nothing', async () => {
+    const faulty = { ...env, KEYTURN_API_PORT: 'http', KEYTURN_REWRITE_IN_FLIGHT: '0', KEYTURN_CLOUD: 'Azure' };
+    const start = run(process.execPath, [path.join(COMPILED, 'cli/start.js')], { env: faulty });
+    const { stderr } = await start.then(
+      () => Promise.reject(new Error('It started.')),
+      (error: { stderr: string }) => error,
+    );
+    for (const name of ['KEYTURN_API_PORT', 'KEYTURN_REWRITE_IN_FLIGHT', 'KEYTURN_CLOUD', 'KEYTURN_TENANT_ID'])
+      expect(stderr).toContain(name);
+    expect(stderr).not.toMatch(/^\s+at /m);
+  });
+});
+
 describe('npm run sandbox', () => {
   it('writes what clients need, and after kill -9 leaves no process behind', async () => {
     const cwd = mkdtempSync(path.join(tmpdir(), 'keyturn-driver-'));

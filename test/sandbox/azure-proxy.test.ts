@@ -6,7 +6,7 @@ import { request as httpRequest, type IncomingMessage } from 'node:http';
 import type { Duplex } from 'node:stream';
 import { connect, type TLSSocket } from 'node:tls';
 import { promisify } from 'node:util';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { startSandbox } from '../../sandbox/sandbox';
 import { GROUP, recordingFactory, TestAzure } from './azure-support';
 
@@ -80,13 +80,14 @@ describe('the sandbox proxy', () => {
   it('writes what clients need to sandbox.json, for the owner only, and reuses its authority', async () => {
     const file = join(azure.directory, 'sandbox.json');
     expect(JSON.parse(await readFile(file, 'utf8'))).toEqual(azure.sandbox.describe());
-    for (const name of ['sandbox.json', 'ca-key.pem']) {
-      expect((await stat(join(azure.directory, name))).mode & 0o077).toBe(0);
+    const authorityDirectory = dirname(azure.sandbox.caFile);
+    for (const secret of [file, join(authorityDirectory, 'ca-key.pem')]) {
+      expect((await stat(secret)).mode & 0o077).toBe(0);
     }
     const before = await readFile(azure.sandbox.caFile, 'utf8');
     const other = await startSandbox({
       directory: join(azure.directory, 'second'),
-      authorityDirectory: azure.directory,
+      authorityDirectory,
       clusterFactory: recordingFactory().factory,
     });
     expect(other.caFile).toBe(azure.sandbox.caFile);

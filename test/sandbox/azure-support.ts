@@ -5,9 +5,7 @@
  */
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
-import { readFileSync } from 'node:fs';
-import tls from 'node:tls';
+import { dirname, join } from 'node:path';
 import { ContainerServiceClient, type ManagedCluster } from '@azure/arm-containerservice';
 import { KeyVaultManagementClient } from '@azure/arm-keyvault';
 import { ResourceManagementClient } from '@azure/arm-resources';
@@ -93,7 +91,6 @@ export class TestAzure {
     readonly sandbox: Sandbox,
     readonly clusters: RecordedCluster[],
     readonly directory: string,
-    private readonly untrust: () => void,
   ) {
     this.#proxy = new ProxyAgent({ uri: sandbox.proxyUrl });
     // Default constructors on purpose: only the environment differs from production.
@@ -107,14 +104,18 @@ export class TestAzure {
   static async start(): Promise<TestAzure> {
     const directory = await mkdtemp(join(tmpdir(), 'kt-azure-'));
     const { factory, clusters } = recordingFactory();
-    const sandbox = await startSandbox({ directory, clusterFactory: factory, retryAfterInSeconds: 0 });
-    return new TestAzure(sandbox, clusters, directory, trust(sandbox.caFile));
+    const sandbox = await startSandbox({
+      directory,
+      clusterFactory: factory,
+      retryAfterInSeconds: 0,
+      authorityDirectory: trustedAuthority(),
+    });
+    return new TestAzure(sandbox, clusters, directory);
   }
 
   async stop(): Promise<void> {
     await this.#proxy.close();
     await this.sandbox.close();
-    this.untrust();
     delete process.env['HTTPS_PROXY'];
     await rm(this.directory, { recursive: true, force: true });
   }
@@ -241,18 +242,11 @@ export class TestAzure {
   }
 }
 
-/** Makes this process trust one more authority, which NODE_EXTRA_CA_CERTS can do at process start only. */
-function trust(caFile: string): () => void {
-  const pem = readFileSync(caFile, 'utf8');
-  const original = tls.createSecureContext;
-  tls.createSecureContext = (options) => {
-    const context = original(options);
-    if (options?.cert === undefined) (context.context as { addCACert(pem: string): void }).addCACert(pem);
-    return context;
-  };
-  return () => {
-    tls.createSecureContext = original;
-  };
+/** The authority of the test run's own sandbox: this process trusts it since its start (NODE_EXTRA_CA_CERTS), and no other. */
+function trustedAuthority(): string {
+  const file = process.env['NODE_EXTRA_CA_CERTS'];
+  if (file === undefined) throw new Error('The global setup did not run.');
+  return dirname(file);
 }
 
 function formText(form: Record<string, string>): string {
