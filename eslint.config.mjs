@@ -91,13 +91,7 @@ export default tseslint.config(
         {
           patterns: [
             {
-              group: [
-                '@temporalio/activity',
-                '@temporalio/client',
-                '@temporalio/worker',
-                '../activities/!(contract)',
-                '../../activities/!(contract)',
-              ],
+              regex: '^@temporalio/(activity|client|worker)$|/activities/(?!contract$)',
               allowTypeImports: true,
               message: 'Workflows know activities by their types only.',
             },
