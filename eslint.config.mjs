@@ -106,6 +106,8 @@ export default tseslint.config(
       'no-restricted-globals': ['error', 'Date', 'process', 'setTimeout', 'setInterval', 'fetch', 'Buffer'],
     },
   },
+  // Jest wants a default export of its global setup and teardown.
+  { files: ['test/support/global-*.ts'], rules: { 'import-x/no-default-export': 'off' } },
   { files: ['test/**/*.ts', 'bench/**/*.ts'], rules: { '@typescript-eslint/unbound-method': 'off' } },
   {
     files: ['**/*.mjs', '**/*.js'],

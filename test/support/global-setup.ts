@@ -14,8 +14,6 @@ declare global {
   var keyturnTestStack: { readonly stack: Stack; remove(): void } | undefined;
 }
 
-// Jest wants a default export here.
-// eslint-disable-next-line import-x/no-default-export
 export default async function setup(): Promise<void> {
   const directory = temporaryDirectory();
   const stack = await startStack({

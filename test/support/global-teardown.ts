@@ -1,6 +1,4 @@
 /** Ends what the global setup started, and removes its files. */
-// Jest wants a default export here.
-// eslint-disable-next-line import-x/no-default-export
 export default async function teardown(): Promise<void> {
   const shared = globalThis.keyturnTestStack;
   if (!shared) return;
