@@ -46,6 +46,7 @@ async function main(): Promise<number> {
     say(
       `API                ${stack.service.apiUrl}  (documentation: ${stack.service.apiUrl}/docs)`,
       `Temporal           ${stack.temporal?.uiUrl ?? temporalAddress}`,
+      ...(sandbox ? [`Sandbox            ${path.join(temporary.path, 'sandbox', 'sandbox.json')}`] : []),
       `Process ids        api ${stack.service.api.pid}, worker ${stack.service.worker.pid}`,
     );
     await stopped;
