@@ -39,9 +39,6 @@ interface RunOptions {
   readonly armRefusal?: ErrorCode;
 }
 
-/** What a rewrite has under way when nobody says otherwise: more is no faster (rotation-systems.md 9). */
-export const DEFAULT_REWRITE_IN_FLIGHT = 32;
-
 /** Makes the activities; contacts nobody yet. */
 export function createActivities({ azure, evidence, rewrite: { inFlight } }: ActivityDeps): Activities {
   const connections = createClusterConnections(azure.clusters, inFlight);
