@@ -102,6 +102,24 @@ describe('approval', () => {
     await client.connection.close();
   });
 
+  it('is not needed any more once somebody cancels the workflow in Temporal itself', async () => {
+    const { requester } = people();
+    const asked = await askForRotation(requester, cluster.resourceId);
+    const client = await openTemporal();
+    const handle = client.workflow.getHandle(asked.id);
+    await handle.cancel();
+    expect(await ended(requester, asked.id)).toMatchObject({
+      status: 'Canceled',
+      reason: {
+        code: 'CanceledOnRequest',
+        detail: 'The workflow was canceled through Temporal. Nothing was changed.',
+      },
+    });
+    await expect(handle.result()).rejects.toThrow();
+    expect((await handle.describe()).status.name).toBe('CANCELLED');
+    await client.connection.close();
+  });
+
   it('is not needed any more once the requester cancels', async () => {
     const { requester } = people();
     const asked = await askForRotation(requester, cluster.resourceId);
