@@ -104,6 +104,28 @@ function kubernetesTool(
 }
 
 // Digests: envtest-releases.yaml of kubernetes-sigs/controller-tools at 434758187ddd.
+const ENVTEST_1_26 = envtest('1.26.1', {
+  'linux-amd64':
+    '9ddb3e172759be64b0748c0d103a976dfd6aecdcaa0c8fff7724a89b7426b3e00863b8782b3dff16f04768be9e56acbda3755e7c7c00571bc3a8d100b25e04b1',
+  'linux-arm64':
+    '988f35b688c50ce49056d7549f0532523973b5e7e3629631cda74f2e7c7ad3715cfb8e746ce48e9b366aaad57ac1d191f9735e59e491986bb2d50ef85001bed4',
+  'darwin-amd64':
+    'c41ff9d03763c5c08ce879a20480d9a9254a9e7f581056cf5cecf6521845f171e0ce17ec3ce236969e9e0c4cec792dc2d9b2afd71f6613ded192988f1e162b81',
+  'darwin-arm64':
+    'e160a6c863b62c301582b6635d9dbea4275025639f5895b11fc61b11a9986d401cf56695ae8f7600dc17c5aa5900c90dafb5c900fb7166271458948eed6df68f',
+});
+const BUILD_1_26 = kubernetesBuild('1.26.15');
+const ENVTEST_1_27 = envtest('1.27.1', {
+  'linux-amd64':
+    '607ffc315583a654a7ce6d9ee1bc0ce18ba85750a13f7d972effe253a53e3bb9910f5fb083ebafd7802d39192226493013b9c88108ceeaaa8192323099cf7a9e',
+  'linux-arm64':
+    '4505684de16e556fea03ea2a9c60bd543dd263b3d07e56bfa2391f09a05edb7c65da3c4544e1d6b6b14b05b9ed991df88385e59911399620ae9b660d56f4a848',
+  'darwin-amd64':
+    '663996ba95594c2ee97b63e43568567d48bad8bb04598bc27e23f0a64a6525d673bc403817a7bd4dfb043f7feb7f9f31e787e71123187e35344ccb17179b9215',
+  'darwin-arm64':
+    'adea3db3aa2174743251a6184cfad0b74224073e618f19dfd80c4d031c1352a18810d652a5c42b10e13d8db85e40679dae83448238c22eeff04b5aacd6530011',
+});
+const BUILD_1_27 = kubernetesBuild('1.27.3');
 const ENVTEST_1_34 = envtest('1.34.1', {
   'linux-amd64':
     'c5e7c237ae18a8c65d0df1214b864ecd19aa9ff4f1383dbd477c202546d778c0f74efe15750ec38f57d8de26ba17cd62f404446cdd3c975399a5d4589de35cdd',
@@ -125,6 +147,17 @@ const TEMPORAL_1_5_1: Archive = {
     kind: 'published',
     algorithm: 'sha256',
     path: '/temporalio/cli/releases/download/v1.5.1/checksums.txt',
+  },
+};
+
+// Names of the assets: releases of tsenart/vegeta; the version variable: its Makefile.
+const VEGETA_12_13: Archive = {
+  id: 'vegeta-12.13.0',
+  path: (platform) => `/tsenart/vegeta/releases/download/v12.13.0/vegeta_12.13.0_${platform.replace('-', '_')}.tar.gz`,
+  checksum: {
+    kind: 'published',
+    algorithm: 'sha256',
+    path: '/tsenart/vegeta/releases/download/v12.13.0/vegeta_12.13.0_checksums.txt',
   },
 };
 
@@ -162,6 +195,14 @@ export const TOOLS = {
       version: '3.6.16',
     },
   },
+  'kube-apiserver-1.26': kubernetesTool('kube-apiserver', 'KEYTURN_KUBE_APISERVER_1_26', ENVTEST_1_26, BUILD_1_26, {
+    archive: '1.26.1',
+    build: '1.26.15',
+  }),
+  'kube-apiserver-1.27': kubernetesTool('kube-apiserver', 'KEYTURN_KUBE_APISERVER_1_27', ENVTEST_1_27, BUILD_1_27, {
+    archive: '1.27.1',
+    build: '1.27.3',
+  }),
   'kube-apiserver-1.34': kubernetesTool('kube-apiserver', 'KEYTURN_KUBE_APISERVER_1_34', ENVTEST_1_34, BUILD_1_34, {
     archive: '1.34.1',
     build: '1.34.1',
@@ -170,6 +211,25 @@ export const TOOLS = {
     archive: '1.34.1',
     build: '1.34.1',
   }),
+  // The load generator that `npm run bench:rewrite` compares with; nothing else needs it.
+  vegeta: {
+    binary: 'vegeta',
+    variable: 'KEYTURN_VEGETA',
+    versionArgs: ['--version'],
+    accepts: { rule: 'at-least', version: '12.12.0' },
+    download: { archive: VEGETA_12_13, member: 'vegeta', version: '12.13.0' },
+    build: {
+      from: {
+        module: 'vegeta',
+        source: 'github.com/tsenart/vegeta v12.13.0',
+        ldflags: ['-X main.Version=12.13.0'],
+        minutesOn2Cores: 1,
+      },
+      package: 'github.com/tsenart/vegeta/v12',
+      output: 'vegeta',
+      version: '12.13.0',
+    },
+  },
 } as const satisfies ToolTable;
 
 export type ToolName = keyof typeof TOOLS;
