@@ -16,6 +16,7 @@ import {
   readSecret,
   type DetailedMetadata,
 } from './kubernetes/metadata';
+import { knownLeases } from './kubernetes/servers';
 
 /** The label that every canary carries; its value tells the operation. */
 export const CANARY_LABEL = 'keyturn.dev/canary';
@@ -46,7 +47,7 @@ export async function ensureCanaries(
 }
 
 /**
- * Canaries and R0, for the time before a switch. Repeating it before the switch gives the same canaries and a later R0,
+ * Canaries, R0 and the API servers, for the time before a switch. Repeating it before the switch gives the same canaries and a later R0,
  * which is as good.
  */
 export async function takeBaseline(
@@ -56,7 +57,7 @@ export async function takeBaseline(
 ): Promise<Baseline> {
   const canaries = await ensureCanaries(connection, operationId, signal);
   const { resourceVersion } = await countSecrets(connection, { signal });
-  return { baselineRv: resourceVersion, canaries };
+  return { baselineRv: resourceVersion, canaries, leases: (await knownLeases(connection, signal)) ?? [] };
 }
 
 /** Deletes the operation's canaries; those that are gone are fine. @throws KubeError */

@@ -5,7 +5,9 @@
  * Faults: an activity throws `ApplicationFailure` with a code of domain/errors.ts as its type. Non-retryable means that a
  * person must decide (the operation becomes blocked); anything else is retried by Temporal.
  */
+import type { Census } from '../domain/census';
 import type { Baseline, Convergence } from '../domain/convergence';
+import type { EncryptionTarget } from '../domain/encryption';
 import type { ArmOperation, EvidenceRecord } from '../domain/evidence';
 import type { Generation, Ledger } from '../domain/ledger';
 import type { Observation } from '../domain/observed';
@@ -17,7 +19,7 @@ export const HOLDER_MEMO = 'holder';
 
 /** One change of the ledger. `reconcile` first makes it agree with the key id that Azure reports. */
 export type LedgerChange =
-  | { readonly type: 'reconcile' }
+  | { readonly type: 'reconcile'; readonly operationId?: string }
   | { readonly type: 'activating'; readonly keyId: string; readonly operationId: string }
   | { readonly type: 'activated'; readonly keyId: string }
   | { readonly type: 'proven'; readonly keyId: string; readonly proof: Omit<NonNullable<Generation['proof']>, 'at'> };
@@ -26,22 +28,35 @@ export type LedgerChange =
 export interface RewriteInput {
   readonly cluster: string;
   readonly operationId: string;
-  /** The key that every Secret must be under afterwards. */
-  readonly keyId: string;
+  /** What every Secret must be stored under afterwards. */
+  readonly target: EncryptionTarget;
   readonly bounds: ProofBounds;
+  /** Secrets a second, at most; null when nobody limits it. */
+  readonly perSecond: number | null;
 }
 
-/** The heartbeat of `rewriteSecrets` and `proveSecrets`; the API reads it for live progress. */
+/** The heartbeat of `takeCensus`, `rewriteSecrets` and `proveSecrets`; the API reads it for live progress. */
 export interface RewriteHeartbeat {
   readonly done: number;
   readonly total: number;
   readonly perSecond: number;
+  /** What is left at that rate; absent while nothing is done. */
+  readonly etaInSeconds?: number;
+}
+
+/** The heartbeat of `awaitConvergence`; the API reads it for what is waited for. */
+export interface ConvergenceHeartbeat {
+  /** Completes "waiting for …": the API servers by name, where they can be known. */
+  readonly waitsFor: string;
 }
 
 /** The activities of the worker. */
 export interface Activities {
-  /** Reads Azure, the keys that matter, the ledger and the number of Secrets. Writes nothing. */
+  /** Reads Azure, the keys that matter and the ledger. Writes nothing. */
   observe(input: { readonly request: OperationRequest }): Promise<Observation>;
+
+  /** A dry run of the rewrite: what would be refused, Secret by Secret. Stores nothing; heartbeats `RewriteHeartbeat`. */
+  takeCensus(input: { readonly cluster: string; readonly perSecond: number | null }): Promise<Census>;
 
   /** Makes a new version like `basedOn`, tagged with the operation id; a version with that tag is returned instead of making a second. */
   createKeyVersion(input: {
@@ -71,10 +86,10 @@ export interface Activities {
     readonly operationUrl?: string;
   }): Promise<ArmOperation>;
 
-  /** Waits until every API server writes with the key, by canaries, leases and metrics; heartbeats. */
+  /** Waits until every API server writes with the target, by canaries, leases and metrics; heartbeats `ConvergenceHeartbeat`. */
   awaitConvergence(input: {
     readonly cluster: string;
-    readonly keyId: string;
+    readonly target: EncryptionTarget;
     /** Absent when no switch was made: then the servers only have to agree, and nobody needs to be seen switching. */
     readonly baseline?: Baseline;
     readonly operationId: string;
@@ -84,9 +99,7 @@ export interface Activities {
   rewriteSecrets(input: RewriteInput): Promise<RewriteReport>;
 
   /** A fresh metadata list of all Secrets judged by the proof rule, and a second look at convergence. Heartbeats. */
-  proveSecrets(
-    input: RewriteInput & { readonly baseline?: Baseline; readonly convergence: Convergence },
-  ): Promise<Proof>;
+  proveSecrets(input: RewriteInput & { readonly convergence: Convergence }): Promise<Proof>;
 
   /** Deletes the operation's canaries; those that are gone are fine. */
   removeCanaries(input: { readonly cluster: string; readonly operationId: string }): Promise<void>;

@@ -15,6 +15,8 @@ import type { KubeConnection } from './kubernetes/connection';
 import { changeLedger } from './ledger';
 import { observe } from './observe';
 import { currentActivity, heartbeating, type Running } from './running';
+import { takeCensus } from './secrets/census';
+import type { Pace } from './secrets/pass';
 import { proveSecrets } from './secrets/proof';
 import { rewriteSecrets } from './secrets/rewrite';
 import { createKeyVersion } from './vault';
@@ -25,10 +27,8 @@ export { observeAzure } from './observe';
 export interface ActivityDeps {
   readonly azure: AzureAccess;
   readonly evidence: EvidenceStore;
-  readonly rewrite: {
-    /** Requests that a rewrite has under way at the same time; fewer when the API server asks for it. */
-    readonly inFlight: number;
-  };
+  /** How fast any rewrite may be; a cluster's own ceiling comes with each. */
+  readonly pace: Omit<Pace, 'perSecond'>;
 }
 
 /** How an activity runs. */
@@ -40,8 +40,9 @@ interface RunOptions {
 }
 
 /** Makes the activities; contacts nobody yet. */
-export function createActivities({ azure, evidence, rewrite: { inFlight } }: ActivityDeps): Activities {
-  const connections = createClusterConnections(azure.clusters, inFlight);
+export function createActivities({ azure, evidence, pace }: ActivityDeps): Activities {
+  // One more for whatever is asked beside the Secrets.
+  const connections = createClusterConnections(azure.clusters, pace.inFlight + 1);
 
   /** Work in Azure alone. Temporal hears every second that it lives, unless it tells its progress itself. */
   const run = async <T>(
@@ -82,6 +83,13 @@ export function createActivities({ azure, evidence, rewrite: { inFlight } }: Act
         ({ signal }) => observe(azure, request, (work) => connections.use(request.cluster, signal, work), signal),
         { armRefusal: 'ClusterAccessRefused' },
       ),
+    takeCensus: ({ cluster, perSecond }) =>
+      runInside(
+        'Taking the census of Secrets',
+        cluster,
+        (connection, running) => takeCensus(connection, { ...pace, perSecond }, running),
+        { tellsProgress: true },
+      ),
     createKeyVersion: (input) =>
       run('Making a new key version', ({ signal }) => createKeyVersion(azure.keys, input, signal)),
     submitKey: (input) => run("Setting the cluster's key", ({ signal }) => submitKey(azure, input, signal)),
@@ -94,21 +102,25 @@ export function createActivities({ azure, evidence, rewrite: { inFlight } }: Act
         takeBaseline(connection, operationId, signal),
       ),
     awaitConvergence: (input) =>
-      runInside('Waiting for convergence', input.cluster, (connection, running) =>
-        awaitConvergence(connection, input, running),
+      runInside(
+        'Waiting for convergence',
+        input.cluster,
+        (connection, running) => awaitConvergence(connection, input, running),
+        { tellsProgress: true },
       ),
-    rewriteSecrets: ({ cluster, bounds, operationId }) =>
+    rewriteSecrets: ({ cluster, bounds, operationId, perSecond }) =>
       runInside(
         'Rewriting Secrets',
         cluster,
-        (connection, running) => rewriteSecrets(connection, { bounds, operationId, inFlight }, running),
+        (connection, running) =>
+          rewriteSecrets(connection, { bounds, operationId, pace: { ...pace, perSecond } }, running),
         { tellsProgress: true },
       ),
-    proveSecrets: (input) =>
+    proveSecrets: ({ cluster, perSecond, ...input }) =>
       runInside(
         'Proving Secrets',
-        input.cluster,
-        (connection, running) => proveSecrets(connection, { ...input, inFlight }, running),
+        cluster,
+        (connection, running) => proveSecrets(connection, { ...input, pace: { ...pace, perSecond } }, running),
         { tellsProgress: true },
       ),
     removeCanaries: ({ cluster, operationId }) =>

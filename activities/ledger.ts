@@ -78,7 +78,7 @@ function applyChanges(
 function applyChange(ledger: Ledger, change: LedgerChange, reportedKeyId: string, now: string): Ledger {
   switch (change.type) {
     case 'reconcile':
-      return reconcile(ledger, reportedKeyId, now);
+      return reconcile(ledger, reportedKeyId, now, change.operationId);
     case 'activating':
       return activating(ledger, change.keyId, change.operationId, now);
     case 'activated':

@@ -7,7 +7,6 @@ import { rotateKeyFaults } from '../domain/preconditions';
 import type { OperationRequest } from '../domain/request';
 import { parseKeyId } from '../domain/resource-ids';
 import type { KubeConnection } from './kubernetes/connection';
-import { countSecrets } from './kubernetes/metadata';
 import { readLedger } from './ledger';
 
 /**
@@ -56,7 +55,6 @@ export async function observe(
   return withCluster(async (connection) => ({
     azure: azureObservation,
     ledger: await readLedger(connection, signal),
-    secrets: (await countSecrets(connection, { signal })).count,
   }));
 }
 

@@ -1,46 +1,55 @@
 /**
- * The second look at convergence, after the last write: do all API servers still write with the target key?
+ * The second look at convergence, after the last write: do all API servers still write with the target?
  *
- * Stricter than the first: canaries are under the target key by now, so one single change means that a server has written
+ * Stricter than the first: canaries are under the target by now, so one single change means that a server has written
  * with another key.
  */
-import type { Convergence } from '../domain/convergence';
+import { sameServers, type Convergence } from '../domain/convergence';
+import type { EncryptionTarget } from '../domain/encryption';
 import { awaitConvergence, type ConvergenceLimits } from './convergence';
 import { isNotConverged } from './failures';
 import type { KubeConnection } from './kubernetes/connection';
-import { heartbeating, type Running } from './running';
+import type { Running } from './running';
+
+/** What was seen. */
+export interface SecondLook {
+  readonly holds: boolean;
+  /** Resource version of a list of that time; null when the servers did not agree. */
+  readonly listRv: string | null;
+  readonly weaknesses: readonly string[];
+}
 
 /** Metrics of a server that has just been restarted need a moment; nothing else does. */
 const LONGEST_WAIT_IN_MS = 2 * 60_000;
 
 /**
  * Whether convergence holds: canaries keep still from the first probe on, the metrics still confirm when they did, and the
- * servers are the same processes, or were confirmed anew.
+ * servers are the same processes.
  * @param heartbeat what heartbeats go on to say meanwhile
  * @throws KubeError when the cluster refuses a probe outright; the signal's reason
  */
-export async function convergenceHolds(
+export async function lookAgain(
   connection: KubeConnection,
-  input: { readonly keyId: string; readonly operationId: string; readonly convergence: Convergence },
+  input: { readonly target: EncryptionTarget; readonly operationId: string; readonly convergence: Convergence },
   running: Running,
   limits: ConvergenceLimits,
   heartbeat: unknown,
-): Promise<boolean> {
-  const { keyId, operationId, convergence: first } = input;
+): Promise<SecondLook> {
+  const { target, operationId, convergence: first } = input;
   const patience = { ...limits, deadlineInMs: Math.min(limits.deadlineInMs, LONGEST_WAIT_IN_MS) };
+  const quietly: Running = { signal: running.signal, heartbeat: () => running.heartbeat(heartbeat) };
   let second: Convergence;
   try {
-    second = await heartbeating(
-      running,
-      () => heartbeat,
-      () => awaitConvergence(connection, { keyId, operationId }, running, patience),
-    );
+    second = await awaitConvergence(connection, { target, operationId }, quietly, patience);
   } catch (error) {
-    if (isNotConverged(error)) return false;
+    if (isNotConverged(error)) return { holds: false, listRv: null, weaknesses: [] };
     throw error;
   }
-  if (second.flips > 0) return false;
-  if (first.metrics === 'confirmed' && second.metrics !== 'confirmed') return false;
-  const restarted = second.leases.some(({ holder }) => !first.leases.some((lease) => lease.holder === holder));
-  return !restarted || second.metrics === 'confirmed';
+  const { weaknesses } = second;
+  const holds =
+    second.flips === 0 &&
+    (first.metrics !== 'confirmed' || second.metrics === 'confirmed') &&
+    // A server that was started since may have written with anything in between, whatever it writes with now.
+    sameServers(first.leases, second.leases);
+  return { holds, listRv: second.convergedRv, weaknesses };
 }

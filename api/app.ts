@@ -18,6 +18,7 @@ import { factsOf, requestIdOf, requestLogger, serializeError } from './logging';
 import { openApiDocument } from './openapi';
 import { ApiError, problemDocument } from './problem';
 import { expressPath, type Answer, type Route } from './route';
+import { acceptSecrets } from './routes/accept';
 import { createOperation } from './routes/create-operation';
 import { approveOperation, denyOperation } from './routes/decisions';
 import { getEvidence } from './routes/evidence';
@@ -36,6 +37,7 @@ export function routesOf(deps: ApiDeps): Route[] {
     denyOperation(deps),
     cancelOperation(deps),
     retryOperation(deps),
+    acceptSecrets(deps),
     getEvidence(deps),
     ...probeRoutes(deps),
   ];

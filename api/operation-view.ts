@@ -17,6 +17,7 @@ export const OperationLinks = z.object({
   deny: url('POST: deny the plan.'),
   cancel: url('POST: stop at the next safe point.'),
   retry: url('POST: try a blocked step again.'),
+  accept: url('POST: accept the Secrets that a blocked step waits for as they are.'),
   evidence: url('GET: the signed evidence, once `evidence` is not null.'),
   temporalUi: url('The operation in the Temporal UI; absent when the API does not know where that is.').optional(),
 });
@@ -56,6 +57,7 @@ export function viewOf(operation: Operation, request: Request, settings: LinkSet
       deny: `${self}:deny`,
       cancel: `${self}:cancel`,
       retry: `${self}:retry`,
+      accept: `${self}:accept`,
       evidence: `${self}/evidence`,
       ...(temporalUiUrl === undefined
         ? {}

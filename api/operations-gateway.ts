@@ -4,6 +4,7 @@
  * The implementation is `temporal-gateway.ts`. Every method throws `ApiError`: `TemporalUnavailable` when Temporal does
  * not answer, `WorkerUnavailable` when no worker does, and the code of the workflow's refusal when it refuses.
  */
+import type { AcceptanceDecision } from '../domain/acceptance';
 import type { Decision } from '../domain/approval';
 import type { Operation } from '../domain/operation';
 import type { Person } from '../domain/people';
@@ -28,7 +29,8 @@ export interface NewOperation {
 export type Message =
   | { readonly type: 'approve' | 'deny'; readonly decision: Decision; readonly id: string }
   | { readonly type: 'cancel'; readonly by: Person; readonly comment?: string }
-  | { readonly type: 'retry'; readonly by: Person };
+  | { readonly type: 'retry'; readonly by: Person }
+  | { readonly type: 'accept'; readonly decision: AcceptanceDecision };
 
 /** Something without which operations cannot run. */
 export interface Missing {

@@ -7,7 +7,7 @@
 import { defaultPayloadConverter, type Payload } from '@temporalio/common';
 import type { WorkflowExecutionDescription } from '@temporalio/client';
 import { z } from 'zod';
-import type { RewriteHeartbeat } from '../activities/contract';
+import type { ConvergenceHeartbeat, RewriteHeartbeat } from '../activities/contract';
 import { isFinal, Operation, OperationStatus, type StepProgress } from '../domain/operation';
 import { Memo } from '../workflows/messages';
 import type { StoredOperation } from './operations-gateway';
@@ -20,7 +20,15 @@ export type DescribedWorkflow = Pick<
 >;
 
 const StoredMemo = z.object({ [Memo.Fingerprint]: z.string(), [Memo.Operation]: Operation });
-const Heartbeat: z.ZodType<RewriteHeartbeat> = z.object({ done: z.int(), total: z.int(), perSecond: z.number() });
+const Heartbeat: z.ZodType<RewriteHeartbeat> = z.object({
+  done: z.int(),
+  total: z.int(),
+  perSecond: z.number(),
+  etaInSeconds: z.number().optional(),
+});
+const Wait: z.ZodType<ConvergenceHeartbeat> = z.object({ waitsFor: z.string() });
+/** While a plan is made no step of it runs: what is counted then is the census. */
+const CENSUS = 'census';
 
 /** How Temporal's words for an end that the workflow did not choose are said. `COMPLETED` without a final view is one, too. */
 const ENDS: Partial<Record<WorkflowExecutionDescription['status']['name'], string>> = {
@@ -54,7 +62,7 @@ export function storedOperation(description: DescribedWorkflow): StoredOperation
       : {
           ...operation,
           progress: liveProgress(operation, description) ?? operation.progress,
-          waitingFor: faultOutside(description) ?? operation.waitingFor,
+          waitingFor: faultOutside(description) ?? liveWait(operation, description) ?? operation.waitingFor,
         };
   return { operation: view, fingerprint: memo.data[Memo.Fingerprint] };
 }
@@ -94,10 +102,18 @@ function faultOutside({ raw }: DescribedWorkflow): string | undefined {
 
 function liveProgress(operation: Operation, { raw }: DescribedWorkflow): StepProgress | undefined {
   const running = operation.steps.find(({ status }) => status === 'running');
-  if (!running) return undefined;
-  for (const { heartbeatDetails } of raw.pendingActivities ?? []) {
-    const heartbeat = Heartbeat.safeParse(decoded(heartbeatDetails?.payloads?.[0]));
-    if (heartbeat.success) return { step: running.id, ...heartbeat.data };
+  const heartbeat = heartbeatOf(Heartbeat, raw);
+  return heartbeat && { step: running?.id ?? CENSUS, ...heartbeat };
+}
+
+function liveWait(operation: Operation, { raw }: DescribedWorkflow): string | undefined {
+  return operation.status === OperationStatus.Running ? heartbeatOf(Wait, raw)?.waitsFor : undefined;
+}
+
+function heartbeatOf<T>(schema: z.ZodType<T>, { pendingActivities }: DescribedWorkflow['raw']): T | undefined {
+  for (const { heartbeatDetails } of pendingActivities ?? []) {
+    const heartbeat = schema.safeParse(decoded(heartbeatDetails?.payloads?.[0]));
+    if (heartbeat.success) return heartbeat.data;
   }
   return undefined;
 }

@@ -15,7 +15,16 @@ import { temporal } from '@temporalio/proto';
 import { z } from 'zod';
 import { assertNever } from '../domain/assert-never';
 import { clusterLockId, parseClusterId } from '../domain/resource-ids';
-import { approve, cancel, deny, Memo, OPERATION_WORKFLOW, retry, SearchAttributes } from '../workflows/messages';
+import {
+  accept,
+  approve,
+  cancel,
+  deny,
+  Memo,
+  OPERATION_WORKFLOW,
+  retry,
+  SearchAttributes,
+} from '../workflows/messages';
 import type { Message, Missing, NewOperation, OperationsGateway, StoredOperation } from './operations-gateway';
 import { ApiError } from './problem';
 import { storedOperation } from './stored-operation';
@@ -155,6 +164,8 @@ async function tellWorkflow(client: Client, id: string, message: Message): Promi
       return await handle.executeUpdate(cancel, { args: [{ by: message.by, comment: message.comment }] });
     case 'retry':
       return await handle.executeUpdate(retry, { args: [{ by: message.by }] });
+    case 'accept':
+      return await handle.executeUpdate(accept, { args: [message.decision] });
     default:
       return assertNever(message);
   }

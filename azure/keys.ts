@@ -123,10 +123,11 @@ export function createKeys(cloud: Cloud, credential: TokenCredential): Keys {
 
 type RequestShape = { readonly abortSignal?: AbortSignal; readonly requestOptions: { readonly timeout: number } };
 
-function observedKey(kid: string, { keyType, keyOperations, properties }: KeyVaultKey): ObservedKey {
+function observedKey(kid: string, { key, keyType, keyOperations, properties }: KeyVaultKey): ObservedKey {
   return {
     keyId: kid,
     keyType: keyType ?? 'unknown',
+    ...(key?.n === undefined ? {} : { keySizeInBits: key.n.length * 8 }),
     operations: keyOperations ?? [],
     enabled: properties.enabled ?? true,
     notBefore: properties.notBefore?.toISOString(),

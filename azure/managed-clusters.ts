@@ -24,6 +24,7 @@ const ClusterBody = z.looseObject({
   id: z.string(),
   location: z.string(),
   eTag: z.string().optional(),
+  tags: z.record(z.string(), z.string()).nullish(),
   identity: z.looseObject({ type: z.string().optional(), userAssignedIdentities: Json.nullish() }).nullish(),
   properties: z.looseObject({
     provisioningState: z.string(),
@@ -182,6 +183,7 @@ export function snapshotOf(json: unknown): ClusterSnapshot {
       powerState: properties.powerState?.code ?? 'Running',
       identityType: body.identity?.type ?? 'None',
       localAccountsDisabled: properties.disableLocalAccounts ?? false,
+      tags: body.tags ?? {},
       platformManagedEncryption: newEncryption !== undefined && newEncryption !== null && newEncryption !== 'Disabled',
       kms: {
         enabled: kms?.enabled ?? false,

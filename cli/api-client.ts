@@ -63,6 +63,11 @@ export class ApiClient {
     return await operationOf(await this.send('POST', `/v1/operations/${id}:retry`, {}));
   }
 
+  /** Accepts the Secrets that a blocked step waits for as they are. @throws ApiProblem */
+  async accept(id: string, digest: string, reason: string): Promise<OperationAnswer> {
+    return await operationOf(await this.send('POST', `/v1/operations/${id}:accept`, { digest, reason }));
+  }
+
   private async send(
     method: string,
     path: string,

@@ -1,5 +1,6 @@
 /** What was seen of a cluster's API servers, and what it says about the key that they write with. */
 import { z } from 'zod';
+import { RewriteMethod } from './proof';
 
 /** A canary: a small Secret of Keyturn's own that was written under the old key, before the switch. */
 export const Canary = z.object({
@@ -11,19 +12,26 @@ export const Canary = z.object({
 /** A canary. */
 export type Canary = z.infer<typeof Canary>;
 
+/** An API server as its identity lease shows it. The holder is new at every start of the process. */
+export const ApiServerLease = z.object({
+  name: z.string(),
+  holder: z.string(),
+  /** The host that it runs on, as its lease tells it. */
+  host: z.string().optional(),
+});
+/** An API server as its identity lease shows it. */
+export type ApiServerLease = z.infer<typeof ApiServerLease>;
+
 /** The state before the switch. */
 export const Baseline = z.object({
   /** R0: the resource version of a LIST of Secrets, taken after the canaries were written. */
   baselineRv: z.string(),
   canaries: z.array(Canary),
+  /** The API servers that ran then; empty when leases cannot be read. */
+  leases: z.array(ApiServerLease),
 });
 /** The state before the switch. */
 export type Baseline = z.infer<typeof Baseline>;
-
-/** An API server as its identity lease shows it. The holder is new at every start of the process. */
-export const ApiServerLease = z.object({ name: z.string(), holder: z.string() });
-/** An API server as its identity lease shows it. */
-export type ApiServerLease = z.infer<typeof ApiServerLease>;
 
 /** The evidence that every API server writes with the target key. */
 export const Convergence = z.object({
@@ -36,8 +44,36 @@ export const Convergence = z.object({
   /** How often a canary changed again after its first change: each time two servers disagreed. */
   flips: z.int(),
   leases: z.array(ApiServerLease),
-  /** `confirmed`: each live server's metrics named the target key. `unavailable`: metrics or leases could not be read; the canaries alone speak. */
+  /** `confirmed`: each live server's own metrics name the target key as the one that it wrote with last. `unavailable`: they do not say. */
   metrics: z.enum(['confirmed', 'unavailable']),
+  /** Whether canaries answered no-ops: if not, nothing ever looks stale here, and only a forced rewrite does anything. */
+  method: RewriteMethod,
+  /** What was concluded from less than every server's own word, in sentences; empty when `metrics` is `confirmed`. */
+  weaknesses: z.array(z.string()),
 });
 /** The evidence that every API server writes with the target key. */
 export type Convergence = z.infer<typeof Convergence>;
+
+/** For sentences: the lease's name, with the host that people know the server by. */
+export function serverName({ name, host }: ApiServerLease): string {
+  return host === undefined ? name : `${name} (host ${host})`;
+}
+
+/** The API servers of now that were started since: by a holder that nobody saw before. */
+export function startedSince(before: readonly ApiServerLease[], now: readonly ApiServerLease[]): ApiServerLease[] {
+  return now.filter(({ holder }) => !before.some((lease) => lease.holder === holder));
+}
+
+/**
+ * Whether the API servers are the very processes that were seen before. When their leases could be read at one time only,
+ * nobody can say, and the answer is no; when they could be read at neither, nobody could ever say, and there is nothing to
+ * compare.
+ */
+export function sameServers(before: readonly ApiServerLease[], now: readonly ApiServerLease[]): boolean {
+  return (before.length === 0) === (now.length === 0) && startedSince(before, now).length === 0;
+}
+
+/** Whether every API server that runs now was started since. Without leases, before or now, nobody can say. */
+export function allRestarted(before: readonly ApiServerLease[], now: readonly ApiServerLease[]): boolean {
+  return before.length > 0 && now.length > 0 && startedSince(before, now).length === now.length;
+}

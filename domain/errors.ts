@@ -47,6 +47,8 @@ export const ERRORS = {
   PlanDigestMismatch: entry(412, 'The plan that was approved is not the plan that stands.'),
   NotAwaitingApproval: entry(409, 'The operation does not wait for approval.'),
   NotBlocked: entry(409, 'The operation is not blocked.'),
+  NothingToAccept: entry(409, 'There are no Secrets that could be accepted as they are.'),
+  BlockedListChanged: entry(412, 'The list that was accepted is not the list that stands.'),
   OperationEnded: entry(409, 'The operation has ended.'),
   ApprovalExpired: entry(409, 'The deadline for approval has passed.'),
   Denied: entry(409, 'An approver denied the plan.'),
@@ -71,6 +73,9 @@ export const ERRORS = {
   KeyTypeUnsupported: entry(422, 'The key is not an RSA key.'),
   KeyOperationsMissing: entry(422, 'The key does not permit encrypt and decrypt.'),
   CurrentKeyUnusable: entry(422, 'The current key of the cluster is not usable, so it cannot become the previous key.'),
+  SecretsUnreadable: entry(422, 'Some Secrets cannot be read by the API server.'),
+  RewriteNotPermitted: entry(422, 'The cluster does not let Keyturn rewrite Secrets.'),
+  EncryptionFailing: entry(422, 'The API server cannot encrypt Secrets.', { retryable: true }),
   LedgerContradiction: entry(422, 'The ledger in the cluster contradicts what Azure reports.'),
 
   // While executing: the operation is blocked, a person decides

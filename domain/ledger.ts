@@ -15,8 +15,9 @@ const Generation = z.object({
    * proven: it is the current key, and every Secret is under it.
    * superseded: it is the previous key, still readable in its slot.
    * evicted: it left its slot.
+   * abandoned: the switch was noted, and Azure reports the key before it. Whether it ever happened is not known.
    */
-  state: z.enum(['activating', 'activated', 'proven', 'superseded', 'evicted']),
+  state: z.enum(['activating', 'activated', 'proven', 'superseded', 'evicted', 'abandoned']),
   /** How the generation came into the ledger: by an operation, or found in use. */
   origin: z.enum(['operation', 'adopted']),
   operationId: z.string().optional(),
@@ -37,7 +38,7 @@ export interface KeySlots {
   readonly current: string;
   /** The key id in the second slot; null when it is empty. */
   readonly previous: string | null;
-  /** False when the current generation was adopted: then the second slot may hold a key that Azure does not tell of. */
+  /** False when the current generation was adopted, or a switch from it was abandoned: then the second slot may hold a key that Azure does not tell of. */
   readonly previousKnown: boolean;
 }
 
@@ -51,7 +52,9 @@ export function keySlots(ledger: Ledger): KeySlots | undefined {
   const current = currentGeneration(ledger);
   if (!current) return undefined;
   // Somebody else turned the key, perhaps more than once: what the second slot holds then, nobody tells.
-  if (current.origin === 'adopted') return { current: current.keyId, previous: null, previousKnown: false };
+  const abandoned = ledger.generations.at(-1)?.state === 'abandoned';
+  if (current.origin === 'adopted' || abandoned)
+    return { current: current.keyId, previous: null, previousKnown: false };
   const previous = ledger.generations.findLast(({ state }) => state === 'superseded');
   if (previous) return { current: current.keyId, previous: previous.keyId, previousKnown: true };
   return { current: current.keyId, previous: null, previousKnown: true };
@@ -59,18 +62,25 @@ export function keySlots(ledger: Ledger): KeySlots | undefined {
 
 /**
  * Makes the ledger agree with the key id that Azure reports.
- * A cluster without a ledger is adopted. An activation that never happened is dropped. One that happened is completed. A
- * key that somebody else set is adopted, unproven.
+ * A cluster without a ledger is adopted. An activation that happened is completed. One that Azure does not report is
+ * abandoned, and the key before it has to be proven anew: some API server may have written with the other one for a while.
+ * A key that somebody else set is adopted, unproven.
+ * @param operationId the operation that asks: an activation that it has noted itself still stands
  */
-export function reconcile(ledger: Ledger | undefined, reportedKeyId: string, now: string): Ledger {
+export function reconcile(
+  ledger: Ledger | undefined,
+  reportedKeyId: string,
+  now: string,
+  operationId?: string,
+): Ledger {
   if (!ledger || ledger.generations.length === 0) {
     return { version: 1, generations: [{ keyId: reportedKeyId, state: 'activated', origin: 'adopted', since: now }] };
   }
   const last = ledger.generations.at(-1);
   if (last?.state === 'activating') {
-    return last.keyId === reportedKeyId
-      ? activated(ledger, reportedKeyId)
-      : reconcile(withoutLast(ledger), reportedKeyId, now);
+    if (last.keyId === reportedKeyId) return activated(ledger, reportedKeyId);
+    if (operationId !== undefined && last.operationId === operationId) return ledger;
+    return reconcile(abandoned(ledger), reportedKeyId, now);
   }
   if (currentGeneration(ledger)?.keyId === reportedKeyId) return ledger;
   const adopted: Generation = { keyId: reportedKeyId, state: 'activating', origin: 'adopted', since: now };
@@ -80,7 +90,7 @@ export function reconcile(ledger: Ledger | undefined, reportedKeyId: string, now
 /** Write-ahead: notes that the switch to a key is about to be asked for. Repeating it changes nothing. */
 export function activating(ledger: Ledger, keyId: string, operationId: string, now: string): Ledger {
   const last = ledger.generations.at(-1);
-  if (last?.keyId === keyId && last.operationId === operationId) return ledger;
+  if (last?.keyId === keyId && last.operationId === operationId && last.state !== 'abandoned') return ledger;
   return {
     ...ledger,
     generations: [...ledger.generations, { keyId, state: 'activating', origin: 'operation', operationId, since: now }],
@@ -120,6 +130,13 @@ export function proven(ledger: Ledger, keyId: string, proof: NonNullable<Generat
   };
 }
 
-function withoutLast(ledger: Ledger): Ledger {
-  return { ...ledger, generations: ledger.generations.slice(0, -1) };
+function abandoned(ledger: Ledger): Ledger {
+  const last = ledger.generations.at(-1);
+  return {
+    ...ledger,
+    generations: ledger.generations.map((generation): Generation => {
+      if (generation === last) return { ...generation, state: 'abandoned' };
+      return generation.state === 'proven' ? { ...generation, state: 'activated' } : generation;
+    }),
+  };
 }

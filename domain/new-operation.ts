@@ -29,6 +29,8 @@ export function newOperation(asked: {
     waitingFor: 'a worker to observe the cluster and plan.',
     keysNeeded: [],
     offers: ['cancel'],
+    blockedSecrets: null,
+    acceptance: null,
     result: null,
     evidence: null,
   };

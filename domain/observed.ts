@@ -1,5 +1,6 @@
 /** What Keyturn saw of a cluster and its keys before it plans. Facts only; the rules are elsewhere. */
 import { z } from 'zod';
+import { Census } from './census';
 import { Ledger } from './ledger';
 
 /** A key version as the vault reports it. */
@@ -7,6 +8,8 @@ export const ObservedKey = z.object({
   keyId: z.string(),
   /** Vault-reported key type: `RSA`, `RSA-HSM`, `EC` … */
   keyType: z.string(),
+  /** Of an RSA key: the length of its modulus. */
+  keySizeInBits: z.int().optional(),
   operations: z.array(z.string()),
   enabled: z.boolean(),
   /** ISO 8601; absent when the key has no such bound. */
@@ -26,6 +29,8 @@ export const ObservedCluster = z.object({
   powerState: z.string(),
   identityType: z.string(),
   localAccountsDisabled: z.boolean(),
+  /** ARM tags. */
+  tags: z.record(z.string(), z.string()),
   /** `securityProfile.kubernetesResourceObjectEncryptionProfile` is set: the newer encryption, which turns its own keys. */
   platformManagedEncryption: z.boolean(),
   kms: z.object({ enabled: z.boolean(), keyId: z.string().optional(), networkAccess: z.string().optional() }),
@@ -61,8 +66,8 @@ export const Observation = z.object({
   azure: AzureObservation,
   /** The ledger in the cluster; null when the cluster has none. Absent when Azure's answer made reading it pointless. */
   ledger: Ledger.nullable().optional(),
-  /** How many Secrets there are, for the reader of the plan; it changes all the time and is not part of the digest. */
-  secrets: z.int().optional(),
+  /** What a dry run of every Secret said; absent as long as none was made. */
+  census: Census.optional(),
 });
 /** All that a plan is made from. */
 export type Observation = z.infer<typeof Observation>;

@@ -1,5 +1,6 @@
 /** An operation as everybody sees it: API, CLI, UI and evidence show this one shape. */
 import { z } from 'zod';
+import { Acceptance, BlockedSecrets } from './acceptance';
 import { Approval } from './approval';
 import { Person } from './people';
 import { Plan, PlanStep } from './plan';
@@ -49,6 +50,8 @@ export const StepProgress = z.object({
   done: z.int(),
   total: z.int(),
   perSecond: z.number().optional(),
+  /** What is left at that rate, in seconds. */
+  etaInSeconds: z.number().optional(),
 });
 /** How far a long step is. */
 export type StepProgress = z.infer<typeof StepProgress>;
@@ -89,7 +92,11 @@ export const Operation = z.object({
   /** Keys that must stay enabled, unexpired and undeleted as things stand now. */
   keysNeeded: z.array(z.string()),
   /** What may be asked of the operation now. */
-  offers: z.array(z.enum(['approve', 'deny', 'retry', 'cancel'])),
+  offers: z.array(z.enum(['approve', 'deny', 'retry', 'accept', 'cancel'])),
+  /** The Secrets that a blocked step waits for; null when it waits for something else, or nothing is blocked. */
+  blockedSecrets: BlockedSecrets.nullable(),
+  /** The acceptance of Secrets that are not under the new key; null when there was none. */
+  acceptance: Acceptance.nullable(),
   result: RotationResult.nullable(),
   /** The signed evidence, once it is sealed. */
   evidence: z.object({ file: z.string(), digest: z.string(), signingKeyId: z.string() }).nullable(),

@@ -46,8 +46,12 @@ export const Plan = z.object({
   /** One sentence: from which key to which. */
   summary: z.string(),
   currentKeyId: z.string(),
+  /** How the cluster's Kubernetes version encrypts with a key. */
+  scheme: z.enum(['kms-v1', 'kms-v2']),
   /** The key to turn to; null when a new version of the current key is made first. */
   targetKeyId: z.string().nullable(),
+  /** Secrets a second that the rewrite may not exceed: the owners' tag, the vault's limit; null when neither limits it. */
+  ceilingPerSecond: z.number().nullable(),
   approvalsRequired: z.int(),
   steps: z.array(PlanStep),
   warnings: z.array(Warning),

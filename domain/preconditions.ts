@@ -4,6 +4,7 @@
  * They run twice: in the API, so that a bad request is refused at once, and in the operation, before it plans.
  * Sources: the AKS documents on KMS etcd encryption; research note azure-facts.md 4.3.
  */
+import { minorOf } from './encryption';
 import type { Fault } from './errors';
 import type { AzureObservation, KeyLookup, ObservedCluster, ObservedKey } from './observed';
 import type { OperationRequest } from './request';
@@ -11,8 +12,6 @@ import { parseKeyId, shortKeyId } from './resource-ids';
 
 const CLUSTER = '/cluster';
 const KEY = '/parameters/keyId';
-/** KMS v2 comes with Kubernetes 1.27; the rewrite of KMS v1 needs other rules. */
-const FIRST_KMS_V2_MINOR = 27;
 
 /** Every violated rule of `rotate-key`; none means that a plan can be made. */
 export function rotateKeyFaults(request: OperationRequest, azure: AzureObservation): Fault[] {
@@ -67,10 +66,10 @@ function faultsOfCluster(cluster: ObservedCluster): Fault[] {
       `The cluster's identity is of type ${cluster.identityType}; AKS KMS supports UserAssigned only.`,
     );
   }
-  if (minorOf(cluster.kubernetesVersion) < FIRST_KMS_V2_MINOR) {
+  if (Number.isNaN(minorOf(cluster.kubernetesVersion))) {
     fault(
       'ClusterVersionUnsupported',
-      `Kubernetes ${cluster.kubernetesVersion} encrypts with KMS v1, which Keyturn does not rotate yet. It rotates from 1.27 on.`,
+      `Azure reports "${cluster.kubernetesVersion}" as the Kubernetes version. Keyturn does not know whether that encrypts with KMS v1 or v2.`,
     );
   }
   if (cluster.localAccountsDisabled) {
@@ -157,8 +156,4 @@ function usability(key: ObservedKey, now: string): Fault[] {
 function vaultOf(keyId: string | undefined): string | undefined {
   const parsed = keyId === undefined ? { fault: 'none' } : parseKeyId(keyId);
   return 'fault' in parsed ? undefined : parsed.vaultUrl;
-}
-
-function minorOf(kubernetesVersion: string): number {
-  return Number(kubernetesVersion.split('.')[1] ?? Number.NaN);
 }

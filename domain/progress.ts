@@ -1,7 +1,9 @@
 /** The one text that API, CLI, Temporal UI and logs show of an operation's progress. Markdown, but readable as it is. */
-import { OperationStatus, type Operation, type StepState } from './operation';
+import { OperationStatus, type Operation, type StepProgress, type StepState } from './operation';
 import { shortKeyId } from './resource-ids';
 
+/** A text for people: the API has the whole list. */
+const SHOWN_SECRETS = 20;
 const MARKS: Record<StepState['status'], string> = {
   pending: '·',
   running: '▶',
@@ -12,9 +14,15 @@ const MARKS: Record<StepState['status'], string> = {
 
 /** Where the operation is, what it waits for and who may act. Pure: the same operation gives the same text. */
 export function renderProgress(operation: Operation): string {
-  return [headline(operation), ...waits(operation), ...plan(operation), ...steps(operation), ...keys(operation)].join(
-    '\n',
-  );
+  return [
+    headline(operation),
+    ...waits(operation),
+    ...blocked(operation),
+    ...accepted(operation),
+    ...plan(operation),
+    ...steps(operation),
+    ...keys(operation),
+  ].join('\n');
 }
 
 /** The first line alone, for lists and terminals. */
@@ -45,7 +53,7 @@ function plan({ plan: current, planRevision }: Operation): string[] {
 }
 
 function steps({ steps: all, progress }: Operation): string[] {
-  if (all.length === 0) return [];
+  if (all.length === 0) return progress === null ? [] : ['', `Census${counts(progress)}`];
   return [
     '',
     ...all.map((step, index) => `${index + 1}. ${MARKS[step.status]} ${step.title}${outcome(step, progress)}`),
@@ -54,9 +62,46 @@ function steps({ steps: all, progress }: Operation): string[] {
 
 function outcome(step: StepState, progress: Operation['progress']): string {
   if (step.result !== undefined) return ` — ${step.result}`;
-  if (step.status !== 'running' || progress?.step !== step.id) return '';
+  return step.status === 'running' && progress?.step === step.id ? counts(progress) : '';
+}
+
+function counts(progress: StepProgress): string {
   const rate = progress.perSecond === undefined ? '' : `, ${Math.round(progress.perSecond)} a second`;
-  return ` — ${progress.done} of ${progress.total}${rate}`;
+  const eta = progress.etaInSeconds === undefined ? '' : `, about ${durationText(progress.etaInSeconds)} left`;
+  return ` — ${progress.done} of ${progress.total}${rate}${eta}`;
+}
+
+function durationText(seconds: number): string {
+  if (seconds < 90) return `${Math.round(seconds)} s`;
+  return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
+}
+
+/** The Secrets in the way, each with what would help. */
+function blocked({ blockedSecrets }: Operation): string[] {
+  if (blockedSecrets === null) return [];
+  const { count, secrets, digest, acceptable } = blockedSecrets;
+  return [
+    '',
+    `Secrets in the way: ${count}, list digest \`${digest}\`${acceptable ? '' : ' (cannot be accepted)'}`,
+    ...secrets
+      .slice(0, SHOWN_SECRETS)
+      .map(
+        ({ namespace, name, reason, message, suggestion }) =>
+          `- ${namespace}/${name}: ${reason}: ${message} ${suggestion}`,
+      ),
+    ...(count > SHOWN_SECRETS ? [`- and ${count - SHOWN_SECRETS} more`] : []),
+  ];
+}
+
+function accepted({ acceptance }: Operation): string[] {
+  if (acceptance === null) return [];
+  const names = acceptance.secrets.slice(0, SHOWN_SECRETS).map(({ namespace, name }) => `${namespace}/${name}`);
+  const more =
+    acceptance.secrets.length > SHOWN_SECRETS ? ` and ${acceptance.secrets.length - SHOWN_SECRETS} more` : '';
+  return [
+    '',
+    `Accepted as not rewritten by ${acceptance.by.name}: ${names.join(', ')}${more}. Reason: ${acceptance.reason}`,
+  ];
 }
 
 function keys({ keysNeeded }: Operation): string[] {

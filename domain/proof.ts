@@ -7,7 +7,7 @@
  * write key (etcd3 store, GuaranteedUpdate), so an unchanged resource version is an answer, not a failure.
  */
 import { z } from 'zod';
-import { assertNever } from './assert-never';
+import { RefusedSecret } from './refusal';
 
 /** Where an object's resource version lies. */
 export type Band =
@@ -18,18 +18,37 @@ export type Band =
   /** rv <= R0: cannot be under a key that was never active before. A no-op must store it anew. */
   | 'before-switch';
 
-/** The two resource versions that a rewrite is judged by. */
+/**
+ * How a Secret that is not proven yet is made so.
+ * `no-op`: a patch that changes nothing; the API server stores what is stale. Right for KMS v2 and plaintext, and for KMS
+ *          v1 where each key has a provider name of its own.
+ * `forced`: a patch that changes an annotation, so that the API server stores it whatever it thinks. Right where nothing
+ *          ever looks stale: KMS v1 behind one provider name.
+ */
+export const RewriteMethod = z.enum(['no-op', 'forced']);
+/** How a Secret that is not proven yet is made so. */
+export type RewriteMethod = z.infer<typeof RewriteMethod>;
+
+/** The two resource versions that a rewrite is judged by, and how it is done. */
 export const ProofBounds = z.object({
   /** R0; null when nothing is known of the time before, or the target key was in use before: then every answer of a converged server is accepted. */
   baselineRv: z.string().nullable(),
   /** Rc. */
   convergedRv: z.string(),
+  method: RewriteMethod,
 });
-/** The two resource versions that a rewrite is judged by. */
+/** The two resource versions that a rewrite is judged by, and how it is done. */
 export type ProofBounds = z.infer<typeof ProofBounds>;
 
-/** What a fenced no-op patch says of one object. */
+/** What the answer to a patch says of one object. */
 export type Verdict = 'proven' | 'contradiction';
+
+/** The decisions of the rule. Product code uses `PROOF_RULE`; tests show that a mutated one is found out. */
+export interface ProofRule {
+  bandOf(resourceVersion: string, bounds: ProofBounds): Band;
+  /** Judges the answer to a fenced patch that was sent after convergence, to an object that was not proven. */
+  judge(band: Exclude<Band, 'after-convergence'>, method: RewriteMethod, before: string, after: string): Verdict;
+}
 
 /**
  * Compares resource versions as integers of any length, which upstream blesses for one resource of one cluster
@@ -44,46 +63,25 @@ export function compareResourceVersions(a: string, b: string): number {
   return a === b ? 0 : a < b ? -1 : 1;
 }
 
-/** The band of an object. */
-export function bandOf(resourceVersion: string, { baselineRv, convergedRv }: ProofBounds): Band {
-  if (compareResourceVersions(resourceVersion, convergedRv) > 0) return 'after-convergence';
-  if (baselineRv === null || compareResourceVersions(resourceVersion, baselineRv) > 0) return 'ambiguous';
-  return 'before-switch';
-}
-
-/**
- * Judges the answer to a fenced no-op patch that was sent after convergence.
- * For KMS v2 and identity only: behind one KMS v1 provider name nothing ever looks stale, and a no-op decides nothing.
- */
-export function judgeNoOp(band: Band, before: string, after: string): Verdict {
-  const changed = compareResourceVersions(after, before) > 0;
-  switch (band) {
-    case 'after-convergence':
-      return 'proven';
-    case 'ambiguous':
-      return 'proven';
-    case 'before-switch':
-      return changed ? 'proven' : 'contradiction';
-    default:
-      return assertNever(band);
-  }
-}
+/** The rule. */
+export const PROOF_RULE: ProofRule = {
+  bandOf(resourceVersion, { baselineRv, convergedRv }) {
+    if (compareResourceVersions(resourceVersion, convergedRv) > 0) return 'after-convergence';
+    if (baselineRv === null || compareResourceVersions(resourceVersion, baselineRv) > 0) return 'ambiguous';
+    return 'before-switch';
+  },
+  judge(band, method, before, after) {
+    if (compareResourceVersions(after, before) > 0) return 'proven';
+    // Unchanged: "not stale" in the words of a converged server. That is an answer only where staleness shows, and only
+    // of a record that can be under the target key.
+    return band === 'ambiguous' && method === 'no-op' ? 'proven' : 'contradiction';
+  },
+};
 
 /** Whether a LIST is older than one seen before: then etcd was restored, and nothing that was proven holds any more. */
 export function wentBackwards(earlierListRv: string, laterListRv: string): boolean {
   return compareResourceVersions(laterListRv, earlierListRv) < 0;
 }
-
-/** A Secret that could not be rewritten: by name and reason, never by value. */
-export const RefusedSecret = z.object({
-  namespace: z.string(),
-  name: z.string(),
-  /** Kubernetes status reason or a transport fault: `Forbidden`, `Invalid`, `RequestEntityTooLarge` … */
-  reason: z.string(),
-  message: z.string(),
-});
-/** A Secret that could not be rewritten. */
-export type RefusedSecret = z.infer<typeof RefusedSecret>;
 
 /** What a rewrite did, in counts; its size does not depend on the number of Secrets. */
 export const RewriteReport = z.object({
@@ -117,15 +115,33 @@ export const Proof = z.object({
   unprovenSecrets: z.array(RefusedSecret),
   /** Whether every API server was seen to write with the target key after the last write. */
   convergenceHeld: z.boolean(),
+  /** What it rests on that is weaker than every API server's own word, in sentences; empty is best. */
+  weaknesses: z.array(z.string()),
 });
 /** The argument that no live Secret is stored under an older key. */
 export type Proof = z.infer<typeof Proof>;
 
+/** Whether nothing is left to prove. */
+export function isComplete({ unproven, convergenceHeld }: Pick<Proof, 'unproven' | 'convergenceHeld'>): boolean {
+  return unproven === 0 && convergenceHeld;
+}
+
+/** Fewer than these tell nothing about all the others. */
+const EFFECT_SAMPLE = 100;
+
 /**
- * The effect check: right after a rotation nearly every Secret must change. If almost none did, the wrong server, the
- * wrong configuration or a silent provider answered.
+ * The effect check: right after a rotation nearly every Secret must change. If most of those that had to did not, the wrong
+ * server, the wrong configuration or a silent provider answered.
  */
-export function hadNoEffect(report: RewriteReport): boolean {
-  const due = report.rewritten + report.contradictions;
-  return due > 0 && report.contradictions / due > 0.5;
+export function hadNoEffect({
+  rewritten,
+  contradictions,
+}: Pick<RewriteReport, 'rewritten' | 'contradictions'>): boolean {
+  const due = rewritten + contradictions;
+  return due > 0 && contradictions / due > 0.5;
+}
+
+/** The effect check in the middle of a rewrite: whether going on is pointless already. */
+export function isPointless(counts: Pick<RewriteReport, 'rewritten' | 'contradictions'>): boolean {
+  return counts.rewritten + counts.contradictions >= EFFECT_SAMPLE && hadNoEffect(counts);
 }

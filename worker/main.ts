@@ -52,7 +52,7 @@ async function createWorker({ temporal, ...settings }: WorkerSettings): Promise<
       ...createActivities({
         azure: createAzureAccess(settings.cloud),
         evidence: { directory: settings.evidenceDirectory, key: await openSigningKey(settings.evidenceKeyFile) },
-        rewrite: { inFlight: settings.rewriteInFlight },
+        pace: settings.pace,
       }),
       ...createLockActivities({ client }),
     },

@@ -16,12 +16,24 @@ export interface WorkerSettings {
   readonly evidenceDirectory: string;
   /** Absolute PEM file of the Ed25519 key that signs evidence; made at the first start when it is missing. */
   readonly evidenceKeyFile: string;
-  /** Patches in flight during a rewrite, at most. */
-  readonly rewriteInFlight: number;
+  readonly pace: {
+    /** Requests under way to one cluster during a rewrite, at most. */
+    readonly inFlight: number;
+    /** How many times slower than idle an API server may answer its other clients meanwhile; null does not watch. */
+    readonly latencyLimit: number | null;
+  };
   readonly logLevel: (typeof LOG_LEVELS)[number];
 }
 
 const cloudNames = CLOUDS.map(({ name }) => name);
+
+const latencyLimit = z
+  .string()
+  .refine((limit) => limit === 'off' || (/^\d{1,3}(\.\d{1,3})?$/.test(limit) && Number(limit) > 1), {
+    error: 'must be a number greater than 1, or off',
+  })
+  .transform((limit) => (limit === 'off' ? null : Number(limit)))
+  .default(2);
 
 const Variables = z.object({
   KEYTURN_TASK_QUEUE: text('keyturn'),
@@ -30,6 +42,7 @@ const Variables = z.object({
   KEYTURN_EVIDENCE_KEY_FILE: text('.keyturn/evidence-key.pem'),
   // More in flight is no faster: the API server is the limit then (rotation-systems.md 9).
   KEYTURN_REWRITE_IN_FLIGHT: wholeNumber({ min: 1, max: 256, fallback: 32 }),
+  KEYTURN_REWRITE_LATENCY_LIMIT: latencyLimit,
   KEYTURN_LOG_LEVEL: oneOf(LOG_LEVELS, 'info'),
 });
 
@@ -47,7 +60,10 @@ export function readWorkerSettings(env: NodeJS.ProcessEnv): WorkerSettings {
     cloud,
     evidenceDirectory: resolve(variables.KEYTURN_EVIDENCE_DIRECTORY),
     evidenceKeyFile: resolve(variables.KEYTURN_EVIDENCE_KEY_FILE),
-    rewriteInFlight: variables.KEYTURN_REWRITE_IN_FLIGHT,
+    pace: {
+      inFlight: variables.KEYTURN_REWRITE_IN_FLIGHT,
+      latencyLimit: variables.KEYTURN_REWRITE_LATENCY_LIMIT,
+    },
     logLevel: variables.KEYTURN_LOG_LEVEL,
   };
 }

@@ -5,12 +5,13 @@
  * checked again in the handler, since the state may change between the two.
  */
 import { ApplicationFailure, condition, log, setHandler } from '@temporalio/workflow';
+import { acceptanceFault, type AcceptanceDecision } from '../domain/acceptance';
 import { decisionFault, approvedBy, type Decision, type GateState } from '../domain/approval';
 import type { Fault } from '../domain/errors';
 import { OperationStatus } from '../domain/operation';
 import { Role, type Person } from '../domain/people';
 import { StepId, type Plan } from '../domain/plan';
-import { approve, approveSignal, cancel, deny, denySignal, retry } from './messages';
+import { accept, approve, approveSignal, cancel, deny, denySignal, retry } from './messages';
 import { now, OperationEnds, type Run } from './run';
 
 /** Registers every handler. Must be called before the first await of the workflow. */
@@ -53,6 +54,19 @@ export function handleMessages(run: Run): { readonly denial: () => Decision | un
     });
   };
   setHandler(retry, takeRetry, { validator: checkRetry });
+  const checkAcceptance = (decision: AcceptanceDecision): void => {
+    const { requestedBy, blockedSecrets } = run.operation;
+    const fault = acceptanceFault(decision, { requestedBy, blocked: blockedSecrets });
+    if (fault) throw failure(fault);
+  };
+  const takeAcceptance = (decision: AcceptanceDecision): void => {
+    checkAcceptance(decision);
+    const { by, digest, reason } = decision;
+    const secrets = run.operation.blockedSecrets?.secrets ?? [];
+    log.info('An approver accepted Secrets that are not under the new key', { by: by.objectId, count: secrets.length });
+    run.accept({ by, at: now(), reason, digest, secrets });
+  };
+  setHandler(accept, takeAcceptance, { validator: checkAcceptance });
   setHandler(cancel, ({ by, comment }) =>
     run.requestCancel(`${by.name} canceled the operation${comment === undefined ? '.' : `: ${comment}`}`),
   );

@@ -7,6 +7,7 @@
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import { defineSignal, defineUpdate } from '@temporalio/workflow';
 import { HOLDER_MEMO } from '../activities/contract';
+import type { AcceptanceDecision } from '../domain/acceptance';
 import type { Decision } from '../domain/approval';
 import type { Person } from '../domain/people';
 import type { PlanPolicy } from '../domain/kinds/rotate-key';
@@ -52,6 +53,8 @@ export const approve = defineUpdate<void, [Decision]>('approve');
 export const deny = defineUpdate<void, [Decision]>('deny');
 /** Try a blocked step again. */
 export const retry = defineUpdate<void, [{ readonly by: Person }]>('retry');
+/** Accept the Secrets that a blocked step waits for as they are. */
+export const accept = defineUpdate<void, [AcceptanceDecision]>('accept');
 /** Stop at the next safe point. */
 export const cancel = defineUpdate<void, [{ readonly by: Person; readonly comment?: string }]>('cancel');
 /** `approve` for the Temporal CLI and UI, which cannot be answered: a decision that does not count is ignored, and said in the workflow's log. */

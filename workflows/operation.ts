@@ -9,14 +9,17 @@ import {
   CancellationScope,
   CancelledFailure,
   condition,
+  isCancellation,
   log,
   workflowInfo,
 } from '@temporalio/workflow';
 import { assertNever } from '../domain/assert-never';
 import { newOperation } from '../domain/new-operation';
+import type { Observation } from '../domain/observed';
 import { OperationStatus, type StoredFault } from '../domain/operation';
 import { StepId, type Plan } from '../domain/plan';
 import { plan as makePlan } from '../domain/planner';
+import { rewriteCeiling } from '../domain/rewrite-pace';
 import { OperationKind } from '../domain/request';
 import { brief, long, short } from './activities';
 import { takeClusterLock, type HeldLock } from './cluster-lock';
@@ -110,8 +113,9 @@ async function observeAndPlan(run: Run, { request, policy }: OperationInput): Pr
   run.safePoint();
   let observation;
   try {
-    observation = await short('Observe the cluster, its keys and its ledger').observe({ request });
+    observation = await observe(run, request);
   } catch (error) {
+    if (isCancellation(error)) run.safePoint();
     throw new OperationEnds(OperationStatus.Failed, [faultOf(error)]);
   }
   run.safePoint();
@@ -120,6 +124,18 @@ async function observeAndPlan(run: Run, { request, policy }: OperationInput): Pr
   if (plan) return plan;
   if (!first) throw new Error('The planner gave neither a plan nor a fault.');
   throw new OperationEnds(OperationStatus.Failed, [first, ...rest]);
+}
+
+/** Azure and the ledger first; every Secret by a dry run when those leave a plan possible. */
+async function observe(run: Run, request: OperationInput['request']): Promise<Observation> {
+  const observation = await short('Observe the cluster, its keys and its ledger').observe({ request });
+  const { azure, ledger } = observation;
+  if (ledger === undefined || !azure.cluster.found) return observation;
+  run.publish({ waitingFor: 'the census: a dry run of the rewrite of every Secret. Nothing is stored.' });
+  const input = { cluster: azure.cluster.cluster.resourceId, perSecond: rewriteCeiling(azure) };
+  const census = await interruptibly(run, () => long('Census: try out every Secret').takeCensus(input));
+  run.publish({ waitingFor: null });
+  return { ...observation, census };
 }
 
 async function takeOrAwaitLock(run: Run, { request }: OperationInput): Promise<HeldLock> {
@@ -157,18 +173,22 @@ async function awaitHolder(run: Run, cluster: string, holder: string): Promise<v
     status: OperationStatus.AwaitingCluster,
     waitingFor: `operation ${holder} to end: it executes on this cluster.`,
   });
-  await interruptedByCancel(run, () => long(`Wait for operation ${holder}`).awaitClusterFree({ cluster }));
+  try {
+    await interruptibly(run, () => long(`Wait for operation ${holder}`).awaitClusterFree({ cluster }));
+  } catch (error) {
+    if (isCancellation(error)) run.safePoint();
+    throw error;
+  }
   run.publish({ status: OperationStatus.Planning, waitingFor: null });
 }
 
-/** Waits for something, or for the wish to cancel, whichever comes first. */
-async function interruptedByCancel(run: Run, wait: () => Promise<void>): Promise<void> {
+/** Work that changes nothing, and is given up when somebody wishes to cancel. @throws CancelledFailure then */
+async function interruptibly<T>(run: Run, work: () => Promise<T>): Promise<T> {
   const scope = new CancellationScope();
-  const waited = scope.run(wait);
-  await Promise.race([waited, condition(() => run.cancelRequested)]);
-  if (!run.cancelRequested) return;
-  scope.cancel();
-  await waited.catch(() => undefined);
+  const result = scope.run(work);
+  await Promise.race([result, condition(() => run.cancelRequested)]);
+  if (run.cancelRequested) scope.cancel();
+  return await result;
 }
 
 async function execute(run: Run, plan: Plan, facts: EvidenceFacts): Promise<Awaited<ReturnType<typeof rotateKey>>> {

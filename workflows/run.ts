@@ -16,16 +16,22 @@ import {
   upsertMemo,
   upsertSearchAttributes,
 } from '@temporalio/workflow';
+import { blockedSecrets, type Acceptance } from '../domain/acceptance';
 import type { ErrorCode } from '../domain/errors';
 import { isFinal, OperationStatus, type Operation, type StepState, type StoredFault } from '../domain/operation';
 import type { Plan, StepId } from '../domain/plan';
 import { renderProgress } from '../domain/progress';
+import type { RefusedSecret } from '../domain/refusal';
 import { stateLeft } from '../domain/state-left';
 import { Memo, SearchAttributes } from './messages';
 
 /** A step cannot go on without a person. */
 export class StepBlocked extends Error {
-  constructor(readonly fault: { readonly code: ErrorCode; readonly detail: string }) {
+  constructor(
+    readonly fault: { readonly code: ErrorCode; readonly detail: string },
+    /** The Secrets that stand in the way, when that is the reason. */
+    readonly inTheWay?: { readonly count: number; readonly secrets: readonly RefusedSecret[] },
+  ) {
     super(fault.detail);
     this.name = 'StepBlocked';
   }
@@ -46,6 +52,14 @@ export class OperationEnds extends Error {
 export interface StepOutcome<T> {
   readonly value: T;
   readonly text: string;
+}
+
+/** How a step may be treated. */
+export interface StepOptions {
+  /** Whether a cancellation may end its activities in the middle. */
+  readonly interruptible?: boolean;
+  /** Whether Secrets in its way may be accepted as they are: never before a key leaves its slot. */
+  readonly acceptable?: boolean;
 }
 
 /** What a step is told. */
@@ -104,6 +118,12 @@ export class Run {
     this.interruptible?.cancel();
   }
 
+  /** An approver accepts the Secrets in the way: the blocked step is tried again, and takes them as they are. */
+  accept(acceptance: Acceptance): void {
+    this.publish({ acceptance });
+    this.requestRetry();
+  }
+
   /** Whether somebody asked for the end. */
   get cancelRequested(): boolean {
     return this.cancelReason !== undefined;
@@ -123,13 +143,12 @@ export class Run {
 
   /**
    * Runs one step of the plan until it is done. While it is blocked the operation says why and what may be asked of it.
-   * @param options.interruptible whether a cancellation may end the activities of the step in the middle
    * @throws OperationEnds at a safe point after somebody asked for the end
    */
   async step<T>(
     id: StepId,
     work: (attempt: StepAttempt) => Promise<StepOutcome<T>>,
-    options: { readonly interruptible?: boolean } = {},
+    options: StepOptions = {},
   ): Promise<T> {
     for (let attempt = 1; ; attempt += 1) {
       this.safePoint();
@@ -140,7 +159,7 @@ export class Run {
         return outcome.value;
       } catch (error) {
         if (isCancellation(error)) this.safePoint();
-        await this.block(id, faultOf(error));
+        await this.block(id, error, options);
       }
     }
   }
@@ -162,6 +181,7 @@ export class Run {
       progress: null,
       waitingFor: null,
       offers: [],
+      blockedSecrets: null,
       steps: this.view.steps.map((step) => (step.status === 'done' ? step : { ...step, status: 'skipped' })),
     });
   }
@@ -177,18 +197,32 @@ export class Run {
     }
   }
 
-  private async block(id: StepId, fault: StoredFault): Promise<void> {
+  private async block(id: StepId, error: unknown, { acceptable = false }: StepOptions): Promise<void> {
     const asked = this.retriesAsked;
+    const fault = faultOf(error);
+    const inTheWay = error instanceof StepBlocked ? error.inTheWay : undefined;
+    const blocked = inTheWay ? blockedSecrets(inTheWay.count, inTheWay.secrets, { acceptable }) : null;
+    const choice = blocked?.acceptable
+      ? ', have an approver accept these Secrets as they are, or cancel'
+      : ', or cancel';
     this.showStep(id, { status: 'blocked', result: fault.detail });
     this.publish({
       status: OperationStatus.Blocked,
       reason: fault,
       faults: [fault],
-      waitingFor: `a person: ${fault.detail} Ask for another try when the cause is gone, or cancel.`,
-      offers: ['retry', 'cancel'],
+      waitingFor: `a person: ${fault.detail} Ask for another try when the cause is gone${choice}.`,
+      offers: blocked?.acceptable ? ['retry', 'accept', 'cancel'] : ['retry', 'cancel'],
+      blockedSecrets: blocked,
     });
     await condition(() => this.cancelRequested || this.retriesAsked > asked);
-    this.publish({ status: OperationStatus.Running, reason: null, faults: [], waitingFor: null, offers: ['cancel'] });
+    this.publish({
+      status: OperationStatus.Running,
+      reason: null,
+      faults: [],
+      waitingFor: null,
+      offers: ['cancel'],
+      blockedSecrets: null,
+    });
   }
 
   private stepState(id: StepId): StepState | undefined {

@@ -6,10 +6,11 @@ const MESSAGE_LIMIT = 300;
  * What is left out of messages, because it may quote a Secret (S1): the own words of admission policies and webhooks, which
  * are free text written by others; values that validation quotes; and long runs of base64 characters anywhere.
  */
-const LEFT_OUT: readonly (readonly [RegExp, string])[] = [
+const LEFT_OUT: readonly (readonly [RegExp, string | ((found: string) => string)])[] = [
   [/(denied (?:the )?request)\b.*$/, '$1 (its own words are left out: they may quote the Secret)'],
   [/(invalid value:) (?:"(?:[^"\\]|\\.)*"|\S+)/gi, '$1 [left out]'],
-  [/[A-Za-z0-9+/_=]{40,}/g, '[left out]'],
+  // The path of a record in etcd is made of names, and is how an API server says which Secret it cannot read.
+  [/[A-Za-z0-9+/_=]{40,}/g, (found) => (found.startsWith('/registry/') ? found : '[left out]')],
 ];
 
 /** `metav1.Status`, as far as it is needed. */
@@ -74,7 +75,10 @@ export function kubeErrorFrom(status: number, body: string, retryAfterInMs: numb
 /** One line, at most 300 characters, without what may be a value. */
 export function safeMessage(message: string): string {
   const line = LEFT_OUT.reduce(
-    (text, [found, instead]) => text.replace(found, instead),
+    (text, [found, instead]) =>
+      text.replace(found, (...match: [string, string]) =>
+        typeof instead === 'string' ? instead.replace('$1', match[1]) : instead(match[0]),
+      ),
     message.replaceAll(/\s+/g, ' '),
   );
   return line.length <= MESSAGE_LIMIT ? line : `${line.slice(0, MESSAGE_LIMIT - 1)}…`;

@@ -19,6 +19,8 @@ const SecretMetadata = z.object({
   name: z.string(),
   uid: z.string(),
   resourceVersion: z.string(),
+  /** ISO 8601; there when the Secret waits for finalizers to be deleted. */
+  deletionTimestamp: z.string().optional(),
 });
 /** Which Secret, and which state of it. */
 export type SecretMetadata = z.infer<typeof SecretMetadata>;
@@ -107,16 +109,31 @@ export async function readSecret(
 
 /**
  * Patches a Secret with nothing, only if it still is the object and the state that is known. The API server stores the
- * record anew exactly when it is stale under its current write key: then the resource version changes.
+ * record anew exactly when it is stale under its current write key: then the resource version changes. With annotations
+ * it is stored anew in any case.
  * @throws KubeError; 409 when it is another object or state, 404 when it is gone
  */
 export async function patchFenced(
   connection: KubeConnection,
   { namespace, name, uid, resourceVersion }: SecretMetadata,
-  options: MetadataOptions = {},
+  options: MetadataOptions & { readonly annotations?: Readonly<Record<string, string>> } = {},
 ): Promise<SecretMetadata> {
-  const answer = await patch(connection, { namespace, name }, { uid, resourceVersion }, options);
+  const { annotations, ...rest } = options;
+  const fence = { uid, resourceVersion };
+  const answer = await patch(connection, { namespace, name }, annotations ? { ...fence, annotations } : fence, rest);
   return PartialObject.parse(answer).metadata;
+}
+
+/**
+ * What `patchFenced` would meet, whatever state the object is in; stores nothing.
+ * @throws KubeError; 409 when it is another object, 404 when it is gone
+ */
+export async function patchDryRun(
+  connection: KubeConnection,
+  { namespace, name, uid }: SecretMetadata,
+  options: MetadataOptions = {},
+): Promise<void> {
+  await patch(connection, { namespace, name }, { uid }, options, '&dryRun=All');
 }
 
 /** Patches whatever state the object is in, with nothing or with annotations. @throws KubeError */
@@ -172,10 +189,11 @@ function patch(
   { namespace, name }: { readonly namespace: string; readonly name: string },
   metadata: Readonly<Record<string, unknown>>,
   options: MetadataOptions,
+  query = '',
 ): Promise<unknown> {
   return connection.request({
     method: 'PATCH',
-    path: `${pathOf(namespace, name)}?fieldManager=${FIELD_MANAGER}`,
+    path: `${pathOf(namespace, name)}?fieldManager=${FIELD_MANAGER}${query}`,
     accept: AS_METADATA,
     contentType: MERGE_PATCH,
     body: { metadata },

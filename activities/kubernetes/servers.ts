@@ -6,6 +6,7 @@ import { createHash } from 'node:crypto';
 import { z } from 'zod';
 import type { ApiServerLease } from '../../domain/convergence';
 import type { KubeConnection } from './connection';
+import { KubeError } from './errors';
 
 const LEASES =
   '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases?' +
@@ -16,7 +17,7 @@ const LIVE_WITHIN_IN_MS = 40_000;
 const LeaseList = z.object({
   items: z.array(
     z.object({
-      metadata: z.object({ name: z.string() }),
+      metadata: z.object({ name: z.string(), labels: z.record(z.string(), z.string()).default({}) }),
       spec: z.object({ holderIdentity: z.string().optional(), renewTime: z.string().optional() }).default({}),
     }),
   ),
@@ -33,8 +34,30 @@ export async function liveLeases(connection: KubeConnection, signal?: AbortSigna
   const now = Math.max(0, ...renewed);
   return items
     .filter((_, index) => now - (renewed[index] ?? 0) <= LIVE_WITHIN_IN_MS)
-    .map(({ metadata, spec }) => ({ name: metadata.name, holder: spec.holderIdentity ?? '' }))
+    .map(({ metadata, spec }) => ({
+      name: metadata.name,
+      holder: spec.holderIdentity ?? '',
+      host: metadata.labels['kubernetes.io/hostname'],
+    }))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
+}
+
+/** @returns undefined when the cluster does not show them to us; that is no fault */
+export async function knownLeases(
+  connection: KubeConnection,
+  signal?: AbortSignal,
+): Promise<ApiServerLease[] | undefined> {
+  return await unlessRefused(() => liveLeases(connection, signal));
+}
+
+/** @returns undefined when the cluster does not show it to us; that is no fault */
+export async function unlessRefused<T>(read: () => Promise<T>): Promise<T | undefined> {
+  try {
+    return await read();
+  } catch (error) {
+    if (error instanceof KubeError && (error.status === 403 || error.status === 404)) return undefined;
+    throw error;
+  }
 }
 
 /** The `apiserver_id_hash` label of the metrics of the server that holds a lease. */
@@ -50,9 +73,12 @@ export interface KeyMetrics {
   readonly lastWritten?: string;
   /** Every `key_id_hash` that its plugins reported. */
   readonly reported: ReadonlySet<string>;
+  /** Records that it stored through a transformer since it started, plaintext included. */
+  readonly writes: number;
 }
 
 const FAMILY = 'apiserver_envelope_encryption_key_id_hash_';
+const TRANSFORMATIONS = 'apiserver_storage_transformation_operations_total';
 const SAMPLE = /^(\w+)\{([^}]*)\} (\S+)/;
 const LABEL = /(\w+)="([^"]*)"/g;
 
@@ -61,12 +87,17 @@ export function parseKeyMetrics(text: string): KeyMetrics | undefined {
   let serverIdHash: string | undefined;
   let lastWritten: { readonly hash: string; readonly at: number } | undefined;
   const reported = new Set<string>();
+  let writes = 0;
   for (const line of text.split('\n')) {
-    if (!line.startsWith(FAMILY)) continue;
+    if (!line.startsWith(FAMILY) && !line.startsWith(TRANSFORMATIONS)) continue;
     const [, name = '', labelText = '', value = ''] = SAMPLE.exec(line) ?? [];
     const labels = Object.fromEntries(
       [...labelText.matchAll(LABEL)].map(([, label = '', content = '']) => [label, content]),
     );
+    if (name === TRANSFORMATIONS) {
+      if (labels.transformation_type === 'to_storage' && labels.status === 'OK') writes += Number(value);
+      continue;
+    }
     const hash = labels.key_id_hash;
     if (hash === undefined || !labels.apiserver_id_hash) continue;
     serverIdHash = labels.apiserver_id_hash;
@@ -76,7 +107,7 @@ export function parseKeyMetrics(text: string): KeyMetrics | undefined {
       if (lastWritten === undefined || at > lastWritten.at) lastWritten = { hash, at };
     }
   }
-  return serverIdHash === undefined ? undefined : { serverIdHash, lastWritten: lastWritten?.hash, reported };
+  return serverIdHash === undefined ? undefined : { serverIdHash, lastWritten: lastWritten?.hash, reported, writes };
 }
 
 /** Asks whichever server answers a new connection. @throws KubeError */

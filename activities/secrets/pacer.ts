@@ -1,27 +1,41 @@
 /**
- * How many requests may be under way: as many as the API server takes well.
+ * How many requests may be under way, and how soon the next one may start: as many as the API server takes well, and no
+ * more a second than somebody allowed.
  *
  * Additive increase, multiplicative decrease, as TCP does it: a refusal for load halves the number and makes everybody
- * wait as long as the server asked; success brings it back one by one.
+ * wait as long as the server asked, and success brings it back one by one, up to a number that whoever watches the latency
+ * of others may lower and raise.
  */
 import { sleep } from '../running';
 
 const LONGEST_PAUSE_IN_MS = 60_000;
 const SHORTEST_PAUSE_IN_MS = 250;
 
+/** The limits of a pacer. */
+export interface PacerLimits {
+  /** Requests that may be under way at the same time, at most. */
+  readonly inFlight: number;
+  /** Requests that may start in a second; absent or null is no limit. */
+  readonly perSecond?: number | null;
+}
+
 /** Lets requests pass. */
 export class Pacer {
   readonly #most: number;
+  readonly #intervalInMs: number;
   #limit: number;
+  #allowed: number;
   #inFlight = 0;
   #successes = 0;
   #pausedUntil = 0;
+  #nextStartAt = 0;
   readonly #waiting: (() => void)[] = [];
 
-  /** @param most the number to start with, and never more */
-  constructor(most: number) {
-    this.#most = most;
-    this.#limit = most;
+  constructor({ inFlight, perSecond }: PacerLimits) {
+    this.#most = inFlight;
+    this.#allowed = inFlight;
+    this.#limit = inFlight;
+    this.#intervalInMs = perSecond ? 1000 / perSecond : 0;
   }
 
   /** Runs one request when there is room. @throws the signal's reason; what the request throws */
@@ -35,6 +49,7 @@ export class Pacer {
     }
     this.#inFlight++;
     try {
+      if (this.#intervalInMs > 0) await this.#turn(signal);
       for (let left = this.#pause(); left > 0; left = this.#pause()) await sleep(left, signal);
       const result = await request();
       this.#succeeded();
@@ -53,6 +68,17 @@ export class Pacer {
     this.#pausedUntil = Math.max(this.#pausedUntil, Date.now() + pause);
   }
 
+  /** Allows at most so many under way from now: at least 1, and no more than the pacer was made for. */
+  allow(most: number): void {
+    this.#allowed = Math.max(1, Math.min(this.#most, Math.floor(most)));
+    this.#limit = Math.min(this.#limit, this.#allowed);
+  }
+
+  /** What `allow` said last. */
+  get allowed(): number {
+    return this.#allowed;
+  }
+
   /** How many may be under way now. */
   get limit(): number {
     return this.#limit;
@@ -62,8 +88,16 @@ export class Pacer {
     return this.#pausedUntil - Date.now();
   }
 
+  /** Waits for this request's place in an even row of starts. */
+  async #turn(signal: AbortSignal): Promise<void> {
+    const startAt = Math.max(Date.now(), this.#nextStartAt);
+    this.#nextStartAt = startAt + this.#intervalInMs;
+    const left = startAt - Date.now();
+    if (left > 0) await sleep(left, signal);
+  }
+
   #succeeded(): void {
-    if (this.#limit === this.#most || ++this.#successes < this.#limit) return;
+    if (this.#limit >= this.#allowed || ++this.#successes < this.#limit) return;
     this.#successes = 0;
     this.#limit++;
   }

@@ -3,26 +3,29 @@
  * "The loop ended" is not proof (K5).
  */
 import type { Convergence } from '../../domain/convergence';
-import type { Proof, ProofBounds, RefusedSecret } from '../../domain/proof';
+import type { EncryptionTarget } from '../../domain/encryption';
+import type { Proof, ProofBounds } from '../../domain/proof';
+import { refusedSecret, type RefusedSecret } from '../../domain/refusal';
 import { CONVERGENCE_LIMITS, type ConvergenceLimits } from '../convergence';
 import type { KubeConnection } from '../kubernetes/connection';
 import type { Running } from '../running';
-import { convergenceHolds } from '../second-look';
+import { lookAgain } from '../second-look';
+import type { Pace } from './pass';
 import { NAMED_SECRETS } from './rewrite';
-import { settleAll } from './settle-all';
+import { refuseBackwards, settleAll } from './settle-all';
 
 /** What is to be proven. */
 export interface ProofInput {
-  readonly keyId: string;
+  readonly target: EncryptionTarget;
   readonly operationId: string;
   readonly bounds: ProofBounds;
   readonly convergence: Convergence;
-  readonly inFlight: number;
+  readonly pace: Pace;
 }
 
 /**
- * Judges every live Secret. One that is not proven by its resource version is asked by a fenced no-op patch, so that an
- * unproven one is listed with what the API server says of it.
+ * Judges every live Secret. One that is not proven by its resource version is asked by a fenced patch, so that an unproven
+ * one is listed with what the API server says of it.
  * @throws as `settleAll`
  */
 export async function proveSecrets(
@@ -31,34 +34,44 @@ export async function proveSecrets(
   running: Running,
   limits: ConvergenceLimits = CONVERGENCE_LIMITS,
 ): Promise<Proof> {
+  const { bounds, operationId, pace, convergence } = input;
   let secrets = 0;
   let unproven = 0;
   const unprovenSecrets: RefusedSecret[] = [];
-  const isUnproven = (secret: RefusedSecret): void => {
-    unproven++;
-    if (unprovenSecrets.length < NAMED_SECRETS) unprovenSecrets.push(secret);
-  };
   const { listRv, progress } = await settleAll(
     connection,
     {
-      bounds: input.bounds,
-      operationId: input.operationId,
-      inFlight: input.inFlight,
-      onOutcome({ namespace, name }, outcome) {
+      bounds,
+      operationId,
+      pace,
+      onOutcome(secret, outcome) {
         if (outcome.type !== 'gone') secrets++;
-        if (outcome.type === 'refused')
-          isUnproven({ namespace, name, reason: outcome.reason, message: outcome.message });
-        if (outcome.type !== 'contradiction') return;
-        isUnproven({
-          namespace,
-          name,
-          reason: 'Contradiction',
-          message: `Its resource version ${outcome.resourceVersion} is from before the switch, but an API server says that it is not stale. Check convergence, then retry.`,
-        });
+        if (outcome.type !== 'refused' && outcome.type !== 'contradiction') return;
+        unproven++;
+        if (unprovenSecrets.length === NAMED_SECRETS) return;
+        unprovenSecrets.push(
+          outcome.type === 'refused'
+            ? refusedSecret(secret, outcome.reason, outcome.message)
+            : refusedSecret(
+                secret,
+                'Contradiction',
+                `Its resource version ${outcome.resourceVersion} is from before the switch, but an API server says that it is not stale.`,
+              ),
+        );
       },
     },
     running,
   );
-  const convergenceHeld = await convergenceHolds(connection, input, running, limits, progress);
-  return { bounds: input.bounds, finalRv: listRv, secrets, unproven, unprovenSecrets, convergenceHeld };
+  const second = await lookAgain(connection, input, running, limits, progress);
+  // etcd may have been restored after the list: what was settled since is not what is stored now.
+  if (second.listRv !== null) refuseBackwards(listRv, second.listRv);
+  return {
+    bounds,
+    finalRv: listRv,
+    secrets,
+    unproven,
+    unprovenSecrets,
+    convergenceHeld: second.holds,
+    weaknesses: [...new Set([...convergence.weaknesses, ...second.weaknesses])],
+  };
 }

@@ -1,7 +1,10 @@
 /** The rewrite: every Secret that is not proven yet is asked, and with that stored anew under the current key. */
-import type { ProofBounds, RefusedSecret, RewriteReport } from '../../domain/proof';
+import { isPointless, type ProofBounds, type RewriteReport } from '../../domain/proof';
+import { refusedSecret, type RefusedSecret } from '../../domain/refusal';
+import { needsPerson } from '../failures';
 import type { KubeConnection } from '../kubernetes/connection';
 import type { Running } from '../running';
+import type { Pace } from './pass';
 import { settleAll } from './settle-all';
 
 /** Reports name so many Secrets at most; they count all. */
@@ -9,11 +12,12 @@ export const NAMED_SECRETS = 100;
 
 /**
  * Rewrites. Running it again continues where it was: what is proven needs no request.
+ * @throws ApplicationFailure `RewriteHadNoEffect`, non-retryable, as soon as it is plain that going on is pointless
  * @throws as `settleAll`
  */
 export async function rewriteSecrets(
   connection: KubeConnection,
-  options: { readonly bounds: ProofBounds; readonly operationId: string; readonly inFlight: number },
+  options: { readonly bounds: ProofBounds; readonly operationId: string; readonly pace: Pace },
   running: Running,
 ): Promise<RewriteReport> {
   const counts = { rewritten: 0, alreadyProven: 0, unchanged: 0, gone: 0, contradiction: 0, refused: 0 };
@@ -22,10 +26,13 @@ export async function rewriteSecrets(
     connection,
     {
       ...options,
-      onOutcome({ namespace, name }, outcome) {
+      onOutcome(secret, outcome) {
         counts[outcome.type]++;
-        if (outcome.type !== 'refused' || refusedSecrets.length >= NAMED_SECRETS) return;
-        refusedSecrets.push({ namespace, name, reason: outcome.reason, message: outcome.message });
+        if (outcome.type === 'refused' && refusedSecrets.length < NAMED_SECRETS)
+          refusedSecrets.push(refusedSecret(secret, outcome.reason, outcome.message));
+        if (isPointless({ rewritten: counts.rewritten, contradictions: counts.contradiction })) {
+          throw needsPerson('RewriteHadNoEffect', noEffectText(counts.contradiction, counts.rewritten));
+        }
       },
     },
     running,
@@ -33,4 +40,11 @@ export async function rewriteSecrets(
   const { contradiction: contradictions, ...rest } = counts;
   const secrets = Object.values(counts).reduce((sum, count) => sum + count, 0);
   return { bounds: options.bounds, secrets, ...rest, contradictions, refusedSecrets };
+}
+
+function noEffectText(contradictions: number, rewritten: number): string {
+  return (
+    `Stopped: ${contradictions} of the first ${contradictions + rewritten} Secrets that had to change did not. ` +
+    'Some API server does not write with the new key, or the change of the key did not reach this cluster. Keep both keys; look at the API servers, then retry.'
+  );
 }

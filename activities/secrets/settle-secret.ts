@@ -1,16 +1,22 @@
 /**
- * One Secret, by the proof rule: is it under the target key, and if nobody knows, a fenced no-op patch asks.
+ * One Secret, by the proof rule: is it under the target key, and if nobody knows, a fenced patch asks.
  *
- * Does: asks again after a conflict (somebody wrote it), after a hiccup and when the server is busy; a bounded number of times.
- * Never does: read a value, change content, or let one Secret that is refused stop the others.
+ * Does: puts the questions of domain/settling.ts to the API server; asks again after a conflict (somebody wrote it), after a
+ *       hiccup and when the server is busy; a bounded number of times.
+ * Never does: read a value, change content (but for one annotation where only a change does anything), or let one Secret
+ *             that is refused stop the others.
  */
-import { bandOf, compareResourceVersions, judgeNoOp, type ProofBounds } from '../../domain/proof';
+import type { ProofBounds } from '../../domain/proof';
+import { refusalReason, type RefusalReason } from '../../domain/refusal';
+import { settling, type Answer, type Question, type Settlement } from '../../domain/settling';
 import type { KubeConnection } from '../kubernetes/connection';
 import { KubeError } from '../kubernetes/errors';
 import { patchFenced, readSecret, type SecretMetadata } from '../kubernetes/metadata';
 import { sleep } from '../running';
 import type { Pacer } from './pacer';
 
+/** What a forced rewrite changes; its value is new for each operation and each Rc, so that it always is a change. */
+export const REWRITTEN_ANNOTATION = 'keyturn.dev/rewritten';
 const MOST_CONFLICTS = 20;
 const MOST_SERVER_ERRORS = 3;
 const MOST_OUTAGES = 6;
@@ -18,17 +24,20 @@ const MOST_THROTTLES = 30;
 const FIRST_BACKOFF_IN_MS = 200;
 const LONGEST_BACKOFF_IN_MS = 5_000;
 
+/** The API server does not take it. */
+export interface Refused {
+  readonly type: 'refused';
+  readonly reason: RefusalReason;
+  readonly message: string;
+}
+
 /** What came out for one Secret. */
-export type Outcome =
-  /** `rewritten`: stored anew by this. `alreadyProven`: by somebody, after convergence. `unchanged`: answered "not stale" where that is accepted. `gone`: deleted. */
-  | { readonly type: 'rewritten' | 'alreadyProven' | 'unchanged' | 'gone' }
-  /** It had to change and did not. */
-  | { readonly type: 'contradiction'; readonly resourceVersion: string }
-  | { readonly type: 'refused'; readonly reason: string; readonly message: string };
+export type Outcome = Settlement | Refused;
 
 /** What settling needs. */
 export interface SettleContext {
   readonly connection: KubeConnection;
+  readonly operationId: string;
   readonly bounds: ProofBounds;
   readonly pacer: Pacer;
   readonly signal: AbortSignal;
@@ -39,41 +48,51 @@ export interface SettleContext {
  * @param listed as a list showed it
  * @throws KubeError when the API server is away, or takes no requests of ours at all; the signal's reason
  */
-export async function settleSecret(
-  listed: SecretMetadata,
-  { connection, bounds, pacer, signal }: SettleContext,
-): Promise<Outcome> {
-  const patience = new Patience(pacer, signal);
-  let known = listed;
-  let mustRead = false;
-  for (;;) {
-    try {
-      if (mustRead) {
-        known = await pacer.run(() => readSecret(connection, known, { signal }), signal);
-        mustRead = false;
-      }
-      const band = bandOf(known.resourceVersion, bounds);
-      if (band === 'after-convergence') return { type: 'alreadyProven' };
-      const before = known;
-      const after = await pacer.run(() => patchFenced(connection, before, { signal }), signal);
-      if (judgeNoOp(band, before.resourceVersion, after.resourceVersion) === 'contradiction') {
-        return { type: 'contradiction', resourceVersion: before.resourceVersion };
-      }
-      const changed = compareResourceVersions(after.resourceVersion, before.resourceVersion) > 0;
-      return { type: changed ? 'rewritten' : 'unchanged' };
-    } catch (error) {
-      if (!(error instanceof KubeError)) throw error;
-      if (error.status === 404) return { type: 'gone' };
-      const refusal = await patience.meet(error);
-      if (refusal !== undefined) return refusal;
-      // Somebody wrote it, or our own patch was done and its answer lost: the rule is applied to what is there now.
-      mustRead = true;
-    }
+export async function settleSecret(listed: SecretMetadata, context: SettleContext): Promise<Outcome> {
+  const patience = new Patience(context.pacer, context.signal);
+  const steps = settling(listed, context.bounds);
+  let step = steps.next();
+  while (!step.done) {
+    const answer = await ask(listed, step.value, context, patience);
+    if (answer.type === 'refused') return answer;
+    step = steps.next(answer);
+  }
+  return step.value;
+}
+
+async function ask(
+  secret: SecretMetadata,
+  question: Question,
+  context: SettleContext,
+  patience: Patience,
+): Promise<Answer | Refused> {
+  const { connection, pacer, signal } = context;
+  try {
+    const state = await pacer.run(
+      () =>
+        question.type === 'read'
+          ? readSecret(connection, secret, { signal })
+          : patchFenced(
+              connection,
+              { ...secret, ...question.fence },
+              { signal, ...(question.forced ? { annotations: forcedAnnotation(context) } : {}) },
+            ),
+      signal,
+    );
+    return { type: 'state', state };
+  } catch (error) {
+    if (!(error instanceof KubeError)) throw error;
+    if (error.status === 404) return { type: 'gone' };
+    return (await patience.meet(error)) ?? { type: 'unknown' };
   }
 }
 
+function forcedAnnotation({ operationId, bounds }: SettleContext): Readonly<Record<string, string>> {
+  return { [REWRITTEN_ANNOTATION]: `${operationId}.${bounds.convergedRv}` };
+}
+
 /** How often one Secret is tried, by what stood in the way. */
-class Patience {
+export class Patience {
   readonly #pacer: Pacer;
   readonly #signal: AbortSignal;
   #conflicts = 0;
@@ -91,7 +110,7 @@ class Patience {
    * @returns a refusal when there is to be none
    * @throws the error when it is about the server and not about this Secret
    */
-  async meet(error: KubeError): Promise<Outcome | undefined> {
+  async meet(error: KubeError): Promise<Refused | undefined> {
     const { status } = error;
     if (status === 401) throw error;
     if (status === 429) {
@@ -120,6 +139,6 @@ class Patience {
   }
 }
 
-function refused({ reason, message }: KubeError): Outcome {
-  return { type: 'refused', reason, message };
+function refused(error: KubeError): Refused {
+  return { type: 'refused', reason: refusalReason(error), message: error.message };
 }

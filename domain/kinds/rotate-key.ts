@@ -1,14 +1,17 @@
 /**
- * The plan of `rotate-key`: turn a cluster with KMS v2 to a new key version, and prove that every Secret followed.
+ * The plan of `rotate-key`: turn a cluster with KMS on to a new key version, and prove that every Secret followed.
  *
  * Follows "Rotate existing keys" of the AKS documents on KMS etcd encryption (seeds), with what they leave out: the
  * baseline before the switch, the wait until every API server has switched, and the proof after the rewrite.
  * The old and the new key are the two slots afterwards: both stay valid, and nothing here disables or deletes a key (K1).
  */
+import { censusFaults, censusWarnings } from '../census';
+import { kmsTarget } from '../encryption';
 import { currentGeneration, keySlots, reconcile, type Ledger } from '../ledger';
 import type { Observation } from '../observed';
-import { sealPlan, StepId, type PlanResult, type PlanStep, type Warning } from '../plan';
+import { sealPlan, StepId, type Plan, type PlanResult, type PlanStep, type Warning } from '../plan';
 import { rotateKeyFaults } from '../preconditions';
+import { ceilingWarnings, rewriteCeiling } from '../rewrite-pace';
 import type { OperationRequest } from '../request';
 import { shortKeyId } from '../resource-ids';
 
@@ -20,12 +23,15 @@ export interface PlanPolicy {
 
 /** Plans a rotation from what was observed, or says every rule that stands in its way. */
 export function planRotateKey(request: OperationRequest, observation: Observation, policy: PlanPolicy): PlanResult {
-  const { azure } = observation;
-  const faults = rotateKeyFaults(request, azure);
+  const { azure, census } = observation;
+  const faults = [...rotateKeyFaults(request, azure), ...(census ? censusFaults(census) : [])];
   const currentKeyId = azure.cluster.found ? azure.cluster.cluster.kms.keyId : undefined;
   if (faults.length > 0 || !azure.cluster.found || currentKeyId === undefined) return { plan: null, faults };
 
+  const { cluster } = azure.cluster;
   const ledger = reconcile(observation.ledger ?? undefined, currentKeyId, azure.at);
+  const { scheme } = kmsTarget(currentKeyId, cluster.kubernetesVersion);
+  const ceiling = rewriteCeiling(azure);
   // As the vault spells it, when it was looked up.
   const { requestedKey } = azure;
   const targetKeyId = requestedKey?.found ? requestedKey.key.keyId : (request.parameters.keyId ?? null);
@@ -34,19 +40,41 @@ export function planRotateKey(request: OperationRequest, observation: Observatio
     faults: [],
     plan: sealPlan({
       kind: request.kind,
-      cluster: azure.cluster.cluster.resourceId,
+      cluster: cluster.resourceId,
       changeNumber: request.change.number,
-      summary: `Turn ${azure.cluster.cluster.resourceId.split('/').at(-1)} from ${shortKeyId(currentKeyId)} to ${target}, rewrite every Secret, and prove it.`,
+      summary: `Turn ${cluster.resourceId.split('/').at(-1)} from ${shortKeyId(currentKeyId)} to ${target}, rewrite every Secret, and prove it.`,
       currentKeyId,
+      scheme,
       targetKeyId,
+      ceilingPerSecond: ceiling,
       approvalsRequired: policy.approvalsRequired,
-      steps: stepsOf(ledger, currentKeyId, targetKeyId, policy),
-      warnings: warningsOf(ledger),
+      steps: stepsOf({ ledger, currentKeyId, targetKeyId, scheme, ceiling, policy }),
+      warnings: [
+        ...warningsOf(ledger),
+        ...ceilingWarnings(cluster),
+        ...(scheme === 'kms-v1' ? [KMS_V1_WARNING] : []),
+        ...(census ? censusWarnings(census) : []),
+      ],
     }),
   };
 }
 
-function stepsOf(ledger: Ledger, currentKeyId: string, targetKeyId: string | null, policy: PlanPolicy): PlanStep[] {
+function stepsOf({
+  ledger,
+  currentKeyId,
+  targetKeyId,
+  scheme,
+  ceiling,
+  policy,
+}: {
+  readonly ledger: Ledger;
+  readonly currentKeyId: string;
+  readonly targetKeyId: string | null;
+  readonly scheme: Plan['scheme'];
+  readonly ceiling: number | null;
+  readonly policy: PlanPolicy;
+}): PlanStep[] {
+  const pace = ceiling === null ? '' : ` At most ${ceiling} Secrets a second.`;
   const current = shortKeyId(currentKeyId);
   const target = targetKeyId === null ? 'the new version' : shortKeyId(targetKeyId);
   const people = policy.approvalsRequired === 1 ? 'one person' : `${policy.approvalsRequired} people`;
@@ -97,8 +125,11 @@ function stepsOf(ledger: Ledger, currentKeyId: string, targetKeyId: string | nul
     },
     {
       id: StepId.Rewrite,
-      title: 'Rewrite every Secret with a fenced no-op patch',
-      reason: 'The API server stores a stale record anew under its current key. No Secret value leaves the API server.',
+      title:
+        scheme === 'kms-v1'
+          ? 'Rewrite every Secret with a fenced patch, by an annotation where a no-op would do nothing'
+          : 'Rewrite every Secret with a fenced no-op patch',
+      reason: `The API server stores a stale record anew under its current key. No Secret value leaves the API server.${pace}`,
       changes: 'kubernetes',
     },
     {
@@ -116,6 +147,12 @@ function stepsOf(ledger: Ledger, currentKeyId: string, targetKeyId: string | nul
   );
   return steps;
 }
+
+const KMS_V1_WARNING: Warning = {
+  code: 'KmsV1',
+  detail:
+    'This Kubernetes version encrypts with KMS v1: records carry no key id, and API servers show none in their metrics, so that the proof rests on canaries and restarts. If both keys turn out to share one provider name, every Secret gets the annotation keyturn.dev/rewritten.',
+};
 
 function warningsOf(ledger: Ledger): Warning[] {
   const slots = keySlots(ledger);

@@ -4,14 +4,17 @@ import { Pool } from 'undici';
 import { connectKubernetes, type KubeConnection } from '../../activities/kubernetes/connection';
 import type { Running } from '../../activities/running';
 import type { ConvergenceLimits } from '../../activities/convergence';
+import type { Pace } from '../../activities/secrets/pass';
+import type { KmsTarget } from '../../domain/encryption';
 import { createCluster } from '../../sandbox/cluster/cluster';
 import type { SandboxCluster } from '../../sandbox/cluster/contract';
 import { countByKey, readSecretRecords, type KeyCount } from '../../sandbox/cluster/raw-records';
 import { accessOf, createMemoryVault, temporaryDirectory, type MemoryVault } from '../sandbox/cluster-support';
 
 /** Impatient: everything here is on one machine. */
-export const LIMITS: ConvergenceLimits = { deadlineInMs: 30_000, pollInMs: 50, stillProbes: 20 };
-export const IN_FLIGHT = 32;
+export const LIMITS: ConvergenceLimits = { deadlineInMs: 30_000, pollInMs: 50, stillProbes: 20, silenceInMs: 2_000 };
+/** As fast as it goes. */
+export const PACE: Pace = { inFlight: 32, latencyLimit: null, perSecond: null };
 
 /** A runner outside Temporal. */
 export interface TestRunning extends Running {
@@ -54,13 +57,17 @@ export class TestCluster {
     });
     const { server, tls } = accessOf(cluster.adminKubeconfig);
     const pool = new Pool(server, { connections: 8, connect: tls });
-    const connection = connectKubernetes(cluster.adminKubeconfig, IN_FLIGHT);
+    const connection = connectKubernetes(cluster.adminKubeconfig, PACE.inFlight);
     return new TestCluster(cluster, vault, directory, [key], connection, pool);
   }
 
   /** The key that the cluster writes with. */
   get key(): string {
     return this.keys.at(-1) ?? '';
+  }
+
+  get target(): KmsTarget {
+    return { scheme: 'kms-v2', keyId: this.key };
   }
 
   get previousKey(): string {

@@ -72,8 +72,15 @@ describe('key metrics', () => {
       line('last_timestamp_seconds', b, '1.8e+09', ',transformation_type="from_storage"'),
       line('status_last_timestamp_seconds', a, '1.9e+09'),
       line('status_last_timestamp_seconds', b, '1.9e+09'),
+      'apiserver_storage_transformation_operations_total{status="OK",transformation_type="to_storage",transformer_prefix=""} 3',
+      'apiserver_storage_transformation_operations_total{status="OK",transformation_type="from_storage",transformer_prefix=""} 9',
     ].join('\n');
-    expect(parseKeyMetrics(text)).toEqual({ serverIdHash: server, lastWritten: a, reported: new Set([a, b]) });
+    expect(parseKeyMetrics(text)).toEqual({
+      serverIdHash: server,
+      lastWritten: a,
+      reported: new Set([a, b]),
+      writes: 3,
+    });
   });
 
   it('are none when a server shows none, or does not say which server it is', () => {

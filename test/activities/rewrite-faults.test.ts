@@ -8,7 +8,7 @@ import { KubeError } from '../../activities/kubernetes/errors';
 import { rewriteSecrets } from '../../activities/secrets/rewrite';
 import type { ProofBounds } from '../../domain/proof';
 import { seedSecrets } from '../../sandbox/cluster/seed';
-import { IN_FLIGHT, LIMITS, TestCluster, testRunning } from './cluster-support';
+import { LIMITS, PACE, TestCluster, testRunning } from './cluster-support';
 
 type Send = (request: KubeRequest) => Promise<unknown>;
 
@@ -27,10 +27,10 @@ describe('a rewrite', () => {
     const operationId = latest();
     const baseline = await takeBaseline(c.connection, operationId);
     await c.switchKey();
-    const input = { keyId: c.key, operationId, baseline };
-    const { convergedRv } = await awaitConvergence(c.connection, input, testRunning(), LIMITS);
+    const input = { target: c.target, operationId, baseline };
+    const { convergedRv, method } = await awaitConvergence(c.connection, input, testRunning(), LIMITS);
     await removeCanaries(c.connection, operationId);
-    return { baselineRv: baseline.baselineRv, convergedRv };
+    return { baselineRv: baseline.baselineRv, convergedRv, method };
   };
   /** The real connection, with something in front of every patch. */
   const through = (front: (request: KubeRequest, send: Send) => Promise<unknown>): KubeConnection => ({
@@ -39,7 +39,7 @@ describe('a rewrite', () => {
       request.method === 'PATCH' ? front(request, c.connection.request) : c.connection.request(request),
   });
   const rewrite = (bounds: ProofBounds, connection: KubeConnection) =>
-    rewriteSecrets(connection, { bounds, operationId: latest(), inFlight: IN_FLIGHT }, testRunning());
+    rewriteSecrets(connection, { bounds, operationId: latest(), pace: PACE }, testRunning());
 
   it('sends less while the server asks for it, and refuses nobody', async () => {
     const bounds = await switched();
@@ -55,7 +55,7 @@ describe('a rewrite', () => {
     const begin = Date.now();
     expect(await rewrite(bounds, connection)).toMatchObject({ secrets: 60, rewritten: 60, refused: 0 });
     expect(Date.now() - begin).toBeGreaterThanOrEqual(300);
-    expect(most).toBeLessThan(IN_FLIGHT / 2);
+    expect(most).toBeLessThan(PACE.inFlight / 2);
   });
 
   it('counts a Secret as proven whose patch was done and whose answer was lost', async () => {
@@ -90,7 +90,7 @@ describe('a rewrite', () => {
       secrets: 60,
       rewritten: 59,
       refused: 1,
-      refusedSecrets: [{ namespace: 'team-a', name: 'secret-00007', reason: 'InternalError' }],
+      refusedSecrets: [{ namespace: 'team-a', name: 'secret-00007', reason: 'Unreadable' }],
     });
     expect(await rewrite(bounds, c.connection)).toMatchObject({ rewritten: 1, alreadyProven: 59 });
   });

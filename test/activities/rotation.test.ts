@@ -9,11 +9,16 @@ import { proveSecrets } from '../../activities/secrets/proof';
 import { rewriteSecrets } from '../../activities/secrets/rewrite';
 import type { Baseline, Convergence } from '../../domain/convergence';
 import type { Proof, ProofBounds, RewriteReport } from '../../domain/proof';
-import { hadNoEffect } from '../../domain/proof';
 import { seedSecrets } from '../../sandbox/cluster/seed';
-import { IN_FLIGHT, LIMITS, SECRETS, TestCluster, testRunning } from './cluster-support';
+import { LIMITS, PACE, SECRETS, TestCluster, testRunning } from './cluster-support';
 
 const NAMESPACES = ['team-a', 'team-b'];
+
+const boundsOf = (baselineRv: string | null, { convergedRv, method }: Convergence): ProofBounds => ({
+  baselineRv,
+  convergedRv,
+  method,
+});
 
 describe('a rotation on a real cluster', () => {
   let c: TestCluster;
@@ -36,13 +41,13 @@ describe('a rotation on a real cluster', () => {
     return latest();
   };
   const converge = (operationId: string, baseline?: Baseline): Promise<Convergence> =>
-    awaitConvergence(c.connection, { keyId: c.key, operationId, baseline }, testRunning(), LIMITS);
+    awaitConvergence(c.connection, { target: c.target, operationId, baseline }, testRunning(), LIMITS);
   const rewrite = (bounds: ProofBounds, running = testRunning()): Promise<RewriteReport> =>
-    rewriteSecrets(c.connection, { bounds, operationId: latest(), inFlight: IN_FLIGHT }, running);
+    rewriteSecrets(c.connection, { bounds, operationId: latest(), pace: PACE }, running);
   const prove = (operationId: string, bounds: ProofBounds, convergence: Convergence): Promise<Proof> =>
     proveSecrets(
       c.connection,
-      { keyId: c.key, operationId, bounds, convergence, inFlight: IN_FLIGHT },
+      { target: c.target, operationId, bounds, convergence, pace: PACE },
       testRunning(),
       LIMITS,
     );
@@ -52,7 +57,7 @@ describe('a rotation on a real cluster', () => {
     const baseline = await takeBaseline(c.connection, operationId);
     await c.switchKey();
     const convergence = await converge(operationId, baseline);
-    const bounds = { baselineRv: baseline.baselineRv, convergedRv: convergence.convergedRv };
+    const bounds = boundsOf(baseline.baselineRv, convergence);
     return { operationId, baseline, convergence, bounds };
   };
 
@@ -91,7 +96,7 @@ describe('a rotation on a real cluster', () => {
   it('converges by stillness when no switch was made, and accepts every unchanged Secret then', async () => {
     const operationId = newOperation();
     const convergence = await converge(operationId);
-    const bounds = { baselineRv: null, convergedRv: convergence.convergedRv };
+    const bounds = boundsOf(null, convergence);
     expect(await rewrite(bounds)).toMatchObject({ secrets: 500, rewritten: 0, unchanged: 500, contradictions: 0 });
     expect(await prove(operationId, bounds, convergence)).toMatchObject({ unproven: 0, convergenceHeld: true });
     await removeCanaries(c.connection, operationId);
@@ -101,10 +106,12 @@ describe('a rotation on a real cluster', () => {
     const operationId = newOperation();
     await takeBaseline(c.connection, operationId);
     const convergence = await converge(operationId);
-    const bounds = { baselineRv: convergence.convergedRv, convergedRv: convergence.convergedRv };
-    const report = await rewrite(bounds);
-    expect(report).toMatchObject({ secrets: 500, rewritten: 0, contradictions: 500 });
-    expect(hadNoEffect(report)).toBe(true);
+    const bounds = boundsOf(convergence.convergedRv, convergence);
+    await expect(rewrite(bounds)).rejects.toMatchObject({
+      type: 'RewriteHadNoEffect',
+      nonRetryable: true,
+      message: expect.stringContaining('100 of the first 100 Secrets'),
+    });
     const proof = await prove(operationId, bounds, convergence);
     expect(proof).toMatchObject({ unproven: 500 });
     expect(proof.unprovenSecrets).toHaveLength(100);
@@ -115,7 +122,7 @@ describe('a rotation on a real cluster', () => {
   it('does not converge while the canaries keep still, and says which ones', async () => {
     const operationId = newOperation();
     const baseline = await takeBaseline(c.connection, operationId);
-    const waiting = awaitConvergence(c.connection, { keyId: c.key, operationId, baseline }, testRunning(), {
+    const waiting = awaitConvergence(c.connection, { target: c.target, operationId, baseline }, testRunning(), {
       ...LIMITS,
       deadlineInMs: 300,
     });
@@ -143,7 +150,10 @@ describe('a rotation on a real cluster', () => {
     };
     const fails = (connection: KubeConnection, keyId: string, why: string): Promise<void> =>
       expect(
-        awaitConvergence(connection, { keyId, operationId, baseline }, testRunning(), { ...LIMITS, deadlineInMs: 500 }),
+        awaitConvergence(connection, { target: { scheme: 'kms-v2', keyId }, operationId, baseline }, testRunning(), {
+          ...LIMITS,
+          deadlineInMs: 500,
+        }),
       ).rejects.toMatchObject({ type: 'NotConverged', message: expect.stringContaining(why) });
     await fails(c.connection, c.vault.addKey(), 'with another key');
     await fails(mute, c.key, 'no canary of the time before the switch');
@@ -222,12 +232,12 @@ describe('a rotation on a real cluster', () => {
     await policyIsEnforced();
     const report = await rewrite(bounds);
     expect(report).toMatchObject({ secrets: 501, rewritten: 500, refused: 1 });
-    expect(report.refusedSecrets[0]).toMatchObject({ namespace: 'default', name: 'frozen', reason: 'Invalid' });
+    expect(report.refusedSecrets[0]).toMatchObject({ namespace: 'default', name: 'frozen', reason: 'AdmissionDenied' });
     expect(report.refusedSecrets[0]?.message).toContain("ValidatingAdmissionPolicy 'frozen-secrets'");
     expect(report.refusedSecrets[0]?.message).not.toContain(Buffer.from('value-of-frozen').toString('base64'));
     expect(await prove(operationId, bounds, convergence)).toMatchObject({
       unproven: 1,
-      unprovenSecrets: [{ namespace: 'default', name: 'frozen', reason: 'Invalid' }],
+      unprovenSecrets: [{ namespace: 'default', name: 'frozen', reason: 'AdmissionDenied' }],
     });
 
     await c.call('DELETE', `${policies}/validatingadmissionpolicybindings/frozen-secrets`);
@@ -254,7 +264,7 @@ describe('a rotation on a real cluster', () => {
   it('refuses to prove anything when resource versions went backwards', async () => {
     const operationId = newOperation();
     const convergence = await converge(operationId);
-    const bounds = { baselineRv: null, convergedRv: `${convergence.convergedRv}0` };
+    const bounds = { ...boundsOf(null, convergence), convergedRv: `${convergence.convergedRv}0` };
     await expect(rewrite(bounds)).rejects.toMatchObject({ type: 'ResourceVersionWentBackwards', nonRetryable: true });
     await removeCanaries(c.connection, operationId);
   });

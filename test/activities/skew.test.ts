@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { takeBaseline } from '../../activities/canaries';
 import { awaitConvergence } from '../../activities/convergence';
 import { connectKubernetes, type KubeConnection } from '../../activities/kubernetes/connection';
-import { convergenceHolds } from '../../activities/second-look';
+import { lookAgain } from '../../activities/second-look';
 import type { Baseline, Convergence } from '../../domain/convergence';
 import { encryptionConfiguration } from '../../sandbox/cluster/encryption-config';
 import { startEtcd } from '../../sandbox/cluster/etcd';
@@ -23,6 +23,7 @@ const operationId = 'op-skew00000001';
 describe('two API servers behind one address', () => {
   const vault = createMemoryVault();
   const [oldKey, newKey] = [vault.addKey(), vault.addKey()];
+  const target = { scheme: 'kms-v2', keyId: newKey } as const;
   let balancer: LoadBalancer;
   let oldServer: ApiServer;
   let newServer: ApiServer;
@@ -74,7 +75,7 @@ describe('two API servers behind one address', () => {
   });
 
   const converge = (deadlineInMs: number): Promise<Convergence> =>
-    awaitConvergence(connection, { keyId: newKey, operationId, baseline }, testRunning(), { ...LIMITS, deadlineInMs });
+    awaitConvergence(connection, { target, operationId, baseline }, testRunning(), { ...LIMITS, deadlineInMs });
 
   it('have not converged while they change canaries back and forth', async () => {
     balancer.setBackends([oldServer.port, newServer.port]);
@@ -93,14 +94,10 @@ describe('two API servers behind one address', () => {
   });
 
   it('no longer hold what was seen when an old server comes back', async () => {
-    const holds = () =>
-      convergenceHolds(
-        connection,
-        { keyId: newKey, operationId, convergence: first },
-        testRunning(),
-        { ...LIMITS, deadlineInMs: 3_000 },
-        {},
-      );
+    const holds = async (): Promise<boolean> => {
+      const input = { target, operationId, convergence: first };
+      return (await lookAgain(connection, input, testRunning(), { ...LIMITS, deadlineInMs: 3_000 }, {})).holds;
+    };
     expect(await holds()).toBe(true);
     balancer.setBackends([oldServer.port, newServer.port]);
     expect(await holds()).toBe(false);

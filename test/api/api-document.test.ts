@@ -28,6 +28,9 @@ type Document = z.infer<typeof Document>;
 const SAID_BY_OPERATIONS: ErrorCode[] = [
   'Denied',
   'CanceledOnRequest',
+  'SecretsUnreadable',
+  'RewriteNotPermitted',
+  'EncryptionFailing',
   'LedgerContradiction',
   'ArmRequestRefused',
   'ArmOperationFailed',
@@ -73,6 +76,7 @@ describe('the API document', () => {
       'post /v1/operations/{id}:deny',
       'post /v1/operations/{id}:cancel',
       'post /v1/operations/{id}:retry',
+      'post /v1/operations/{id}:accept',
       'get /v1/operations/{id}/evidence',
       'get /healthz',
       'get /readyz',

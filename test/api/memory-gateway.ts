@@ -69,6 +69,8 @@ export class MemoryGateway implements OperationsGateway {
       changeNumber: request.change.number,
       summary: 'Turn it.',
       currentKeyId: 'https://kv1.vault.azure.net/keys/k1/95a76f34842c4fcf9e2cc929e38359c0',
+      scheme: 'kms-v2',
+      ceilingPerSecond: null,
       targetKeyId: null,
       approvalsRequired: 1,
       steps: [{ id: 'approve', title: 'Wait for approval', reason: 'Nobody turns a key alone.', changes: 'nothing' }],

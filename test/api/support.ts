@@ -42,6 +42,7 @@ export const HEALTHY: AzureObservation = {
       powerState: 'Running',
       identityType: 'UserAssigned',
       localAccountsDisabled: false,
+      tags: {},
       platformManagedEncryption: false,
       kms: { enabled: true, keyId: KEY, networkAccess: 'Public' },
     },

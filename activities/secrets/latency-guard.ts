@@ -1,0 +1,103 @@
+/**
+ * Keeps a rewrite from being felt by the other clients of an API server.
+ *
+ * Does: asks a small question again and again, as any client would, over the same address: first while nothing of ours is
+ *       under way, then during the rewrite. When the answers take more than so many times longer than they did, fewer
+ *       requests are allowed under way, otherwise more.
+ * Never does: take an API server's refusal of the question for a fault: an answer is an answer, and took its time.
+ */
+import { KubeError } from '../kubernetes/errors';
+import type { KubeConnection } from '../kubernetes/connection';
+import { sleep } from '../running';
+import type { Pacer } from './pacer';
+
+/** Reads etcd as most requests do, and is allowed to nearly everybody. */
+const QUESTION = '/api/v1/namespaces/kube-system';
+const IDLE_PROBES = 24;
+const IDLE_PAUSE_IN_MS = 15;
+const PAUSE_IN_MS = 40;
+/** A decision is made from so many of the last answers … */
+const WINDOW = 20;
+/** … each time so many new ones have come. */
+const STEP = 8;
+/** The quantile that is compared: high enough to stand for the slow ones, low enough to be known from a window. */
+const QUANTILE = 0.9;
+const FIRST_ALLOWED = 2;
+const DECREASE = 0.7;
+/** Below this part of the limit there is room for one more. */
+const COMFORT = 0.75;
+
+/** Runs work while the latency of others is watched. */
+export async function guardingLatency<T>(
+  options: {
+    readonly connection: KubeConnection;
+    readonly pacer: Pacer;
+    /** How many times slower than idle the API server may answer others; null does not watch. */
+    readonly latencyLimit: number | null;
+    readonly signal: AbortSignal;
+  },
+  work: () => Promise<T>,
+): Promise<T> {
+  const { connection, pacer, latencyLimit, signal } = options;
+  if (latencyLimit === null) return await work();
+  const idle = await idleLatency(connection, signal);
+  pacer.allow(FIRST_ALLOWED);
+  const ended = new AbortController();
+  const watching = watch(connection, pacer, idle * latencyLimit, AbortSignal.any([signal, ended.signal]));
+  try {
+    return await work();
+  } finally {
+    ended.abort();
+    await watching;
+  }
+}
+
+async function idleLatency(connection: KubeConnection, signal: AbortSignal): Promise<number> {
+  const latencies: number[] = [];
+  // The first answers pay for the connection.
+  await latencyOf(connection, signal);
+  while (latencies.length < IDLE_PROBES) {
+    latencies.push(await latencyOf(connection, signal));
+    await sleep(IDLE_PAUSE_IN_MS, signal);
+  }
+  return quantile(latencies);
+}
+
+/** Ends, without an error, when the signal is aborted. */
+async function watch(connection: KubeConnection, pacer: Pacer, limitInMs: number, signal: AbortSignal): Promise<void> {
+  let latencies: number[] = [];
+  let sinceDecision = 0;
+  try {
+    for (;;) {
+      latencies = [...latencies, await latencyOf(connection, signal)].slice(-WINDOW);
+      if (++sinceDecision >= STEP) {
+        sinceDecision = 0;
+        decide(pacer, quantile(latencies) / limitInMs);
+      }
+      await sleep(PAUSE_IN_MS, signal);
+    }
+  } catch (error) {
+    if (!signal.aborted) throw error;
+  }
+}
+
+function decide(pacer: Pacer, load: number): void {
+  if (load > 1) pacer.allow(pacer.allowed * DECREASE);
+  else if (load < COMFORT) pacer.allow(pacer.allowed + Math.max(1, pacer.allowed * 0.1));
+}
+
+/** In milliseconds. No answer at all is the rewrite's to notice; here it counts as the time that it took. */
+async function latencyOf(connection: KubeConnection, signal: AbortSignal): Promise<number> {
+  const startedAt = performance.now();
+  try {
+    await connection.requestText({ method: 'GET', path: QUESTION, signal });
+  } catch (error) {
+    if (!(error instanceof KubeError)) throw error;
+  }
+  return performance.now() - startedAt;
+}
+
+function quantile(latencies: readonly number[]): number {
+  const sorted = [...latencies].sort((a, b) => a - b);
+  return sorted[Math.min(sorted.length - 1, Math.floor(sorted.length * QUANTILE))] ?? 0;
+}

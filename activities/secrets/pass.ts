@@ -1,0 +1,119 @@
+/**
+ * One pass over all Secrets of a cluster: what census, rewrite and proof have in common.
+ *
+ * Does: lists metadata page by page and handles many Secrets at a time, as fast as the API server and its owners allow.
+ * Never does: hold more than a page: memory does not grow with the number of Secrets.
+ */
+import { setMaxListeners } from 'node:events';
+import type { RewriteHeartbeat } from '../contract';
+import type { KubeConnection } from '../kubernetes/connection';
+import { countSecrets, listSecretPages, type SecretMetadata } from '../kubernetes/metadata';
+import { heartbeating, type Running } from '../running';
+import { guardingLatency } from './latency-guard';
+import { Meter } from './meter';
+import { Pacer } from './pacer';
+
+/** Fewer Secrets than this are over before anybody could feel them, or before latency could be learned. */
+const WORTH_GUARDING = 200;
+
+/** How fast a pass may be. */
+export interface Pace {
+  /** Requests that may be under way at the same time; fewer when the server asks for it. */
+  readonly inFlight: number;
+  /** How many times slower than idle the API server may answer others; null does not watch. */
+  readonly latencyLimit: number | null;
+  /** Requests that may start in a second; null is no limit. */
+  readonly perSecond: number | null;
+}
+
+/** What handles one Secret. */
+export interface PassContext {
+  readonly pacer: Pacer;
+  /** Aborted when the pass is to stop, whatever the reason. */
+  readonly signal: AbortSignal;
+}
+
+/** What is wanted. */
+export interface PassOptions {
+  readonly pace: Pace;
+  /** Leaves Secrets out. */
+  readonly labelSelector?: string;
+  /** Secrets that the selector leaves out, for the count. */
+  readonly leftOut?: number;
+  /** Called for each page before its Secrets; what it throws ends the pass. */
+  readonly onPage?: (listRv: string) => void;
+  readonly handle: (secret: SecretMetadata, context: PassContext) => Promise<void>;
+}
+
+/** The end of a pass. */
+export interface PassEnd {
+  /** Resource version of the list. */
+  readonly listRv: string;
+  readonly progress: RewriteHeartbeat;
+}
+
+/**
+ * Handles every Secret; heartbeats how far it is.
+ * @throws the first failure of `handle` or `onPage`; KubeError when the list is refused; the signal's reason
+ */
+export async function passOverSecrets(
+  connection: KubeConnection,
+  options: PassOptions,
+  running: Running,
+): Promise<PassEnd> {
+  const { count } = await countSecrets(connection, { signal: running.signal });
+  const meter = new Meter(Math.max(0, count - (options.leftOut ?? 0)));
+  const pacer = new Pacer(options.pace);
+  const latencyLimit = count < WORTH_GUARDING ? null : options.pace.latencyLimit;
+  return heartbeating(
+    running,
+    () => meter.reading(),
+    () =>
+      guardingLatency({ connection, pacer, latencyLimit, signal: running.signal }, () =>
+        handleListed(connection, options, running.signal, pacer, meter),
+      ),
+  );
+}
+
+async function handleListed(
+  connection: KubeConnection,
+  { pace, labelSelector, onPage, handle }: PassOptions,
+  outer: AbortSignal,
+  pacer: Pacer,
+  meter: Meter,
+): Promise<PassEnd> {
+  // The first failure of one stops all: what was done stays done, and the next try skips it by the rule.
+  const failure = new AbortController();
+  const signal = AbortSignal.any([outer, failure.signal]);
+  // One listener for each request under way: no leak.
+  setMaxListeners(0, signal);
+  let listRv = '';
+  const secrets = (async function* (): AsyncGenerator<SecretMetadata> {
+    for await (const page of listSecretPages(connection, { labelSelector, signal })) {
+      onPage?.(page.resourceVersion);
+      listRv = page.resourceVersion;
+      yield* page.items;
+    }
+  })();
+  const handleInTurn = async (): Promise<void> => {
+    for (;;) {
+      const next = await secrets.next();
+      if (next.done) return;
+      signal.throwIfAborted();
+      await handle(next.value, { pacer, signal });
+      meter.count();
+    }
+  };
+  const workers = Array.from({ length: pace.inFlight }, () =>
+    handleInTurn().catch((error: unknown) => {
+      failure.abort(error);
+      throw error;
+    }),
+  );
+  const ends = await Promise.allSettled(workers);
+  // A failure of the list itself ends one worker with the error and the others as if the list had ended.
+  outer.throwIfAborted();
+  if (failure.signal.aborted) throw failure.signal.reason;
+  for (const end of ends) if (end.status === 'rejected') throw end.reason;
+  return { listRv, progress: meter.reading() };
+}

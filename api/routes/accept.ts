@@ -1,0 +1,78 @@
+/**
+ * POST /v1/operations/{id}:accept: an approver accepts the Secrets that a blocked operation waits for as they are.
+ *
+ * What would be refused is refused here already, from the operation's view. The workflow checks the same again.
+ */
+import { z } from 'zod';
+import { acceptanceFault, AcceptanceDecision } from '../../domain/acceptance';
+import { Role } from '../../domain/people';
+import type { ApiDeps } from '../deps';
+import { OperationView, pollHeaders, viewOf } from '../operation-view';
+import { ApiError } from '../problem';
+import { route, type Route } from '../route';
+import { endedFault } from './ended';
+import { findOperation, OperationIdParams } from './get-operation';
+
+const AcceptanceBody = z
+  .strictObject({
+    digest: z.string().min(1).max(100).meta({
+      description:
+        '`blockedSecrets.digest` of the operation as the person saw it. Another list is not accepted with it.',
+      example: 'sha256:4f0c…',
+    }),
+    reason: AcceptanceDecision.shape.reason.meta({ description: 'Why, for the auditor.' }),
+  })
+  .meta({ id: 'Acceptance' });
+
+/** `:accept`. */
+export function acceptSecrets(deps: ApiDeps): Route {
+  const { gateway, clock } = deps;
+  return route({
+    method: 'post',
+    path: '/v1/operations/{id}:accept',
+    operationId: 'acceptSecrets',
+    summary: 'Accept the Secrets in the way of a blocked operation as they are',
+    description:
+      'The operation goes on and ends without them; it says so in its evidence, and the generation is not called proven, so that the next rotation proves first. Possible where `offers` has `accept`: never before a key leaves its slot. Nobody accepts what their own request leaves, and no program does.',
+    roles: [Role.Approver],
+    params: OperationIdParams,
+    body: AcceptanceBody,
+    answers: [
+      {
+        status: 200,
+        description: 'The operation as it stands now.',
+        schema: OperationView,
+        headers: { 'Retry-After': 'Seconds to wait before asking again.' },
+      },
+    ],
+    codes: [
+      'OperationNotFound',
+      'RoleMissing',
+      'ProgramCannotApprove',
+      'RequesterCannotApprove',
+      'NothingToAccept',
+      'BlockedListChanged',
+      'OperationEnded',
+      'ApprovalExpired',
+      'TemporalUnavailable',
+      'WorkerUnavailable',
+    ],
+    handle: async ({ request, caller, params: { id }, body }) => {
+      const decision: AcceptanceDecision = { by: caller.person, roles: [...caller.roles], ...body };
+      const before = await findOperation(gateway, id);
+      const fault =
+        endedFault(before, clock()) ??
+        acceptanceFault(decision, { requestedBy: before.requestedBy, blocked: before.blockedSecrets });
+      if (fault) throw new ApiError(fault);
+      const told = await gateway.tell(id, { type: 'accept', decision });
+      const now = await findOperation(gateway, id);
+      const ended = told === 'ended' ? endedFault(now, clock()) : undefined;
+      if (ended) throw new ApiError(ended);
+      return {
+        status: 200,
+        body: viewOf(now, request, { ...deps, namespace: gateway.namespace }),
+        headers: pollHeaders(now),
+      };
+    },
+  });
+}

@@ -1,0 +1,126 @@
+/**
+ * Secrets that stand in the way, and their acceptance: an approver may decide, with a reason, that an operation ends although
+ * some named Secrets are not under the new key.
+ *
+ * That is safe while the key that they are under stays in its slot: so it is possible after the turn of a key, never before
+ * a turn that would push a key out, and what was accepted is not proven (K2, K5). The next rotation proves first.
+ */
+import { z } from 'zod';
+import { digestOf } from './canonical';
+import type { Fault } from './errors';
+import { Person, Role, samePerson } from './people';
+import { RefusedSecret, type RefusalReason } from './refusal';
+
+/** The Secrets that a blocked step waits for. */
+export const BlockedSecrets = z.object({
+  /** All of them; `secrets` names the first. */
+  count: z.int(),
+  secrets: z.array(RefusedSecret),
+  /** `sha256:…` of the names and reasons: who accepts, accepts exactly this list. */
+  digest: z.string(),
+  /** Whether an approver may accept it here. */
+  acceptable: z.boolean(),
+});
+/** The Secrets that a blocked step waits for. */
+export type BlockedSecrets = z.infer<typeof BlockedSecrets>;
+
+/** An acceptance that counts. */
+export const Acceptance = z.object({
+  by: Person,
+  at: z.string(),
+  /** Why, in the person's words. */
+  reason: z.string(),
+  digest: z.string(),
+  secrets: z.array(RefusedSecret),
+});
+/** An acceptance that counts. */
+export type Acceptance = z.infer<typeof Acceptance>;
+
+/** A person's wish to accept, as the API passes it on after it verified the person's token. */
+export const AcceptanceDecision = z.object({
+  by: Person,
+  roles: z.array(z.string()),
+  digest: z.string(),
+  reason: z.string().trim().min(1).max(500),
+});
+/** A person's wish to accept. */
+export type AcceptanceDecision = z.infer<typeof AcceptanceDecision>;
+
+/**
+ * Reasons that say something of one Secret. The others say that the API servers themselves are not as they should be, and
+ * nobody can know what that does to all the others.
+ */
+const OF_ONE_SECRET: readonly RefusalReason[] = [
+  'AdmissionDenied',
+  'WebhookUnavailable',
+  'TooLarge',
+  'Invalid',
+  'KeptChanging',
+];
+
+/** Makes the list, with its digest. One that cannot be named whole cannot be accepted. */
+export function blockedSecrets(
+  count: number,
+  secrets: readonly RefusedSecret[],
+  options: { readonly acceptable: boolean },
+): BlockedSecrets {
+  const names = secrets.map(({ namespace, name, reason }) => [namespace, name, reason]);
+  return {
+    count,
+    secrets: [...secrets],
+    digest: digestOf({ count, names }),
+    acceptable:
+      options.acceptable && count === secrets.length && secrets.every(({ reason }) => OF_ONE_SECRET.includes(reason)),
+  };
+}
+
+/** Whether everything that is refused now was accepted before. A Secret that came since, or for another reason, was not. */
+export function isAccepted(acceptance: Acceptance | null, count: number, secrets: readonly RefusedSecret[]): boolean {
+  if (acceptance === null || count !== secrets.length) return count === 0;
+  return secrets.every((secret) =>
+    acceptance.secrets.some(
+      ({ namespace, name, reason }) =>
+        namespace === secret.namespace && name === secret.name && reason === secret.reason,
+    ),
+  );
+}
+
+/** Why a wish to accept does not count; undefined when it does. */
+export function acceptanceFault(
+  decision: AcceptanceDecision,
+  state: { readonly requestedBy: Person; readonly blocked: BlockedSecrets | null },
+): Fault | undefined {
+  const { by, roles, digest } = decision;
+  if (by.type === 'app') {
+    return {
+      code: 'ProgramCannotApprove',
+      detail: `${by.name} is a program. Sign in as a person who holds ${Role.Approver}.`,
+    };
+  }
+  if (!roles.includes(Role.Approver)) {
+    return { code: 'RoleMissing', detail: `${by.name} does not hold the role ${Role.Approver}.` };
+  }
+  if (samePerson(by, state.requestedBy)) {
+    return {
+      code: 'RequesterCannotApprove',
+      detail: `${by.name} asked for this operation; somebody else must accept what it leaves.`,
+    };
+  }
+  if (!state.blocked) {
+    return { code: 'NothingToAccept', detail: 'The operation is not blocked by Secrets that could be accepted.' };
+  }
+  if (!state.blocked.acceptable) {
+    return {
+      code: 'NothingToAccept',
+      detail:
+        'These Secrets cannot be accepted: their key would leave its slot, there are too many to name, or the reason is the API server and not the Secret. Repair the cause, then retry.',
+    };
+  }
+  if (digest !== state.blocked.digest) {
+    return {
+      code: 'BlockedListChanged',
+      detail: `The list that stands has the digest ${state.blocked.digest}, not ${digest}. Read it again, then decide.`,
+    };
+  }
+  return undefined;
+}

@@ -1,0 +1,103 @@
+/**
+ * Secrets that an API server does not rewrite: why, in a few words that are always the same, and what helps.
+ *
+ * Sources: the messages of kube-apiserver 1.26 to 1.34, as the tests meet them; research note rotation-systems.md 6.5.
+ */
+import { z } from 'zod';
+
+/** Why a Secret is not rewritten. */
+export const RefusalReason = z.enum([
+  /** A webhook or an admission policy says no. */
+  'AdmissionDenied',
+  /** A webhook that must be asked does not answer. */
+  'WebhookUnavailable',
+  /** A webhook cannot be asked without consequences, so a dry run does not tell. */
+  'DryRunUnsupported',
+  /** Authorization: the identity that Keyturn uses may not do this. */
+  'NotPermitted',
+  /** More than the API server or etcd stores. */
+  'TooLarge',
+  /** The object does not pass today's validation, although it is stored. */
+  'Invalid',
+  /** The API server cannot decrypt the record. */
+  'Unreadable',
+  /** The API server cannot encrypt: its KMS provider fails. */
+  'EncryptionFailed',
+  /** Somebody wrote it again and again while it was being rewritten. */
+  'KeptChanging',
+  /** It had to change and did not. */
+  'Contradiction',
+  /** Anything else that the API server answers. */
+  'ServerError',
+]);
+/** Why a Secret is not rewritten. */
+export type RefusalReason = z.infer<typeof RefusalReason>;
+
+/** A Secret that could not be rewritten: by name and reason, never by value. */
+export const RefusedSecret = z.object({
+  namespace: z.string(),
+  name: z.string(),
+  reason: RefusalReason,
+  /** What the API server said, without anything that may quote a value. */
+  message: z.string(),
+  /** What would help. */
+  suggestion: z.string(),
+});
+/** A Secret that could not be rewritten. */
+export type RefusedSecret = z.infer<typeof RefusedSecret>;
+
+/** What an API server answered. */
+export interface ServerRefusal {
+  readonly status?: number;
+  /** Kubernetes status reason: `Forbidden`, `Invalid` … */
+  readonly reason: string;
+  readonly message: string;
+}
+
+const SUGGESTIONS: Readonly<Record<RefusalReason, string>> = {
+  AdmissionDenied: 'Exempt this Secret, or the user that Keyturn is, from the webhook or policy that is named.',
+  WebhookUnavailable: 'Repair the webhook that is named, or let it fail open for Secrets.',
+  DryRunUnsupported:
+    'Give the webhook that is named `sideEffects: None` or `NoneOnDryRun`, so that a dry run can tell.',
+  NotPermitted: 'Give the user that is named the verbs get, list and patch on Secrets.',
+  TooLarge: 'Make the Secret smaller than 1 MiB, or delete it.',
+  Invalid: 'Correct the Secret, or delete it.',
+  Unreadable:
+    'Bring back the key that it is stored under; if that key is lost, the Secret is: delete its record in etcd.',
+  EncryptionFailed: 'Look at the key, its permissions and the vault’s firewall: the KMS provider fails.',
+  KeptChanging: 'Find out who writes it all the time.',
+  Contradiction: 'Look at the API servers: one of them may not write with the new key.',
+  ServerError: 'Look at the log of the API server.',
+};
+
+/** What helps against a reason. */
+export function suggestionFor(reason: RefusalReason): string {
+  return SUGGESTIONS[reason];
+}
+
+/** The reason behind an API server's answer. */
+export function refusalReason({ status, reason, message }: ServerRefusal): RefusalReason {
+  if (/does not support dry run/i.test(message)) return 'DryRunUnsupported';
+  if (/failed calling webhook/i.test(message)) return 'WebhookUnavailable';
+  if (/denied (?:the )?request|ValidatingAdmissionPolicy|admission webhook/i.test(message)) return 'AdmissionDenied';
+  if (status === 413 || /request is too large|too long|must have at most \d+ (?:bytes|characters)/i.test(message)) {
+    return 'TooLarge';
+  }
+  if (/failed to encrypt|encrypt(?:edDEK|ion).*(?:failed|expired)|encrypt DEK/i.test(message))
+    return 'EncryptionFailed';
+  if (/transform|decrypt|no matching prefix/i.test(message)) return 'Unreadable';
+  // Authorization names a user and a verb; other 403s come from admission plugins that are built in.
+  if (status === 403) return /\bcannot \w+ resource\b/i.test(message) ? 'NotPermitted' : 'AdmissionDenied';
+  if (status === 422 || reason === 'Invalid') return 'Invalid';
+  if (status === 409) return 'KeptChanging';
+  return 'ServerError';
+}
+
+/** A refused Secret, with what helps. */
+export function refusedSecret(
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+  reason: RefusalReason,
+  message: string,
+): RefusedSecret {
+  return { namespace, name, reason, message, suggestion: suggestionFor(reason) };
+}

@@ -1,0 +1,71 @@
+/**
+ * How fast a rewrite may be: what the platform team allows, and what the vault takes.
+ *
+ * With KMS v2 the vault is asked at starts of API servers, not per Secret. With KMS v1 each write makes a data key of its
+ * own: one encrypt in the vault, and a decrypt for each read that misses the API server's cache of 1000 keys.
+ * Sources: Key Vault service limits (transactions per vault and region in 10 s); research note rotation-systems.md 1.3, 1.7.
+ */
+import { kmsTarget } from './encryption';
+import type { AzureObservation, ObservedCluster, ObservedKey } from './observed';
+import type { Warning } from './plan';
+
+/** The tag on a managed cluster by which its owners limit how many Secrets a second are rewritten. */
+export const CEILING_TAG = 'keyturn-rewrites-per-second';
+
+/** Transactions in 10 s: RSA keys by size, in software and in a HSM. */
+const VAULT_LIMITS: Readonly<Record<number, { readonly software: number; readonly hsm: number }>> = {
+  2048: { software: 4000, hsm: 2000 },
+  3072: { software: 1000, hsm: 500 },
+  4096: { software: 500, hsm: 250 },
+};
+const LIMIT_PERIOD_IN_SECONDS = 10;
+/** Live traffic, and other clusters, need the vault too. */
+const SHARE_OF_THE_VAULT = 0.5;
+/** One encrypt for the write, and a decrypt each for the read before it and the list that refills the caches. */
+const TRANSACTIONS_PER_SECRET = 3;
+
+/** How many Secrets a second KMS v1 may rewrite with a key, by half of what the vault takes. An unknown size counts as the largest. */
+export function vaultBudget({ keyType, keySizeInBits }: Pick<ObservedKey, 'keyType' | 'keySizeInBits'>): number {
+  const limits = VAULT_LIMITS[keySizeInBits ?? 4096] ?? VAULT_LIMITS[4096];
+  const limit = (keyType.endsWith('-HSM') ? limits?.hsm : limits?.software) ?? 0;
+  const transactions = (limit / LIMIT_PERIOD_IN_SECONDS) * SHARE_OF_THE_VAULT;
+  return Math.max(1, Math.floor(transactions / TRANSACTIONS_PER_SECRET));
+}
+
+/** The ceiling that the cluster's owners have set by a tag; undefined when there is none or it is no positive number. */
+export function taggedCeiling({ tags }: Pick<ObservedCluster, 'tags'>): number | undefined {
+  const text = tags[CEILING_TAG];
+  if (text === undefined || !/^\d{1,6}(\.\d{1,3})?$/.test(text.trim())) return undefined;
+  const ceiling = Number(text);
+  return ceiling > 0 ? ceiling : undefined;
+}
+
+/**
+ * Secrets that may be rewritten in a second: the lower of what the owners allow and, when the vault is asked for every
+ * Secret, what it takes. Null when neither limits it.
+ */
+export function rewriteCeiling({
+  cluster,
+  currentKey,
+}: Pick<AzureObservation, 'cluster' | 'currentKey'>): number | null {
+  if (!cluster.found) return null;
+  const { kms, kubernetesVersion } = cluster.cluster;
+  const perSecret = kms.keyId !== undefined && kmsTarget(kms.keyId, kubernetesVersion).scheme === 'kms-v1';
+  const ceilings = [
+    taggedCeiling(cluster.cluster),
+    perSecret && currentKey?.found ? vaultBudget(currentKey.key) : undefined,
+  ].filter((ceiling) => ceiling !== undefined);
+  return ceilings.length === 0 ? null : Math.min(...ceilings);
+}
+
+/** What is wrong with the tag: a limit that is not understood must not be ignored in silence. */
+export function ceilingWarnings(cluster: Pick<ObservedCluster, 'tags'>): Warning[] {
+  const text = cluster.tags[CEILING_TAG];
+  if (text === undefined || taggedCeiling(cluster) !== undefined) return [];
+  return [
+    {
+      code: 'CeilingNotUnderstood',
+      detail: `The cluster's tag ${CEILING_TAG} is "${text.slice(0, 50)}", which is no positive number: the rewrite has no ceiling of its own.`,
+    },
+  ];
+}

@@ -1,0 +1,67 @@
+/**
+ * How one Secret is settled: the questions that are asked of the API server, and what follows from its answers.
+ *
+ * A generator without a clock and without a network: whoever drives it sends the requests. The rewrite drives it against
+ * API servers; the property tests drive the same code against a model of them, with everything else in between.
+ */
+import { PROOF_RULE, type ProofBounds, type ProofRule } from './proof';
+
+/** Which object, and which state of it. */
+export interface ObjectState {
+  readonly uid: string;
+  readonly resourceVersion: string;
+}
+
+/** What to ask next. */
+export type Question =
+  /** The object's metadata as they are now. */
+  | { readonly type: 'read' }
+  /** A patch that is refused with a conflict unless the object is in this state; it changes nothing, or, forced, an annotation. */
+  | { readonly type: 'patch'; readonly fence: ObjectState; readonly forced: boolean };
+
+/** What came back. */
+export type Answer =
+  /** The object as it is now: read, or after the patch. */
+  | { readonly type: 'state'; readonly state: ObjectState }
+  /** The object is in another state than the fence says, or nobody knows whether the patch was done. */
+  | { readonly type: 'unknown' }
+  /** There is no such object any more. */
+  | { readonly type: 'gone' };
+
+/** What came out. */
+export type Settlement =
+  /** `rewritten`: stored anew by this. `alreadyProven`: by somebody, after convergence. `unchanged`: answered "not stale" where that is accepted. `gone`: deleted. */
+  | { readonly type: 'rewritten' | 'alreadyProven' | 'unchanged' | 'gone' }
+  /** It had to change and did not. */
+  | { readonly type: 'contradiction'; readonly resourceVersion: string };
+
+/**
+ * Settles one object.
+ * @param listed as a list of after convergence showed it
+ */
+export function* settling(
+  listed: ObjectState,
+  bounds: ProofBounds,
+  rule: ProofRule = PROOF_RULE,
+): Generator<Question, Settlement, Answer> {
+  let known = listed;
+  for (;;) {
+    const band = rule.bandOf(known.resourceVersion, bounds);
+    if (band === 'after-convergence') return { type: 'alreadyProven' };
+    const before = known;
+    const answer = yield { type: 'patch', fence: before, forced: bounds.method === 'forced' };
+    if (answer.type === 'gone') return { type: 'gone' };
+    if (answer.type === 'state') {
+      const after = answer.state.resourceVersion;
+      if (rule.judge(band, bounds.method, before.resourceVersion, after) === 'contradiction') {
+        return { type: 'contradiction', resourceVersion: before.resourceVersion };
+      }
+      return { type: after === before.resourceVersion ? 'unchanged' : 'rewritten' };
+    }
+    // Somebody wrote it, or our own patch was done and its answer lost. "A conflict means that it was rewritten" holds only
+    // when whoever wrote it had converged: so the rule is applied to what is there now.
+    const now = yield { type: 'read' };
+    if (now.type === 'gone') return { type: 'gone' };
+    if (now.type === 'state') known = now.state;
+  }
+}
