@@ -16,7 +16,7 @@ import {
   readSecret,
   type DetailedMetadata,
 } from './kubernetes/metadata';
-import { knownLeases } from './kubernetes/servers';
+import { hearProcesses } from './witnesses';
 
 /** The label that every canary carries; its value tells the operation. */
 export const CANARY_LABEL = 'keyturn.dev/canary';
@@ -57,7 +57,7 @@ export async function takeBaseline(
 ): Promise<Baseline> {
   const canaries = await ensureCanaries(connection, operationId, signal);
   const { resourceVersion } = await countSecrets(connection, { signal });
-  return { baselineRv: resourceVersion, canaries, leases: (await knownLeases(connection, signal)) ?? [] };
+  return { baselineRv: resourceVersion, canaries, processes: await hearProcesses(connection, signal) };
 }
 
 /** Deletes the operation's canaries; those that are gone are fine. @throws KubeError */

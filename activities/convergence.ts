@@ -84,8 +84,8 @@ async function converge(
 ): Promise<Convergence> {
   const watch = new CanaryWatch(connection, input.operationId, input.baseline?.canaries, signal);
   const startedAt = Date.now();
-  let waitsFor = 'a first answer of an API server';
   for (;;) {
+    let waitsFor: string;
     try {
       const step = await nextStep({ watch, connection, input, limits, signal, waitedInMs: Date.now() - startedAt });
       if (step.done) return await conclude(connection, watch, limits, step.conclusion, signal);
@@ -121,6 +121,7 @@ async function conclude(
     stillProbes,
     flips: watch.flips,
     leases: [...testimony.leases],
+    processes: [...testimony.processes],
     metrics: testimony.metrics === 'confirmed' ? 'confirmed' : 'unavailable',
     method,
     weaknesses: [...weaknesses],
@@ -179,7 +180,7 @@ function silentStep({
   readonly canaries: string;
   readonly silent: boolean;
 }): Step {
-  const restarted = allRestarted(baseline.leases, testimony.leases);
+  const restarted = allRestarted(baseline.processes, testimony.processes);
   if (silent && restarted) {
     const weakness =
       'Behind KMS v1 nothing looked stale to any API server, as it is when both keys share one provider name. That every API server writes with the new key is concluded from all of them having been started after the baseline; every Secret is rewritten by a changed annotation.';

@@ -87,7 +87,7 @@ function applyChange(ledger: Ledger, change: LedgerChange, reportedKeyId: string
       // A repeated proof by the same operation is the same proof, not a later one.
       const known = currentGeneration(ledger);
       const again = known?.keyId === change.keyId && known.proof?.operationId === change.proof.operationId;
-      if (again && known.proof?.convergedRv === change.proof.convergedRv) return ledger;
+      if (again && known.state === 'proven' && known.proof?.convergedRv === change.proof.convergedRv) return ledger;
       return proven(ledger, change.keyId, { ...change.proof, at: now });
     }
     default:

@@ -4,7 +4,7 @@
  * Stricter than the first: canaries are under the target by now, so one single change means that a server has written
  * with another key.
  */
-import { sameServers, type Convergence } from '../domain/convergence';
+import { sameProcesses, type Convergence } from '../domain/convergence';
 import type { EncryptionTarget } from '../domain/encryption';
 import { awaitConvergence, type ConvergenceLimits } from './convergence';
 import { isNotConverged } from './failures';
@@ -50,6 +50,6 @@ export async function lookAgain(
     second.flips === 0 &&
     (first.metrics !== 'confirmed' || second.metrics === 'confirmed') &&
     // A server that was started since may have written with anything in between, whatever it writes with now.
-    sameServers(first.leases, second.leases);
+    sameProcesses(first.processes, second.processes);
   return { holds, listRv: second.convergedRv, weaknesses };
 }

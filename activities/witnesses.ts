@@ -3,7 +3,13 @@ import { serverName, type ApiServerLease } from '../domain/convergence';
 import type { EncryptionTarget } from '../domain/encryption';
 import { metricsKeyIdHash } from '../domain/resource-ids';
 import type { KubeConnection } from './kubernetes/connection';
-import { apiServerIdHash, knownLeases, readKeyMetrics, unlessRefused, type KeyMetrics } from './kubernetes/servers';
+import {
+  apiServerIdHash,
+  knownLeases,
+  readServerMetrics,
+  unlessRefused,
+  type ServerMetrics,
+} from './kubernetes/servers';
 
 /** A load balancer chooses a server for each connection: this many tries per server, and some more, meet all of them. */
 const TRIES_PER_SERVER = 8;
@@ -12,6 +18,8 @@ const EXTRA_TRIES = 4;
 /** What the servers' leases and metrics say together. */
 export interface Testimony {
   readonly leases: readonly ApiServerLease[];
+  /** Of the servers that were met; all of them, unless there are more than chance let meet. */
+  readonly processes: readonly string[];
   /**
    * `confirmed`: every live server wrote with the target last.
    * `waiting`: not yet; `why` names the servers.
@@ -27,33 +35,57 @@ export async function hearServers(
   target: EncryptionTarget,
   signal: AbortSignal,
 ): Promise<Testimony> {
-  const leases = await knownLeases(connection, signal);
-  if (leases === undefined || leases.length === 0) {
+  const { leases, metrics } = await meetServers(connection, signal);
+  if (leases.length === 0) {
     const why = 'The identity leases of the API servers cannot be read, so that nobody can tell how many there are.';
-    return { leases: [], metrics: 'unavailable', why };
+    return { leases, processes: [], metrics: 'unavailable', why };
   }
+  if (metrics === undefined) {
+    const why = 'The metrics of the API servers cannot be read.';
+    return { leases, processes: [], metrics: 'unavailable', why };
+  }
+  const processes = processesOf(metrics);
   if (target.scheme === 'kms-v1') {
-    return { leases, metrics: 'unavailable', why: 'API servers show no key ids of KMS v1 in their metrics.' };
+    const why = 'API servers show no key ids of KMS v1 in their metrics.';
+    return { leases, processes, metrics: 'unavailable', why };
   }
-  const missing = new Map(leases.map((lease) => [apiServerIdHash(lease.name), lease]));
-  const objections: string[] = [];
-  for (let tries = leases.length * TRIES_PER_SERVER + EXTRA_TRIES; tries > 0 && missing.size > 0; tries--) {
-    const metrics = await unlessRefused(() => readKeyMetrics(connection, signal));
-    if (metrics === undefined) {
-      const why =
-        'The metrics of the API servers cannot be read, or do not say which server they are of (before 1.29).';
-      return { leases, metrics: 'unavailable', why };
-    }
-    const lease = missing.get(metrics.serverIdHash);
-    if (lease === undefined) continue;
-    missing.delete(metrics.serverIdHash);
-    const objection = objectionOf(metrics, target);
-    if (objection !== undefined) objections.push(`API server ${serverName(lease)} ${objection}`);
+  if (metrics.every(({ serverIdHash }) => serverIdHash === undefined)) {
+    const why = 'The metrics of the API servers do not say which server they are of (before 1.29).';
+    return { leases, processes, metrics: 'unavailable', why };
   }
-  for (const lease of missing.values()) {
-    objections.push(`API server ${serverName(lease)} renews its lease but answered no request for metrics`);
+  const objections = leases.flatMap((lease) => {
+    const own = metrics.find(({ serverIdHash }) => serverIdHash === apiServerIdHash(lease.name));
+    const objection = own ? objectionOf(own, target) : 'renews its lease but answered no request for metrics';
+    return objection === undefined ? [] : [`API server ${serverName(lease)} ${objection}`];
+  });
+  const why = objections.join('; ');
+  return { leases, processes, metrics: objections.length === 0 ? 'confirmed' : 'waiting', why };
+}
+
+/** The processes of the API servers as they are now; empty when they cannot be told. @throws as `hearServers` */
+export async function hearProcesses(connection: KubeConnection, signal?: AbortSignal): Promise<string[]> {
+  return processesOf((await meetServers(connection, signal)).metrics ?? []);
+}
+
+/** The metrics of as many different servers as there are leases, over fresh connections. */
+async function meetServers(
+  connection: KubeConnection,
+  signal?: AbortSignal,
+): Promise<{ readonly leases: readonly ApiServerLease[]; readonly metrics?: readonly ServerMetrics[] }> {
+  const leases = (await knownLeases(connection, signal)) ?? [];
+  const met = new Map<string, ServerMetrics>();
+  let tries = leases.length * TRIES_PER_SERVER + EXTRA_TRIES;
+  for (; tries > 0 && met.size < leases.length; tries--) {
+    const metrics = await unlessRefused(() => readServerMetrics(connection, signal));
+    if (metrics === undefined) return { leases };
+    // The latest word of a server counts: it may have been started anew between two answers.
+    met.set(metrics.serverIdHash ?? metrics.process ?? '', metrics);
   }
-  return { leases, metrics: objections.length === 0 ? 'confirmed' : 'waiting', why: objections.join('; ') };
+  return { leases, metrics: [...met.values()] };
+}
+
+function processesOf(metrics: readonly ServerMetrics[]): string[] {
+  return metrics.flatMap(({ process }) => (process === undefined ? [] : [process])).sort();
 }
 
 /**
@@ -61,7 +93,7 @@ export async function hearServers(
  * counts. One that has written nothing yet has shown nothing yet.
  */
 function objectionOf(
-  { lastWritten, reported, writes }: KeyMetrics,
+  { lastWritten, reported, writes }: ServerMetrics,
   target: Exclude<EncryptionTarget, { readonly scheme: 'kms-v1' }>,
 ): string | undefined {
   if (target.scheme === 'identity') {

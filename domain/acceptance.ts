@@ -9,7 +9,7 @@ import { z } from 'zod';
 import { digestOf } from './canonical';
 import type { Fault } from './errors';
 import { Person, Role, samePerson } from './people';
-import { RefusedSecret, type RefusalReason } from './refusal';
+import { OF_ONE_SECRET, RefusedSecret } from './refusal';
 
 /** The Secrets that a blocked step waits for. */
 export const BlockedSecrets = z.object({
@@ -45,18 +45,6 @@ export const AcceptanceDecision = z.object({
 });
 /** A person's wish to accept. */
 export type AcceptanceDecision = z.infer<typeof AcceptanceDecision>;
-
-/**
- * Reasons that say something of one Secret. The others say that the API servers themselves are not as they should be, and
- * nobody can know what that does to all the others.
- */
-const OF_ONE_SECRET: readonly RefusalReason[] = [
-  'AdmissionDenied',
-  'WebhookUnavailable',
-  'TooLarge',
-  'Invalid',
-  'KeptChanging',
-];
 
 /** Makes the list, with its digest. One that cannot be named whole cannot be accepted. */
 export function blockedSecrets(

@@ -7,7 +7,7 @@
 import { z } from 'zod';
 import type { Fault } from './errors';
 import type { Warning } from './plan';
-import { RefusalReason, suggestionFor } from './refusal';
+import { OF_ONE_SECRET, RefusalReason, suggestionFor } from './refusal';
 
 /** So many Secrets are named for each reason; all are counted. */
 export const CENSUS_NAMES = 5;
@@ -61,30 +61,23 @@ export function censusFaults({ problems }: Census): Fault[] {
 /** What an approver should know: Secrets that will be left, and what a dry run could not tell. */
 export function censusWarnings({ problems, finalizing }: Census): Warning[] {
   const warnings = problems.flatMap((problem): Warning[] => {
-    switch (problem.reason) {
-      case 'Unreadable':
-      case 'NotPermitted':
-      case 'EncryptionFailed':
-        return [];
-      // These say something of the moment, not of the Secret.
-      case 'KeptChanging':
-      case 'Contradiction':
-        return [];
-      case 'DryRunUnsupported':
-        return [
-          {
-            code: 'SecretsNotForetold',
-            detail: `A dry run cannot tell whether ${named(problem)} ${problem.message} ${suggestionFor(problem.reason)}`,
-          },
-        ];
-      default:
-        return [
-          {
-            code: 'SecretsRefuseRewrite',
-            detail: `${problem.reason}: as things stand the operation will stop, with both keys in use, before ${named(problem)} ${problem.message} ${suggestionFor(problem.reason)}`,
-          },
-        ];
+    if (problem.reason === 'DryRunUnsupported') {
+      return [
+        {
+          code: 'SecretsNotForetold',
+          detail: `A dry run cannot tell whether the API server rewrites ${named(problem)} ${problem.message} ${suggestionFor(problem.reason)}`,
+        },
+      ];
     }
+    // That says something of the moment, not of the Secret.
+    if (problem.reason === 'KeptChanging') return [];
+    if (!OF_ONE_SECRET.includes(problem.reason) && problem.reason !== 'ServerError') return [];
+    return [
+      {
+        code: 'SecretsRefuseRewrite',
+        detail: `${problem.reason}: as things stand the operation will stop, with both keys in use, before ${named(problem)} ${problem.message} ${suggestionFor(problem.reason)}`,
+      },
+    ];
   });
   if (finalizing.count === 0) return warnings;
   return [

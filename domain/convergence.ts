@@ -12,10 +12,9 @@ export const Canary = z.object({
 /** A canary. */
 export type Canary = z.infer<typeof Canary>;
 
-/** An API server as its identity lease shows it. The holder is new at every start of the process. */
+/** An API server as its identity lease shows it. A lease outlives restarts, its holder included: it tells no processes apart. */
 export const ApiServerLease = z.object({
   name: z.string(),
-  holder: z.string(),
   /** The host that it runs on, as its lease tells it. */
   host: z.string().optional(),
 });
@@ -27,8 +26,8 @@ export const Baseline = z.object({
   /** R0: the resource version of a LIST of Secrets, taken after the canaries were written. */
   baselineRv: z.string(),
   canaries: z.array(Canary),
-  /** The API servers that ran then; empty when leases cannot be read. */
-  leases: z.array(ApiServerLease),
+  /** The API servers' processes that ran then, see `Convergence`. */
+  processes: z.array(z.string()),
 });
 /** The state before the switch. */
 export type Baseline = z.infer<typeof Baseline>;
@@ -44,6 +43,8 @@ export const Convergence = z.object({
   /** How often a canary changed again after its first change: each time two servers disagreed. */
   flips: z.int(),
   leases: z.array(ApiServerLease),
+  /** The API servers' processes, by the start time in their metrics; empty when metrics cannot be read. */
+  processes: z.array(z.string()),
   /** `confirmed`: each live server's own metrics name the target key as the one that it wrote with last. `unavailable`: they do not say. */
   metrics: z.enum(['confirmed', 'unavailable']),
   /** Whether canaries answered no-ops: if not, nothing ever looks stale here, and only a forced rewrite does anything. */
@@ -59,21 +60,15 @@ export function serverName({ name, host }: ApiServerLease): string {
   return host === undefined ? name : `${name} (host ${host})`;
 }
 
-/** The API servers of now that were started since: by a holder that nobody saw before. */
-export function startedSince(before: readonly ApiServerLease[], now: readonly ApiServerLease[]): ApiServerLease[] {
-  return now.filter(({ holder }) => !before.some((lease) => lease.holder === holder));
-}
-
 /**
- * Whether the API servers are the very processes that were seen before. When their leases could be read at one time only,
- * nobody can say, and the answer is no; when they could be read at neither, nobody could ever say, and there is nothing to
- * compare.
+ * Whether the API servers are the very processes that were seen before. When they could be told at one time only, nobody can
+ * say, and the answer is no; when they could be told at neither, nobody could ever say, and there is nothing to compare.
  */
-export function sameServers(before: readonly ApiServerLease[], now: readonly ApiServerLease[]): boolean {
-  return (before.length === 0) === (now.length === 0) && startedSince(before, now).length === 0;
+export function sameProcesses(before: readonly string[], now: readonly string[]): boolean {
+  return (before.length === 0) === (now.length === 0) && now.every((process) => before.includes(process));
 }
 
-/** Whether every API server that runs now was started since. Without leases, before or now, nobody can say. */
-export function allRestarted(before: readonly ApiServerLease[], now: readonly ApiServerLease[]): boolean {
-  return before.length > 0 && now.length > 0 && startedSince(before, now).length === now.length;
+/** Whether every API server that runs now was started since. When they cannot be told, before or now, nobody can say. */
+export function allRestarted(before: readonly string[], now: readonly string[]): boolean {
+  return before.length > 0 && now.length > 0 && !now.some((process) => before.includes(process));
 }

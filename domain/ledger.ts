@@ -136,7 +136,8 @@ function abandoned(ledger: Ledger): Ledger {
     ...ledger,
     generations: ledger.generations.map((generation): Generation => {
       if (generation === last) return { ...generation, state: 'abandoned' };
-      return generation.state === 'proven' ? { ...generation, state: 'activated' } : generation;
+      // Its proof is one of a time before the other key may have been written with.
+      return generation.state === 'proven' ? { ...generation, state: 'activated', proof: undefined } : generation;
     }),
   };
 }

@@ -33,6 +33,18 @@ export const RefusalReason = z.enum([
 /** Why a Secret is not rewritten. */
 export type RefusalReason = z.infer<typeof RefusalReason>;
 
+/**
+ * Reasons that say something of one Secret. The others say that the API servers themselves are not as they should be, or
+ * that nobody can know.
+ */
+export const OF_ONE_SECRET: readonly RefusalReason[] = [
+  'AdmissionDenied',
+  'WebhookUnavailable',
+  'TooLarge',
+  'Invalid',
+  'KeptChanging',
+];
+
 /** A Secret that could not be rewritten: by name and reason, never by value. */
 export const RefusedSecret = z.object({
   namespace: z.string(),
@@ -75,21 +87,29 @@ export function suggestionFor(reason: RefusalReason): string {
   return SUGGESTIONS[reason];
 }
 
-/** The reason behind an API server's answer. */
+/**
+ * The reason behind an API server's answer. Messages quote names, and a Secret may be called anything: so the status decides
+ * first, and words only among what a status leaves open.
+ */
 export function refusalReason({ status, reason, message }: ServerRefusal): RefusalReason {
-  if (/does not support dry run/i.test(message)) return 'DryRunUnsupported';
-  if (/failed calling webhook/i.test(message)) return 'WebhookUnavailable';
-  if (/denied (?:the )?request|ValidatingAdmissionPolicy|admission webhook/i.test(message)) return 'AdmissionDenied';
-  if (status === 413 || /request is too large|too long|must have at most \d+ (?:bytes|characters)/i.test(message)) {
-    return 'TooLarge';
-  }
-  if (/failed to encrypt|encrypt(?:edDEK|ion).*(?:failed|expired)|encrypt DEK/i.test(message))
-    return 'EncryptionFailed';
-  if (/transform|decrypt|no matching prefix/i.test(message)) return 'Unreadable';
-  // Authorization names a user and a verb; other 403s come from admission plugins that are built in.
-  if (status === 403) return /\bcannot \w+ resource\b/i.test(message) ? 'NotPermitted' : 'AdmissionDenied';
-  if (status === 422 || reason === 'Invalid') return 'Invalid';
+  // Authorization names a user and a verb; other 403s come from admission, built in or not.
+  if (status === 403) return /\bcannot \w+ resource\b/.test(message) ? 'NotPermitted' : 'AdmissionDenied';
   if (status === 409) return 'KeptChanging';
+  if (status === 413) return 'TooLarge';
+  if (status === undefined || status >= 500) return serverSide(message);
+  if (/does not support dry run/.test(message)) return 'DryRunUnsupported';
+  if (/denied (?:the )?request/.test(message)) return 'AdmissionDenied';
+  if (/too long:|must have at most \d+ (?:bytes|characters)/i.test(message)) return 'TooLarge';
+  return status === 422 || reason === 'Invalid' ? 'Invalid' : 'ServerError';
+}
+
+function serverSide(message: string): RefusalReason {
+  if (/failed calling webhook/.test(message)) return 'WebhookUnavailable';
+  if (/request is too large/.test(message)) return 'TooLarge';
+  if (/failed to encrypt|encrypt DEK|encryptedDEKSource .*expired/i.test(message)) return 'EncryptionFailed';
+  if (/unable to transform key|not transformable|failed to decrypt|no matching prefix/i.test(message)) {
+    return 'Unreadable';
+  }
   return 'ServerError';
 }
 

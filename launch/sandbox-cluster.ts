@@ -1,9 +1,10 @@
-/** Makes an AKS cluster in the sandbox as a platform engineer would: group, identity, vault, key, cluster with KMS on. */
+/** Makes an AKS cluster in the sandbox as a platform engineer would: group, identity, vault, key, cluster. */
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
 import { armPost, armPut, connectAzure, type AzureRequest } from './azure-client';
 import type { SandboxFacts } from './sandbox';
+import { SandboxControl } from './sandbox-control';
 
 /** A cluster of the sandbox. */
 export interface SandboxClusterFacts {
@@ -12,7 +13,7 @@ export interface SandboxClusterFacts {
   readonly kubeconfig: string;
   /** URL of its etcd. */
   readonly etcd: string;
-  /** Versioned id of the key that it was made with. */
+  /** Versioned id of the key that it was made with; without KMS, of the key that its identity may use. */
   readonly keyId: string;
 }
 
@@ -23,6 +24,16 @@ export interface SandboxClusterOptions {
   readonly vaultName: string;
   /** Folder for its kubeconfig. */
   readonly directory: string;
+  /** `1.34` when absent. KMS is v1 below 1.27. */
+  readonly kubernetesVersion?: string;
+  /** 1 to 5; 1 when absent. */
+  readonly apiServers?: number;
+  /** `shared` puts all keys behind one provider name: KMS v1 only. `per-key` when absent. */
+  readonly kmsProviderNames?: 'per-key' | 'shared';
+  /** Whether KMS is on from the start; true when absent. Vault and key are made in any case. */
+  readonly kms?: boolean;
+  /** Bits of the RSA key: 2048, 3072 or 4096; 2048 when absent. */
+  readonly keySize?: number;
 }
 
 const LOCATION = 'westeurope';
@@ -46,9 +57,9 @@ export async function makeSandboxCluster(
       `${group}/providers/Microsoft.KeyVault/vaults/${options.vaultName}`,
       identity.properties.principalId,
     );
-    const keyId = await makeKey(request, vaultUrl, options.name);
+    const keyId = await makeKey(request, vaultUrl, options);
     const resourceId = `${group}/providers/Microsoft.ContainerService/managedClusters/${options.name}`;
-    await armPut(request, resourceId, clusterBody(options.name, identityId, keyId));
+    await armPut(request, resourceId, clusterBody(options, identityId, keyId));
     return {
       resourceId,
       keyId,
@@ -81,20 +92,30 @@ async function makeVault(request: AzureRequest, facts: SandboxFacts, id: string,
   return Vault.parse(vault).properties.vaultUri.replace(/\/$/, '');
 }
 
-async function makeKey(request: AzureRequest, vaultUrl: string, name: string): Promise<string> {
+async function makeKey(
+  request: AzureRequest,
+  vaultUrl: string,
+  { name, keySize = 2048 }: SandboxClusterOptions,
+): Promise<string> {
   const { body } = await request('POST', `${vaultUrl}/keys/${name}/create?api-version=2025-07-01`, {
     kty: 'RSA',
-    key_size: 2048,
+    key_size: keySize,
   });
   return Key.parse(body).key.kid;
 }
 
-function clusterBody(name: string, identityId: string, keyId: string): unknown {
+function clusterBody(options: SandboxClusterOptions, identityId: string, keyId: string): unknown {
+  const { name, kubernetesVersion = '1.34', apiServers, kmsProviderNames, kms = true } = options;
   return {
     location: LOCATION,
+    // The sandbox's own settings, which Azure has no property for; undefined ones are not sent.
+    tags: {
+      'sandbox-api-servers': apiServers === undefined ? undefined : String(apiServers),
+      'sandbox-kms-provider-names': kmsProviderNames,
+    },
     identity: { type: 'UserAssigned', userAssignedIdentities: { [identityId]: {} } },
     properties: {
-      kubernetesVersion: '1.34',
+      kubernetesVersion,
       dnsPrefix: name,
       agentPoolProfiles: [
         {
@@ -106,7 +127,7 @@ function clusterBody(name: string, identityId: string, keyId: string): unknown {
           osType: 'Linux',
         },
       ],
-      securityProfile: { azureKeyVaultKms: { enabled: true, keyId, keyVaultNetworkAccess: 'Public' } },
+      securityProfile: kms ? { azureKeyVaultKms: { enabled: true, keyId, keyVaultNetworkAccess: 'Public' } } : {},
     },
   };
 }
@@ -124,9 +145,8 @@ async function writeKubeconfig(
 }
 
 async function etcdOf({ control }: SandboxFacts, name: string): Promise<string> {
-  const response = await fetch(`${control.url}/state`, { headers: { authorization: `Bearer ${control.token}` } });
-  const State = z.object({ clusters: z.array(z.object({ name: z.string(), etcdUrl: z.string().optional() })) });
-  const cluster = State.parse(await response.json()).clusters.find((one) => one.name === name);
+  const { clusters } = await new SandboxControl(control).state();
+  const cluster = clusters.find((one) => one.name === name);
   if (cluster?.etcdUrl === undefined) throw new Error(`The sandbox does not run a cluster ${name}.`);
   return cluster.etcdUrl;
 }

@@ -17,6 +17,38 @@ const Journal = z.object({
 /** One mutating request that the sandbox saw. */
 export type JournalEntry = z.infer<typeof Journal>['entries'][number];
 
+const State = z.object({
+  clusters: z.array(
+    z.object({
+      id: z.string(),
+      name: z.string(),
+      kubernetesVersion: z.string(),
+      provisioningState: z.string(),
+      powerState: z.string(),
+      /** What the API servers are to run with: key ids, current first. */
+      encryption: z.object({ write: z.enum(['kms', 'identity']), slots: z.array(z.string()) }),
+      // Absent until the cluster has been made.
+      etcdUrl: z.string().optional(),
+      traffic: z.object({ bytesToClients: z.int(), bytesFromClients: z.int() }).optional(),
+      servers: z
+        .array(
+          z.object({
+            name: z.string(),
+            port: z.int(),
+            pid: z.int(),
+            kubernetesMinor: z.string(),
+            /** A key id, or `identity`. */
+            writes: z.string(),
+            problem: z.string().optional(),
+          }),
+        )
+        .optional(),
+    }),
+  ),
+});
+/** What the sandbox knows of itself, past Azure: the part of `/state` that commands and tests use. */
+export type SandboxState = z.infer<typeof State>;
+
 /** A client of the control API. */
 export class SandboxControl {
   constructor(private readonly control: SandboxFacts['control']) {}
@@ -39,6 +71,22 @@ export class SandboxControl {
   /** Fills a cluster with Secrets. */
   async seed(cluster: string, options: { readonly count: number } & Record<string, unknown>): Promise<void> {
     await this.send('POST', `/clusters/${cluster}/seed`, options);
+  }
+
+  /** Clusters with their key slots, API servers and traffic. */
+  async state(): Promise<SandboxState> {
+    return State.parse(await this.send('GET', '/state'));
+  }
+
+  /** Saves etcd's data, while the cluster's servers are down for some seconds. @returns the name for {@link restore} */
+  async snapshot(cluster: string): Promise<string> {
+    const saved = await this.send('POST', `/clusters/${cluster}/snapshots`);
+    return z.object({ snapshot: z.string() }).parse(saved).snapshot;
+  }
+
+  /** Puts the data of a snapshot in the place of etcd's own: resource versions go back. */
+  async restore(cluster: string, snapshot: string): Promise<void> {
+    await this.send('POST', `/clusters/${cluster}/restore`, { snapshot });
   }
 
   /** Makes an access token for Keyturn's API, right or wrong as asked for. */

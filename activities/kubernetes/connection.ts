@@ -6,9 +6,11 @@
  *       that any of the servers behind the address may answer.
  * Never does: retry, use a proxy of the environment (undici has none by default), or log a body.
  */
+import { isNativeError } from 'node:util/types';
 import { Client, Pool, type Dispatcher } from 'undici';
 import { parseRetryAfter } from '../../azure/errors';
 import { KubeError, kubeErrorFrom } from './errors';
+import { exchange, type WholeAnswer } from './exchange';
 import { parseKubeconfig } from './kubeconfig';
 
 const CONNECT_TIMEOUT_IN_MS = 10_000;
@@ -67,34 +69,37 @@ export function connectKubernetes(kubeconfig: string, connections: number): Kube
     },
   };
   const pool = new Pool(origin, { ...options, connections });
+  const common = {
+    'user-agent': 'keyturn',
+    ...(endpoint.token === undefined ? {} : { authorization: `Bearer ${endpoint.token}` }),
+  };
 
   const send = async (dispatcher: Dispatcher, request: KubeRequest): Promise<string> => {
     request.signal?.throwIfAborted();
-    let status: number;
-    let text: string;
-    let retryAfter: string | undefined;
+    let answer: WholeAnswer;
     try {
-      const answer = await dispatcher.request({
-        method: request.method,
-        path: `${base}${request.path}`,
-        signal: request.signal,
-        headers: {
-          accept: request.accept ?? 'application/json',
-          'user-agent': 'keyturn',
-          ...(endpoint.token === undefined ? {} : { authorization: `Bearer ${endpoint.token}` }),
-          ...(request.body === undefined ? {} : { 'content-type': request.contentType ?? 'application/json' }),
+      answer = await exchange(
+        dispatcher,
+        {
+          method: request.method,
+          path: `${base}${request.path}`,
+          headers: {
+            ...common,
+            accept: request.accept ?? 'application/json',
+            ...(request.body === undefined ? {} : { 'content-type': request.contentType ?? 'application/json' }),
+          },
+          ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
         },
-        ...(request.body === undefined ? {} : { body: JSON.stringify(request.body) }),
-      });
-      status = answer.statusCode;
-      const header = answer.headers['retry-after'];
-      retryAfter = Array.isArray(header) ? header[0] : header;
-      text = await answer.body.text();
+        request.signal,
+      );
     } catch (error) {
       request.signal?.throwIfAborted();
       throw noAnswer(endpoint.server, error);
     }
-    if (status < 200 || status > 299) throw kubeErrorFrom(status, text, parseRetryAfter(retryAfter));
+    const { status, headers, text } = answer;
+    const retryAfter = headers['retry-after'];
+    if (status < 200 || status > 299)
+      throw kubeErrorFrom(status, text, parseRetryAfter(Array.isArray(retryAfter) ? retryAfter[0] : retryAfter));
     return text;
   };
   const requestText = async (request: KubeRequest): Promise<string> => {
@@ -116,11 +121,10 @@ export function connectKubernetes(kubeconfig: string, connections: number): Kube
 }
 
 function noAnswer(server: string, error: unknown): KubeError {
-  const code = error instanceof Error && 'code' in error && typeof error.code === 'string' ? error.code : 'NoAnswer';
-  const message = error instanceof Error && error.message !== '' ? error.message : code;
+  const { code, message } = isNativeError(error) ? (error as NodeJS.ErrnoException) : {};
   return new KubeError({
-    reason: code,
-    message: `The API server at ${server} did not answer: ${message}`,
+    reason: code ?? 'NoAnswer',
+    message: `The API server at ${server} did not answer: ${message || code || String(error)}`,
     cause: error,
   });
 }

@@ -40,8 +40,14 @@ const PartialList = z.object({
     continue: z.string().optional(),
     remainingItemCount: z.int().optional(),
   }),
-  items: z.array(PartialObject),
+  // A page whose objects the selector all leaves out has null here, not an empty list (kube-apiserver 1.34).
+  items: z
+    .array(PartialObject)
+    .nullish()
+    .transform((items) => items ?? []),
 });
+
+type PartialList = z.infer<typeof PartialList>;
 
 /** One page of a list. */
 export interface SecretPage {
@@ -59,27 +65,36 @@ export interface MetadataOptions {
 /**
  * Lists Secrets of all namespaces, page by page.
  *
- * When a list has become too old to go on (410), the API server offers a token for going on with a newer one; objects that
- * came meanwhile may be missed, and the caller must be fine with that.
+ * The next page is asked for while the caller is busy with one, so that nobody waits at its end. When a list has become too
+ * old to go on (410), the API server offers a token for going on with a newer one; objects that came meanwhile may be
+ * missed, and the caller must be fine with that.
  * @throws KubeError
  */
 export async function* listSecretPages(
   connection: KubeConnection,
   { labelSelector, signal }: { readonly labelSelector?: string; readonly signal?: AbortSignal },
 ): AsyncGenerator<SecretPage> {
-  let token: string | undefined;
-  do {
-    let page;
-    try {
-      page = await listPage(connection, { limit: PAGE_SIZE, labelSelector, token, signal });
-    } catch (error) {
-      if (!(error instanceof KubeError) || error.status !== 410 || !error.continueToken) throw error;
-      token = error.continueToken;
-      continue;
-    }
-    yield { resourceVersion: page.metadata.resourceVersion, items: page.items.map(({ metadata }) => metadata) };
-    token = page.metadata.continue;
-  } while (token);
+  const read = (token?: string): Promise<PartialList> => readPage(connection, { labelSelector, token, signal });
+  let coming: Promise<PartialList> | undefined = read();
+  while (coming) {
+    const { metadata, items }: PartialList = await coming;
+    coming = metadata.continue ? read(metadata.continue) : undefined;
+    // Whoever stops in the middle does not wait for it: its failure is nobody's then.
+    coming?.catch(() => undefined);
+    yield { resourceVersion: metadata.resourceVersion, items: items.map((item) => item.metadata) };
+  }
+}
+
+async function readPage(
+  connection: KubeConnection,
+  options: { readonly labelSelector?: string; readonly token?: string; readonly signal?: AbortSignal },
+): Promise<PartialList> {
+  try {
+    return await listPage(connection, { ...options, limit: PAGE_SIZE });
+  } catch (error) {
+    if (!(error instanceof KubeError) || error.status !== 410 || !error.continueToken) throw error;
+    return await readPage(connection, { ...options, token: error.continueToken });
+  }
 }
 
 /** How many Secrets there are, and the resource version of the moment. @throws KubeError */
@@ -209,7 +224,7 @@ async function listPage(
     readonly token?: string;
     readonly signal?: AbortSignal;
   },
-): Promise<z.infer<typeof PartialList>> {
+): Promise<PartialList> {
   const query = new URLSearchParams({ limit: String(options.limit) });
   if (options.labelSelector !== undefined) query.set('labelSelector', options.labelSelector);
   if (options.token !== undefined) query.set('continue', options.token);

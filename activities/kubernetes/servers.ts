@@ -1,6 +1,7 @@
 /**
  * The API servers of a cluster, as their identity leases and their metrics show them.
- * Source: research note rotation-systems.md 1.4.
+ * Source: research note rotation-systems.md 1.4, but for restarts: an API server that starts again within the hour renews the
+ * lease of its host as it is, holder and all (component-helpers lease controller, `newLease`); its metrics tell.
  */
 import { createHash } from 'node:crypto';
 import { z } from 'zod';
@@ -18,7 +19,7 @@ const LeaseList = z.object({
   items: z.array(
     z.object({
       metadata: z.object({ name: z.string(), labels: z.record(z.string(), z.string()).default({}) }),
-      spec: z.object({ holderIdentity: z.string().optional(), renewTime: z.string().optional() }).default({}),
+      spec: z.object({ renewTime: z.string().optional() }).default({}),
     }),
   ),
 });
@@ -34,11 +35,7 @@ export async function liveLeases(connection: KubeConnection, signal?: AbortSigna
   const now = Math.max(0, ...renewed);
   return items
     .filter((_, index) => now - (renewed[index] ?? 0) <= LIVE_WITHIN_IN_MS)
-    .map(({ metadata, spec }) => ({
-      name: metadata.name,
-      holder: spec.holderIdentity ?? '',
-      host: metadata.labels['kubernetes.io/hostname'],
-    }))
+    .map(({ metadata }) => ({ name: metadata.name, host: metadata.labels['kubernetes.io/hostname'] }))
     .sort((a, b) => (a.name < b.name ? -1 : 1));
 }
 
@@ -65,10 +62,12 @@ export function apiServerIdHash(leaseName: string): string {
   return `sha256:${createHash('sha256').update(leaseName).digest('hex')}`;
 }
 
-/** What one server's metrics say of its KMS keys. */
-export interface KeyMetrics {
+/** What one server's metrics say of its process and its keys. */
+export interface ServerMetrics {
+  /** Tells its process from every other one; undefined when it does not show when it was started. */
+  readonly process?: string;
   /** `apiserver_id_hash` (since 1.29). */
-  readonly serverIdHash: string;
+  readonly serverIdHash?: string;
   /** `key_id_hash` that it encrypted with last; undefined when it has encrypted nothing since it started. */
   readonly lastWritten?: string;
   /** Every `key_id_hash` that its plugins reported. */
@@ -77,50 +76,52 @@ export interface KeyMetrics {
   readonly writes: number;
 }
 
-const FAMILY = 'apiserver_envelope_encryption_key_id_hash_';
+const STARTED = 'process_start_time_seconds ';
+const KEYS = 'apiserver_envelope_encryption_key_id_hash_';
 const TRANSFORMATIONS = 'apiserver_storage_transformation_operations_total';
 const SAMPLE = /^(\w+)\{([^}]*)\} (\S+)/;
 const LABEL = /(\w+)="([^"]*)"/g;
 
-/** Reads the key metrics out of `/metrics`. @returns undefined when the server shows none, or none with its id */
-export function parseKeyMetrics(text: string): KeyMetrics | undefined {
+/** Reads what matters out of `/metrics`. */
+export function parseServerMetrics(text: string): ServerMetrics {
+  let startedAt: string | undefined;
   let serverIdHash: string | undefined;
   let lastWritten: { readonly hash: string; readonly at: number } | undefined;
   const reported = new Set<string>();
   let writes = 0;
   for (const line of text.split('\n')) {
-    if (!line.startsWith(FAMILY) && !line.startsWith(TRANSFORMATIONS)) continue;
+    if (line.startsWith(STARTED)) startedAt = line.slice(STARTED.length).trim();
+    if (!line.startsWith(KEYS) && !line.startsWith(TRANSFORMATIONS)) continue;
     const [, name = '', labelText = '', value = ''] = SAMPLE.exec(line) ?? [];
     const labels = Object.fromEntries(
       [...labelText.matchAll(LABEL)].map(([, label = '', content = '']) => [label, content]),
     );
+    const toStorage = labels.transformation_type === 'to_storage';
     if (name === TRANSFORMATIONS) {
-      if (labels.transformation_type === 'to_storage' && labels.status === 'OK') writes += Number(value);
+      if (toStorage && labels.status === 'OK') writes += Number(value);
       continue;
     }
-    const hash = labels.key_id_hash;
-    if (hash === undefined || !labels.apiserver_id_hash) continue;
-    serverIdHash = labels.apiserver_id_hash;
-    if (name === `${FAMILY}status_last_timestamp_seconds`) reported.add(hash);
-    if (name === `${FAMILY}last_timestamp_seconds` && labels.transformation_type === 'to_storage') {
+    const { key_id_hash: hash } = labels;
+    if (hash === undefined) continue;
+    serverIdHash ??= labels.apiserver_id_hash;
+    if (name === `${KEYS}status_last_timestamp_seconds`) reported.add(hash);
+    if (name === `${KEYS}last_timestamp_seconds` && toStorage) {
       const at = Number(value);
       if (lastWritten === undefined || at > lastWritten.at) lastWritten = { hash, at };
     }
   }
-  return serverIdHash === undefined ? undefined : { serverIdHash, lastWritten: lastWritten?.hash, reported, writes };
+  return {
+    // Servers may be started in the same moment: the id tells them apart where there is one.
+    process: startedAt === undefined ? undefined : [startedAt, serverIdHash].filter(Boolean).join(' '),
+    serverIdHash: serverIdHash === '' ? undefined : serverIdHash,
+    lastWritten: lastWritten?.hash,
+    reported,
+    writes,
+  };
 }
 
 /** Asks whichever server answers a new connection. @throws KubeError */
-export async function readKeyMetrics(
-  connection: KubeConnection,
-  signal?: AbortSignal,
-): Promise<KeyMetrics | undefined> {
-  const text = await connection.requestText({
-    method: 'GET',
-    path: '/metrics',
-    accept: 'text/plain',
-    fresh: true,
-    signal,
-  });
-  return parseKeyMetrics(text);
+export async function readServerMetrics(connection: KubeConnection, signal?: AbortSignal): Promise<ServerMetrics> {
+  const request = { method: 'GET', path: '/metrics', accept: 'text/plain', fresh: true, signal } as const;
+  return parseServerMetrics(await connection.requestText(request));
 }

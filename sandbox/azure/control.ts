@@ -2,7 +2,7 @@
  * The sandbox's own control API, for tests, demos and drivers. No part of Azure.
  *
  * Needs: a local Azure.
- * Does: shows journal and state, switches faults, seeds clusters. Loopback only, with a bearer token of its own.
+ * Does: shows journal and state, switches faults, does things to clusters. Loopback only, with a bearer token of its own.
  * Never does: show a secret, a private key or a kubeconfig.
  */
 import { randomBytes } from 'node:crypto';
@@ -10,17 +10,13 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import express, { type Request, type Response } from 'express';
 import { z } from 'zod';
-import type { SandboxCluster } from '../cluster/contract';
-import type { ManagedCluster } from './arm/managed-cluster';
 import type { Azure } from './azure';
+import { clusterControls, clusterState, ControlError, type SeedFunction } from './control-clusters';
 import { sameSecret } from './entra/directory';
 import { FAULT_SCHEMAS, isFaultName } from './faults';
 import { describeIssues, type JsonObject } from './json';
 import { kidOf } from './vault/key-json';
 import type { Vault } from './vault/registry';
-
-/** Fills a cluster with Secrets; gets the body of the request as it came, and answers what it did. */
-export type SeedFunction = (cluster: SandboxCluster, body: unknown) => Promise<unknown>;
 
 /** A running control API. */
 export interface Control {
@@ -38,16 +34,6 @@ const tokenSchema = z.strictObject({
   expiresInSeconds: z.int().optional(),
   appOnly: z.boolean().optional(),
 });
-
-/** A refusal with a sentence. */
-class ControlError extends Error {
-  constructor(
-    readonly status: number,
-    message: string,
-  ) {
-    super(message);
-  }
-}
 
 /** Starts the control API on a free port of 127.0.0.1. Without `seed` there is no seed route. */
 export async function startControl(azure: Azure, seed?: SeedFunction): Promise<Control> {
@@ -84,14 +70,7 @@ export async function startControl(azure: Azure, seed?: SeedFunction): Promise<C
   app.post('/tokens', async (request, response) => {
     response.json({ token: await azure.tokens.mintUserToken(tokenSchema.parse(request.body ?? {})) });
   });
-  if (seed !== undefined) {
-    app.post('/clusters/:name/seed', async (request, response) => {
-      const { name } = request.params;
-      const cluster = azure.clusters.all().find((candidate) => candidate.name.toLowerCase() === name.toLowerCase());
-      if (cluster?.running === undefined) throw new ControlError(404, `There is no running cluster ${name}.`);
-      response.json(await seed(cluster.running, request.body ?? {}));
-    });
-  }
+  app.use('/clusters', clusterControls(azure.clusters, seed));
   app.use((request) => {
     throw new ControlError(404, `The control API has no ${request.method} ${request.path}.`);
   });
@@ -136,20 +115,6 @@ function stateOf(azure: Azure): JsonObject {
     clusters: azure.clusters.all().map(clusterState),
     vaults: azure.registry.all().map(vaultState),
     operations: azure.operations.all(),
-  };
-}
-
-function clusterState(cluster: ManagedCluster): JsonObject {
-  return {
-    id: cluster.id,
-    name: cluster.name,
-    kubernetesVersion: cluster.release.patch,
-    provisioningState: cluster.provisioningState,
-    powerState: cluster.powerState,
-    etag: cluster.etag,
-    // What the API servers run with: the oracle for the slots, which Azure does not show.
-    encryption: cluster.applied,
-    etcdUrl: cluster.running?.etcdUrl,
   };
 }
 

@@ -29,6 +29,11 @@ export const FAULT_SCHEMAS = {
     applied: z.boolean().default(true),
     path: z.string().default(''),
   }),
+  /**
+   * A change of the encryption of a cluster whose id contains `path` ends Succeeded, but this many API servers stay at its
+   * first stage: they write with the old key and can read the new one. Switching the fault off brings them to the end.
+   */
+  'late-servers': z.strictObject({ path: z.string().default(''), servers: z.int().min(1).default(1) }),
   /** Every chunk between a client and any cluster's API servers is delayed by this long, both ways. */
   'kube-latency': z.strictObject({ milliseconds: z.int().min(0).max(60_000) }),
 } as const;

@@ -1,4 +1,5 @@
 /** The command line of a sandbox API server, and the files that it refers to. Pure. */
+import { minorNumber } from './kubernetes-minor';
 import type { ClusterLayout } from './layout';
 
 /** From this minor on anonymous requests can be limited to paths (AnonymousAuthConfigurableEndpoints, KEP-4633). */
@@ -65,11 +66,4 @@ export function authenticationConfiguration(kubernetesMinor: string): object {
 
 function limitsAnonymous(kubernetesMinor: string): boolean {
   return minorNumber(kubernetesMinor) >= ANONYMOUS_PATHS_SINCE_MINOR;
-}
-
-/** @throws Error when it is not of the form `1.34` */
-function minorNumber(kubernetesMinor: string): number {
-  const match = /^1\.(\d+)$/.exec(kubernetesMinor);
-  if (match === null) throw new Error(`"${kubernetesMinor}" is no Kubernetes minor version such as 1.34.`);
-  return Number(match[1]);
 }

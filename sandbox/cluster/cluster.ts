@@ -2,50 +2,74 @@
  * A sandbox cluster: one etcd, its KMS plugins, and API servers behind one fixed address.
  *
  * Needs: the binaries of tools/, an empty directory, a vault to encrypt with.
- * Does: changes the encryption as a managed control plane does, by new API servers that take over when they are ready.
+ * Does: lets changes run one after the other; control-plane.ts carries them out.
  * Never does: bring back an API server that ended by itself; stop and start, or the next change, does.
  */
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
-import { setTimeout as sleep } from 'node:timers/promises';
 import { findTool, TOOL_NAMES, type ToolName } from '../../tools';
-import { createApiClient, type ApiCredentials } from './api-client';
-import type { ClusterFactory, ClusterOptions, EncryptionState, SandboxCluster } from './contract';
-import { checkEncryptionState, encryptionConfiguration } from './encryption-config';
-import { startEtcd, type Etcd } from './etcd';
-import { createKmsPlugins, type KmsPlugins } from './kms-plugins';
-import { startApiServer, type ApiServer } from './kube-apiserver';
+import type { ApiCredentials } from './api-client';
+import {
+  UnknownSnapshotError,
+  type ClusterFactory,
+  type ClusterOptions,
+  type EncryptionState,
+  type SandboxCluster,
+  type ServerState,
+  type Traffic,
+} from './contract';
+import { ControlPlane } from './control-plane';
+import { checkEncryptionState } from './encryption-config';
+import { loadSnapshot, saveSnapshot, startEtcd, type Etcd, type EtcdOptions } from './etcd';
+import { createKmsPlugins } from './kms-plugins';
 import { adminKubeconfig } from './kubeconfig';
-import { prepareLayout, type ClusterLayout } from './layout';
+import { kmsVersionOf } from './kubernetes-minor';
+import { prepareLayout } from './layout';
 import { startLoadBalancer, type LoadBalancer } from './load-balancer';
+import { ensureNamespaces } from './namespaces';
+import { findHostNames } from './own-host-name';
 
-/** Connections to an old server get this long to become idle; then the server itself ends them, request by request. */
-const DRAIN_GRACE_IN_MS = 2_000;
-const NAMESPACES = ['default', 'kube-system'];
-const NAMESPACE_ATTEMPTS = 20;
-const NAMESPACE_PAUSE_IN_MS = 250;
+/** The most API servers that a cluster of the sandbox has: each takes about 300 MB. */
+export const MAX_API_SERVERS = 5;
 
 /** {@inheritDoc ClusterFactory} */
 export const createCluster: ClusterFactory = async (options) => {
-  checkEncryptionState(options.encryption);
+  const { apiServers = 1, kubernetesMinor, encryption } = options;
+  checkEncryptionState(encryption);
+  if (!Number.isInteger(apiServers) || apiServers < 1 || apiServers > MAX_API_SERVERS) {
+    throw new Error(`A cluster has 1 to ${MAX_API_SERVERS} API servers, not ${apiServers}.`);
+  }
   const etcdBinary = await findTool('etcd');
-  const apiServerBinary = await findTool(apiServerTool(options.kubernetesMinor));
+  const binary = await findTool(apiServerTool(kubernetesMinor));
   const { layout, admin } = await prepareLayout(options.directory);
+  const hostNames = apiServers > 1 ? await findHostNames() : undefined;
   const abort = new AbortController();
   const balancer = await startLoadBalancer();
-  const etcdLog = join(layout.logs, 'etcd.log');
+  const etcdOptions = {
+    binary: etcdBinary,
+    directory: layout.etcd,
+    logFile: join(layout.logs, 'etcd.log'),
+    signal: abort.signal,
+  };
   let cluster: LocalCluster | undefined;
   try {
-    const etcd = await startEtcd({
-      binary: etcdBinary,
-      directory: layout.etcd,
-      logFile: etcdLog,
+    const etcd = await startEtcd(etcdOptions);
+    const controlPlane = new ControlPlane({
+      clusterName: options.name,
+      count: apiServers,
+      config: { encryption, kubernetesMinor, binary },
+      kmsProviderNames: options.kmsProviderNames ?? 'per-key',
+      layout,
+      admin,
+      etcdUrl: etcd.url,
+      plugins: createKmsPlugins(layout.kms, options.crypto),
+      balancer,
+      hostNames,
       signal: abort.signal,
     });
-    const plugins = createKmsPlugins(layout.kms, options.crypto);
-    cluster = new LocalCluster({ options, layout, admin, etcd, abort, apiServerBinary, plugins, balancer });
+    cluster = new LocalCluster({ options, admin, etcdOptions, etcd, abort, controlPlane, balancer });
     await cluster.start();
-    await cluster.ensureNamespaces();
+    await ensureNamespaces(cluster.server, admin);
     return cluster;
   } catch (error) {
     await cluster?.endProcesses();
@@ -66,12 +90,11 @@ function apiServerTool(kubernetesMinor: string): ToolName {
 /** What a cluster is put together from. */
 interface Parts {
   readonly options: ClusterOptions;
-  readonly layout: ClusterLayout;
   readonly admin: ApiCredentials;
+  readonly etcdOptions: EtcdOptions;
   readonly etcd: Etcd;
-  readonly plugins: KmsPlugins;
+  readonly controlPlane: ControlPlane;
   readonly balancer: LoadBalancer;
-  readonly apiServerBinary: string;
   /** Ends waits for servers when the cluster is destroyed meanwhile. */
   readonly abort: AbortController;
 }
@@ -79,32 +102,77 @@ interface Parts {
 class LocalCluster implements SandboxCluster {
   readonly adminKubeconfig: string;
   readonly etcdUrl: string;
+  readonly server: string;
   readonly #parts: Parts;
-  readonly #server: string;
-  #encryption: EncryptionState;
-  #servers: readonly ApiServer[] = [];
-  #startedServers = 0;
+  #etcd: Etcd;
+  #lateServers = 0;
+  /** Whether somebody stopped it: only then do its servers stay down after a snapshot or a restore. */
+  #stopped = false;
+  #snapshots: readonly string[] = [];
   /** Changes run one after the other: the end of the last one. */
   #last: Promise<unknown> = Promise.resolve();
 
   constructor(parts: Parts) {
     this.#parts = parts;
-    this.#encryption = parts.options.encryption;
-    this.#server = `https://127.0.0.1:${parts.balancer.port}`;
+    this.#etcd = parts.etcd;
+    this.server = `https://127.0.0.1:${parts.balancer.port}`;
     this.etcdUrl = parts.etcd.url;
-    this.adminKubeconfig = adminKubeconfig(parts.options.name, this.#server, parts.admin);
+    this.adminKubeconfig = adminKubeconfig(parts.options.name, this.server, parts.admin);
   }
 
-  applyEncryption(state: EncryptionState): Promise<void> {
+  applyEncryption(encryption: EncryptionState): Promise<void> {
     return this.#inTurn(async () => {
-      checkEncryptionState(state);
-      if (this.#servers.length === 0) {
+      const { controlPlane } = this.#parts;
+      checkEncryptionState(encryption);
+      this.#requireRunning('changing its encryption');
+      await controlPlane.rollTo({ ...controlPlane.config, encryption }, this.#lateServers);
+    });
+  }
+
+  setLateServers(count: number): void {
+    const fewer = count < this.#lateServers;
+    this.#lateServers = count;
+    if (!fewer) return;
+    // Nobody waits for this, as nobody does in a cloud; a server that stays behind says why in `servers()`.
+    this.#inTurn(() => this.#parts.controlPlane.finish(this.#lateServers)).catch(() => undefined);
+  }
+
+  servers(): readonly ServerState[] {
+    return this.#parts.controlPlane.servers();
+  }
+
+  upgrade(kubernetesMinor: string): Promise<void> {
+    return this.#inTurn(async () => {
+      const { controlPlane, options } = this.#parts;
+      const { config } = controlPlane;
+      this.#requireRunning('upgrading it');
+      if (config.encryption.write === 'kms' && kmsVersionOf(config.kubernetesMinor) !== kmsVersionOf(kubernetesMinor)) {
         throw new Error(
-          `No API server of ${this.#parts.options.name} is running: start it before changing its encryption.`,
+          `${options.name} cannot be upgraded from ${config.kubernetesMinor} to ${kubernetesMinor} while KMS is on: what ` +
+            'KMS v1 wrote cannot be read with KMS v2. Disable KMS and rewrite all Secrets first.',
         );
       }
-      await this.#rollTo(state);
-      this.#encryption = state;
+      const binary = await findTool(apiServerTool(kubernetesMinor));
+      await controlPlane.rollTo({ ...config, kubernetesMinor, binary }, 0);
+    });
+  }
+
+  snapshot(): Promise<string> {
+    return this.#inTurn(async () => {
+      const name = `snapshot-${this.#snapshots.length + 1}`;
+      await this.#whileStopped(() => saveSnapshot(this.#parts.etcdOptions.directory, name));
+      this.#snapshots = [...this.#snapshots, name];
+      return name;
+    });
+  }
+
+  restore(snapshot: string): Promise<void> {
+    return this.#inTurn(async () => {
+      if (!this.#snapshots.includes(snapshot)) {
+        const known = this.#snapshots.length === 0 ? 'It has none.' : `It has ${this.#snapshots.join(', ')}.`;
+        throw new UnknownSnapshotError(`${this.#parts.options.name} has no snapshot ${snapshot}. ${known}`);
+      }
+      await this.#whileStopped(() => loadSnapshot(this.#parts.etcdOptions.directory, snapshot));
     });
   }
 
@@ -112,13 +180,22 @@ class LocalCluster implements SandboxCluster {
     this.#parts.balancer.setLatency(latencyInMs);
   }
 
+  traffic(): Traffic {
+    return this.#parts.balancer.traffic();
+  }
+
   stop(): Promise<void> {
-    return this.#inTurn(() => this.#stopServers());
+    return this.#inTurn(async () => {
+      await this.#parts.controlPlane.stop();
+      this.#stopped = true;
+    });
   }
 
   start(): Promise<void> {
     return this.#inTurn(async () => {
-      if (this.#servers.length === 0) await this.#rollTo(this.#encryption);
+      const { controlPlane } = this.#parts;
+      if (!controlPlane.running) await controlPlane.start();
+      this.#stopped = false;
     });
   }
 
@@ -129,92 +206,31 @@ class LocalCluster implements SandboxCluster {
 
   /** Ends every process; data and logs stay, to be looked at. */
   endProcesses(): Promise<void> {
-    const { abort, balancer, etcd, options } = this.#parts;
+    const { abort, balancer, controlPlane, options } = this.#parts;
     abort.abort(new Error(`The cluster ${options.name} is being destroyed.`));
     return this.#inTurn(async () => {
-      await this.#stopServers();
+      await controlPlane.stop();
       await balancer.close();
-      await etcd.stop();
+      await this.#etcd.stop();
     });
   }
 
-  /** An API server makes its system namespaces a moment after it is ready, and tries only once a minute: help it. */
-  async ensureNamespaces(): Promise<void> {
-    const client = createApiClient(this.#server, this.#parts.admin);
+  /** Does something to etcd's data while nothing runs; then all runs again, at the same addresses. */
+  async #whileStopped(work: () => Promise<void>): Promise<void> {
+    const { controlPlane, etcdOptions } = this.#parts;
+    await controlPlane.stop();
+    await this.#etcd.stop();
     try {
-      for (const name of NAMESPACES) {
-        for (let attempt = 1; ; attempt++) {
-          const { status, body } = await client.call('GET', `/api/v1/namespaces/${name}`);
-          if (status === 200) break;
-          if (attempt === NAMESPACE_ATTEMPTS) throw new Error(`The namespace ${name} cannot be had: ${status} ${body}`);
-          const made = await client.call('POST', '/api/v1/namespaces', {
-            apiVersion: 'v1',
-            kind: 'Namespace',
-            metadata: { name },
-          });
-          if (made.status !== 201 && made.status !== 409) await sleep(NAMESPACE_PAUSE_IN_MS);
-        }
-      }
+      await work();
     } finally {
-      await client.close();
+      this.#etcd = await startEtcd({ ...etcdOptions, port: this.#etcd.port });
     }
+    if (!this.#stopped) await controlPlane.start();
   }
 
-  /**
-   * New servers first, then the switch, then the old ones end: the address answers all the time, and when one new server
-   * does not get ready nothing has changed.
-   */
-  async #rollTo(state: EncryptionState): Promise<void> {
-    const { plugins, balancer } = this.#parts;
-    const old = this.#servers;
-    const keptKeys = old.length === 0 ? [] : this.#encryption.slots;
-    try {
-      await plugins.start(state.slots);
-      this.#servers = [await this.#startServer(state)];
-    } catch (error) {
-      await plugins.retain(keptKeys);
-      throw error;
-    }
-    balancer.setBackends(this.#servers.map((server) => server.port));
-    await Promise.all(
-      old.map(async (server) => {
-        await balancer.drain(server.port, { graceInMs: DRAIN_GRACE_IN_MS });
-        await server.stop();
-      }),
-    );
-    await plugins.retain(state.slots);
-  }
-
-  async #startServer(state: EncryptionState): Promise<ApiServer> {
-    const { options, layout, etcd, admin, plugins, balancer, apiServerBinary, abort } = this.#parts;
-    this.#startedServers++;
-    const server = await startApiServer({
-      binary: apiServerBinary,
-      kubernetesMinor: options.kubernetesMinor,
-      serial: this.#startedServers,
-      layout,
-      etcdUrl: etcd.url,
-      encryption: encryptionConfiguration(state, (kid) => plugins.endpointOf(kid)),
-      admin,
-      hints: () => plugins.failures(),
-      signal: abort.signal,
-    });
-    void server.exited.then(() => {
-      // When it ended by itself: the address must not send anyone to a dead server.
-      if (!this.#servers.includes(server)) return;
-      this.#servers = this.#servers.filter((other) => other !== server);
-      balancer.setBackends(this.#servers.map(({ port }) => port));
-    });
-    return server;
-  }
-
-  async #stopServers(): Promise<void> {
-    const { balancer, plugins } = this.#parts;
-    const servers = this.#servers;
-    this.#servers = [];
-    balancer.setBackends([]);
-    await Promise.all(servers.map((server) => server.stop()));
-    await plugins.retain([]);
+  #requireRunning(purpose: string): void {
+    if (this.#parts.controlPlane.running) return;
+    throw new Error(`No API server of ${this.#parts.options.name} is running: start it before ${purpose}.`);
   }
 
   #inTurn<T>(task: () => Promise<T>): Promise<T> {

@@ -20,16 +20,74 @@ export interface EncryptionState {
   readonly slots: readonly string[];
 }
 
+/** What the connections of a cluster's address have carried since the cluster was made, in bytes, TLS and all. */
+export interface Traffic {
+  readonly bytesToClients: number;
+  readonly bytesFromClients: number;
+}
+
+/** `per-key`: a provider name for each key. `shared`: one name for all keys, current and previous (KMS v1 only). */
+export type KmsProviderNames = 'per-key' | 'shared';
+
+/** One API server of a cluster. */
+export interface ServerState {
+  /** Its host name: the `kubernetes.io/hostname` label of its identity lease. Not its own where servers share a lease. */
+  readonly name: string;
+  /** https on 127.0.0.1: past the load balancer, for looking at one server alone. */
+  readonly port: number;
+  readonly pid: number;
+  /** `1.34` */
+  readonly kubernetesMinor: string;
+  /** Versioned id of the key that it writes with, or `identity` for plaintext. */
+  readonly writes: string;
+  /** Why it could not be brought to the state of the others when `late-servers` was switched off. */
+  readonly problem?: string;
+}
+
+/** A snapshot that was asked for and is not there. */
+export class UnknownSnapshotError extends Error {
+  override readonly name = 'UnknownSnapshotError';
+}
+
 /** A running cluster: one etcd, one or more kube-apiservers behind one address. */
 export interface SandboxCluster {
   /** Kubeconfig (YAML) of cluster-admin, by client certificate; its server is a fixed https://127.0.0.1:PORT. */
   readonly adminKubeconfig: string;
   /** Plain-http loopback URL of etcd, for looking at raw records: the auditor's oracle, not part of Azure. */
   readonly etcdUrl: string;
-  /** Rolls every API server to `state`. Resolves when only servers with that state are left; rejects, and keeps the old servers, when one does not get ready. */
+  /**
+   * Rolls every API server to `state`, one at a time. With several servers all of them first learn to read with the new
+   * key, and only then does one write with it. Resolves when only servers with that state are left, but for those that
+   * `setLateServers` holds back. Rejects when one does not get ready: the servers that were replaced already return to
+   * what they were, or, when new writes may exist, to reading with the new key and writing with the old one.
+   */
   applyEncryption(state: EncryptionState): Promise<void>;
+  /**
+   * From now on a roll to another encryption leaves this many servers, the last ones, at its first stage: they write as
+   * before and can read with the new key. When the number falls, those that are too many are rolled to the end in the
+   * background. 0 is off. A stop, an upgrade, a snapshot, a restore and the next change of the encryption bring late
+   * servers to the end too.
+   */
+  setLateServers(count: number): void;
+  /** The API servers that run now, in the order of their host names. */
+  servers(): readonly ServerState[];
+  /**
+   * Rolls every API server to another minor, with the encryption that it has, on the same etcd.
+   * @throws Error when KMS is on and the minor has another KMS version; as `applyEncryption` when one does not get ready.
+   */
+  upgrade(kubernetesMinor: string): Promise<void>;
+  /** Copies etcd's data while no server runs; they run again when it resolves, unless stopped. @returns the name for `restore` */
+  snapshot(): Promise<string>;
+  /**
+   * Puts the data of a snapshot in the place of etcd's own: same `etcdUrl`, older resource versions. The API servers start
+   * with the encryption of now; when they cannot read what is restored with it, this rejects and none runs. Another restore can mend that.
+   * @throws UnknownSnapshotError, with nothing changed.
+   */
+  restore(snapshot: string): Promise<void>;
   /** Delays every chunk that API server connections carry by this long, both ways: a fault that tests switch on. 0 is off. */
   setLatency(latencyInMs: number): void;
+  /** What clients and API servers have said to each other so far. Never goes back, also over stop and start. */
+  traffic(): Traffic;
   /** az aks stop: API servers end, etcd data stays. */
   stop(): Promise<void>;
   /** az aks start, with the encryption it had. */
@@ -45,6 +103,10 @@ export interface ClusterOptions {
   readonly kubernetesMinor: string;
   readonly encryption: EncryptionState;
   readonly crypto: VaultCrypto;
+  /** How many API servers, 1 to 5; 1 when absent. Several have a host name and an identity lease each, where the machine allows it. */
+  readonly apiServers?: number;
+  /** `per-key` when absent; KMS v2 is always per key. */
+  readonly kmsProviderNames?: KmsProviderNames;
   /** An empty directory for data, sockets and logs. Keep socket paths short: sun_path holds 104 bytes on macOS. */
   readonly directory: string;
 }

@@ -1,18 +1,19 @@
 /** From the encryption that a cluster is to have to the EncryptionConfiguration that an API server reads. Pure. */
 import type { EncryptionState } from './contract';
-import { providerName } from './key-id';
+import { kmsProviders, type KmsPluginSpec, type KmsProvider, type KmsScheme } from './kms-providers';
 
 /** AKS KMS has a current and a previous key, no more. */
 const SLOT_COUNT = 2;
 /** The API server's own default for KMS calls; a Go duration. */
 const KMS_TIMEOUT = '3s';
+const KMS_V2_PER_KEY: KmsScheme = { version: 'v2', names: 'per-key' };
 
 /** One entry of `providers`: the first writes, all read. */
 type Provider =
   | { readonly identity: Record<string, never> }
   | {
       readonly kms: {
-        readonly apiVersion: 'v2';
+        readonly apiVersion: 'v1' | 'v2';
         readonly name: string;
         readonly endpoint: string;
         readonly timeout: string;
@@ -49,16 +50,19 @@ export function checkEncryptionState(state: EncryptionState): void {
  *
  * `write: 'kms'` gives [kms(current), kms(previous)?, identity]; `write: 'identity'` gives [identity, kms(slots)…]. The
  * identity provider is always there: Secrets from before KMS was switched on must stay readable until they are rewritten.
- * @param endpointOf gRPC address of the plugin that serves a key, `unix:///…`
+ * KMS v1 entries keep the default cache size, as AKS has no setting for it.
+ * @param endpointOf gRPC address of the plugin that serves a provider, `unix:///…`
+ * @param scheme KMS v2 with a provider per key when absent
  * @throws Error as {@link checkEncryptionState}.
  */
 export function encryptionConfiguration(
   state: EncryptionState,
-  endpointOf: (kid: string) => string,
+  endpointOf: (plugin: KmsPluginSpec) => string,
+  scheme = KMS_V2_PER_KEY,
 ): EncryptionConfiguration {
   checkEncryptionState(state);
   const identity: Provider = { identity: {} };
-  const kms = state.slots.map((kid): Provider => kmsProvider(kid, endpointOf(kid)));
+  const kms = kmsProviders(state, scheme).map((provider) => kmsEntry(provider, endpointOf(provider)));
   return {
     apiVersion: 'apiserver.config.k8s.io/v1',
     kind: 'EncryptionConfiguration',
@@ -66,8 +70,8 @@ export function encryptionConfiguration(
   };
 }
 
-function kmsProvider(kid: string, endpoint: string): Provider {
-  return { kms: { apiVersion: 'v2', name: providerName(kid), endpoint, timeout: KMS_TIMEOUT } };
+function kmsEntry({ version, name }: KmsProvider, endpoint: string): Provider {
+  return { kms: { apiVersion: version, name, endpoint, timeout: KMS_TIMEOUT } };
 }
 
 function list(state: EncryptionState): string {

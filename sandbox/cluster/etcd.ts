@@ -5,7 +5,7 @@
  * Does: serves plain http on loopback, with the data in a directory of its own that a restore can put another one for.
  * Never does: listen on anything but 127.0.0.1, or wait for the disk: a sandbox may lose its data with the machine.
  */
-import { mkdir } from 'node:fs/promises';
+import { cp, mkdir, rename, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client } from 'undici';
 import { freePort } from '../../tools/ports';
@@ -15,6 +15,8 @@ const READY_TIMEOUT_IN_MS = 30_000;
 const READY_INTERVAL_IN_MS = 25;
 const PROBE_TIMEOUT_IN_MS = 2_000;
 const STOP_GRACE_IN_MS = 5_000;
+const DATA = 'data';
+const SNAPSHOTS = 'snapshots';
 
 /** How to start etcd. */
 export interface EtcdOptions {
@@ -23,6 +25,8 @@ export interface EtcdOptions {
   /** Holds `data/`, and `snapshots/` for backups to restore from. */
   readonly directory: string;
   readonly logFile: string;
+  /** The port for clients; a free one when absent. */
+  readonly port?: number;
   readonly signal?: AbortSignal;
 }
 
@@ -30,9 +34,8 @@ export interface EtcdOptions {
 export interface Etcd {
   /** Plain http, loopback; serves gRPC and its JSON gateway. */
   readonly url: string;
+  readonly port: number;
   readonly pid: number;
-  /** Where backups of this etcd belong. */
-  readonly snapshotDirectory: string;
   /** Ends it; the data stays. May be called twice. */
   stop(): Promise<void>;
 }
@@ -42,8 +45,7 @@ export interface Etcd {
  * @throws NotReadyError with the end of its log.
  */
 export async function startEtcd(options: EtcdOptions): Promise<Etcd> {
-  const snapshotDirectory = join(options.directory, 'snapshots');
-  await mkdir(snapshotDirectory, { recursive: true });
+  await mkdir(join(options.directory, SNAPSHOTS), { recursive: true });
   const { child, attempt } = await startServer(
     {
       name: 'etcd',
@@ -55,17 +57,37 @@ export async function startEtcd(options: EtcdOptions): Promise<Etcd> {
       signal: options.signal,
     },
     async () => {
-      const url = `http://127.0.0.1:${await freePort()}`;
+      const port = options.port ?? (await freePort());
+      const url = `http://127.0.0.1:${port}`;
       const peerUrl = `http://127.0.0.1:${await freePort()}`;
-      return { url, args: etcdFlags(join(options.directory, 'data'), url, peerUrl), probe: () => askHealth(url) };
+      return { url, port, args: etcdFlags(join(options.directory, DATA), url, peerUrl), probe: () => askHealth(url) };
     },
   );
   return {
     url: attempt.url,
+    port: attempt.port,
     pid: child.pid,
-    snapshotDirectory,
     stop: () => child.stop({ graceInMs: STOP_GRACE_IN_MS }),
   };
+}
+
+/** Copies the data of an etcd that is stopped. @param directory as in {@link EtcdOptions} */
+export async function saveSnapshot(directory: string, name: string): Promise<void> {
+  const target = join(directory, SNAPSHOTS, name);
+  await cp(join(directory, DATA), target, { recursive: true });
+}
+
+/**
+ * Puts a snapshot in the place of the data of an etcd that is stopped. Until the copy is whole the data stays as it was.
+ * @param directory as in {@link EtcdOptions}
+ */
+export async function loadSnapshot(directory: string, name: string): Promise<void> {
+  const data = join(directory, DATA);
+  const copy = `${data}.restoring`;
+  await rm(copy, { recursive: true, force: true });
+  await cp(join(directory, SNAPSHOTS, name), copy, { recursive: true });
+  await rm(data, { recursive: true, force: true });
+  await rename(copy, data);
 }
 
 function etcdFlags(dataDirectory: string, url: string, peerUrl: string): string[] {

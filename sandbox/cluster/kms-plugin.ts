@@ -1,33 +1,27 @@
 /**
- * A KMS v2 plugin: the gRPC server on a unix socket that an API server asks to encrypt and decrypt its key seeds.
+ * A KMS plugin: the gRPC server on a unix socket that an API server asks to encrypt and decrypt its key seeds (KMS v2) or
+ * its data-encryption keys (KMS v1).
  *
  * Needs: a VaultCrypto.
- * Does: what Azure/kubernetes-kms does (pkg/plugin): one plugin serves one pinned key version, reports hex(sha256(kid)) as
- *       its key id, answers Status by a real encrypt and decrypt in the vault, and refuses to decrypt for another key id.
+ * Does: listens, and answers as kms-v1.ts or kms-v2.ts say.
  * Never does: cache, retry, or fall back to another key.
  */
-import { randomBytes, timingSafeEqual } from 'node:crypto';
 import { rm } from 'node:fs/promises';
-import { Server, ServerCredentials, status, type handleUnaryCall, type ServiceError } from '@grpc/grpc-js';
+import { Server, ServerCredentials } from '@grpc/grpc-js';
 import type { VaultCrypto } from './contract';
-import { hashKeyId } from './key-id';
-import {
-  kmsV2Service,
-  type DecryptRequest,
-  type DecryptResponse,
-  type EncryptRequest,
-  type EncryptResponse,
-  type StatusResponse,
-} from './kms-v2-schema';
+import type { KmsPluginSpec } from './kms-providers';
+import { listenOnSocket } from './kms-socket';
+import { kmsV1Handlers } from './kms-v1';
+import { kmsV1Service } from './kms-v1-schema';
+import { kmsV2Handlers } from './kms-v2';
+import { kmsV2Service } from './kms-v2-schema';
+import { roundTrip, watchVault } from './kms-vault';
 
 /** sun_path holds 104 bytes on macOS (108 on Linux), the closing zero included. */
 const SOCKET_PATH_LIMIT_IN_BYTES = 103;
-const CHECK_LENGTH_IN_BYTES = 32;
 
 /** What a plugin is started with. */
-export interface KmsPluginOptions {
-  /** The one key version that this plugin serves. */
-  readonly kid: string;
+export interface KmsPluginOptions extends KmsPluginSpec {
   readonly crypto: VaultCrypto;
   /** Where to listen; a file that is left there is removed first. */
   readonly socketPath: string;
@@ -35,14 +29,15 @@ export interface KmsPluginOptions {
 
 /** A running plugin. */
 export interface KmsPlugin {
-  readonly kid: string;
+  /** Current first. */
+  readonly kids: readonly string[];
   /** For the EncryptionConfiguration: `unix:///…`. */
   readonly endpoint: string;
   /**
-   * A real encrypt and decrypt in the vault, as Status does it.
+   * A real encrypt and decrypt in the vault with one of the keys, as a health probe of the API server brings it about.
    * @throws Error of the vault, as it came.
    */
-  check(): Promise<void>;
+  check(kid: string): Promise<void>;
   /** Why the last call to the vault failed; undefined when it succeeded or there was none. */
   failure(): string | undefined;
   /** Ends the server at once, open calls included; may be called twice. */
@@ -51,97 +46,42 @@ export interface KmsPlugin {
 
 /**
  * Starts a plugin; resolves when its socket accepts calls. The vault is not asked yet.
- * @throws Error when the socket cannot be made: its path is too long, or its directory is not there.
+ * @throws Error when the plugin cannot serve these keys, or the socket cannot be made: its path is too long, or its
+ *         directory is not there.
  */
 export async function startKmsPlugin(options: KmsPluginOptions): Promise<KmsPlugin> {
-  const { kid, socketPath } = options;
+  const { kids, socketPath } = options;
   checkSocketPath(socketPath);
   await rm(socketPath, { force: true });
 
-  const vault = watched(options.crypto, kid);
+  const vault = watchVault(options.crypto);
   const server = new Server();
-  server.addService(kmsV2Service(), handlers(vault, hashKeyId(kid)));
-  await new Promise<void>((resolve, reject) => {
-    server.bindAsync(`unix:${socketPath}`, ServerCredentials.createInsecure(), (error) => {
-      if (error === null) resolve();
-      else reject(new Error(`The KMS plugin of ${kid} cannot listen on ${socketPath}.`, { cause: error }));
-    });
-  });
+  if (options.version === 'v1') server.addService(kmsV1Service(), kmsV1Handlers(vault, kids));
+  else server.addService(kmsV2Service(), kmsV2Handlers(vault, onlyKey(kids)));
+  const injector = server.createConnectionInjector(ServerCredentials.createInsecure());
+  const socket = await listenOnSocket(socketPath, (connection) => injector.injectConnection(connection)).catch(
+    (error: unknown) => {
+      throw new Error(`The KMS plugin of ${kids.join(' and ')} cannot listen on ${socketPath}.`, { cause: error });
+    },
+  );
 
   return {
-    kid,
+    kids,
     endpoint: `unix://${socketPath}`,
-    check: () => roundTrip(vault),
+    check: (kid) => roundTrip(vault, kid),
     failure: () => vault.failure(),
     async stop() {
+      socket.close();
       server.forceShutdown();
       await rm(socketPath, { force: true });
     },
   };
 }
 
-/** The vault as one plugin sees it: one key, and a memory of what went wrong last. */
-interface PinnedVault {
-  encrypt(plaintext: Uint8Array): Promise<Uint8Array>;
-  decrypt(ciphertext: Uint8Array): Promise<Uint8Array>;
-  failure(): string | undefined;
-}
-
-function watched(crypto: VaultCrypto, kid: string): PinnedVault {
-  let failure: string | undefined;
-  const watch = async (call: Promise<Uint8Array>): Promise<Uint8Array> => {
-    try {
-      const result = await call;
-      failure = undefined;
-      return result;
-    } catch (error) {
-      failure = messageOf(error);
-      throw error;
-    }
-  };
-  return {
-    encrypt: (plaintext) => watch(crypto.encrypt(kid, plaintext)),
-    decrypt: (ciphertext) => watch(crypto.decrypt(kid, ciphertext)),
-    failure: () => failure,
-  };
-}
-
-async function roundTrip(vault: PinnedVault): Promise<void> {
-  const sent = randomBytes(CHECK_LENGTH_IN_BYTES);
-  const received = await vault.decrypt(await vault.encrypt(sent));
-  if (received.length !== sent.length || !timingSafeEqual(received, sent)) {
-    throw new Error('The vault decrypted a test message to something else than what was encrypted.');
-  }
-}
-
-function handlers(vault: PinnedVault, keyId: string) {
-  return {
-    Status: unary(async (): Promise<StatusResponse> => {
-      await roundTrip(vault);
-      return { version: 'v2', healthz: 'ok', key_id: keyId };
-    }),
-    Encrypt: unary(async ({ plaintext }: EncryptRequest): Promise<EncryptResponse> => ({
-      ciphertext: await vault.encrypt(plaintext),
-      key_id: keyId,
-    })),
-    Decrypt: unary(async ({ ciphertext, key_id }: DecryptRequest): Promise<DecryptResponse> => {
-      if (key_id !== keyId) throw new Error(`This plugin serves key id ${keyId}, not ${key_id}.`);
-      return { plaintext: await vault.decrypt(ciphertext) };
-    }),
-  };
-}
-
-/** An async function as a gRPC handler. Failures are UNKNOWN with the error's text, which is what a plain Go error gives. */
-function unary<Request, Response>(answer: (request: Request) => Promise<Response>): handleUnaryCall<Request, Response> {
-  return (call, callback) => {
-    answer(call.request).then(
-      (response) => callback(null, response),
-      (error: unknown) => {
-        const failed: Partial<ServiceError> = { code: status.UNKNOWN, details: messageOf(error) };
-        callback(failed);
-      },
-    );
-  };
+function onlyKey(kids: readonly string[]): string {
+  const [kid, ...others] = kids;
+  if (kid !== undefined && others.length === 0) return kid;
+  throw new Error(`A KMS v2 plugin serves one key, but ${kids.length} were given.`);
 }
 
 function checkSocketPath(socketPath: string): void {
@@ -152,8 +92,4 @@ function checkSocketPath(socketPath: string): void {
         'systems. Put the sandbox into a directory with a shorter path.',
     );
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

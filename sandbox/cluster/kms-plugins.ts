@@ -1,5 +1,5 @@
 /**
- * The KMS plugins of one cluster: one per key that is in a slot.
+ * The KMS plugins of one cluster: one per key that is in a slot, or one for both slots behind a shared name (KMS v1).
  *
  * Does: starts plugins before API servers need them, and stops those whose key has left both slots.
  * Never does: keep a plugin for an evicted key. What is still stored under that key is lost, as in production.
@@ -9,6 +9,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { VaultCrypto } from './contract';
 import { hashKeyId } from './key-id';
 import { startKmsPlugin, type KmsPlugin } from './kms-plugin';
+import type { KmsPluginSpec } from './kms-providers';
 
 /** The real plugin's SDK retries too: one throttled call must not fail an update. */
 const CHECK_ATTEMPTS = 3;
@@ -17,17 +18,20 @@ const CHECK_PAUSE_IN_MS = 300;
 const CHECK_TIMEOUT_IN_MS = 10_000;
 const SOCKET_NAME_DIGITS = 12;
 
+/** Which plugin is meant. A bare key id is the KMS v2 plugin of that key. */
+export type PluginId = string | KmsPluginSpec;
+
 /** The plugins of one cluster. */
 export interface KmsPlugins {
   /**
-   * Starts the plugins that are missing and lets every one of `kids` prove itself in the vault. The others keep running.
+   * Starts the plugins that are missing and lets every key of every one of them prove itself in the vault. Others keep running.
    * @throws Error naming the key and what the vault said. Plugins that this call started are stopped again.
    */
-  start(kids: readonly string[]): Promise<void>;
-  /** Stops every plugin whose key is not in `kids`. */
-  retain(kids: readonly string[]): Promise<void>;
-  /** `unix:///…` of the plugin of a key, running or not. */
-  endpointOf(kid: string): string;
+  start(plugins: readonly PluginId[]): Promise<void>;
+  /** Stops every plugin that is not in the list. */
+  retain(plugins: readonly PluginId[]): Promise<void>;
+  /** `unix:///…` of a plugin, running or not. */
+  endpointOf(plugin: PluginId): string;
   /** One sentence for each plugin whose last call to the vault failed. */
   failures(): string[];
 }
@@ -35,52 +39,72 @@ export interface KmsPlugins {
 /** Makes the book of plugins; none runs yet. @param directory where their sockets go */
 export function createKmsPlugins(directory: string, crypto: VaultCrypto): KmsPlugins {
   const running = new Map<string, KmsPlugin>();
-  const socketOf = (kid: string): string => join(directory, `${hashKeyId(kid).slice(0, SOCKET_NAME_DIGITS)}.sock`);
+  const socketOf = (spec: KmsPluginSpec): string => join(directory, `${socketName(spec)}.sock`);
 
-  const stop = async (kids: readonly string[]): Promise<void> => {
-    for (const kid of kids) {
-      await running.get(kid)?.stop();
-      running.delete(kid);
+  const stop = async (ids: readonly string[]): Promise<void> => {
+    for (const id of ids) {
+      await running.get(id)?.stop();
+      running.delete(id);
     }
   };
 
   return {
-    endpointOf: (kid) => `unix://${socketOf(kid)}`,
-    async start(kids) {
+    endpointOf: (plugin) => `unix://${socketOf(specOf(plugin))}`,
+    async start(plugins) {
       const started: string[] = [];
+      const wanted: KmsPlugin[] = [];
       try {
-        for (const kid of kids) {
-          const plugin = running.get(kid) ?? (await startKmsPlugin({ kid, crypto, socketPath: socketOf(kid) }));
-          if (!running.has(kid)) started.push(kid);
-          running.set(kid, plugin);
+        for (const spec of plugins.map(specOf)) {
+          const id = identityOf(spec);
+          const plugin = running.get(id) ?? (await startKmsPlugin({ ...spec, crypto, socketPath: socketOf(spec) }));
+          if (!running.has(id)) started.push(id);
+          running.set(id, plugin);
+          wanted.push(plugin);
         }
-        await Promise.all(kids.map((kid) => proveHealthy(running.get(kid))));
+        await Promise.all(wanted.flatMap((plugin) => plugin.kids.map((kid) => proveHealthy(plugin, kid))));
       } catch (error) {
         await stop(started);
         throw error;
       }
     },
-    retain: (kids) => stop([...running.keys()].filter((kid) => !kids.includes(kid))),
+    retain(plugins) {
+      const kept = new Set(plugins.map((plugin) => identityOf(specOf(plugin))));
+      return stop([...running.keys()].filter((id) => !kept.has(id)));
+    },
     failures: () =>
       [...running.values()].flatMap((plugin) => {
         const failure = plugin.failure();
-        return failure === undefined ? [] : [`KMS plugin of ${plugin.kid}: ${failure}`];
+        return failure === undefined ? [] : [`KMS plugin of ${plugin.kids.join(' and ')}: ${failure}`];
       }),
   };
 }
 
-async function proveHealthy(plugin: KmsPlugin | undefined): Promise<void> {
-  if (plugin === undefined) return;
+function specOf(plugin: PluginId): KmsPluginSpec {
+  return typeof plugin === 'string' ? { version: 'v2', kids: [plugin] } : plugin;
+}
+
+/** Key ids are URLs: they have no spaces. */
+function identityOf({ version, kids }: KmsPluginSpec): string {
+  return [version, ...kids].join(' ');
+}
+
+/** Of a KMS v2 plugin, the beginning of its key id, so that people can tell the sockets apart. */
+function socketName(spec: KmsPluginSpec): string {
+  const [kid] = spec.kids;
+  const named = spec.version === 'v2' && kid !== undefined ? kid : identityOf(spec);
+  return hashKeyId(named).slice(0, SOCKET_NAME_DIGITS);
+}
+
+async function proveHealthy(plugin: KmsPlugin, kid: string): Promise<void> {
   for (let attempt = 1; ; attempt++) {
     try {
-      return await inTime(plugin.check());
+      return await inTime(plugin.check(kid));
     } catch (error) {
       if (attempt === CHECK_ATTEMPTS) {
         const reason = error instanceof Error ? error.message : String(error);
-        throw new Error(
-          `The cluster cannot encrypt and decrypt with ${plugin.kid} (${CHECK_ATTEMPTS} attempts): ${reason}`,
-          { cause: error },
-        );
+        throw new Error(`The cluster cannot encrypt and decrypt with ${kid} (${CHECK_ATTEMPTS} attempts): ${reason}`, {
+          cause: error,
+        });
       }
       await sleep(CHECK_PAUSE_IN_MS);
     }

@@ -1,15 +1,6 @@
-/**
- * The two protocol buffer schemas that KMS v2 consists of, as protobufjs JSON.
- *
- * They are data in a TypeScript file, not `.proto` files: tsc copies nothing but TypeScript to dist/, and a schema that
- * is compiled with its readers cannot be missing at run time.
- */
-import {
-  fromJSON,
-  type MessageTypeDefinition,
-  type PackageDefinition,
-  type ServiceDefinition,
-} from '@grpc/proto-loader';
+/** The two protocol buffer schemas that KMS v2 consists of, as protobufjs JSON (see proto-schema.ts). */
+import type { MessageTypeDefinition, ServiceDefinition } from '@grpc/proto-loader';
+import { loadSchema } from './proto-schema';
 
 /** k8s.io/kms/apis/v2/api.proto at v0.34.1 (KEP-3299): same package, message and field names and numbers. */
 const KMS_V2_API = {
@@ -63,9 +54,12 @@ const ENCRYPTED_OBJECT = {
   nested: { v2: { nested: { EncryptedObject: { fields: { keyID: { type: 'string', id: 2 } } } } } },
 };
 
+/** What API servers of every version take: 1.27 knows this one alone, later ones also `v2` (apiserver's kmsv2/envelope.go). */
+export const KMS_V2_API_VERSION = 'v2beta1';
+
 /** The reply to Status. */
 export interface StatusResponse {
-  readonly version: 'v2';
+  readonly version: typeof KMS_V2_API_VERSION;
   /** Anything but `ok` makes the API server unhealthy. */
   readonly healthz: string;
   readonly key_id: string;
@@ -97,16 +91,11 @@ export interface DecryptResponse {
 
 /** The gRPC service `v2.KeyManagementService`, for `Server.addService`. */
 export function kmsV2Service(): ServiceDefinition {
-  return load(KMS_V2_API)['v2.KeyManagementService'] as ServiceDefinition;
+  return loadSchema(KMS_V2_API)['v2.KeyManagementService'] as ServiceDefinition;
 }
 
 /** A reader for the key id of a stored EncryptedObject. It throws when the bytes are no protocol buffer message. */
 export function encryptedObjectReader(): (bytes: Buffer) => { readonly keyID: string } {
-  const definition = load(ENCRYPTED_OBJECT)['v2.EncryptedObject'];
+  const definition = loadSchema(ENCRYPTED_OBJECT)['v2.EncryptedObject'];
   return (definition as MessageTypeDefinition<object, { readonly keyID: string }>).deserialize;
-}
-
-/** The types of protobufjs know no namespace within a namespace, and ask for comments; its JSON format differs. */
-function load(schema: object): PackageDefinition {
-  return fromJSON(schema, { keepCase: true, defaults: true });
 }

@@ -6,13 +6,14 @@
  *       of every KMS provider that it was given.
  * Never does: reload or restart. Another configuration is another server.
  */
-import { writeFile } from 'node:fs/promises';
+import { appendFile, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { freePort } from '../../tools/ports';
 import { createApiClient, type ApiCredentials } from './api-client';
 import { apiServerFlags, authenticationConfiguration } from './api-server-flags';
 import type { EncryptionConfiguration } from './encryption-config';
 import type { ClusterLayout } from './layout';
+import { sharedHostName, type HostNames } from './own-host-name';
 import { startServer } from './server-process';
 
 /** It takes 3 to 4 s on an idle machine; a busy one needs much more. */
@@ -38,6 +39,8 @@ export interface ApiServerOptions {
   readonly etcdUrl: string;
   readonly encryption: EncryptionConfiguration;
   readonly admin: ApiCredentials;
+  /** The host name that it is to have, and how; the machine's own when absent. */
+  readonly host?: { readonly name: string; readonly names: HostNames };
   /** Why a KMS provider may be unhealthy; for the message when the server does not get ready. */
   readonly hints?: () => readonly string[];
   readonly signal?: AbortSignal;
@@ -45,6 +48,8 @@ export interface ApiServerOptions {
 
 /** A running, ready API server. */
 export interface ApiServer {
+  /** The host name that it sees. */
+  readonly name: string;
   /** https on 127.0.0.1. */
   readonly port: number;
   readonly pid: number;
@@ -59,7 +64,10 @@ export interface ApiServer {
  * @throws NotReadyError with what /readyz said, what the KMS plugins met, and the end of the log. Nothing is left running.
  */
 export async function startApiServer(options: ApiServerOptions): Promise<ApiServer> {
-  const { kubernetesMinor, layout, serial, etcdUrl } = options;
+  const { kubernetesMinor, layout, serial, etcdUrl, host = { name: '', names: sharedHostName() } } = options;
+  const { command, args } = host.names.wrap(host.name, { command: options.binary, args: [] });
+  const logFile = join(layout.logs, `kube-apiserver-${serial}.log`);
+  if (host.names.problem !== undefined) await appendFile(logFile, `${host.names.problem}\n`);
   const encryptionConfig = join(layout.encryption, `encryption-${serial}.json`);
   await writeFile(encryptionConfig, JSON.stringify(options.encryption, undefined, 2));
   await writeFile(layout.authentication, JSON.stringify(authenticationConfiguration(kubernetesMinor)));
@@ -67,8 +75,8 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
   const { child, attempt } = await startServer(
     {
       name: `kube-apiserver ${kubernetesMinor}`,
-      binary: options.binary,
-      logFile: join(layout.logs, `kube-apiserver-${serial}.log`),
+      binary: command,
+      logFile,
       timeoutInMs: READY_TIMEOUT_IN_MS,
       stallInMs: READY_STALL_IN_MS,
       intervalInMs: READY_INTERVAL_IN_MS,
@@ -79,12 +87,13 @@ export async function startApiServer(options: ApiServerOptions): Promise<ApiServ
       const port = await freePort();
       return {
         port,
-        args: apiServerFlags({ kubernetesMinor, port, etcdUrl, layout, encryptionConfig }),
+        args: [...args, ...apiServerFlags({ kubernetesMinor, port, etcdUrl, layout, encryptionConfig })],
         probe: () => askReady(port, options.admin),
       };
     },
   );
   return {
+    name: host.names.seenBy(host.name),
     port: attempt.port,
     pid: child.pid,
     exited: child.exited,

@@ -3,12 +3,14 @@
  *
  * Does: gives each new connection to the next live server, in turn; takes a server out without cutting open requests;
  *       delays traffic when a test asks for it.
- * Never does: look into TLS behind its first, plain message, or give up its port before it is closed. A front without servers accepts and resets every
- *       connection, because a port that was given up may be somebody else's when the cluster starts again.
+ * Never does: look into TLS behind its first, plain message, or give up its port before it is closed. A front without
+ *       servers accepts and resets every connection, because a port that was given up may be somebody else's when the
+ *       cluster starts again.
  */
 import { connect, createServer, type AddressInfo, type Socket } from 'node:net';
 import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Traffic } from './contract';
 import { startRelay } from './relay';
 
 /**
@@ -36,8 +38,18 @@ export interface LoadBalancer {
   drain(port: number, options: { readonly graceInMs: number }): Promise<void>;
   /** Delays every chunk by this long, both ways; new and open connections. 0 is off. */
   setLatency(latencyInMs: number): void;
+  /** What all connections so far have carried, TLS and all; counted when the bytes arrive here. */
+  traffic(): Traffic;
   /** Gives up the port and cuts every connection. */
   close(): Promise<void>;
+}
+
+type Speaker = 'client' | 'server';
+
+/** What a connection asks and tells the front that it belongs to. */
+interface Hooks {
+  readonly latencyInMs: () => number;
+  readonly count: (speaker: Speaker, bytes: number) => void;
 }
 
 /** Two sockets, and who spoke last. */
@@ -56,6 +68,11 @@ export async function startLoadBalancer(): Promise<LoadBalancer> {
   let backends: readonly number[] = [];
   let turn = 0;
   let latencyInMs = 0;
+  const carried = { bytesToClients: 0, bytesFromClients: 0 };
+  const count = (speaker: Speaker, bytes: number): void => {
+    if (speaker === 'server') carried.bytesToClients += bytes;
+    else carried.bytesFromClients += bytes;
+  };
 
   const server = createServer({ allowHalfOpen: true, noDelay: true }, (client) => {
     void serve(client);
@@ -70,7 +87,7 @@ export async function startLoadBalancer(): Promise<LoadBalancer> {
       client.resetAndDestroy();
       return;
     }
-    const connection = join(client, found.backend, found.port, () => latencyInMs);
+    const connection = join(client, found.backend, found.port, { latencyInMs: () => latencyInMs, count });
     open.add(connection);
     client.once('close', () => open.delete(connection));
   };
@@ -96,6 +113,7 @@ export async function startLoadBalancer(): Promise<LoadBalancer> {
     setLatency(latency) {
       latencyInMs = latency;
     },
+    traffic: () => ({ ...carried }),
     async close() {
       backends = [];
       const closed = server.listening ? once(server, 'close') : undefined;
@@ -122,14 +140,15 @@ async function firstThatConnects(
   return undefined;
 }
 
-function join(client: Socket, backend: Socket, backendPort: number, latencyInMs: () => number): Connection {
+function join(client: Socket, backend: Socket, backendPort: number, { latencyInMs, count }: Hooks): Connection {
   let lastChunkAt = performance.now();
-  let lastSpeaker: 'client' | 'server' | undefined;
+  let lastSpeaker: Speaker | undefined;
   let multiplexed: boolean | undefined;
   let idleAfter: number | undefined;
   let timer: NodeJS.Timeout | undefined;
 
-  const heard = (speaker: 'client' | 'server', chunk: Buffer): void => {
+  const heard = (speaker: Speaker, chunk: Buffer): void => {
+    count(speaker, chunk.length);
     if (speaker === 'client') {
       multiplexed ??= chunk.includes(OFFERS_HTTP2);
     }

@@ -7,7 +7,7 @@
  */
 import { Client } from 'undici';
 import { z } from 'zod';
-import { hashKeyId, providerName } from './key-id';
+import { hashKeyId, KEY_ID_DIGEST_BYTES, providerName } from './key-id';
 import { encryptedObjectReader } from './kms-v2-schema';
 
 const SECRETS_PREFIX = '/registry/secrets/';
@@ -37,7 +37,10 @@ export interface SecretRecord {
   readonly scheme: 'plaintext' | 'kms-v1' | 'kms-v2' | 'unknown';
   /** Name of the KMS provider that wrote it; KMS only. */
   readonly provider?: string;
-  /** The key id in the envelope, which the Azure plugin makes as hex(sha256(kid)); KMS v2 only. */
+  /**
+   * hex(sha256(kid)). KMS v2: the key id in the envelope, which the Azure plugin makes so. KMS v1: the mark that the
+   * sandbox's own plugin puts before the encrypted data-encryption key; a record of another plugin has none.
+   */
   readonly keyIdHash?: string;
 }
 
@@ -67,7 +70,7 @@ export async function* readSecretRecords(etcdUrl: string): AsyncGenerator<Secret
 
 /**
  * Counts records by the key that they are under.
- * @param keys versioned kids; a KMS v1 record has no key id and is told by its provider's name
+ * @param keys versioned kids; a KMS v1 record without the sandbox's mark is told by its provider's name
  */
 export async function countByKey(
   records: Iterable<SecretRecord> | AsyncIterable<SecretRecord>,
@@ -138,12 +141,23 @@ function classify(
   const match = KMS_PREFIX.exec(value.subarray(0, PREFIX_LIMIT_IN_BYTES).toString('latin1'));
   const [prefix, version, provider] = match ?? [];
   if (prefix === undefined) return { scheme: isPlaintext(value) ? 'plaintext' : 'unknown' };
-  if (version === 'v1') return { scheme: 'kms-v1', provider };
+  if (version === 'v1') return { scheme: 'kms-v1', provider, ...markOf(value.subarray(prefix.length)) };
   try {
     return { scheme: 'kms-v2', provider, keyIdHash: readEnvelope(value.subarray(prefix.length)).keyID };
   } catch {
     return { scheme: 'unknown', provider };
   }
+}
+
+/**
+ * The key of a KMS v1 record of the sandbox: 2 bytes length (big-endian) of the encrypted data-encryption key, then that
+ * key (apiserver pkg/storage/value/encrypt/envelope/envelope.go), which starts with the mark of kms-v1.ts.
+ */
+function markOf(envelope: Buffer): Pick<SecretRecord, 'keyIdHash'> {
+  if (envelope.length < 2) return {};
+  const encryptedKey = envelope.subarray(2, 2 + envelope.readUInt16BE(0));
+  if (encryptedKey.length <= KEY_ID_DIGEST_BYTES) return {};
+  return { keyIdHash: encryptedKey.subarray(0, KEY_ID_DIGEST_BYTES).toString('hex') };
 }
 
 /** Protobuf, as API servers store Secrets by default, or JSON, as they can be told to. */
@@ -152,6 +166,6 @@ function isPlaintext(value: Buffer): boolean {
 }
 
 function isUnder(record: SecretRecord, kid: string): boolean {
-  if (record.scheme === 'kms-v2') return record.keyIdHash === hashKeyId(kid);
+  if (record.keyIdHash !== undefined) return record.keyIdHash === hashKeyId(kid);
   return record.scheme === 'kms-v1' && record.provider === providerName(kid);
 }

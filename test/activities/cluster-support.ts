@@ -33,6 +33,17 @@ export function testRunning(): TestRunning {
   };
 }
 
+/** How a test cluster is to be. */
+export interface TestClusterOptions {
+  /** `1.34` when absent. KMS is v1 below 1.27. */
+  readonly kubernetesMinor?: string;
+  /** 1 when absent. */
+  readonly apiServers?: number;
+  readonly kmsProviderNames?: 'per-key' | 'shared';
+  /** Whether it writes with a key from the start; true when absent. */
+  readonly kms?: boolean;
+}
+
 /** A real etcd and kube-apiserver whose Secrets are under a key of a vault in memory. */
 export class TestCluster {
   private constructor(
@@ -44,21 +55,24 @@ export class TestCluster {
     private readonly pool: Pool,
   ) {}
 
-  static async start(): Promise<TestCluster> {
+  static async start(options: TestClusterOptions = {}): Promise<TestCluster> {
+    const { kubernetesMinor = '1.34', apiServers, kmsProviderNames, kms = true } = options;
     const vault = createMemoryVault();
     const directory = await temporaryDirectory();
-    const key = vault.addKey();
+    const keys = kms ? [vault.addKey()] : [];
     const cluster = await createCluster({
       name: 'c1',
-      kubernetesMinor: '1.34',
-      encryption: { write: 'kms', slots: [key] },
+      kubernetesMinor,
+      apiServers,
+      kmsProviderNames,
+      encryption: kms ? { write: 'kms', slots: [...keys] } : { write: 'identity', slots: [] },
       crypto: vault,
       directory,
     });
     const { server, tls } = accessOf(cluster.adminKubeconfig);
     const pool = new Pool(server, { connections: 8, connect: tls });
     const connection = connectKubernetes(cluster.adminKubeconfig, PACE.inFlight);
-    return new TestCluster(cluster, vault, directory, [key], connection, pool);
+    return new TestCluster(cluster, vault, directory, keys, connection, pool);
   }
 
   /** The key that the cluster writes with. */
@@ -74,11 +88,15 @@ export class TestCluster {
     return this.keys.at(-2) ?? '';
   }
 
-  /** Turns the cluster to a new key, as AKS does it. */
+  /** Turns the cluster to a new key, as AKS does it; switches KMS on when it was off. */
   async switchKey(): Promise<void> {
-    const previous = this.key;
     this.keys.push(this.vault.addKey());
-    await this.cluster.applyEncryption({ write: 'kms', slots: [this.key, previous] });
+    await this.cluster.applyEncryption({ write: 'kms', slots: this.keys.slice(-2).reverse() });
+  }
+
+  /** Switches KMS off, as AKS does it: the key goes on serving reads. */
+  async switchOff(): Promise<void> {
+    await this.cluster.applyEncryption({ write: 'identity', slots: [this.key] });
   }
 
   /** How many Secrets are stored under which key, read from etcd past the API server. */

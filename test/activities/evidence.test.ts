@@ -45,7 +45,7 @@ function record(id = 'op-1a2b3c'): Omit<EvidenceRecord, 'sealedAt' | 'format'> {
       evidence: null,
     },
     armOperations: [{ status: 'Succeeded' }],
-    baseline: { baselineRv: '100', canaries: [], leases: [] },
+    baseline: { baselineRv: '100', canaries: [], processes: [] },
     convergence: null,
     ledger: null,
   };

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { metricsKeyIdHash } from '../../domain/resource-ids';
 import { safeMessage } from '../../activities/kubernetes/errors';
 import { parseKubeconfig } from '../../activities/kubernetes/kubeconfig';
-import { apiServerIdHash, parseKeyMetrics } from '../../activities/kubernetes/servers';
+import { apiServerIdHash, parseServerMetrics } from '../../activities/kubernetes/servers';
 
 const pem = Buffer.from('pem').toString('base64');
 const kubeconfig = (cluster: string, user: string): string => `apiVersion: v1
@@ -68,6 +68,7 @@ describe('key metrics', () => {
   it('tell the key that was written with last, not one that was only read with or reported', () => {
     const text = [
       '# TYPE apiserver_envelope_encryption_key_id_hash_total counter',
+      'process_start_time_seconds 1.7e+09',
       line('last_timestamp_seconds', a, '1.7e+09', ',transformation_type="to_storage"'),
       line('last_timestamp_seconds', b, '1.8e+09', ',transformation_type="from_storage"'),
       line('status_last_timestamp_seconds', a, '1.9e+09'),
@@ -75,7 +76,7 @@ describe('key metrics', () => {
       'apiserver_storage_transformation_operations_total{status="OK",transformation_type="to_storage",transformer_prefix=""} 3',
       'apiserver_storage_transformation_operations_total{status="OK",transformation_type="from_storage",transformer_prefix=""} 9',
     ].join('\n');
-    expect(parseKeyMetrics(text)).toEqual({
+    expect(parseServerMetrics(text)).toEqual({
       serverIdHash: server,
       lastWritten: a,
       reported: new Set([a, b]),
@@ -83,9 +84,10 @@ describe('key metrics', () => {
     });
   });
 
-  it('are none when a server shows none, or does not say which server it is', () => {
-    expect(parseKeyMetrics('go_goroutines 12\n')).toBeUndefined();
+  it('say little when a server shows none, or does not say which server it is', () => {
+    expect(parseServerMetrics('go_goroutines 12\n')).toEqual({ reported: new Set(), writes: 0 });
     const anonymous = line('status_last_timestamp_seconds', a, '1').replace(`apiserver_id_hash="${server}",`, '');
-    expect(parseKeyMetrics(anonymous)).toBeUndefined();
+    const { serverIdHash, process, reported } = parseServerMetrics(`process_start_time_seconds 17\n${anonymous}`);
+    expect([serverIdHash, process, reported]).toEqual([undefined, '17', new Set([a])]);
   });
 });

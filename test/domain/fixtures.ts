@@ -29,6 +29,7 @@ export function request(change: Partial<Record<'keyId', string>> & { whenBusy?: 
 export const goodKey = (keyId: string, change: Partial<ObservedKey> = {}): ObservedKey => ({
   keyId,
   keyType: 'RSA',
+  keySizeInBits: 2048,
   operations: ['encrypt', 'decrypt'],
   enabled: true,
   ...change,
@@ -43,6 +44,7 @@ export const goodCluster = (change: Partial<ObservedCluster> = {}): ObservedClus
   identityType: 'UserAssigned',
   localAccountsDisabled: false,
   platformManagedEncryption: false,
+  tags: {},
   kms: { enabled: true, keyId: KEY_1, networkAccess: 'Public' },
   ...change,
 });

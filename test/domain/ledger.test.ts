@@ -30,10 +30,30 @@ describe('the ledger', () => {
     expect(keySlots(ledger)).toEqual({ current: KEY_3, previous: KEY_2, previousKnown: true });
   });
 
-  it('drops an activation that never happened and completes one that did', () => {
+  it('completes a noted activation that Azure reports', () => {
     const noted = activating(provenLedger(KEY_1), KEY_2, 'op-1', NOW);
-    expect(states(reconcile(noted, KEY_1, NOW))).toEqual(['1 proven']);
     expect(states(reconcile(noted, KEY_2, NOW))).toEqual(['1 superseded', '2 activated']);
+  });
+
+  it('abandons a noted activation that Azure does not report: it may have happened for a while, so nothing is proven', () => {
+    const noted = activating(provenLedger(KEY_3, KEY_1), KEY_2, 'op-1', NOW);
+    const ledger = reconcile(noted, KEY_1, NOW);
+    expect(states(ledger)).toEqual(['3 superseded', '1 activated', '2 abandoned']);
+    expect(keySlots(ledger)).toEqual({ current: KEY_1, previous: null, previousKnown: false });
+    expect(states(reconcile(ledger, KEY_1, NOW))).toEqual(states(ledger));
+  });
+
+  it('leaves an activation alone that the asking operation has noted itself', () => {
+    const noted = activating(provenLedger(KEY_1), KEY_2, 'op-1', NOW);
+    expect(reconcile(noted, KEY_1, NOW, 'op-1')).toEqual(noted);
+    expect(states(reconcile(noted, KEY_1, NOW, 'op-2'))).toEqual(['1 activated', '2 abandoned']);
+  });
+
+  it('notes an activation anew after it was abandoned, and then knows both slots', () => {
+    const abandoned = reconcile(activating(provenLedger(KEY_1), KEY_2, 'op-1', NOW), KEY_1, NOW);
+    const ledger = activated(activating(abandoned, KEY_2, 'op-1', NOW), KEY_2);
+    expect(states(ledger)).toEqual(['1 superseded', '2 abandoned', '2 activated']);
+    expect(keySlots(ledger)).toEqual({ current: KEY_2, previous: KEY_1, previousKnown: true });
   });
 
   it('adopts a key that somebody else set, unproven', () => {

@@ -12,7 +12,7 @@ describe('rotate-key is refused', () => {
     ['a cluster that is being updated', { provisioningState: 'Updating' }, 'ClusterNotSucceeded'],
     ['a cluster without KMS', { kms: { enabled: false } }, 'KmsNotEnabled'],
     ['a system-assigned identity', { identityType: 'SystemAssigned' }, 'ClusterIdentityUnsupported'],
-    ['KMS v1', { kubernetesVersion: '1.26.15' }, 'ClusterVersionUnsupported'],
+    ['a version that is none', { kubernetesVersion: 'unknown' }, 'ClusterVersionUnsupported'],
     ['the newer encryption profile', { platformManagedEncryption: true }, 'PlatformManagedEncryption'],
     [
       'a current key without a version',
@@ -72,6 +72,10 @@ describe('rotate-key is refused', () => {
       'ClusterNotFound',
     ]);
   });
+});
+
+it('rotate-key is not refused for KMS v1', () => {
+  expect(rotateKeyFaults(request(), azure({ cluster: { kubernetesVersion: '1.26.15' } }))).toEqual([]);
 });
 
 it('rotate-key is not refused when every rule holds', () => {

@@ -1,12 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import {
-  bandOf,
   compareResourceVersions,
   hadNoEffect,
-  judgeNoOp,
+  isComplete,
+  isPointless,
+  PROOF_RULE,
   wentBackwards,
-  type RewriteReport,
+  type ProofBounds,
 } from '../../domain/proof';
 
 const rv = fc.bigInt({ min: 1n, max: 2n ** 63n - 1n });
@@ -26,7 +27,8 @@ describe('resource versions', () => {
 });
 
 describe('the proof rule', () => {
-  const bounds = { baselineRv: '100', convergedRv: '200' };
+  const { bandOf, judge } = PROOF_RULE;
+  const bounds: ProofBounds = { baselineRv: '100', convergedRv: '200', method: 'no-op' };
 
   it.each([
     ['201', 'after-convergence'],
@@ -39,33 +41,23 @@ describe('the proof rule', () => {
   });
 
   it('knows no band before the switch when there was none', () => {
-    expect(bandOf('1', { baselineRv: null, convergedRv: '200' })).toBe('ambiguous');
+    expect(bandOf('1', { ...bounds, baselineRv: null })).toBe('ambiguous');
   });
 
-  it('takes an unchanged object for a contradiction only when it was written before the switch', () => {
-    expect(judgeNoOp('before-switch', '50', '50')).toBe('contradiction');
-    expect(judgeNoOp('before-switch', '50', '250')).toBe('proven');
-    expect(judgeNoOp('ambiguous', '150', '150')).toBe('proven');
+  it('accepts an unchanged object only where it may be under the target, and where a stale one would show', () => {
+    expect(judge('ambiguous', 'no-op', '150', '150')).toBe('proven');
+    expect(judge('before-switch', 'no-op', '50', '50')).toBe('contradiction');
+    expect(judge('ambiguous', 'forced', '150', '150')).toBe('contradiction');
+    expect(judge('before-switch', 'forced', '50', '50')).toBe('contradiction');
   });
 
-  it('proves an object only when a model of etcd says that it is under the target key', () => {
-    // One server. Writes before the switch are under the old key; a no-op after it stores a stale object anew.
-    const write = fc.record({ before: fc.boolean(), rewritten: fc.boolean() });
-    fc.assert(
-      fc.property(fc.array(write, { minLength: 1, maxLength: 30 }), (writes) => {
-        let revision = 1;
-        const objects = writes.filter((w) => w.before).map((w) => ({ rv: (revision += 1), key: 'old', ...w }));
-        const baselineRv = String(revision);
-        for (const w of writes.filter(({ before }) => !before)) objects.push({ rv: (revision += 1), key: 'new', ...w });
-        const convergedRv = String(revision);
-        for (const object of objects) {
-          const was = object.rv;
-          if (object.key === 'old' && object.rewritten) Object.assign(object, { rv: (revision += 1), key: 'new' });
-          const verdict = judgeNoOp(bandOf(String(was), { baselineRv, convergedRv }), String(was), String(object.rv));
-          if (verdict === 'proven') expect(object.key).toBe('new');
-        }
-      }),
-    );
+  it.each(['no-op', 'forced'] as const)('accepts an object that was stored anew by a %s patch', (method) => {
+    expect(judge('before-switch', method, '50', '250')).toBe('proven');
+    expect(judge('ambiguous', method, '150', '250')).toBe('proven');
+  });
+
+  it('does not take an older resource version for a newer one', () => {
+    expect(judge('before-switch', 'forced', '50', '49')).toBe('contradiction');
   });
 
   it('sees a restored etcd by a list that went backwards', () => {
@@ -75,21 +67,22 @@ describe('the proof rule', () => {
 });
 
 describe('the effect check', () => {
-  const report = (rewritten: number, contradictions: number): RewriteReport => ({
-    bounds: { baselineRv: '1', convergedRv: '2' },
-    secrets: rewritten + contradictions,
-    rewritten,
-    contradictions,
-    alreadyProven: 0,
-    unchanged: 0,
-    gone: 0,
-    refused: 0,
-    refusedSecrets: [],
+  it('objects when most of what had to change did not', () => {
+    expect(hadNoEffect({ rewritten: 0, contradictions: 500 })).toBe(true);
+    expect(hadNoEffect({ rewritten: 500, contradictions: 0 })).toBe(false);
+    expect(hadNoEffect({ rewritten: 50, contradictions: 50 })).toBe(false);
+    expect(hadNoEffect({ rewritten: 0, contradictions: 0 })).toBe(false);
   });
 
-  it('objects when most of what had to change did not', () => {
-    expect(hadNoEffect(report(0, 500))).toBe(true);
-    expect(hadNoEffect(report(500, 0))).toBe(false);
-    expect(hadNoEffect(report(0, 0))).toBe(false);
+  it('stops a rewrite only when enough had to change to tell', () => {
+    expect(isPointless({ rewritten: 0, contradictions: 99 })).toBe(false);
+    expect(isPointless({ rewritten: 0, contradictions: 100 })).toBe(true);
+    expect(isPointless({ rewritten: 60, contradictions: 40 })).toBe(false);
   });
+});
+
+it('a proof is complete when nobody is unproven and the servers still agree', () => {
+  expect(isComplete({ unproven: 0, convergenceHeld: true })).toBe(true);
+  expect(isComplete({ unproven: 1, convergenceHeld: true })).toBe(false);
+  expect(isComplete({ unproven: 0, convergenceHeld: false })).toBe(false);
 });

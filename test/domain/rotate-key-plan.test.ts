@@ -1,6 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
 import { plan } from '../../domain/planner';
+import type { Observation } from '../../domain/observed';
 import type { Plan } from '../../domain/plan';
+import type { RefusalReason } from '../../domain/refusal';
+import { CEILING_TAG } from '../../domain/rewrite-pace';
 import { azure, goodKey, KEY_1, KEY_2, KEY_3, observation, provenLedger, request } from './fixtures';
 
 const policy = { approvalsRequired: 1 };
@@ -61,11 +64,57 @@ describe('the plan of rotate-key', () => {
       expect(title).not.toMatch(/disable|delete|purge/i);
   });
 
+  it('has a ceiling when the owners have set one by a tag, and says so where it is felt', () => {
+    const facts = observation(azure({ cluster: { tags: { [CEILING_TAG]: '25' } } }), provenLedger(KEY_1));
+    const tagged = planned(request(), facts, policy);
+    expect(tagged).toMatchObject({ scheme: 'kms-v2', ceilingPerSecond: 25 });
+    expect(tagged.steps.find(({ id }) => id === 'rewrite')?.reason).toMatch(/At most 25 Secrets a second\.$/);
+    expect(planned(request(), proven, policy).ceilingPerSecond).toBeNull();
+  });
+
+  it('warns of a ceiling that is not understood', () => {
+    const facts = observation(azure({ cluster: { tags: { [CEILING_TAG]: 'slow' } } }), provenLedger(KEY_1));
+    expect(planned(request(), facts, policy)).toMatchObject({
+      ceilingPerSecond: null,
+      warnings: [{ code: 'CeilingNotUnderstood' }],
+    });
+  });
+
+  it('for KMS v1 spares the vault, tells of the annotation, and says that the proof is weaker', () => {
+    const v1 = (tags: Record<string, string>): Plan =>
+      planned(
+        request(),
+        observation(azure({ cluster: { kubernetesVersion: '1.26.15', tags } }), provenLedger(KEY_1)),
+        policy,
+      );
+    expect(v1({})).toMatchObject({ scheme: 'kms-v1', ceilingPerSecond: 66, warnings: [{ code: 'KmsV1' }] });
+    expect(v1({}).steps.find(({ id }) => id === 'rewrite')?.title).toMatch(/annotation/);
+    expect(v1({ [CEILING_TAG]: '5' }).ceilingPerSecond).toBe(5);
+    expect(v1({ [CEILING_TAG]: '500' }).ceilingPerSecond).toBe(66);
+  });
+
+  it('carries what the census found: faults stop it, warnings are shown', () => {
+    const problem = (reason: RefusalReason): Observation => ({
+      ...proven,
+      census: {
+        secrets: 3,
+        problems: [{ reason, count: 1, secrets: ['n/x'], message: 'No.' }],
+        finalizing: { count: 0, secrets: [] },
+      },
+    });
+    expect(plan(request(), problem('Unreadable'), policy)).toMatchObject({
+      plan: null,
+      faults: [{ code: 'SecretsUnreadable' }],
+    });
+    expect(planned(request(), problem('AdmissionDenied'), policy).warnings).toContainEqual(
+      expect.objectContaining({ code: 'SecretsRefuseRewrite' }),
+    );
+  });
+
   it('has a digest that the same facts give again and any other plan changes (O3)', () => {
     const { digest } = planned(request(), proven, policy);
     expect(
-      planned(request(), { ...proven, secrets: 7, azure: { ...proven.azure, at: '2027-01-01T00:00:00.000Z' } }, policy)
-        .digest,
+      planned(request(), { ...proven, azure: { ...proven.azure, at: '2027-01-01T00:00:00.000Z' } }, policy).digest,
     ).toBe(digest);
     expect(planned({ ...request(), change: { number: 'CHG2' } }, proven, policy).digest).not.toBe(digest);
     expect(planned(request(), observation(azure()), policy).digest).not.toBe(digest);

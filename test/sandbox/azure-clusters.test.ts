@@ -293,11 +293,11 @@ describe('the sandbox managed clusters', () => {
     });
   });
 
-  it('refuses Kubernetes versions that it cannot run, and upgrades, naming what it runs', async () => {
+  it('refuses Kubernetes versions that it cannot run, naming what it runs', async () => {
     const body = { location: LOCATION, properties: { kubernetesVersion: '1.12.0' } };
     const answer = await azure.arm('PUT', azure.clusterPath('c2'), { body });
     expect(codeOf(answer)).toEqual([400, 'SandboxKubernetesVersionNotServed']);
-    expect(answer.body['message']).toContain('It runs 1.34 (1.34.1).');
+    expect(answer.body['message']).toContain('It runs 1.26 (1.26.15), 1.27 (1.27.3), 1.34 (1.34.1).');
   });
 
   it('stops and starts with 202, an operation and a Location, and refuses changes while stopped', async () => {

@@ -145,6 +145,32 @@ describe('the sandbox faults, journal and control API', () => {
     expect(azure.clusters.map((cluster) => cluster.latencyInMs)).toEqual([0, 0]);
   });
 
+  it('makes API servers late in the clusters whose id it names, those that come included, until it is switched off', async () => {
+    await control('PUT', '/faults/late-servers', { path: '/managedClusters/C', servers: 2 });
+    await azure.containers.managedClusters.createOrUpdate(GROUP, 'c2', azure.clusterParameters(identityId), FAST);
+    await azure.containers.managedClusters.createOrUpdate(GROUP, 'd1', azure.clusterParameters(identityId), FAST);
+    expect(azure.clusters.map((cluster) => cluster.lateServers)).toEqual([2, 2, 0]);
+    await control('PUT', '/faults/late-servers', { path: 'd1' });
+    expect(azure.clusters.map((cluster) => cluster.lateServers)).toEqual([0, 0, 1]);
+    expect(await azure.poll(await turn())).toMatchObject({ status: 'Succeeded' });
+    await control('DELETE', '/faults/late-servers');
+    expect(azure.clusters.map((cluster) => cluster.lateServers)).toEqual([0, 0, 0]);
+    expect((await control('PUT', '/faults/late-servers', { servers: 0 })).status).toBe(400);
+  });
+
+  it('saves and restores the etcd of a cluster, and refuses what it does not know', async () => {
+    const saved = await control('POST', '/clusters/c1/snapshots');
+    expect([saved.status, saved.body]).toEqual([201, { snapshot: 'snapshot-1' }]);
+    const restored = await control('POST', '/clusters/C1/restore', { snapshot: 'snapshot-1' });
+    expect([restored.status, azure.clusters[0]?.events]).toEqual([200, ['restore snapshot-1']]);
+    expect((await control('POST', '/clusters/c1/restore', { snapshot: 'snapshot-2' })).status).toBe(404);
+    expect((await control('POST', '/clusters/c9/snapshots')).status).toBe(404);
+    expect((await control('POST', '/clusters/c1/snapshots', { name: 'mine' })).status).toBe(400);
+    expect((await control('POST', '/clusters/c1/restore', {})).status).toBe(400);
+    expect((await control('POST', '/clusters/c1/restore', { snapshot: 'snapshot-1', more: 1 })).status).toBe(400);
+    expect(azure.clusters[0]?.events).toHaveLength(1);
+  });
+
   it('counts mutating requests in the journal, and nothing else', async () => {
     const before = azure.sandbox.journal.entries().length;
     expect(kmsPuts()).toHaveLength(1);
@@ -175,7 +201,13 @@ describe('the sandbox faults, journal and control API', () => {
     const { body } = await control('GET', '/state');
     expect(body).toMatchObject({
       clusters: [
-        { name: 'c1', provisioningState: 'Succeeded', encryption: { write: 'kms', slots: [keyIds[1], keyIds[0]] } },
+        {
+          name: 'c1',
+          provisioningState: 'Succeeded',
+          encryption: { write: 'kms', slots: [keyIds[1], keyIds[0]] },
+          traffic: { bytesToClients: 2, bytesFromClients: 1 },
+          servers: [{ name: 'host-c1', writes: keyIds[1] }],
+        },
       ],
       vaults: [{ name: vault, keys: [{ name: 'etcd', versions: [{ kid: keyIds[0] }, { kid: keyIds[1] }] }] }],
     });

@@ -12,7 +12,13 @@ import { ResourceManagementClient } from '@azure/arm-resources';
 import { ClientSecretCredential } from '@azure/identity';
 import { KeyClient } from '@azure/keyvault-keys';
 import { ProxyAgent, request } from 'undici';
-import type { ClusterFactory, ClusterOptions, EncryptionState, SandboxCluster } from '../../sandbox/cluster/contract';
+import {
+  UnknownSnapshotError,
+  type ClusterFactory,
+  type ClusterOptions,
+  type EncryptionState,
+  type SandboxCluster,
+} from '../../sandbox/cluster/contract';
 import { startSandbox, type Sandbox } from '../../sandbox/sandbox';
 
 export const GROUP = 'rg-keyturn';
@@ -23,7 +29,9 @@ export interface RecordedCluster {
   readonly options: ClusterOptions;
   readonly states: EncryptionState[];
   readonly events: string[];
+  readonly snapshots: string[];
   latencyInMs: number;
+  lateServers: number;
   /** The next roll-out rejects with this. */
   failNext?: Error;
 }
@@ -32,7 +40,7 @@ export interface RecordedCluster {
 export function recordingFactory(): { factory: ClusterFactory; clusters: RecordedCluster[] } {
   const clusters: RecordedCluster[] = [];
   const factory: ClusterFactory = async (options) => {
-    const record: RecordedCluster = { options, states: [], events: [], latencyInMs: 0 };
+    const record: RecordedCluster = { options, states: [], events: [], snapshots: [], latencyInMs: 0, lateServers: 0 };
     const roll = async (state: EncryptionState): Promise<void> => {
       const failure = record.failNext;
       record.failNext = undefined;
@@ -49,6 +57,33 @@ export function recordingFactory(): { factory: ClusterFactory; clusters: Recorde
       setLatency: (latencyInMs) => {
         record.latencyInMs = latencyInMs;
       },
+      setLateServers: (count) => {
+        record.lateServers = count;
+      },
+      servers: () => [
+        {
+          name: `host-${options.name}`,
+          port: 1,
+          pid: 1,
+          kubernetesMinor: options.kubernetesMinor,
+          writes: record.states.at(-1)?.slots[0] ?? 'identity',
+        },
+      ],
+      upgrade: async (kubernetesMinor) => {
+        const failure = record.failNext;
+        record.failNext = undefined;
+        if (failure !== undefined) throw failure;
+        record.events.push(`upgrade to ${kubernetesMinor}`);
+      },
+      snapshot: async () => {
+        record.snapshots.push(`snapshot-${record.snapshots.length + 1}`);
+        return record.snapshots.at(-1) ?? '';
+      },
+      restore: async (name) => {
+        if (!record.snapshots.includes(name)) throw new UnknownSnapshotError(`There is no snapshot ${name}.`);
+        record.events.push(`restore ${name}`);
+      },
+      traffic: () => ({ bytesToClients: 2, bytesFromClients: 1 }),
       stop: async () => void record.events.push('stop'),
       start: async () => void record.events.push('start'),
       destroy: async () => void record.events.push('destroy'),
@@ -228,11 +263,11 @@ export class TestAzure {
   }
 
   /** The parameters of a cluster with KMS on. */
-  clusterParameters(identityId: string, keyId?: string): ManagedCluster {
+  clusterParameters(identityId: string, keyId?: string, kubernetesVersion = '1.34'): ManagedCluster {
     return {
       location: LOCATION,
       identity: { type: 'UserAssigned', userAssignedIdentities: { [identityId]: {} } },
-      kubernetesVersion: '1.34',
+      kubernetesVersion,
       dnsPrefix: 'c',
       agentPoolProfiles: [{ name: 'nodepool1', count: 1, vmSize: '', mode: 'System', osType: 'Linux' }],
       ...(keyId === undefined

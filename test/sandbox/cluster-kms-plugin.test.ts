@@ -6,6 +6,7 @@ import { Client, credentials, status, type ServiceError } from '@grpc/grpc-js';
 import { createKmsPlugins } from '../../sandbox/cluster/kms-plugins';
 import { startKmsPlugin, type KmsPlugin } from '../../sandbox/cluster/kms-plugin';
 import { hashKeyId } from '../../sandbox/cluster/key-id';
+import { kmsV1Service } from '../../sandbox/cluster/kms-v1-schema';
 import { kmsV2Service } from '../../sandbox/cluster/kms-v2-schema';
 import { createMemoryVault, temporaryDirectory, type MemoryVault } from './cluster-support';
 
@@ -20,7 +21,7 @@ beforeEach(async () => {
   vault = createMemoryVault();
   kid = vault.addKey();
   const socketPath = join(directory, 'kms.sock');
-  plugin = await startKmsPlugin({ kid, crypto: vault, socketPath });
+  plugin = await startKmsPlugin({ version: 'v2', kids: [kid], crypto: vault, socketPath });
   client = new Client(`unix:${socketPath}`, credentials.createInsecure());
 });
 
@@ -30,8 +31,12 @@ afterEach(async () => {
   await rm(directory, { recursive: true, force: true });
 });
 
-function call(method: 'Status' | 'Encrypt' | 'Decrypt', request: object): Promise<Record<string, unknown>> {
-  const definition = kmsV2Service()[method];
+function call(
+  method: 'Status' | 'Version' | 'Encrypt' | 'Decrypt',
+  request: object,
+  service = kmsV2Service(),
+): Promise<Record<string, unknown>> {
+  const definition = service[method];
   if (definition === undefined) throw new Error(`no method ${method}`);
   return new Promise((resolve, reject) => {
     client.makeUnaryRequest(
@@ -46,7 +51,7 @@ function call(method: 'Status' | 'Encrypt' | 'Decrypt', request: object): Promis
 
 describe('a KMS v2 plugin', () => {
   test('reports the hash of its kid after a real encrypt and decrypt in the vault', async () => {
-    expect(await call('Status', {})).toEqual({ version: 'v2', healthz: 'ok', key_id: hashKeyId(kid) });
+    expect(await call('Status', {})).toEqual({ version: 'v2beta1', healthz: 'ok', key_id: hashKeyId(kid) });
     expect(vault.calls(kid)).toBe(2);
   });
 
@@ -76,7 +81,58 @@ describe('a KMS v2 plugin', () => {
 
   test('refuses a socket path that would not fit everywhere', async () => {
     const socketPath = join(directory, 'x'.repeat(100));
-    await expect(startKmsPlugin({ kid, crypto: vault, socketPath })).rejects.toThrow('shorter path');
+    await expect(startKmsPlugin({ version: 'v2', kids: [kid], crypto: vault, socketPath })).rejects.toThrow(
+      'shorter path',
+    );
+  });
+});
+
+describe('a KMS v1 plugin', () => {
+  let previous: string;
+  const callV1 = (method: 'Version' | 'Encrypt' | 'Decrypt', request: object) => call(method, request, kmsV1Service());
+  const serve = async (...kids: string[]): Promise<void> => {
+    client.close();
+    await plugin.stop();
+    const socketPath = join(directory, 'kms.sock');
+    plugin = await startKmsPlugin({ version: 'v1', kids, crypto: vault, socketPath });
+    client = new Client(`unix:${socketPath}`, credentials.createInsecure());
+  };
+
+  beforeEach(() => {
+    previous = vault.addKey();
+  });
+
+  test('speaks v1beta1, the only version that an API server takes', async () => {
+    await serve(kid);
+    expect(await callV1('Version', { version: 'v1beta1' })).toMatchObject({ version: 'v1beta1' });
+    expect(vault.calls(kid)).toBe(0);
+  });
+
+  test('marks what it encrypts with the hash of its first key', async () => {
+    await serve(kid, previous);
+    const plain = Buffer.from('a data-encryption key');
+    const { cipher } = (await callV1('Encrypt', { version: 'v1beta1', plain })) as { cipher: Buffer };
+    expect(cipher.subarray(0, 32).toString('hex')).toBe(hashKeyId(kid));
+    expect(await callV1('Decrypt', { version: 'v1beta1', cipher })).toEqual({ plain });
+    expect([vault.calls(kid), vault.calls(previous)]).toEqual([2, 0]);
+  });
+
+  test('decrypts with the key that the mark names, also when another one is first', async () => {
+    await serve(previous);
+    const plain = Buffer.from('from before the rotation');
+    const { cipher } = await callV1('Encrypt', { plain });
+    await serve(kid, previous);
+    expect(await callV1('Decrypt', { cipher })).toEqual({ plain });
+    await serve(kid);
+    await expect(callV1('Decrypt', { cipher })).rejects.toThrow(`not ${hashKeyId(previous)}`);
+    expect(vault.calls(kid)).toBe(0);
+  });
+
+  test('is the only one that may have two keys', async () => {
+    const socketPath = join(directory, 'two.sock');
+    await expect(startKmsPlugin({ version: 'v2', kids: [kid, previous], crypto: vault, socketPath })).rejects.toThrow(
+      'A KMS v2 plugin serves one key, but 2 were given.',
+    );
   });
 });
 

@@ -171,6 +171,20 @@ describe('the load balancer', () => {
     expect(client.heard()).toBe('slow\nABC');
   });
 
+  test('counts what all its connections carried, those that are gone included', async () => {
+    const backends = await Promise.all([startBackend('one'), startBackend('two')]);
+    balancer.setBackends(backends.map(({ port }) => port));
+    expect(balancer.traffic()).toEqual({ bytesToClients: 0, bytesFromClients: 0 });
+    for (let count = 0; count < 2; count++) {
+      const client = await open();
+      await client.until('\n');
+      client.socket.write('hello');
+      await client.until('HELLO');
+      client.socket.destroy();
+    }
+    expect(balancer.traffic()).toEqual({ bytesToClients: 2 * 'one\nHELLO'.length, bytesFromClients: 10 });
+  });
+
   test('carries much data through a delay without making it slow', async () => {
     const size = 8 * 1024 * 1024;
     const server = createServer((socket) => socket.end(Buffer.alloc(size, 'x'))).listen(0, '127.0.0.1');

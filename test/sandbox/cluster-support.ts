@@ -6,7 +6,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { KubeConfig } from '@kubernetes/client-node';
 import { Pool } from 'undici';
+import { z } from 'zod';
 import type { VaultCrypto } from '../../sandbox/cluster/contract';
+import { readSecretRecords, type SecretRecord } from '../../sandbox/cluster/raw-records';
 
 /** A vault in memory: real keys, and a switch to let it refuse one. */
 export interface MemoryVault extends VaultCrypto {
@@ -56,6 +58,13 @@ export interface Answer {
   readonly body: { readonly metadata?: { readonly resourceVersion?: string }; readonly message?: string };
 }
 
+/** An identity lease of an API server. */
+export interface Lease {
+  readonly name: string;
+  readonly hostName: string;
+  readonly renewedAt: number;
+}
+
 /** A client of the cluster's admin. */
 export interface AdminClient {
   get(path: string): Promise<Answer>;
@@ -64,10 +73,50 @@ export interface AdminClient {
   createSecret(name: string): Promise<Answer>;
   /** A merge patch that changes nothing, and that asks for metadata only. */
   touch(name: string): Promise<Answer>;
+  /** A merge patch that changes an annotation: a real write, whatever the API server thinks of the record. */
+  annotate(name: string, value: string): Promise<Answer>;
+  /** Identity leases of kube-apiservers. */
+  leases(): Promise<readonly Lease[]>;
   close(): Promise<void>;
 }
 
 const SECRETS = '/api/v1/namespaces/default/secrets';
+const LEASES =
+  '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases?labelSelector=apiserver.kubernetes.io%2Fidentity%3Dkube-apiserver';
+const leaseList = z.object({
+  items: z.array(
+    z.object({
+      metadata: z.object({ name: z.string(), labels: z.object({ 'kubernetes.io/hostname': z.string() }) }),
+      spec: z.object({ renewTime: z.string() }),
+    }),
+  ),
+});
+
+/** The path of a Secret in the namespace `default`. */
+export const secretPath = (name: string): string => `${SECRETS}/${name}`;
+
+/** How a Secret of the namespace `default` is stored. */
+export async function recordOf(etcdUrl: string, name: string): Promise<SecretRecord | undefined> {
+  for await (const record of readSecretRecords(etcdUrl)) {
+    if (record.namespace === 'default' && record.name === name) return record;
+  }
+  return undefined;
+}
+
+/** Waits for something to hold, looking again and again. @throws Error when it does not hold in time */
+export async function eventually(holds: () => boolean | Promise<boolean>, withinInMs = 30_000): Promise<void> {
+  const giveUpAt = performance.now() + withinInMs;
+  while (!(await holds())) {
+    if (performance.now() > giveUpAt)
+      throw new Error(`It did not hold within ${withinInMs / 1000} s: ${holds.toString()}`);
+    await sleep(50);
+  }
+}
+
+const MERGE_PATCH = {
+  'content-type': 'application/merge-patch+json',
+  accept: 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1',
+};
 
 /** How to call. */
 export interface ClientOptions {
@@ -111,18 +160,17 @@ export function adminClient(kubeconfig: string, options: ClientOptions = {}): Ad
           { apiVersion: 'v1', kind: 'Secret', metadata: { name }, stringData: { password: `value of ${name}` } },
         ),
       ),
-    touch: (name) =>
-      json(
-        call(
-          'PATCH',
-          `${SECRETS}/${name}`,
-          {
-            'content-type': 'application/merge-patch+json',
-            accept: 'application/json;as=PartialObjectMetadata;g=meta.k8s.io;v=v1',
-          },
-          {},
-        ),
-      ),
+    touch: (name) => json(call('PATCH', secretPath(name), MERGE_PATCH, {})),
+    annotate: (name, value) =>
+      json(call('PATCH', secretPath(name), MERGE_PATCH, { metadata: { annotations: { test: value } } })),
+    async leases() {
+      const { items } = leaseList.parse(JSON.parse((await call('GET', LEASES, {})).text));
+      return items.map(({ metadata, spec }) => ({
+        name: metadata.name,
+        hostName: metadata.labels['kubernetes.io/hostname'],
+        renewedAt: Date.parse(spec.renewTime),
+      }));
+    },
     close: () => pool.destroy(),
   };
 }

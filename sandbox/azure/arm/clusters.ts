@@ -13,17 +13,26 @@ import type { ClusterFactory } from '../../cluster/contract';
 import type { AzureCloud } from '../clouds';
 import type { Directory, ServicePrincipal } from '../entra/directory';
 import { AzureError, badRequest } from '../errors';
-import type { Faults } from '../faults';
+import { concerns, type Faults } from '../faults';
 import { copyOf, describeIssues, isJsonObject, objectAt, type JsonObject } from '../json';
 import { clusterVaultCrypto } from '../vault/cluster-crypto';
 import type { VaultRegistry } from '../vault/registry';
 import type { Identities } from './identities';
 import { checkKmsProfile, kmsProfileOf, nextEncryption } from './kms-rules';
-import { releaseFor } from './kubernetes-versions';
-import { filledBody, MANAGED_CLUSTERS, newEtag, type ManagedCluster, type ProvisioningState } from './managed-cluster';
+import { releaseFor, type KubernetesRelease } from './kubernetes-versions';
+import {
+  filledBody,
+  MANAGED_CLUSTERS,
+  newEtag,
+  upgradedBody,
+  type ManagedCluster,
+  type ProvisioningState,
+} from './managed-cluster';
 import type { Operation, Operations } from './operations';
 import type { ResourceGroups } from './resource-groups';
 import type { RoleAssignments } from './role-assignments';
+import { taggedOptions } from './sandbox-tags';
+import { checkUpgrade } from './upgrade-rules';
 
 /** What clusters are made with. */
 export interface ClustersOptions {
@@ -71,7 +80,7 @@ export class Clusters {
   constructor(options: ClustersOptions) {
     this.#options = options;
     this.#stopListening = options.faults.onChange(() => {
-      for (const cluster of this.all()) this.#applyLatency(cluster);
+      for (const cluster of this.all()) this.#applyFaults(cluster);
     });
   }
 
@@ -98,18 +107,17 @@ export class Clusters {
     if (existing?.powerState === 'Stopped') throw stoppedRefusal(name);
     const { kubernetesVersion } = parsed.data.properties;
     const release = releaseFor(kubernetesVersion ?? existing?.release.minor ?? '');
-    if (existing !== undefined && existing.release.minor !== release.minor) {
-      throw badRequest(
-        `The sandbox cannot upgrade a cluster from ${existing.release.minor} to ${release.minor} yet.`,
-        'SandboxUpgradeNotServed',
-        { shape: 'bare' },
-      );
-    }
+    if (existing?.running === undefined) taggedOptions(sent, release);
 
     const { identity, principal } = this.#resolveIdentity(parsed.data.identity, name, existing);
     const properties = objectAt(sent, 'properties');
     const before = existing === undefined ? undefined : kmsProfileOf(objectAt(existing.body, 'properties'));
     const profile = kmsProfileOf(properties);
+    const kmsChanged = !isDeepStrictEqual(before, profile);
+    if (existing?.running !== undefined) {
+      const kmsOn = before?.enabled === true || existing.applied.write === 'kms';
+      checkUpgrade({ clusterName: name, from: existing.release, to: release, kmsOn, kmsChanged });
+    }
     if (profile === undefined && before?.enabled === true) {
       throw badRequest(
         'The PUT has no securityProfile.azureKeyVaultKms, but KMS is on. What AKS does then is not documented, so the sandbox refuses: send the profile as it is, or with enabled false.',
@@ -135,7 +143,8 @@ export class Clusters {
       resourceGroup: groups.require(resourceGroup).name,
       subscriptionId: groups.subscriptionId,
       tenantId: directory.tenantId,
-      release,
+      // Until an upgrade is done, the versions that run are the old ones.
+      release: existing?.running === undefined ? release : existing.release,
       identity,
       kubeletIdentity: (id) => this.#registerKubelet(id, name),
       before: existing?.body,
@@ -143,9 +152,9 @@ export class Clusters {
     const cluster = existing ?? this.#add(resourceGroup, name, cloud, release, body);
     cluster.body = body;
     const operation = this.#startOperation(cluster, existing === undefined ? 'Creating' : 'Updating', () =>
-      this.#carryOut(cluster, kid),
+      this.#carryOut(cluster, kid, release),
     );
-    return { cluster, operation, created: existing === undefined, kmsChanged: !isDeepStrictEqual(before, profile) };
+    return { cluster, operation, created: existing === undefined, kmsChanged };
   }
 
   /** Sets tags, which touches no API server. */
@@ -207,14 +216,16 @@ export class Clusters {
     return operation;
   }
 
-  /** Brings the real cluster to the encryption that the accepted PUT asks for. */
-  async #carryOut(cluster: ManagedCluster, kid: string | undefined): Promise<void> {
+  /** Brings the real cluster to the encryption or the release that the accepted PUT asks for. */
+  async #carryOut(cluster: ManagedCluster, kid: string | undefined, release: KubernetesRelease): Promise<void> {
     const wanted = nextEncryption(cluster.applied, kid);
     if (cluster.running === undefined) {
+      cluster.release = release;
       cluster.running = await this.#options.factory({
         name: cluster.name,
-        kubernetesMinor: cluster.release.minor,
+        kubernetesMinor: release.minor,
         encryption: wanted,
+        ...taggedOptions(cluster.body, release),
         crypto: clusterVaultCrypto({
           registry: this.#options.registry,
           assignments: this.#options.assignments,
@@ -224,7 +235,12 @@ export class Clusters {
         }),
         directory: await this.#emptyDirectory(),
       });
-      this.#applyLatency(cluster);
+      this.#applyFaults(cluster);
+    } else if (cluster.release.minor !== release.minor) {
+      await cluster.running.upgrade(release.minor);
+      cluster.release = release;
+      cluster.body = upgradedBody(cluster.body, release);
+      return;
     } else if (!isDeepStrictEqual(wanted, cluster.applied)) {
       await cluster.running.applyEncryption(wanted);
     }
@@ -307,8 +323,11 @@ export class Clusters {
     return { resourceId: id, clientId: appId, objectId };
   }
 
-  #applyLatency(cluster: ManagedCluster): void {
-    cluster.running?.setLatency(this.#options.faults.get('kube-latency')?.milliseconds ?? 0);
+  #applyFaults(cluster: ManagedCluster): void {
+    const { faults } = this.#options;
+    const late = faults.get('late-servers');
+    cluster.running?.setLatency(faults.get('kube-latency')?.milliseconds ?? 0);
+    cluster.running?.setLateServers(late !== undefined && concerns(late, cluster.id) ? late.servers : 0);
   }
 
   /** A short path: clusters put Unix sockets into it. */

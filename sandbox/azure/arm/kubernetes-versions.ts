@@ -11,7 +11,11 @@ export interface KubernetesRelease {
 }
 
 /** What can be run now. */
-export const KUBERNETES_RELEASES: readonly KubernetesRelease[] = [{ minor: '1.34', patch: '1.34.1', default: true }];
+export const KUBERNETES_RELEASES: readonly KubernetesRelease[] = [
+  { minor: '1.26', patch: '1.26.15', default: false },
+  { minor: '1.27', patch: '1.27.3', default: false },
+  { minor: '1.34', patch: '1.34.1', default: true },
+];
 
 /**
  * The release that a `kubernetesVersion` means: "", "1.34" and "1.34.1" all mean one.

@@ -20,7 +20,8 @@ export interface ManagedCluster {
   readonly id: string;
   /** The cloud whose ARM created it: its vault must be there too. */
   readonly cloud: AzureCloud;
-  readonly release: KubernetesRelease;
+  /** What the API servers run; an upgrade changes it when it is done. */
+  release: KubernetesRelease;
   /** As last accepted: what the client sent, unknown properties included, plus what the service fills in. */
   body: JsonObject;
   etag: string;
@@ -129,6 +130,26 @@ export function filledBody(sent: JsonObject, fields: ServerFilledFields): JsonOb
             },
           }
         : {}),
+    },
+  };
+}
+
+/** The body after an upgrade: control plane and agent pools are at the release. The sandbox has no nodes to wait for. */
+export function upgradedBody(body: JsonObject, release: KubernetesRelease): JsonObject {
+  const properties = objectAt(body, 'properties');
+  const pools = Array.isArray(properties['agentPoolProfiles'])
+    ? properties['agentPoolProfiles'].filter(isJsonObject)
+    : [];
+  return {
+    ...body,
+    properties: {
+      ...properties,
+      currentKubernetesVersion: release.patch,
+      agentPoolProfiles: pools.map((pool) => ({
+        ...pool,
+        orchestratorVersion: release.patch,
+        currentOrchestratorVersion: release.patch,
+      })),
     },
   };
 }

@@ -1,0 +1,86 @@
+/** What `npm run bench:rewrite` can be told on its command line. */
+import { Command, InvalidArgumentError } from 'commander';
+
+/** What is to be measured. */
+export interface BenchOptions {
+  readonly secrets: number;
+  /** Of the large value of each Secret, in bytes. */
+  readonly size: number;
+  readonly json: boolean;
+  readonly neighbours: boolean;
+  /** Keyturn's patches under way at the same time, at most; the product's default when absent. */
+  readonly inFlight?: number;
+  /** KEYTURN_REWRITE_LATENCY_LIMIT of the worker; the product's default when absent. */
+  readonly latencyLimit?: string;
+  /** Connections and workers of the load generator. */
+  readonly generatorWorkers: number;
+}
+
+/** More would not be a Secret any more: an API server takes 1 MiB of data, and there is a password beside it. */
+const LARGEST_SIZE_IN_BYTES = 1_000_000;
+const MOST_SECRETS = 1_000_000;
+const MOST_WORKERS = 1_024;
+/** docs/benchmarks.md: its best rate on two cores. */
+const GENERATOR_WORKERS = 32;
+/** The service takes so many. */
+const MOST_IN_FLIGHT = 256;
+/** The load generator has no guard for other clients either. */
+const NO_LIMIT = 'off';
+
+/**
+ * Reads a command line; a bad one, and `--help`, end the process with one message.
+ * @param argv as `process.argv`
+ */
+export function readOptions(argv: readonly string[], command: Command = new Command()): BenchOptions {
+  command
+    .name('npm run bench:rewrite --')
+    .description(
+      'Measures how fast Secrets are stored anew after a key was turned, on a real kube-apiserver and etcd: by Keyturn ' +
+        '(rewrite and proof), by `kubectl get | kubectl replace`, and by a load generator that sends the patches of Keyturn.',
+    )
+    .option('--secrets <number>', 'how many Secrets', wholeNumber(1, MOST_SECRETS), 1_000)
+    .option('--size <bytes>', 'size of the value in each Secret', wholeNumber(1, LARGEST_SIZE_IN_BYTES), 1_024)
+    .option('--json', 'print the outcome as one JSON object on the last line')
+    .option(
+      '--neighbours',
+      'measure also what another client sees meanwhile; Keyturn then runs with its default latency limit, since that is what protects others',
+    )
+    .option(
+      '--latency-limit <times>',
+      `Keyturn slows down when the API server answers so many times slower than idle; "off" never. Default: ${NO_LIMIT}, with --neighbours the service's own`,
+      latencyLimit,
+    )
+    .option(
+      '--in-flight <number>',
+      "Keyturn's patches under way; default: the service's",
+      wholeNumber(1, MOST_IN_FLIGHT),
+    )
+    .option(
+      '--generator-workers <number>',
+      'connections of the load generator',
+      wholeNumber(1, MOST_WORKERS),
+      GENERATOR_WORKERS,
+    )
+    .parse(argv);
+  const given = command.opts<Partial<BenchOptions> & Pick<BenchOptions, 'secrets' | 'size' | 'generatorWorkers'>>();
+  const neighbours = given.neighbours ?? false;
+  return {
+    ...given,
+    json: given.json ?? false,
+    neighbours,
+    latencyLimit: given.latencyLimit ?? (neighbours ? undefined : NO_LIMIT),
+  };
+}
+
+function wholeNumber(min: number, max: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (/^\d+$/.test(text) && value >= min && value <= max) return value;
+    throw new InvalidArgumentError(`It must be a whole number from ${min} to ${max}.`);
+  };
+}
+
+function latencyLimit(text: string): string {
+  if (text === NO_LIMIT || (/^\d+(\.\d+)?$/.test(text) && Number(text) >= 1)) return text;
+  throw new InvalidArgumentError(`It must be "${NO_LIMIT}" or a number of at least 1.`);
+}

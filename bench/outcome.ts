@@ -1,0 +1,139 @@
+/** What a run found: the JSON that other programs read, and the table that people read. Pure. */
+
+/** What was measured, in seconds and events, not rounded. */
+export interface Measurements {
+  readonly secrets: number;
+  /** Bytes of the value in each Secret. */
+  readonly size: number;
+  readonly keyturn: {
+    readonly seconds: number;
+    readonly peakRssInBytes: number;
+    readonly bytesReceived: number;
+    readonly historyEvents: number;
+  };
+  readonly kubectl: { readonly seconds: number };
+  /** Patches per second of each run of the load generator. */
+  readonly generatorRates: readonly number[];
+  readonly neighbours?: NeighbourLatency;
+}
+
+/** What another client saw, in milliseconds. */
+export interface NeighbourLatency {
+  readonly idle: Percentiles;
+  readonly during: Percentiles;
+}
+
+/** Two percentiles of a number of measurements. */
+export interface Percentiles {
+  readonly count: number;
+  readonly p50: number;
+  readonly p99: number;
+}
+
+/** What `--json` prints; the members are fixed, other programs read them. */
+export interface Outcome {
+  readonly secrets: number;
+  readonly size: number;
+  readonly keyturn: {
+    readonly seconds: number;
+    readonly perSecond: number;
+    readonly peakRssMb: number;
+    readonly bytesReceivedPerSecret: number;
+  };
+  readonly kubectl: { readonly seconds: number; readonly perSecond: number };
+  readonly generator: { readonly perSecond: number };
+  readonly ratioToGenerator: number;
+  readonly speedupOverKubectl: number;
+  readonly historyEvents: number;
+  readonly neighbours?: { readonly idleP99Ms: number; readonly duringP99Ms: number; readonly ratio: number };
+}
+
+const BYTES_IN_MB = 1024 * 1024;
+
+/** The outcome: ratios are of the exact measurements, and everything is rounded at the end. */
+export function outcomeOf({ secrets, size, keyturn, kubectl, generatorRates, neighbours }: Measurements): Outcome {
+  const keyturnRate = secrets / keyturn.seconds;
+  const kubectlRate = secrets / kubectl.seconds;
+  const generatorRate = Math.max(...generatorRates);
+  return {
+    secrets,
+    size,
+    keyturn: {
+      seconds: rounded(keyturn.seconds, 2),
+      perSecond: rounded(keyturnRate, 1),
+      peakRssMb: rounded(keyturn.peakRssInBytes / BYTES_IN_MB, 1),
+      bytesReceivedPerSecret: rounded(keyturn.bytesReceived / secrets, 0),
+    },
+    kubectl: { seconds: rounded(kubectl.seconds, 2), perSecond: rounded(kubectlRate, 1) },
+    generator: { perSecond: rounded(generatorRate, 1) },
+    ratioToGenerator: rounded(keyturnRate / generatorRate, 3),
+    speedupOverKubectl: rounded(keyturnRate / kubectlRate, 2),
+    historyEvents: keyturn.historyEvents,
+    ...(neighbours
+      ? {
+          neighbours: {
+            idleP99Ms: rounded(neighbours.idle.p99, 1),
+            duringP99Ms: rounded(neighbours.during.p99, 1),
+            ratio: rounded(neighbours.during.p99 / neighbours.idle.p99, 2),
+          },
+        }
+      : {}),
+  };
+}
+
+/** The same for people, one line each. */
+export function tableOf(outcome: Outcome, { generatorRates, neighbours }: Measurements): string[] {
+  const { keyturn, kubectl, generator } = outcome;
+  const rows = [
+    ['', 'seconds', 'Secrets/s', ''],
+    ['Keyturn, proof included', String(keyturn.seconds), String(keyturn.perSecond), ''],
+    [
+      'kubectl get | kubectl replace',
+      String(kubectl.seconds),
+      String(kubectl.perSecond),
+      `Keyturn is ${outcome.speedupOverKubectl} times as fast`,
+    ],
+    [
+      'load generator, patches alone',
+      String(rounded(outcome.secrets / generator.perSecond, 2)),
+      String(generator.perSecond),
+      `Keyturn reaches ${rounded(outcome.ratioToGenerator * 100, 1)} % of it (runs: ${generatorRates.map((rate) => rounded(rate, 1)).join(', ')})`,
+    ],
+  ];
+  const widths = [0, 1, 2].map((column) => Math.max(...rows.map((row) => row[column]?.length ?? 0)));
+  const lines = rows.map((row) =>
+    row
+      .map((cell, column) => (column === 0 ? cell.padEnd(widths[0] ?? 0) : cell.padStart(widths[column] ?? 0)))
+      .join('  ')
+      .trimEnd(),
+  );
+  return [
+    ...lines,
+    '',
+    `Keyturn's worker: ${keyturn.peakRssMb} MB at most; ${keyturn.bytesReceivedPerSecret} bytes received per Secret; ${outcome.historyEvents} events in the operation's history`,
+    ...(neighbours
+      ? [
+          `Another client, idle:    p50 ${rounded(neighbours.idle.p50, 1)} ms, p99 ${rounded(neighbours.idle.p99, 1)} ms (${neighbours.idle.count} requests)`,
+          `               meanwhile: p50 ${rounded(neighbours.during.p50, 1)} ms, p99 ${rounded(neighbours.during.p99, 1)} ms (${neighbours.during.count} requests): ${outcome.neighbours?.ratio} times at p99`,
+        ]
+      : []),
+  ];
+}
+
+/**
+ * The 50th and the 99th percentile, by nearest rank: always a value that was measured.
+ * @throws Error when nothing was measured
+ */
+export function percentilesOf(values: readonly number[]): Percentiles {
+  const sorted = [...values].sort((a, b) => a - b);
+  const at = (share: number): number => {
+    const value = sorted[Math.ceil(share * sorted.length) - 1];
+    if (value === undefined) throw new Error('Nothing was measured: the interval was too short for a single request.');
+    return value;
+  };
+  return { count: sorted.length, p50: at(0.5), p99: at(0.99) };
+}
+
+function rounded(value: number, digits: number): number {
+  return Number(value.toFixed(digits));
+}

@@ -1,0 +1,142 @@
+/**
+ * `npm run bench:rewrite`: how fast Secrets are stored anew after a key was turned, by three ways, in one run, on the same
+ * cluster and the same Secrets.
+ *
+ * Does: starts everything, fills a cluster, and lets each contestant move every Secret to a new key; looks into raw etcd
+ *       after each of them. The load generator runs before and after Keyturn, since etcd grows; its better run counts.
+ * Never does: touch Azure, or leave a process behind.
+ */
+import { arch, cpus, platform, release, totalmem } from 'node:os';
+import path from 'node:path';
+import { heading, runCommand, say, untilStopped } from '../cli/terminal';
+import { temporaryDirectory } from '../cli/working-directory';
+import { startStack, type Stack } from '../launch/stack';
+import { ensureTools } from '../tools';
+import { runGenerator } from './generator';
+import { runKeyturn } from './keyturn';
+import { runKubectl } from './kubectl';
+import { startNeighbour, type Neighbour } from './neighbours';
+import { readOptions, type BenchOptions } from './options';
+import { outcomeOf, tableOf, type Measurements } from './outcome';
+import { expectAllUnder, makeRig, turnKey, type Rig } from './rig';
+
+/** What a shell reports of a program that Ctrl-C ended. */
+const INTERRUPTED = 130;
+
+async function main(): Promise<number> {
+  const options = readOptions(process.argv);
+  const temporary = temporaryDirectory();
+  const stopped = untilStopped().then(() => 'stopped' as const);
+  let stack: Stack | undefined;
+  try {
+    const starting = start(options, temporary.path);
+    const started = await Promise.race([starting, stopped]);
+    // What was being started dies with this process.
+    if (started === 'stopped') return INTERRUPTED;
+    stack = started.stack;
+    const measured = await Promise.race([measure(started, temporary.path, options), stopped]);
+    if (measured === 'stopped') return INTERRUPTED;
+    await stack.stop();
+    const outcome = outcomeOf(measured);
+    heading(`${outcome.secrets} Secrets with a value of ${outcome.size} bytes`);
+    say(...tableOf(outcome, measured));
+    if (options.json) console.log(JSON.stringify(outcome));
+    return 0;
+  } finally {
+    await stack?.stop();
+    temporary.remove();
+  }
+}
+
+/** What a run needs. */
+interface Started {
+  readonly stack: Stack;
+  readonly kubectl: string;
+  readonly vegeta: string;
+}
+
+async function start(options: BenchOptions, directory: string): Promise<Started> {
+  heading('Starting the sandbox, Temporal, the worker and the API');
+  const [cpu] = cpus();
+  say(
+    `${cpus().length} x ${cpu?.model.trim() ?? 'unknown processor'}, ${Math.round(totalmem() / 1024 ** 3)} GiB, ${platform()} ${release()} ${arch()}, Node.js ${process.version}`,
+  );
+  const onProgress = (line: string): void => console.error(line);
+  const { kubectl, vegeta } = await ensureTools(['kubectl', 'vegeta'], { onProgress });
+  const stack = await startStack({
+    directory,
+    env: {
+      ...process.env,
+      KEYTURN_EVIDENCE_DIRECTORY: path.join(directory, 'evidence'),
+      KEYTURN_EVIDENCE_KEY_FILE: path.join(directory, 'evidence-key.pem'),
+      ...(options.inFlight === undefined ? {} : { KEYTURN_REWRITE_IN_FLIGHT: String(options.inFlight) }),
+      ...(options.latencyLimit === undefined ? {} : { KEYTURN_REWRITE_LATENCY_LIMIT: options.latencyLimit }),
+    },
+    sandbox: true,
+    temporal: true,
+    onProgress,
+  });
+  return { stack, kubectl, vegeta };
+}
+
+async function measure(
+  { stack, kubectl, vegeta }: Started,
+  directory: string,
+  options: BenchOptions,
+): Promise<Measurements> {
+  const { secrets, size, generatorWorkers } = options;
+  const { sandbox, temporal, service } = stack;
+  if (!sandbox || !temporal) throw new Error('The stack came without its sandbox or its Temporal.');
+  heading(`Making an AKS cluster with ${secrets} Secrets`);
+  const onProgress = (line: string): void => say(line);
+  const rig = await makeRig(sandbox.facts, { directory, secrets, size, onProgress });
+
+  const generator = async (): Promise<number> => {
+    const rate = await onNewKey(rig, 'the load generator', () => runGenerator(vegeta, rig, generatorWorkers));
+    say(`${Math.round(rate)} patches per second with ${generatorWorkers} connections`);
+    return rate;
+  };
+
+  heading('The load generator, before Keyturn');
+  const before = await generator();
+
+  heading('Keyturn');
+  const neighbour = options.neighbours ? await idleNeighbour(rig) : undefined;
+  const keyturn = await runKeyturn({ service, temporal }, rig, onProgress);
+  for (const { activity, startedAt, endedAt } of keyturn.spans) say(`${activity} ${(endedAt - startedAt) / 1000} s`);
+  const neighbours = await neighbour?.stop(keyturn.spans);
+
+  heading('The load generator, after Keyturn');
+  const after = await generator();
+
+  heading('kubectl get | kubectl replace');
+  const kubectlRun = await onNewKey(rig, 'kubectl', () => runKubectl(kubectl, rig));
+  say(`${kubectlRun.seconds.toFixed(2)} s, ${kubectlRun.conflicts} conflicts`);
+
+  const measurements: Measurements = {
+    secrets,
+    size,
+    keyturn,
+    kubectl: kubectlRun,
+    generatorRates: [before, after],
+    neighbours,
+  };
+  return measurements;
+}
+
+/** Makes every Secret stale, lets somebody move them, and sees in etcd that they moved. */
+async function onNewKey<T>(rig: Rig, who: string, move: () => Promise<T>): Promise<T> {
+  const keyId = await turnKey(rig);
+  const result = await move();
+  await expectAllUnder(rig, keyId, who);
+  return result;
+}
+
+async function idleNeighbour(rig: Rig): Promise<Neighbour> {
+  const neighbour = await startNeighbour(rig);
+  say('Another client reads one ConfigMap 20 times a second; first it is measured alone.');
+  await neighbour.idle();
+  return neighbour;
+}
+
+runCommand(main);

@@ -1,0 +1,132 @@
+/** Convergence with two and three API servers, one of them late; and with less than full sight, where it is said so. */
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { removeCanaries, takeBaseline } from '../../activities/canaries';
+import { awaitConvergence } from '../../activities/convergence';
+import { liveLeases } from '../../activities/kubernetes/servers';
+import { proveSecrets } from '../../activities/secrets/proof';
+import { rewriteSecrets } from '../../activities/secrets/rewrite';
+import type { Convergence } from '../../domain/convergence';
+import { seedSecrets } from '../../sandbox/cluster/seed';
+import { eventually } from '../sandbox/cluster-support';
+import { LIMITS, PACE, TestCluster, testRunning } from './cluster-support';
+import { boundsOf, newOperationId, turn } from './operation-support';
+import { restrictedConnection, type Rule } from './restricted-access';
+
+const SECRETS_RULE: Rule = { apiGroups: [''], resources: ['secrets'], verbs: ['*'] };
+const LEASES_RULE: Rule = { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'list'] };
+
+describe.each([2, 3])('%i API servers behind one address', (apiServers) => {
+  let c: TestCluster;
+  beforeAll(async () => {
+    c = await TestCluster.start({ apiServers });
+    await seedSecrets(c.cluster.adminKubeconfig, { count: 120, namespaces: ['team-a'] });
+  }, 120_000);
+  afterAll(() => c.stop());
+
+  it('of which one is late: the wait names it, and nothing is proven before it has switched', async () => {
+    const operationId = newOperationId();
+    const baseline = await takeBaseline(c.connection, operationId);
+    expect(baseline.processes).toHaveLength(apiServers);
+    c.cluster.setLateServers(1);
+    await c.switchKey();
+    const late = c.cluster.servers().find(({ writes }) => writes === c.previousKey);
+    expect(late).toBeDefined();
+
+    const running = testRunning();
+    let converged: Convergence | undefined;
+    const limits = { ...LIMITS, deadlineInMs: 120_000 };
+    const waiting = awaitConvergence(c.connection, { target: c.target, operationId, baseline }, running, limits);
+    void waiting.then((convergence) => (converged = convergence));
+    await eventually(
+      () => JSON.stringify(running.heartbeats.at(-1)).includes(`host ${late?.name}) last wrote with another key`),
+      90_000,
+    );
+    expect(converged).toBeUndefined();
+
+    c.cluster.setLateServers(0);
+    const convergence = await waiting;
+    expect(c.cluster.servers().map(({ writes }) => writes)).toEqual(Array(apiServers).fill(c.key));
+    expect(convergence).toMatchObject({ metrics: 'confirmed', weaknesses: [] });
+    expect(convergence.leases).toHaveLength(apiServers);
+
+    const bounds = boundsOf(baseline.baselineRv, convergence);
+    await rewriteSecrets(c.connection, { bounds, operationId, pace: PACE }, testRunning());
+    const input = { target: c.target, operationId, bounds, convergence, pace: PACE };
+    expect(await proveSecrets(c.connection, input, testRunning(), LIMITS)).toMatchObject({
+      secrets: 120,
+      unproven: 0,
+      convergenceHeld: true,
+    });
+    expect(await c.stored()).toMatchObject({ oldKey: 0, other: 0, plaintext: 0 });
+    await removeCanaries(c.connection, operationId);
+  }, 180_000);
+});
+
+describe('an API server that shows less', () => {
+  let c: TestCluster;
+  beforeAll(async () => {
+    c = await TestCluster.start();
+    await seedSecrets(c.cluster.adminKubeconfig, { count: 60, namespaces: ['team-a'] });
+  }, 60_000);
+  afterAll(() => c.stop());
+
+  it.each([
+    { hidden: 'metrics', rules: [SECRETS_RULE, LEASES_RULE], weakness: 'metrics of the API servers cannot be read' },
+    {
+      hidden: 'leases and metrics',
+      rules: [SECRETS_RULE],
+      weakness: 'identity leases of the API servers cannot be read',
+    },
+  ])('without $hidden is turned all the same, and the weaker evidence is named', async ({ rules, weakness }) => {
+    const { connection, close } = await restrictedConnection(c, rules);
+    const turned = await turn(
+      c,
+      () => c.switchKey(),
+      () => c.target,
+      connection,
+    );
+    await close();
+    expect(turned.convergence.metrics).toBe('unavailable');
+    expect(turned.proof).toMatchObject({ secrets: 60, unproven: 0, convergenceHeld: true });
+    expect(turned.proof.weaknesses).toHaveLength(1);
+    expect(turned.proof.weaknesses[0]).toContain(weakness);
+    expect(turned.proof.weaknesses[0]).toContain('concluded from canaries alone');
+    expect(await c.stored()).toMatchObject({ newKey: 60, oldKey: 0 });
+  });
+
+  it('has a lease with the host that people know it by', async () => {
+    const [lease] = await liveLeases(c.connection);
+    expect(lease?.host).toMatch(/^[a-z0-9.-]+$/i);
+  });
+});
+
+describe('a cluster whose etcd is restored', () => {
+  let c: TestCluster;
+  beforeAll(async () => {
+    c = await TestCluster.start();
+    await seedSecrets(c.cluster.adminKubeconfig, { count: 500, namespaces: ['app'] });
+  }, 60_000);
+  afterAll(() => c.stop());
+
+  it('is not proven: resource versions went backwards, before or after the last list', async () => {
+    const snapshot = await c.cluster.snapshot();
+    const { bounds, convergence, proof } = await turn(
+      c,
+      () => c.switchKey(),
+      () => c.target,
+    );
+    // 500 fill the first page; the second has nothing but canaries, which the operation leaves out.
+    expect(proof).toMatchObject({ secrets: 500, unproven: 0, convergenceHeld: true });
+    await c.cluster.restore(snapshot);
+    expect(await c.stored()).toMatchObject({ oldKey: 500, newKey: 0 });
+
+    const operationId = newOperationId();
+    const backwards = { type: 'ResourceVersionWentBackwards', nonRetryable: true };
+    const running = testRunning();
+    await expect(rewriteSecrets(c.connection, { bounds, operationId, pace: PACE }, running)).rejects.toMatchObject(
+      backwards,
+    );
+    const input = { target: c.target, operationId, bounds, convergence, pace: PACE };
+    await expect(proveSecrets(c.connection, input, testRunning(), LIMITS)).rejects.toMatchObject(backwards);
+  });
+});

@@ -1,0 +1,101 @@
+import { describe, expect, it } from '@jest/globals';
+import {
+  acceptanceFault,
+  blockedSecrets,
+  isAccepted,
+  AcceptanceDecision,
+  type Acceptance,
+  type BlockedSecrets,
+} from '../../domain/acceptance';
+import type { RefusalReason, RefusedSecret } from '../../domain/refusal';
+import { refusedSecret } from '../../domain/refusal';
+import { NOW, person } from './fixtures';
+
+const refused = (name: string, reason: RefusalReason = 'AdmissionDenied', message = 'No.'): RefusedSecret =>
+  refusedSecret({ namespace: 'n', name }, reason, message);
+const acceptable = { acceptable: true };
+const blocked = blockedSecrets(2, [refused('x'), refused('y')], acceptable);
+const accepted = (secrets: RefusedSecret[]): Acceptance => ({
+  by: person('bob'),
+  at: NOW,
+  reason: 'They go next week.',
+  digest: blocked.digest,
+  secrets,
+});
+
+describe('the list of Secrets in the way', () => {
+  it('has a digest of names and reasons, not of what servers say of them', () => {
+    const digestOf = (...secrets: RefusedSecret[]): string =>
+      blockedSecrets(secrets.length, secrets, acceptable).digest;
+    expect(digestOf(refused('x'))).toBe(digestOf(refused('x', 'AdmissionDenied', 'Not today.')));
+    expect(digestOf(refused('x'))).not.toBe(digestOf(refused('y')));
+    expect(digestOf(refused('x'))).not.toBe(digestOf(refused('x', 'TooLarge')));
+    expect(blockedSecrets(3, [refused('x')], acceptable).digest).not.toBe(digestOf(refused('x')));
+  });
+
+  it('can be accepted only where the step allows it and every Secret is named', () => {
+    expect(blocked.acceptable).toBe(true);
+    expect(blockedSecrets(2, [refused('x'), refused('y')], { acceptable: false }).acceptable).toBe(false);
+    expect(blockedSecrets(101, [refused('x')], acceptable).acceptable).toBe(false);
+  });
+});
+
+describe('what is refused now', () => {
+  it('is accepted when it was on the list, for the same reason', () => {
+    expect(isAccepted(accepted([refused('x'), refused('y')]), 2, [refused('y'), refused('x')])).toBe(true);
+    expect(isAccepted(accepted([refused('x'), refused('y')]), 1, [refused('y')])).toBe(true);
+  });
+
+  it.each([
+    ['another Secret', [refused('z')]],
+    ['another reason', [refused('x', 'Unreadable')]],
+    ['the same name in another namespace', [{ ...refused('x'), namespace: 'm' }]],
+    ['one more', [refused('x'), refused('y'), refused('z')]],
+  ])('is not accepted when it is %s', (_what, secrets) => {
+    expect(isAccepted(accepted([refused('x'), refused('y')]), secrets.length, secrets)).toBe(false);
+  });
+
+  it('is not accepted when nobody accepted, or more is refused than is named; nothing needs nobody', () => {
+    expect(isAccepted(null, 1, [refused('x')])).toBe(false);
+    expect(isAccepted(accepted([refused('x')]), 2, [refused('x')])).toBe(false);
+    expect(isAccepted(null, 0, [])).toBe(true);
+  });
+});
+
+describe('a wish to accept', () => {
+  const wish = (change: Partial<AcceptanceDecision> = {}): AcceptanceDecision => ({
+    by: person('bob'),
+    roles: ['Kms.Approver'],
+    digest: blocked.digest,
+    reason: 'They go next week.',
+    ...change,
+  });
+  const state = (change: Partial<BlockedSecrets> = {}): Parameters<typeof acceptanceFault>[1] => ({
+    requestedBy: person('ada'),
+    blocked: { ...blocked, ...change },
+  });
+
+  it('counts when another person with the role accepts the list that stands', () => {
+    expect(acceptanceFault(wish(), state())).toBeUndefined();
+  });
+
+  it.each<[string, Partial<AcceptanceDecision>, string]>([
+    ['by the requester (O4)', { by: { ...person('ada'), name: 'somebody else' } }, 'RequesterCannotApprove'],
+    ['without the role', { roles: ['Kms.Operator'] }, 'RoleMissing'],
+    ['by a program', { by: { ...person('bot'), type: 'app' } }, 'ProgramCannotApprove'],
+    ['of another list', { digest: 'sha256:0' }, 'BlockedListChanged'],
+  ])('%s does not', (_what, change, code) => {
+    expect(acceptanceFault(wish(change), state())?.code).toBe(code);
+  });
+
+  it('does not count when nothing is blocked, or what is may not be accepted', () => {
+    expect(acceptanceFault(wish(), { ...state(), blocked: null })?.code).toBe('NothingToAccept');
+    expect(acceptanceFault(wish(), state({ acceptable: false }))?.code).toBe('NothingToAccept');
+  });
+
+  it('needs a reason in words', () => {
+    expect(AcceptanceDecision.safeParse(wish()).success).toBe(true);
+    expect(AcceptanceDecision.safeParse(wish({ reason: '  ' })).success).toBe(false);
+    expect(AcceptanceDecision.safeParse(wish({ reason: 'x'.repeat(501) })).success).toBe(false);
+  });
+});

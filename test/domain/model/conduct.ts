@@ -1,0 +1,38 @@
+/**
+ * How an operation is conducted in the model. `AS_PRODUCT` is what workflows/procedures and activities do; each test of a
+ * mutation changes one member and shows that the model finds it out.
+ */
+import { PROOF_RULE, type ProofRule, type RewriteMethod } from '../../../domain/proof';
+
+/** The decisions around the rule. */
+export interface Conduct {
+  readonly rule: ProofRule;
+  /** `believed`: somebody says that all servers have switched, and nobody looks. */
+  readonly convergence: 'seen' | 'believed';
+  readonly notesRc: 'after-convergence' | 'before-convergence';
+  /** What the rewrite goes by; absent: what convergence found out, which is the scenario's. */
+  readonly method?: RewriteMethod;
+  /** A forced patch that forgets the annotation changes nothing. */
+  readonly forcedPatch: 'annotates' | 'changes-nothing';
+  /** The lists that rewrite and proof go by. */
+  readonly lists: 'anew' | 'of-before-the-switch';
+  readonly onConflict: 'ask-again' | 'done';
+  readonly onLostAnswer: 'ask-again' | 'done';
+  /** `same-servers`: they agree, and are the processes of the first look. `servers-agree`: they agree. */
+  readonly secondLook: 'same-servers' | 'servers-agree' | 'none';
+  /** Which lists must not be older than which: those of a pass than R0 and Rc; and one at the very end than that of the proof. */
+  readonly comparesLists: 'to-the-end' | 'with-bounds' | 'never';
+}
+
+/** What the product does. */
+export const AS_PRODUCT: Conduct = {
+  rule: PROOF_RULE,
+  convergence: 'seen',
+  notesRc: 'after-convergence',
+  forcedPatch: 'annotates',
+  lists: 'anew',
+  onConflict: 'ask-again',
+  onLostAnswer: 'ask-again',
+  secondLook: 'same-servers',
+  comparesLists: 'to-the-end',
+};
