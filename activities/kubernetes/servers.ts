@@ -9,9 +9,10 @@ import type { ApiServerLease } from '../../domain/convergence';
 import type { KubeConnection } from './connection';
 import { KubeError } from './errors';
 
-const LEASES =
-  '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases?' +
-  new URLSearchParams({ labelSelector: 'apiserver.kubernetes.io/identity=kube-apiserver' }).toString();
+const LEASES = '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases';
+/** The label of identity leases: up to 1.26, and from 1.27 on. A selector cannot ask for either. */
+const IDENTITY_LABELS = ['k8s.io/component', 'apiserver.kubernetes.io/identity'];
+const IDENTITY = 'kube-apiserver';
 /** A server renews its lease every 10 s, and the lease of a dead one stays for an hour: four missed renewals mean gone. */
 const LIVE_WITHIN_IN_MS = 40_000;
 
@@ -30,7 +31,8 @@ const LeaseList = z.object({
  * @throws KubeError
  */
 export async function liveLeases(connection: KubeConnection, signal?: AbortSignal): Promise<ApiServerLease[]> {
-  const { items } = LeaseList.parse(await connection.request({ method: 'GET', path: LEASES, signal }));
+  const list = LeaseList.parse(await connection.request({ method: 'GET', path: LEASES, signal }));
+  const items = list.items.filter(({ metadata }) => IDENTITY_LABELS.some((name) => metadata.labels[name] === IDENTITY));
   const renewed = items.map(({ spec }) => Date.parse(spec.renewTime ?? '') || 0);
   const now = Math.max(0, ...renewed);
   return items
