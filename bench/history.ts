@@ -39,7 +39,7 @@ const History = z.object({
   ),
 });
 
-const Input = z.object({ keyId: z.string() });
+const Input = z.object({ target: z.object({ keyId: z.string() }) });
 
 /** What a history says of the rewrite and the proof of one key. */
 export interface RewriteHistory {
@@ -65,7 +65,7 @@ export function readRewriteHistory(history: unknown, keyId: string): RewriteHist
     if (scheduled === undefined || started === undefined) continue;
     const activity = scheduled.activityType.name;
     if (activity !== REWRITE && activity !== PROVE) continue;
-    if (Input.parse(decode(scheduled.input.payloads[0]?.data)).keyId !== keyId) continue;
+    if (Input.parse(decode(scheduled.input.payloads[0]?.data)).target.keyId !== keyId) continue;
     const { attempt = 1 } = started.activityTaskStartedEventAttributes ?? {};
     if (attempt > 1) {
       throw new Error(`${activity} needed ${attempt} tries, so its time cannot be told. Look at the worker's log.`);

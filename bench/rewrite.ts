@@ -104,6 +104,7 @@ async function measure(
   const neighbour = options.neighbours ? await idleNeighbour(rig) : undefined;
   const keyturn = await runKeyturn({ service, temporal }, rig, onProgress);
   for (const { activity, startedAt, endedAt } of keyturn.spans) say(`${activity} ${(endedAt - startedAt) / 1000} s`);
+  say(`the worker's memory: ${Math.round(keyturn.peakRssInBytes / 1024 ** 2)} MB at most`);
   const neighbours = await neighbour?.stop(keyturn.spans);
 
   heading('The load generator, after Keyturn');

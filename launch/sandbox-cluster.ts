@@ -32,6 +32,8 @@ export interface SandboxClusterOptions {
   readonly kmsProviderNames?: 'per-key' | 'shared';
   /** Whether KMS is on from the start; true when absent. Vault and key are made in any case. */
   readonly kms?: boolean;
+  /** ARM tags. */
+  readonly tags?: Readonly<Record<string, string>>;
   /** Bits of the RSA key: 2048, 3072 or 4096; 2048 when absent. */
   readonly keySize?: number;
 }
@@ -105,11 +107,12 @@ async function makeKey(
 }
 
 function clusterBody(options: SandboxClusterOptions, identityId: string, keyId: string): unknown {
-  const { name, kubernetesVersion = '1.34', apiServers, kmsProviderNames, kms = true } = options;
+  const { name, kubernetesVersion = '1.34', apiServers, kmsProviderNames, kms = true, tags } = options;
   return {
     location: LOCATION,
     // The sandbox's own settings, which Azure has no property for; undefined ones are not sent.
     tags: {
+      ...tags,
       'sandbox-api-servers': apiServers === undefined ? undefined : String(apiServers),
       'sandbox-kms-provider-names': kmsProviderNames,
     },

@@ -31,6 +31,7 @@ describe('a recorded history', () => {
 
   it('exists for every path of an operation', () => {
     expect(recorded.map(({ name }) => name).sort()).toEqual([
+      'accepted',
       'blocked',
       'canceled',
       'denied',

@@ -11,7 +11,7 @@ import { openTemporal } from './stack';
 export const HISTORIES = path.join(__dirname, '..', 'histories');
 
 /** The paths that an operation can take. */
-export type HistoryPath = 'happy' | 'denied' | 'expired' | 'canceled' | 'plan-changed' | 'blocked';
+export type HistoryPath = 'accepted' | 'happy' | 'denied' | 'expired' | 'canceled' | 'plan-changed' | 'blocked';
 
 /** Writes the history of an operation that has ended, when KEYTURN_RECORD_HISTORIES is set; otherwise does nothing. */
 export async function recordHistory(name: HistoryPath, operationId: string): Promise<void> {

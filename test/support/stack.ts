@@ -5,7 +5,7 @@ import { Client, Connection } from '@temporalio/client';
 import { ApiClient, type OperationAnswer } from '../../cli/api-client';
 import { isFinal } from '../../domain/operation';
 import { sandboxEnvironment, type SandboxFacts } from '../../launch/sandbox';
-import { makeSandboxCluster, type SandboxClusterFacts } from '../../launch/sandbox-cluster';
+import { makeSandboxCluster, type SandboxClusterFacts, type SandboxClusterOptions } from '../../launch/sandbox-cluster';
 import { SandboxControl } from '../../launch/sandbox-control';
 import { startService, type Service } from '../../launch/service';
 
@@ -52,9 +52,11 @@ export async function clientOf(token: Parameters<SandboxControl['mintToken']>[0]
 export async function makeCluster(
   name: string,
   seed: { readonly count: number } & Record<string, unknown>,
+  options: Partial<SandboxClusterOptions> = {},
 ): Promise<SandboxClusterFacts> {
   const { sandbox, directory } = testStack();
-  const cluster = await makeSandboxCluster(sandbox, { name, vaultName: `kv-${name}`.slice(0, 24), directory });
+  const vaultName = `kv-${name}`.slice(0, 24);
+  const cluster = await makeSandboxCluster(sandbox, { ...options, name, vaultName, directory });
   if (seed.count > 0) await control().seed(name, seed);
   return cluster;
 }
