@@ -13,9 +13,6 @@ import { patchByUid, readSecret } from './kubernetes/metadata';
 
 const TOUCHED_ANNOTATION = 'keyturn.dev/touched';
 
-/** Each probe pays for a connection of its own; together they are sooner done. */
-const SIDE_BY_SIDE = 5;
-
 /** What is known of one canary. */
 interface WatchedCanary {
   readonly canary: Canary;
@@ -62,13 +59,13 @@ export class CanaryWatch {
     return this.#canaries.filter(({ state }) => state === 'old').map(({ canary }) => canary.name);
   }
 
-  /** Whether so many probes in a row change nothing; stops soon after the first that does. */
+  /**
+   * Whether so many probes in a row change nothing; stops at the first that does. One after the other: each pays for a
+   * connection of its own, and several at once are felt by other clients of the API server.
+   */
   async isStill(probes: number): Promise<boolean> {
-    for (let still = 0; still < probes; still += SIDE_BY_SIDE) {
-      const canaries: WatchedCanary[] = [];
-      while (canaries.length < Math.min(SIDE_BY_SIDE, probes - still)) canaries.push(await this.#nextCanary());
-      const seen = await Promise.all(canaries.map((canary) => this.#probe(canary)));
-      if (seen.some((one) => one !== 'same')) return false;
+    for (let still = 0; still < probes; still++) {
+      if ((await this.#probe(await this.#nextCanary())) !== 'same') return false;
     }
     return true;
   }
@@ -96,8 +93,7 @@ export class CanaryWatch {
       return 'lost';
     }
     this.probes++;
-    // Probes run side by side, and an answer may overtake a later one: an older state than what is known tells nothing new.
-    if (compareResourceVersions(metadata.resourceVersion, canary.resourceVersion) <= 0) return 'same';
+    if (compareResourceVersions(metadata.resourceVersion, canary.resourceVersion) === 0) return 'same';
     canary.resourceVersion = metadata.resourceVersion;
     if (canary.state === 'settled') this.flips++;
     // What somebody else has written changed for that reason, and tells nothing of keys.

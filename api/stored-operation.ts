@@ -102,8 +102,10 @@ function faultOutside({ raw }: DescribedWorkflow): string | undefined {
 
 function liveProgress(operation: Operation, { raw }: DescribedWorkflow): StepProgress | undefined {
   const running = operation.steps.find(({ status }) => status === 'running');
-  const heartbeat = heartbeatOf(Heartbeat, raw);
-  return heartbeat && { step: running?.id ?? CENSUS, ...heartbeat };
+  // Between two steps there is nothing to count.
+  const step = running?.id ?? (operation.status === OperationStatus.Planning ? CENSUS : undefined);
+  const heartbeat = step === undefined ? undefined : heartbeatOf(Heartbeat, raw);
+  return step && heartbeat && { step, ...heartbeat };
 }
 
 function liveWait(operation: Operation, { raw }: DescribedWorkflow): string | undefined {

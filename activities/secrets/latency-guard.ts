@@ -22,10 +22,12 @@ const WINDOW = 20;
 const STEP = 8;
 /** The quantile that is compared: high enough to stand for the slow ones, low enough to be known from a window. */
 const QUANTILE = 0.9;
-const FIRST_ALLOWED = 2;
-const DECREASE = 0.7;
-/** Below this part of the limit there is room for one more. */
-const COMFORT = 0.75;
+const FIRST_ALLOWED = 1;
+const DECREASE = 0.6;
+/** The slowest answers, which people mean, rise more than the quantile does: it is kept to this part of the limit. */
+const MARGIN = 0.7;
+/** Below this part of what is kept to there is room for one more. */
+const COMFORT = 0.8;
 
 /** Runs work while the latency of others is watched. */
 export async function guardingLatency<T>(
@@ -43,7 +45,7 @@ export async function guardingLatency<T>(
   const idle = await idleLatency(connection, signal);
   pacer.allow(FIRST_ALLOWED);
   const ended = new AbortController();
-  const watching = watch(connection, pacer, idle * latencyLimit, AbortSignal.any([signal, ended.signal]));
+  const watching = watch(connection, pacer, idle * latencyLimit * MARGIN, AbortSignal.any([signal, ended.signal]));
   try {
     return await work();
   } finally {
