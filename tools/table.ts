@@ -221,7 +221,7 @@ export const TOOLS = {
     build: {
       from: {
         module: 'vegeta',
-        source: 'github.com/tsenart/vegeta v12.13.0',
+        source: 'github.com/tsenart/vegeta/v12 v12.13.0',
         ldflags: ['-X main.Version=12.13.0'],
         minutesOn2Cores: 1,
       },

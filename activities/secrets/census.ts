@@ -11,7 +11,7 @@ import { KubeError } from '../kubernetes/errors';
 import { patchDryRun, type SecretMetadata } from '../kubernetes/metadata';
 import type { Running } from '../running';
 import { passOverSecrets, type Pace, type PassContext } from './pass';
-import { Patience } from './settle-secret';
+import { Patience } from './patience';
 
 /** A finalizer that took longer than this is stuck: a deletion that is under way says nothing. */
 const FINALIZING_AFTER_IN_MS = 10 * 60_000;

@@ -77,6 +77,7 @@ describe('key metrics', () => {
       'apiserver_storage_transformation_operations_total{status="OK",transformation_type="from_storage",transformer_prefix=""} 9',
     ].join('\n');
     expect(parseServerMetrics(text)).toEqual({
+      process: `1.7e+09 ${server}`,
       serverIdHash: server,
       lastWritten: a,
       reported: new Set([a, b]),

@@ -34,6 +34,7 @@ describe('keys in a vault', () => {
       key: {
         keyId: made.id,
         keyType: 'RSA',
+        keySizeInBits: 2048,
         operations: ['encrypt'],
         enabled: false,
         notBefore: undefined,

@@ -7,6 +7,7 @@
 import { startStack, type Stack } from '../../launch/stack';
 import { temporaryDirectory } from '../../cli/working-directory';
 import path from 'node:path';
+import { ensureTools } from '../../tools';
 import { TEST_STACK, type TestStackFacts } from './stack';
 
 /** Kept for the teardown, which runs in this process too. */
@@ -15,6 +16,9 @@ declare global {
 }
 
 export default async function setup(): Promise<void> {
+  const onProgress = (line: string): void => void process.stderr.write(`${line}\n`);
+  // What only tests need: a build in the middle of one would run into its time limit.
+  await ensureTools(['kube-apiserver-1.26', 'kube-apiserver-1.27'], { onProgress });
   const directory = temporaryDirectory();
   const stack = await startStack({
     directory: directory.path,
@@ -26,7 +30,7 @@ export default async function setup(): Promise<void> {
     },
     sandbox: true,
     temporal: true,
-    onProgress: (line) => process.stderr.write(`${line}\n`),
+    onProgress,
   });
   globalThis.keyturnTestStack = { stack, remove: () => directory.remove() };
   const { sandbox, temporal, service } = stack;

@@ -1,0 +1,71 @@
+/** How often one Secret is tried again, by what stood in the way, and when that is enough. */
+import { refusalReason, type RefusalReason } from '../../domain/refusal';
+import type { KubeError } from '../kubernetes/errors';
+import { sleep } from '../running';
+import type { Pacer } from './pacer';
+
+const MOST_CONFLICTS = 20;
+const MOST_SERVER_ERRORS = 3;
+const MOST_OUTAGES = 6;
+const MOST_THROTTLES = 30;
+const FIRST_BACKOFF_IN_MS = 200;
+const LONGEST_BACKOFF_IN_MS = 5_000;
+
+/** The API server does not take it. */
+export interface Refused {
+  readonly type: 'refused';
+  readonly reason: RefusalReason;
+  readonly message: string;
+}
+
+/** The tries of one Secret. */
+export class Patience {
+  readonly #pacer: Pacer;
+  readonly #signal: AbortSignal;
+  #conflicts = 0;
+  #serverErrors = 0;
+  #outages = 0;
+  #throttles = 0;
+
+  constructor(pacer: Pacer, signal: AbortSignal) {
+    this.#pacer = pacer;
+    this.#signal = signal;
+  }
+
+  /**
+   * Waits before another try.
+   * @returns a refusal when there is to be none
+   * @throws the error when it is about the server and not about this Secret
+   */
+  async meet(error: KubeError): Promise<Refused | undefined> {
+    const { status } = error;
+    if (status === 401) throw error;
+    if (status === 429) {
+      if (++this.#throttles > MOST_THROTTLES) throw error;
+      this.#pacer.slowDown(error.retryAfterInMs);
+      return undefined;
+    }
+    if (status === 409) return ++this.#conflicts > MOST_CONFLICTS ? refused(error) : undefined;
+    if (status === undefined || status === 502 || status === 503) {
+      if (++this.#outages > MOST_OUTAGES) throw error;
+      await this.#backOff(this.#outages, error.retryAfterInMs);
+      return undefined;
+    }
+    // 500 may be a hiccup, a record that cannot be decrypted, or a webhook in trouble with just this object.
+    if (status === 408 || status >= 500) {
+      if (++this.#serverErrors > MOST_SERVER_ERRORS) return refused(error);
+      await this.#backOff(this.#serverErrors, error.retryAfterInMs);
+      return undefined;
+    }
+    return refused(error);
+  }
+
+  async #backOff(attempt: number, retryAfterInMs: number | undefined): Promise<void> {
+    const backoff = Math.min(LONGEST_BACKOFF_IN_MS, FIRST_BACKOFF_IN_MS * 2 ** (attempt - 1));
+    await sleep(Math.min(LONGEST_BACKOFF_IN_MS, retryAfterInMs ?? backoff), this.#signal);
+  }
+}
+
+function refused(error: KubeError): Refused {
+  return { type: 'refused', reason: refusalReason(error), message: error.message };
+}
