@@ -7,11 +7,11 @@ import { z } from 'zod';
 import { acceptanceFault, AcceptanceDecision } from '../../domain/acceptance';
 import { Role } from '../../domain/people';
 import type { ApiDeps } from '../deps';
-import { OperationView, pollHeaders, viewOf } from '../operation-view';
 import { ApiError } from '../problem';
 import { route, type Route } from '../route';
 import { endedFault } from './ended';
 import { findOperation, OperationIdParams } from './get-operation';
+import { OPERATION_NOW, operationNow } from './operation-answer';
 
 const AcceptanceBody = z
   .strictObject({
@@ -37,14 +37,7 @@ export function acceptSecrets(deps: ApiDeps): Route {
     roles: [Role.Approver],
     params: OperationIdParams,
     body: AcceptanceBody,
-    answers: [
-      {
-        status: 200,
-        description: 'The operation as it stands now.',
-        schema: OperationView,
-        headers: { 'Retry-After': 'Seconds to wait before asking again.' },
-      },
-    ],
+    answers: OPERATION_NOW,
     codes: [
       'OperationNotFound',
       'RoleMissing',
@@ -68,11 +61,7 @@ export function acceptSecrets(deps: ApiDeps): Route {
       const now = await findOperation(gateway, id);
       const ended = told === 'ended' ? endedFault(now, clock()) : undefined;
       if (ended) throw new ApiError(ended);
-      return {
-        status: 200,
-        body: viewOf(now, request, { ...deps, namespace: gateway.namespace }),
-        headers: pollHeaders(now),
-      };
+      return operationNow(now, request, deps);
     },
   });
 }

@@ -10,11 +10,11 @@ import { canonicalJson, sha256Hex } from '../../domain/canonical';
 import { OperationStatus, type Operation } from '../../domain/operation';
 import { Role } from '../../domain/people';
 import type { ApiDeps } from '../deps';
-import { OperationView, pollHeaders, viewOf } from '../operation-view';
 import { ApiError } from '../problem';
 import { route, type Route } from '../route';
 import { endedFault } from './ended';
 import { findOperation, OperationIdParams } from './get-operation';
+import { OPERATION_NOW, operationNow } from './operation-answer';
 
 const DecisionBody = z
   .strictObject({
@@ -50,14 +50,7 @@ function decisionRoute(deps: ApiDeps, verb: 'approve' | 'deny'): Route {
     roles: [Role.Approver],
     params: OperationIdParams,
     body: DecisionBody,
-    answers: [
-      {
-        status: 200,
-        description: 'The operation as it stands now.',
-        schema: OperationView,
-        headers: { 'Retry-After': 'Seconds to wait before asking again.' },
-      },
-    ],
+    answers: OPERATION_NOW,
     codes: [
       'OperationNotFound',
       'RoleMissing',
@@ -81,11 +74,7 @@ function decisionRoute(deps: ApiDeps, verb: 'approve' | 'deny'): Route {
         if (told === 'ended') refuseWhatDoesNotCount(decision, await findOperation(gateway, id));
       }
       const now = await findOperation(gateway, id);
-      return {
-        status: 200,
-        body: viewOf(now, request, { ...deps, namespace: gateway.namespace }),
-        headers: pollHeaders(now),
-      };
+      return operationNow(now, request, deps);
     },
   });
 

@@ -4,20 +4,11 @@ import { OperationStatus, type Operation } from '../../domain/operation';
 import { Role } from '../../domain/people';
 import type { ApiDeps } from '../deps';
 import type { Message } from '../operations-gateway';
-import { OperationView, pollHeaders, viewOf } from '../operation-view';
 import { ApiError } from '../problem';
 import { route, type Route } from '../route';
 import { endedFault } from './ended';
 import { findOperation, OperationIdParams } from './get-operation';
-
-const ANSWERS = [
-  {
-    status: 200,
-    description: 'The operation as it stands now.',
-    schema: OperationView,
-    headers: { 'Retry-After': 'Seconds to wait before asking again.' },
-  },
-] as const;
+import { OPERATION_NOW, operationNow } from './operation-answer';
 
 /** `:cancel`. */
 export function cancelOperation(deps: ApiDeps): Route {
@@ -32,16 +23,12 @@ export function cancelOperation(deps: ApiDeps): Route {
     body: z
       .strictObject({ comment: z.string().max(500).optional().meta({ description: 'Why, for the auditor.' }) })
       .meta({ id: 'Cancellation' }),
-    answers: ANSWERS,
+    answers: OPERATION_NOW,
     codes: ['OperationNotFound', 'OperationEnded', 'ApprovalExpired', 'TemporalUnavailable', 'WorkerUnavailable'],
     handle: async ({ request, caller, params: { id }, body }) => {
       refuseEnded(await findOperation(deps.gateway, id), deps.clock());
       const operation = await tell(deps, id, { type: 'cancel', by: caller.person, ...body });
-      return {
-        status: 200,
-        body: viewOf(operation, request, { ...deps, namespace: deps.gateway.namespace }),
-        headers: pollHeaders(operation),
-      };
+      return operationNow(operation, request, deps);
     },
   });
 }
@@ -57,7 +44,7 @@ export function retryOperation(deps: ApiDeps): Route {
     roles: [Role.Operator, Role.Approver],
     params: OperationIdParams,
     body: z.strictObject({}).meta({ id: 'Retry' }),
-    answers: ANSWERS,
+    answers: OPERATION_NOW,
     codes: [
       'OperationNotFound',
       'OperationEnded',
@@ -76,11 +63,7 @@ export function retryOperation(deps: ApiDeps): Route {
         });
       }
       const operation = await tell(deps, id, { type: 'retry', by: caller.person });
-      return {
-        status: 200,
-        body: viewOf(operation, request, { ...deps, namespace: deps.gateway.namespace }),
-        headers: pollHeaders(operation),
-      };
+      return operationNow(operation, request, deps);
     },
   });
 }
