@@ -9,7 +9,7 @@ import { Role } from '../../domain/people';
 import type { ApiDeps } from '../deps';
 import { ApiError } from '../problem';
 import { route, type Route } from '../route';
-import { endedFault } from './ended';
+import { refuseEnded, tellOperation } from './ended';
 import { findOperation, OperationIdParams } from './get-operation';
 import { OPERATION_NOW, operationNow } from './operation-answer';
 
@@ -53,15 +53,10 @@ export function acceptSecrets(deps: ApiDeps): Route {
     handle: async ({ request, caller, params: { id }, body }) => {
       const decision: AcceptanceDecision = { by: caller.person, roles: [...caller.roles], ...body };
       const before = await findOperation(gateway, id);
-      const fault =
-        endedFault(before, clock()) ??
-        acceptanceFault(decision, { requestedBy: before.requestedBy, blocked: before.blockedSecrets });
+      refuseEnded(before, clock());
+      const fault = acceptanceFault(decision, { requestedBy: before.requestedBy, blocked: before.blockedSecrets });
       if (fault) throw new ApiError(fault);
-      const told = await gateway.tell(id, { type: 'accept', decision });
-      const now = await findOperation(gateway, id);
-      const ended = told === 'ended' ? endedFault(now, clock()) : undefined;
-      if (ended) throw new ApiError(ended);
-      return operationNow(now, request, deps);
+      return operationNow(await tellOperation(deps, id, { type: 'accept', decision }), request, deps);
     },
   });
 }

@@ -1,6 +1,10 @@
-/** Why nothing can be asked of an operation any more. */
+/** Why nothing can be asked of an operation any more, and how it is found out when something is asked. */
 import type { Fault } from '../../domain/errors';
 import { isFinal, OperationStatus, type Operation } from '../../domain/operation';
+import type { ApiDeps } from '../deps';
+import type { Message } from '../operations-gateway';
+import { ApiError } from '../problem';
+import { findOperation } from './get-operation';
 
 /** The fault of asking something of an operation that has ended; undefined while it goes on. */
 export function endedFault(operation: Operation, now: Date): Fault | undefined {
@@ -24,4 +28,18 @@ export function endedFault(operation: Operation, now: Date): Fault | undefined {
     };
   }
   return undefined;
+}
+
+/** @throws ApiError when the operation has ended */
+export function refuseEnded(operation: Operation, now: Date): void {
+  const fault = endedFault(operation, now);
+  if (fault) throw new ApiError(fault);
+}
+
+/** Says something to an operation. @returns it as it stands then @throws ApiError when it has ended meanwhile */
+export async function tellOperation({ gateway, clock }: ApiDeps, id: string, message: Message): Promise<Operation> {
+  const told = await gateway.tell(id, message);
+  const operation = await findOperation(gateway, id);
+  if (told === 'ended') refuseEnded(operation, clock());
+  return operation;
 }

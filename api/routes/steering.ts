@@ -1,12 +1,11 @@
 /** POST /v1/operations/{id}:cancel and :retry: somebody steers an operation that runs. */
 import { z } from 'zod';
-import { OperationStatus, type Operation } from '../../domain/operation';
+import { OperationStatus } from '../../domain/operation';
 import { Role } from '../../domain/people';
 import type { ApiDeps } from '../deps';
-import type { Message } from '../operations-gateway';
 import { ApiError } from '../problem';
 import { route, type Route } from '../route';
-import { endedFault } from './ended';
+import { refuseEnded, tellOperation } from './ended';
 import { findOperation, OperationIdParams } from './get-operation';
 import { OPERATION_NOW, operationNow } from './operation-answer';
 
@@ -27,7 +26,7 @@ export function cancelOperation(deps: ApiDeps): Route {
     codes: ['OperationNotFound', 'OperationEnded', 'ApprovalExpired', 'TemporalUnavailable', 'WorkerUnavailable'],
     handle: async ({ request, caller, params: { id }, body }) => {
       refuseEnded(await findOperation(deps.gateway, id), deps.clock());
-      const operation = await tell(deps, id, { type: 'cancel', by: caller.person, ...body });
+      const operation = await tellOperation(deps, id, { type: 'cancel', by: caller.person, ...body });
       return operationNow(operation, request, deps);
     },
   });
@@ -62,20 +61,8 @@ export function retryOperation(deps: ApiDeps): Route {
           detail: `Operation ${id} is ${before.status}; there is no blocked step to try again.`,
         });
       }
-      const operation = await tell(deps, id, { type: 'retry', by: caller.person });
+      const operation = await tellOperation(deps, id, { type: 'retry', by: caller.person });
       return operationNow(operation, request, deps);
     },
   });
-}
-
-async function tell({ gateway, clock }: ApiDeps, id: string, message: Message): Promise<Operation> {
-  const told = await gateway.tell(id, message);
-  const operation = await findOperation(gateway, id);
-  if (told === 'ended') refuseEnded(operation, clock());
-  return operation;
-}
-
-function refuseEnded(operation: Operation, now: Date): void {
-  const fault = endedFault(operation, now);
-  if (fault) throw new ApiError(fault);
 }
