@@ -8,34 +8,12 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
+import { fencedPatch, listSecretPages, type SecretMetadata } from '../activities/kubernetes/metadata';
 import { startChild } from '../tools/child-process';
-import { connectCluster, readAccess } from './cluster-client';
+import { connectCluster, readAccess } from './cluster-access';
 import type { Rig } from './rig';
 
-const AS_METADATA = 'application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io';
-const AS_METADATA_LIST = 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io';
-const PAGE_SIZE = 500;
 const ANSWER_TIMEOUT = '65s';
-
-/** Which Secret, and which state of it. */
-export interface Target {
-  readonly namespace: string;
-  readonly name: string;
-  readonly uid: string;
-  readonly resourceVersion: string;
-}
-
-const List = z.object({
-  metadata: z.object({ continue: z.string().optional() }),
-  // An API server writes null for none.
-  items: z
-    .array(
-      z.object({
-        metadata: z.object({ namespace: z.string(), name: z.string(), uid: z.string(), resourceVersion: z.string() }),
-      }),
-    )
-    .nullable(),
-});
 
 /**
  * Patches every Secret of the rig once.
@@ -95,40 +73,27 @@ export function rateOf(report: unknown, secrets: number): number {
 }
 
 /** The patch that Keyturn sends, in vegeta's JSON format. @param server `https://HOST:PORT` */
-export function targetLine(server: string, { namespace, name, uid, resourceVersion }: Target): string {
-  const path = `/api/v1/namespaces/${encodeURIComponent(namespace)}/secrets/${encodeURIComponent(name)}`;
+export function targetLine(server: string, secret: SecretMetadata): string {
+  const { method, path: at, body, accept = '', contentType = '' } = fencedPatch(secret);
   return JSON.stringify({
-    method: 'PATCH',
-    url: `${server}${path}?fieldManager=keyturn`,
-    body: Buffer.from(JSON.stringify({ metadata: { uid, resourceVersion } })).toString('base64'),
-    header: {
-      Accept: [AS_METADATA],
-      'Content-Type': ['application/merge-patch+json'],
-      'User-Agent': ['keyturn'],
-    },
+    method,
+    url: `${server}${at}`,
+    body: Buffer.from(JSON.stringify(body)).toString('base64'),
+    header: { Accept: [accept], 'Content-Type': [contentType], 'User-Agent': ['keyturn'] },
   });
 }
 
 async function writeTargets({ cluster, namespaces }: Rig, file: string): Promise<void> {
-  const access = readAccess(cluster.kubeconfig);
-  const client = connectCluster(access);
+  const connection = connectCluster(cluster.kubeconfig);
   const output = await open(file, 'w', 0o600);
   try {
-    for (const namespace of namespaces) {
-      let token: string | undefined;
-      do {
-        const query = new URLSearchParams({ limit: String(PAGE_SIZE), ...(token ? { continue: token } : {}) });
-        const path = `/api/v1/namespaces/${namespace}/secrets?${query.toString()}`;
-        const page = List.parse(await client.request({ method: 'GET', path, accept: AS_METADATA_LIST }));
-        await output.write(
-          (page.items ?? []).map(({ metadata }) => `${targetLine(access.server, metadata)}\n`).join(''),
-        );
-        token = page.metadata.continue;
-      } while (token);
+    for await (const { items } of listSecretPages(connection, {})) {
+      const seeded = items.filter(({ namespace }) => namespaces.includes(namespace));
+      await output.write(seeded.map((secret) => `${targetLine(connection.server, secret)}\n`).join(''));
     }
   } finally {
     await output.close();
-    await client.close();
+    await connection.close();
   }
 }
 

@@ -6,7 +6,7 @@
  */
 import { appendFileSync, writeFileSync } from 'node:fs';
 import { Client } from 'undici';
-import { readAccess } from './cluster-client';
+import { readAccess } from './cluster-access';
 import type { NeighbourSample } from './neighbours';
 
 const INTERVAL_IN_MS = 50;

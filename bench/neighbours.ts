@@ -11,7 +11,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { startNodeProcess } from '../launch/node-process';
 import type { Child } from '../tools/child-process';
-import { connectCluster, readAccess, type ClusterAccess } from './cluster-client';
+import { connectCluster, readAccess } from './cluster-access';
 import { REWRITE, type ActivitySpan } from './history';
 import { percentilesOf, type NeighbourLatency } from './outcome';
 import type { Rig } from './rig';
@@ -42,7 +42,8 @@ export async function startNeighbour(rig: Rig): Promise<Neighbour> {
   const kubeconfig = path.join(rig.directory, 'neighbour.kubeconfig');
   const samples = path.join(rig.directory, 'neighbour.samples');
   const access = readAccess(rig.cluster.kubeconfig);
-  writeFileSync(kubeconfig, kubeconfigOf(access, await makeAccount(access)), { mode: 0o600 });
+  const token = await makeAccount(rig.cluster.kubeconfig);
+  writeFileSync(kubeconfig, kubeconfigOf(access, token), { mode: 0o600 });
   const { child } = await startNodeProcess({
     name: 'neighbour',
     script: 'bench/neighbour.js',
@@ -97,8 +98,8 @@ function readSamples(text: string): NeighbourSample[] {
 }
 
 /** @returns its token */
-async function makeAccount(admin: ClusterAccess): Promise<string> {
-  const client = connectCluster(admin);
+async function makeAccount(adminKubeconfig: string): Promise<string> {
+  const client = connectCluster(adminKubeconfig);
   const metadata = { name: NAME };
   const rbac = 'rbac.authorization.k8s.io';
   const make = (path: string, body: unknown): Promise<unknown> => client.request({ method: 'POST', path, body });
@@ -124,7 +125,7 @@ async function makeAccount(admin: ClusterAccess): Promise<string> {
 }
 
 /** JSON is YAML. */
-function kubeconfigOf({ server, ca }: ClusterAccess, token: string): string {
+function kubeconfigOf({ server, ca }: Pick<ReturnType<typeof readAccess>, 'server' | 'ca'>, token: string): string {
   return JSON.stringify({
     apiVersion: 'v1',
     kind: 'Config',

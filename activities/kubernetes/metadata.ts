@@ -4,7 +4,7 @@
  * Every request asks for `PartialObjectMetadata`, so the API server itself leaves the values out.
  */
 import { z } from 'zod';
-import type { KubeConnection } from './connection';
+import type { KubeConnection, KubeRequest } from './connection';
 import { KubeError } from './errors';
 
 const AS_METADATA = 'application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io';
@@ -130,12 +130,11 @@ export async function readSecret(
  */
 export async function patchFenced(
   connection: KubeConnection,
-  { namespace, name, uid, resourceVersion }: SecretMetadata,
+  secret: SecretMetadata,
   options: MetadataOptions & { readonly annotations?: Readonly<Record<string, string>> } = {},
 ): Promise<SecretMetadata> {
   const { annotations, ...rest } = options;
-  const fence = { uid, resourceVersion };
-  const answer = await patch(connection, { namespace, name }, annotations ? { ...fence, annotations } : fence, rest);
+  const answer = await connection.request({ ...fencedPatch(secret, annotations), ...rest });
   return PartialObject.parse(answer).metadata;
 }
 
@@ -148,7 +147,7 @@ export async function patchDryRun(
   { namespace, name, uid }: SecretMetadata,
   options: MetadataOptions = {},
 ): Promise<void> {
-  await patch(connection, { namespace, name }, { uid }, options, '&dryRun=All');
+  await connection.request({ ...patchOf({ namespace, name }, { uid }, '&dryRun=All'), ...options });
 }
 
 /** Patches whatever state the object is in, with nothing or with annotations. @throws KubeError */
@@ -158,7 +157,8 @@ export async function patchByUid(
   options: MetadataOptions & { readonly annotations?: Readonly<Record<string, string>> } = {},
 ): Promise<DetailedMetadata> {
   const { annotations, ...rest } = options;
-  const answer = await patch(connection, { namespace, name }, annotations ? { uid, annotations } : { uid }, rest);
+  const metadata = annotations ? { uid, annotations } : { uid };
+  const answer = await connection.request({ ...patchOf({ namespace, name }, metadata), ...rest });
   return DetailedObject.parse(answer).metadata;
 }
 
@@ -199,21 +199,29 @@ export async function deleteSecret(
   }
 }
 
-function patch(
-  connection: KubeConnection,
+/**
+ * The request of `patchFenced`; the benchmark lets a load generator send the very same.
+ * @param annotations a change, for where a patch that changes nothing does nothing
+ */
+export function fencedPatch(
+  { namespace, name, uid, resourceVersion }: SecretMetadata,
+  annotations?: Readonly<Record<string, string>>,
+): KubeRequest {
+  return patchOf({ namespace, name }, { uid, resourceVersion, ...(annotations ? { annotations } : {}) });
+}
+
+function patchOf(
   { namespace, name }: { readonly namespace: string; readonly name: string },
   metadata: Readonly<Record<string, unknown>>,
-  options: MetadataOptions,
   query = '',
-): Promise<unknown> {
-  return connection.request({
+): KubeRequest {
+  return {
     method: 'PATCH',
     path: `${pathOf(namespace, name)}?fieldManager=${FIELD_MANAGER}${query}`,
     accept: AS_METADATA,
     contentType: MERGE_PATCH,
     body: { metadata },
-    ...options,
-  });
+  };
 }
 
 async function listPage(
