@@ -28,10 +28,10 @@ describe("the load generator's report", () => {
     const { body, ...target } = JSON.parse(line) as { body: string };
     expect(target).toEqual({
       method: 'PATCH',
-      url: 'https://127.0.0.1:1/api/v1/namespaces/n/secrets/a%20b?fieldManager=keyturn',
+      url: 'https://127.0.0.1:1/api/v1/namespaces/n/secrets/a%20b?fieldManager=keyturn&fieldValidation=Ignore',
       header: {
         Accept: ['application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io'],
-        'Content-Type': ['application/merge-patch+json'],
+        'Content-Type': ['application/strategic-merge-patch+json'],
         'User-Agent': ['keyturn'],
       },
     });
