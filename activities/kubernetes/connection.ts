@@ -6,8 +6,9 @@
  *       that any of the servers behind the address may answer.
  * Never does: retry, use a proxy of the environment (undici has none by default), or log a body.
  */
+import { createSecureContext } from 'node:tls';
 import { isNativeError } from 'node:util/types';
-import { Client, Pool, type Dispatcher } from 'undici';
+import { buildConnector, Client, Pool, type Dispatcher } from 'undici';
 import { parseRetryAfter } from '../../azure/errors';
 import { KubeError, kubeErrorFrom } from './errors';
 import { exchange, type WholeAnswer } from './exchange';
@@ -60,13 +61,12 @@ export function connectKubernetes(kubeconfig: string, connections: number): Kube
     pipelining: 1,
     headersTimeout: ANSWER_TIMEOUT_IN_MS,
     bodyTimeout: ANSWER_TIMEOUT_IN_MS,
-    connect: {
-      ca: endpoint.ca,
-      cert: endpoint.cert,
-      key: endpoint.key,
+    // One for all: a new connection need not read the certificates again, and may resume an earlier TLS session.
+    connect: buildConnector({
+      secureContext: createSecureContext({ ca: endpoint.ca, cert: endpoint.cert, key: endpoint.key }),
       servername: endpoint.serverName,
       timeout: CONNECT_TIMEOUT_IN_MS,
-    },
+    }),
   };
   const pool = new Pool(origin, { ...options, connections });
   const common = {
@@ -102,8 +102,7 @@ export function connectKubernetes(kubeconfig: string, connections: number): Kube
       throw kubeErrorFrom(status, text, parseRetryAfter(Array.isArray(retryAfter) ? retryAfter[0] : retryAfter));
     return text;
   };
-  const requestText = async (request: KubeRequest): Promise<string> => {
-    if (!request.fresh) return send(pool, request);
+  const sendAlone = async (request: KubeRequest): Promise<string> => {
     const client = new Client(origin, options);
     try {
       return await send(client, request);
@@ -111,6 +110,9 @@ export function connectKubernetes(kubeconfig: string, connections: number): Kube
       await client.destroy();
     }
   };
+
+  const requestText = (request: KubeRequest): Promise<string> =>
+    request.fresh ? sendAlone(request) : send(pool, request);
 
   return {
     server: endpoint.server,
