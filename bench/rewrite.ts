@@ -3,7 +3,7 @@
  * cluster and the same Secrets.
  *
  * Does: starts everything, fills a cluster, and lets each contestant move every Secret to a new key; looks into raw etcd
- *       after each of them. The load generator runs before and after Keyturn, since etcd grows; its better run counts.
+ *       after each of them. The load generator runs before and after Keyturn, since etcd grows and machines vary: means count.
  * Never does: touch Azure, or leave a process behind.
  */
 import { arch, cpus, platform, release, totalmem } from 'node:os';
@@ -13,11 +13,11 @@ import { temporaryDirectory } from '../cli/working-directory';
 import { startStack, type Stack } from '../launch/stack';
 import { ensureTools } from '../tools';
 import { runGenerator } from './generator';
-import { runKeyturn } from './keyturn';
+import { runKeyturn, type KeyturnRun } from './keyturn';
 import { runKubectl } from './kubectl';
 import { startNeighbour, type Neighbour } from './neighbours';
 import { readOptions, type BenchOptions } from './options';
-import { outcomeOf, tableOf, type Measurements } from './outcome';
+import { outcomeOf, tableOf, type Measurements, type NeighbourLatency } from './outcome';
 import { expectAllUnder, makeRig, turnKey, type Rig } from './rig';
 
 /** What a shell reports of a program that Ctrl-C ended. */
@@ -84,7 +84,7 @@ async function measure(
   directory: string,
   options: BenchOptions,
 ): Promise<Measurements> {
-  const { secrets, size, generatorWorkers } = options;
+  const { secrets, size, rounds, generatorWorkers } = options;
   const { sandbox, temporal, service } = stack;
   if (!sandbox || !temporal) throw new Error('The stack came without its sandbox or its Temporal.');
   heading(`Making an AKS cluster with ${secrets} Secrets`);
@@ -98,17 +98,22 @@ async function measure(
   };
 
   heading('The load generator, before Keyturn');
-  const before = await generator();
+  const generatorRates = [await generator()];
 
-  heading('Keyturn');
-  const neighbour = options.neighbours ? await idleNeighbour(rig) : undefined;
-  const keyturn = await runKeyturn({ service, temporal }, rig, onProgress);
-  for (const { activity, startedAt, endedAt } of keyturn.spans) say(`${activity} ${(endedAt - startedAt) / 1000} s`);
-  say(`the worker's memory: ${Math.round(keyturn.peakRssInBytes / 1024 ** 2)} MB at most`);
-  const neighbours = await neighbour?.stop(keyturn.spans);
+  const keyturn: KeyturnRun[] = [];
+  let neighbours: NeighbourLatency | undefined;
+  for (let round = 1; round <= rounds; round++) {
+    heading(rounds === 1 ? 'Keyturn' : `Keyturn, run ${round} of ${rounds}`);
+    const neighbour = options.neighbours && round === 1 ? await idleNeighbour(rig) : undefined;
+    const run = await runKeyturn({ service, temporal }, rig, onProgress);
+    for (const { activity, startedAt, endedAt } of run.spans) say(`${activity} ${(endedAt - startedAt) / 1000} s`);
+    say(`the worker's memory: ${Math.round(run.peakRssInBytes / 1024 ** 2)} MB at most`);
+    neighbours ??= await neighbour?.stop(run.spans);
+    keyturn.push(run);
 
-  heading('The load generator, after Keyturn');
-  const after = await generator();
+    heading('The load generator, after Keyturn');
+    generatorRates.push(await generator());
+  }
 
   heading('kubectl get | kubectl replace');
   const kubectlRun = await onNewKey(rig, 'kubectl', () => runKubectl(kubectl, rig));
@@ -119,7 +124,7 @@ async function measure(
     size,
     keyturn,
     kubectl: kubectlRun,
-    generatorRates: [before, after],
+    generatorRates,
     neighbours,
   };
   return measurements;

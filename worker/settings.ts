@@ -41,7 +41,7 @@ const Variables = z.object({
   KEYTURN_EVIDENCE_DIRECTORY: text('.keyturn/evidence'),
   KEYTURN_EVIDENCE_KEY_FILE: text('.keyturn/evidence-key.pem'),
   // More in flight is no faster: the API server is the limit then (rotation-systems.md 9).
-  KEYTURN_REWRITE_IN_FLIGHT: wholeNumber({ min: 1, max: 256, fallback: 32 }),
+  KEYTURN_REWRITE_IN_FLIGHT: wholeNumber({ min: 1, max: 256, fallback: 64 }),
   KEYTURN_REWRITE_LATENCY_LIMIT: latencyLimit,
   KEYTURN_LOG_LEVEL: oneOf(LOG_LEVELS, 'info'),
 });

@@ -19,10 +19,11 @@ describe('the command line', () => {
     expect(read()).toEqual({
       secrets: 1_000,
       size: 1_024,
+      rounds: 3,
       json: false,
       neighbours: false,
       latencyLimit: 'off',
-      generatorWorkers: 32,
+      generatorWorkers: 64,
     });
   });
 
@@ -32,7 +33,15 @@ describe('the command line', () => {
     expect(read('--latency-limit', '1.5').latencyLimit).toBe('1.5');
   });
 
+  it('runs several rounds, and one where that is long enough or only another client matters', () => {
+    expect(read('--secrets', '19999').rounds).toBe(3);
+    expect(read('--secrets', '20000').rounds).toBe(1);
+    expect(read('--neighbours').rounds).toBe(1);
+    expect(read('--secrets', '20000', '--rounds', '2').rounds).toBe(2);
+  });
+
   it.each([
+    [['--rounds', '0'], "'0' is invalid. It must be a whole number from 1 to 20."],
     [['--secrets', 'many'], "'many' is invalid. It must be a whole number from 1 to 1000000."],
     [['--secrets', '0'], "'0' is invalid. It must be a whole number from 1 to 1000000."],
     [['--size', '1e3'], "'1e3' is invalid. It must be a whole number from 1 to 1000000."],
