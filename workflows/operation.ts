@@ -9,7 +9,6 @@ import {
   CancellationScope,
   CancelledFailure,
   condition,
-  isCancellation,
   log,
   workflowInfo,
 } from '@temporalio/workflow';
@@ -115,7 +114,7 @@ async function observeAndPlan(run: Run, { request, policy }: OperationInput): Pr
   try {
     observation = await observe(run, request);
   } catch (error) {
-    if (isCancellation(error)) run.safePoint();
+    if (error instanceof OperationEnds) throw error;
     throw new OperationEnds(OperationStatus.Failed, [faultOf(error)]);
   }
   run.safePoint();
@@ -133,7 +132,7 @@ async function observe(run: Run, request: OperationInput['request']): Promise<Ob
   if (ledger === undefined || !azure.cluster.found) return observation;
   run.publish({ waitingFor: 'the census: a dry run of the rewrite of every Secret. Nothing is stored.' });
   const input = { cluster: azure.cluster.cluster.resourceId, perSecond: rewriteCeiling(azure) };
-  const census = await interruptibly(run, () => long('Census: try out every Secret').takeCensus(input));
+  const census = await run.interruptibly(() => long('Census: try out every Secret').takeCensus(input));
   run.publish({ waitingFor: null });
   return { ...observation, census };
 }
@@ -173,22 +172,8 @@ async function awaitHolder(run: Run, cluster: string, holder: string): Promise<v
     status: OperationStatus.AwaitingCluster,
     waitingFor: `operation ${holder} to end: it executes on this cluster.`,
   });
-  try {
-    await interruptibly(run, () => long(`Wait for operation ${holder}`).awaitClusterFree({ cluster }));
-  } catch (error) {
-    if (isCancellation(error)) run.safePoint();
-    throw error;
-  }
+  await run.interruptibly(() => long(`Wait for operation ${holder}`).awaitClusterFree({ cluster }));
   run.publish({ status: OperationStatus.Planning, waitingFor: null });
-}
-
-/** Work that changes nothing, and is given up when somebody wishes to cancel. @throws CancelledFailure then */
-async function interruptibly<T>(run: Run, work: () => Promise<T>): Promise<T> {
-  const scope = new CancellationScope();
-  const result = scope.run(work);
-  await Promise.race([result, condition(() => run.cancelRequested)]);
-  if (run.cancelRequested) scope.cancel();
-  return await result;
 }
 
 async function execute(run: Run, plan: Plan, facts: EvidenceFacts): Promise<Awaited<ReturnType<typeof rotateKey>>> {

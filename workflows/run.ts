@@ -78,7 +78,7 @@ export class Run {
   /** Set by the `cancel` update or by Temporal's own cancellation: the sentence says by whom. */
   private cancelReason: string | undefined;
   private retriesAsked = 0;
-  /** The scope of the activity that may be interrupted by a cancellation now. */
+  /** The scope of what a cancellation may interrupt now. */
   private interruptible: CancellationScope | undefined;
 
   constructor(private view: Operation) {}
@@ -154,13 +154,32 @@ export class Run {
       this.safePoint();
       this.showStep(id, { status: 'running', startedAt: this.stepState(id)?.startedAt ?? now() });
       try {
-        const outcome = await this.interruptibly(options.interruptible ?? false, () => work({ number: attempt }));
+        const attemptIt = (): Promise<StepOutcome<T>> => work({ number: attempt });
+        const outcome = await (options.interruptible ? this.interruptibly(attemptIt) : attemptIt());
         this.showStep(id, { status: 'done', endedAt: now(), result: outcome.text });
         return outcome.value;
       } catch (error) {
-        if (isCancellation(error)) this.safePoint();
+        if (error instanceof OperationEnds) throw error;
         await this.block(id, error, options);
       }
+    }
+  }
+
+  /**
+   * Work that changes nothing half-way, and is given up in the middle when somebody asks for the end.
+   * @throws OperationEnds then
+   */
+  async interruptibly<T>(work: () => Promise<T>): Promise<T> {
+    this.safePoint();
+    const scope = new CancellationScope();
+    this.interruptible = scope;
+    try {
+      return await scope.run(work);
+    } catch (error) {
+      if (isCancellation(error)) this.safePoint();
+      throw error;
+    } finally {
+      this.interruptible = undefined;
     }
   }
 
@@ -184,17 +203,6 @@ export class Run {
       blockedSecrets: null,
       steps: this.view.steps.map((step) => (step.status === 'done' ? step : { ...step, status: 'skipped' })),
     });
-  }
-
-  private async interruptibly<T>(allowed: boolean, work: () => Promise<T>): Promise<T> {
-    if (!allowed) return await work();
-    const scope = new CancellationScope({ cancellable: true });
-    this.interruptible = scope;
-    try {
-      return await scope.run(work);
-    } finally {
-      this.interruptible = undefined;
-    }
   }
 
   private async block(id: StepId, error: unknown, { acceptable = false }: StepOptions): Promise<void> {
