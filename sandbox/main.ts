@@ -10,6 +10,7 @@ import { parseArgs } from 'node:util';
 import { z } from 'zod';
 import { createCluster } from './cluster/cluster';
 import { seedSecrets } from './cluster/seed';
+import { messageOf } from './message-of';
 import { startSandbox } from './sandbox';
 
 const USAGE = 'Usage: node dist/sandbox/main.js --directory DIR [--authority DIR] [--retry-after SECONDS]';
@@ -67,7 +68,7 @@ function untilSignal(): Promise<void> {
 main().then(
   () => process.exit(0),
   (error: unknown) => {
-    process.stderr.write(`The sandbox ended: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.stderr.write(`The sandbox ended: ${messageOf(error)}\n`);
     process.exit(1);
   },
 );

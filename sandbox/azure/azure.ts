@@ -8,6 +8,7 @@
 import { randomUUID } from 'node:crypto';
 import express, { type Express, type Request, type Response } from 'express';
 import type { ClusterFactory } from '../cluster/contract';
+import { messageOf } from '../message-of';
 import { Clusters } from './arm/clusters';
 import { Identities } from './arm/identities';
 import { Operations } from './arm/operations';
@@ -135,7 +136,7 @@ function sendError(error: unknown, _request: Request, response: Response, _next:
 
 function asAzureError(error: unknown): AzureError {
   if (error instanceof AzureError) return error;
-  const message = error instanceof Error ? error.message : String(error);
+  const message = messageOf(error);
   // body-parser's errors carry the status that they mean.
   const status = (error as { status?: unknown }).status;
   if (typeof status === 'number' && status >= 400 && status < 500) {

@@ -10,6 +10,7 @@ import { once } from 'node:events';
 import type { AddressInfo } from 'node:net';
 import express, { type Request, type Response } from 'express';
 import { z } from 'zod';
+import { messageOf } from '../message-of';
 import type { Azure } from './azure';
 import { clusterControls, clusterState, ControlError, type SeedFunction } from './control-clusters';
 import { sameSecret } from './entra/directory';
@@ -102,9 +103,7 @@ function sendError(error: unknown, _request: Request, response: Response, _next:
     return;
   }
   const status = (error as { status?: unknown }).status;
-  response
-    .status(typeof status === 'number' ? status : 500)
-    .json({ error: error instanceof Error ? error.message : String(error) });
+  response.status(typeof status === 'number' ? status : 500).json({ error: messageOf(error) });
 }
 
 function stateOf(azure: Azure): JsonObject {

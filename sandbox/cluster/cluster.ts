@@ -8,6 +8,7 @@
 import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findTool, TOOL_NAMES, type ToolName } from '../../tools';
+import { messageOf } from '../message-of';
 import type { ApiCredentials } from './api-client';
 import {
   UnknownSnapshotError,
@@ -74,7 +75,7 @@ export const createCluster: ClusterFactory = async (options) => {
   } catch (error) {
     await cluster?.endProcesses();
     await balancer.close();
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new Error(`The cluster ${options.name} did not start: ${reason}`, { cause: error });
   }
 };

@@ -7,6 +7,7 @@
  * Never does: bring back an API server that ended by itself, or take turns: one call at a time, the cluster sees to it.
  */
 import { isDeepStrictEqual } from 'node:util';
+import { messageOf } from '../message-of';
 import type { ApiCredentials } from './api-client';
 import type { EncryptionState, KmsProviderNames, ServerState } from './contract';
 import { encryptionConfiguration } from './encryption-config';
@@ -233,8 +234,4 @@ export class ControlPlane {
   #sorted(): readonly (readonly [number, Member])[] {
     return [...this.#members].sort(([one], [other]) => one - other);
   }
-}
-
-function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

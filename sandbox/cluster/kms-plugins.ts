@@ -6,6 +6,7 @@
  */
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { messageOf } from '../message-of';
 import type { VaultCrypto } from './contract';
 import { hashKeyId } from './key-id';
 import { startKmsPlugin, type KmsPlugin } from './kms-plugin';
@@ -18,20 +19,17 @@ const CHECK_PAUSE_IN_MS = 300;
 const CHECK_TIMEOUT_IN_MS = 10_000;
 const SOCKET_NAME_DIGITS = 12;
 
-/** Which plugin is meant. A bare key id is the KMS v2 plugin of that key. */
-export type PluginId = string | KmsPluginSpec;
-
 /** The plugins of one cluster. */
 export interface KmsPlugins {
   /**
    * Starts the plugins that are missing and lets every key of every one of them prove itself in the vault. Others keep running.
    * @throws Error naming the key and what the vault said. Plugins that this call started are stopped again.
    */
-  start(plugins: readonly PluginId[]): Promise<void>;
+  start(plugins: readonly KmsPluginSpec[]): Promise<void>;
   /** Stops every plugin that is not in the list. */
-  retain(plugins: readonly PluginId[]): Promise<void>;
+  retain(plugins: readonly KmsPluginSpec[]): Promise<void>;
   /** `unix:///…` of a plugin, running or not. */
-  endpointOf(plugin: PluginId): string;
+  endpointOf(plugin: KmsPluginSpec): string;
   /** One sentence for each plugin whose last call to the vault failed. */
   failures(): string[];
 }
@@ -49,12 +47,12 @@ export function createKmsPlugins(directory: string, crypto: VaultCrypto): KmsPlu
   };
 
   return {
-    endpointOf: (plugin) => `unix://${socketOf(specOf(plugin))}`,
+    endpointOf: (plugin) => `unix://${socketOf(plugin)}`,
     async start(plugins) {
       const started: string[] = [];
       const wanted: KmsPlugin[] = [];
       try {
-        for (const spec of plugins.map(specOf)) {
+        for (const spec of plugins) {
           const id = identityOf(spec);
           const plugin = running.get(id) ?? (await startKmsPlugin({ ...spec, crypto, socketPath: socketOf(spec) }));
           if (!running.has(id)) started.push(id);
@@ -68,7 +66,7 @@ export function createKmsPlugins(directory: string, crypto: VaultCrypto): KmsPlu
       }
     },
     retain(plugins) {
-      const kept = new Set(plugins.map((plugin) => identityOf(specOf(plugin))));
+      const kept = new Set(plugins.map(identityOf));
       return stop([...running.keys()].filter((id) => !kept.has(id)));
     },
     failures: () =>
@@ -77,10 +75,6 @@ export function createKmsPlugins(directory: string, crypto: VaultCrypto): KmsPlu
         return failure === undefined ? [] : [`KMS plugin of ${plugin.kids.join(' and ')}: ${failure}`];
       }),
   };
-}
-
-function specOf(plugin: PluginId): KmsPluginSpec {
-  return typeof plugin === 'string' ? { version: 'v2', kids: [plugin] } : plugin;
 }
 
 /** Key ids are URLs: they have no spaces. */
@@ -101,7 +95,7 @@ async function proveHealthy(plugin: KmsPlugin, kid: string): Promise<void> {
       return await inTime(plugin.check(kid));
     } catch (error) {
       if (attempt === CHECK_ATTEMPTS) {
-        const reason = error instanceof Error ? error.message : String(error);
+        const reason = messageOf(error);
         throw new Error(`The cluster cannot encrypt and decrypt with ${kid} (${CHECK_ATTEMPTS} attempts): ${reason}`, {
           cause: error,
         });

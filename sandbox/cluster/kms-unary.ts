@@ -1,6 +1,6 @@
 /** Async functions as gRPC handlers. */
 import { status, type handleUnaryCall, type ServiceError } from '@grpc/grpc-js';
-import { messageOf } from './kms-vault';
+import { messageOf } from '../message-of';
 
 /** Failures are UNKNOWN with the error's text, which is what a plain Go error gives. */
 export function unary<Request, Response>(

@@ -1,5 +1,6 @@
 /** The vault as one KMS plugin sees it: its keys, and a memory of what went wrong last. */
 import { randomBytes, timingSafeEqual } from 'node:crypto';
+import { messageOf } from '../message-of';
 import type { VaultCrypto } from './contract';
 
 const CHECK_LENGTH_IN_BYTES = 32;
@@ -40,9 +41,4 @@ export async function roundTrip(vault: VaultCrypto, kid: string): Promise<void> 
   if (received.length !== sent.length || !timingSafeEqual(received, sent)) {
     throw new Error('The vault decrypted a test message to something else than what was encrypted.');
   }
-}
-
-/** The text of anything that was thrown. */
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : String(error);
 }

@@ -9,6 +9,7 @@
 import { execFile } from 'node:child_process';
 import { hostname } from 'node:os';
 import { promisify } from 'node:util';
+import { messageOf } from '../message-of';
 
 /** A program and its arguments. */
 export interface CommandLine {
@@ -71,7 +72,7 @@ async function whyNot({ command, args }: CommandLine): Promise<string | undefine
     return stdout.trim() === PROBE_NAME ? undefined : `the host name stayed ${stdout.trim()}`;
   } catch (error) {
     // The first line is the whole command again; what the command said comes after it.
-    const lines = (error instanceof Error ? error.message : String(error)).trim().split('\n');
+    const lines = messageOf(error).trim().split('\n');
     return lines.slice(1).join(' ') || (lines[0] ?? '');
   }
 }

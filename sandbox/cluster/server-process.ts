@@ -8,6 +8,7 @@
 import { readFile } from 'node:fs/promises';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { startChild, type Child } from '../../tools/child-process';
+import { messageOf } from '../message-of';
 
 const ATTEMPTS = 3;
 const PORT_TAKEN = 'address already in use';
@@ -104,7 +105,7 @@ async function ask(probe: ServerAttempt['probe']): Promise<{ readonly said?: str
   try {
     return { said: await probe(), reached: true };
   } catch (error) {
-    return { said: error instanceof Error ? error.message : String(error), reached: false };
+    return { said: messageOf(error), reached: false };
   }
 }
 

@@ -43,7 +43,7 @@ describe('two API servers behind one address', () => {
     });
     cleanUps.push(() => etcd.stop());
     const plugins = createKmsPlugins(layout.kms, vault);
-    await plugins.start([oldKey, newKey]);
+    await plugins.start([oldKey, newKey].map((kid) => ({ version: 'v2', kids: [kid] })));
     cleanUps.push(() => plugins.retain([]));
     const binary = await findTool('kube-apiserver-1.34');
     const start = async (serial: number, slots: string[]): Promise<ApiServer> => {

@@ -4,6 +4,7 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { Client, credentials, status, type ServiceError } from '@grpc/grpc-js';
 import { createKmsPlugins } from '../../sandbox/cluster/kms-plugins';
+import type { KmsPluginSpec } from '../../sandbox/cluster/kms-providers';
 import { startKmsPlugin, type KmsPlugin } from '../../sandbox/cluster/kms-plugin';
 import { hashKeyId } from '../../sandbox/cluster/key-id';
 import { kmsV1Service } from '../../sandbox/cluster/kms-v1-schema';
@@ -137,13 +138,17 @@ describe('a KMS v1 plugin', () => {
 });
 
 describe('the plugins of a cluster', () => {
+  const pluginOf = (key: string): KmsPluginSpec => ({ version: 'v2', kids: [key] });
+
   test('keep running when another one fails, which is stopped again', async () => {
     const plugins = createKmsPlugins(directory, vault);
     const next = vault.addKey();
-    await plugins.start([kid]);
+    await plugins.start([pluginOf(kid)]);
     vault.refuse(next, 'Forbidden: no permission');
-    await expect(plugins.start([next, kid])).rejects.toThrow(`${next} (3 attempts): Forbidden: no permission`);
-    const socketOf = (key: string): string => plugins.endpointOf(key).replace('unix://', '');
+    await expect(plugins.start([pluginOf(next), pluginOf(kid)])).rejects.toThrow(
+      `${next} (3 attempts): Forbidden: no permission`,
+    );
+    const socketOf = (key: string): string => plugins.endpointOf(pluginOf(key)).replace('unix://', '');
     expect([kid, next].map((key) => existsSync(socketOf(key)))).toEqual([true, false]);
     await plugins.retain([]);
     expect(existsSync(socketOf(kid))).toBe(false);
@@ -152,7 +157,7 @@ describe('the plugins of a cluster', () => {
   test('try again when the vault fails once', async () => {
     const plugins = createKmsPlugins(directory, vault);
     vault.refuse(kid, 'Throttled');
-    const started = plugins.start([kid]);
+    const started = plugins.start([pluginOf(kid)]);
     setTimeout(() => vault.refuse(kid, undefined), 100);
     await started;
     expect(plugins.failures()).toEqual([]);
@@ -161,9 +166,9 @@ describe('the plugins of a cluster', () => {
 
   test('tell which of them last failed, and why', async () => {
     const plugins = createKmsPlugins(directory, vault);
-    await plugins.start([kid]);
+    await plugins.start([pluginOf(kid)]);
     vault.refuse(kid, 'Forbidden: disabled');
-    await expect(plugins.start([kid])).rejects.toThrow('Forbidden: disabled');
+    await expect(plugins.start([pluginOf(kid)])).rejects.toThrow('Forbidden: disabled');
     expect(plugins.failures()).toEqual([`KMS plugin of ${kid}: Forbidden: disabled`]);
     await plugins.retain([]);
   });

@@ -7,6 +7,7 @@
  */
 import { createHmac, randomBytes, randomUUID } from 'node:crypto';
 import { Router, type Request, type Response } from 'express';
+import { messageOf } from '../../message-of';
 import { concerns, type Faults } from '../faults';
 import { AzureError } from '../errors';
 import type { JsonObject } from '../json';
@@ -213,7 +214,7 @@ function byteSwapped(guid: string): string {
 
 function failureOf(error: unknown, code: string): OperationFailure {
   if (error instanceof AzureError) return { code: error.code, message: error.message };
-  return { code, message: error instanceof Error ? error.message : String(error) };
+  return { code, message: messageOf(error) };
 }
 
 function subscriptionOf(request: Request): string {

@@ -8,6 +8,7 @@
 import { createHash, generateKeyPair as generateKeyPairCallback, randomUUID, type KeyObject } from 'node:crypto';
 import { promisify } from 'node:util';
 import { decodeJwt, errors, exportJWK, jwtVerify, SignJWT, type JWK, type JWTPayload } from 'jose';
+import { messageOf } from '../../message-of';
 import type { Directory, ServicePrincipal } from './directory';
 
 const generateKeyPair = promisify(generateKeyPairCallback);
@@ -141,7 +142,7 @@ export class TokenService {
       return (await jwtVerify(token, this.#publicKey, { algorithms: ['RS256'] })).payload;
     } catch (error) {
       if (error instanceof errors.JWTExpired) throw new TokenRejected('expired', expiryOf(token));
-      throw new TokenRejected('malformed', error instanceof Error ? error.message : String(error));
+      throw new TokenRejected('malformed', messageOf(error));
     }
   }
 
