@@ -14,6 +14,8 @@ export interface NodeProcessOptions {
   /** Path of the script below the folder of compiled code: `api/main.js`. */
   readonly script: string;
   readonly args?: readonly string[];
+  /** Options of Node.js itself. */
+  readonly nodeOptions?: readonly string[];
   readonly env: NodeJS.ProcessEnv;
   /** The file that its log goes to. */
   readonly logFile: string;
@@ -37,7 +39,12 @@ export async function startNodeProcess(options: NodeProcessOptions): Promise<Rea
   const child = startChild({
     name: options.name,
     command: process.execPath,
-    args: ['--enable-source-maps', path.join(COMPILED, options.script), ...(options.args ?? [])],
+    args: [
+      '--enable-source-maps',
+      ...(options.nodeOptions ?? []),
+      path.join(COMPILED, options.script),
+      ...(options.args ?? []),
+    ],
     env: options.env,
     logFile: options.logFile,
     onStdout: (chunk) => {
