@@ -17,6 +17,8 @@ import { codeOf, duration } from './report';
 
 const POLL_IN_MS = 300;
 const SAY_AGAIN_AFTER_IN_MS = 15_000;
+/** Who has just had the lock needs a moment to write who it is. */
+const HOLDER_KNOWN_AFTER_IN_MS = 2_000;
 const STALE_AFTER_IN_MS = 20_000;
 
 const holderSchema = z.object({ pid: z.int(), host: z.string(), doing: z.string(), since: z.iso.datetime() });
@@ -55,9 +57,11 @@ export async function withLock<T>(options: LockOptions<T>, work: () => Promise<T
         await release();
       }
     }
-    if (Date.now() >= nextWord) {
+    const holder = await readHolder(holderFile);
+    const elapsed = Date.now() - start;
+    if (Date.now() >= nextWord && (holder !== undefined || elapsed >= HOLDER_KNOWN_AFTER_IN_MS)) {
       nextWord = Date.now() + SAY_AGAIN_AFTER_IN_MS;
-      options.say(waiting(await readHolder(holderFile), duration(Date.now() - start), options.id));
+      options.say(waiting(holder, duration(elapsed), options.id));
     }
   }
 }

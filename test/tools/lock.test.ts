@@ -31,24 +31,47 @@ afterEach(async () => {
 
 const downloads = (): number => origin.requests.filter((path) => path === TEMPORAL_PATH).length;
 
+/** Lets the origin answer once somebody has said that it waits for another. */
+function answerOnceOneWaits(): (line: string) => void {
+  let go = (): void => undefined;
+  origin.until = new Promise<void>((resolve) => (go = resolve));
+  return (line) => {
+    if (line.includes('waiting for')) go();
+  };
+}
+
 describe('two who want the same tool', () => {
   test('in one process cause one download', async () => {
     await publishTemporal(origin, place);
-    origin.delayInMs = 300;
-    const paths = await Promise.all([findTool('temporal', place.options), findTool('temporal', place.options)]);
+    const heard = answerOnceOneWaits();
+    const said: string[] = [];
+    const find = (): Promise<string> =>
+      findTool('temporal', {
+        ...place.options,
+        onProgress(line) {
+          said.push(line);
+          heard(line);
+        },
+      });
+    const paths = await Promise.all([find(), find()]);
     expect(paths[0]).toBe(paths[1]);
     expect(downloads()).toBe(1);
-    expect(place.lines.join('\n')).toContain('waiting for another call in this process, fetching temporal since');
+    expect(said.join('\n')).toContain('waiting for another call in this process, fetching temporal since');
   });
 
   test('in two processes cause one download, and the second says whom it waits for', async () => {
     await publishTemporal(origin, place);
-    origin.delayInMs = 800;
+    const heard = answerOnceOneWaits();
     const main = join(compileTools(place), 'main.js');
     const start = (): { pid: number | undefined; done: Promise<{ code: number; said: string }> } => {
       const child = spawn(process.execPath, [main, 'temporal'], { env: { ...place.env, NODE_PATH: nodePath } });
       let said = '';
-      for (const stream of [child.stdout, child.stderr]) stream.on('data', (chunk) => (said += String(chunk)));
+      for (const stream of [child.stdout, child.stderr]) {
+        stream.on('data', (chunk) => {
+          said += String(chunk);
+          heard(said);
+        });
+      }
       return { pid: child.pid, done: once(child, 'close').then(([code]: unknown[]) => ({ code: Number(code), said })) };
     };
     const runs = [start(), start()];

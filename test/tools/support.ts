@@ -133,8 +133,8 @@ export interface Origin {
   /** The path of every request, in order. */
   readonly requests: string[];
   readonly files: Map<string, Answer>;
-  /** Milliseconds before each answer. */
-  delayInMs: number;
+  /** What each answer waits for. */
+  until: Promise<unknown>;
   close(): Promise<void>;
 }
 
@@ -144,11 +144,11 @@ export async function startOrigin(): Promise<Origin> {
     const path = request.url ?? '';
     origin.requests.push(path);
     const answer = origin.files.get(path);
-    setTimeout(() => {
+    void origin.until.then(() => {
       if (answer === undefined) response.writeHead(404).end();
       else if (typeof answer === 'object' && 'location' in answer) response.writeHead(302, answer).end();
       else response.end(answer);
-    }, origin.delayInMs);
+    });
   });
   const port = await listen(server);
   const origin: Origin = {
@@ -156,7 +156,7 @@ export async function startOrigin(): Promise<Origin> {
     port,
     requests: [],
     files: new Map(),
-    delayInMs: 0,
+    until: Promise.resolve(),
     async close() {
       server.closeAllConnections();
       server.close();
