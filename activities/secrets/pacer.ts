@@ -79,11 +79,6 @@ export class Pacer {
     return this.#allowed;
   }
 
-  /** How many may be under way now. */
-  get limit(): number {
-    return this.#limit;
-  }
-
   #pause(): number {
     return this.#pausedUntil - Date.now();
   }
