@@ -24,5 +24,6 @@ module.exports = {
   maxWorkers: 2,
   // Forces worker processes, which inherit the environment that the global setup prepares (NODE_EXTRA_CA_CERTS is read at process start).
   workerIdleMemoryLimit: '1GB',
-  testTimeout: 60_000,
+  // For tests and hooks: what is slow here is API servers, and they are several times slower on a busy machine.
+  testTimeout: 240_000,
 };

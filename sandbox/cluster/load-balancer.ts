@@ -20,6 +20,11 @@ import { startRelay } from './relay';
  */
 const IDLE_AFTER_IN_MS = [250, 60, 15, 5];
 const IDLE_STEP_IN_MS = 400;
+/**
+ * A new connection is not idle because nobody speaks for a moment: in TLS 1.3 the server speaks last before the first
+ * request. For so long the longest of the times above holds.
+ */
+const NEW_FOR_IN_MS = 1_000;
 const DRAIN_INTERVAL_IN_MS = 20;
 /** How a TLS client offers HTTP/2 (ALPN, RFC 7301), in its first message, which is not encrypted. */
 const OFFERS_HTTP2 = Buffer.from('\x02h2');
@@ -141,7 +146,8 @@ async function firstThatConnects(
 }
 
 function join(client: Socket, backend: Socket, backendPort: number, { latencyInMs, count }: Hooks): Connection {
-  let lastChunkAt = performance.now();
+  const openedAt = performance.now();
+  let lastChunkAt = openedAt;
   let lastSpeaker: Speaker | undefined;
   let multiplexed: boolean | undefined;
   let idleAfter: number | undefined;
@@ -171,7 +177,9 @@ function join(client: Socket, backend: Socket, backendPort: number, { latencyInM
   const watchIdle = (): void => {
     clearTimeout(timer);
     if (idleAfter === undefined || lastSpeaker !== 'server') return;
-    const left = idleAfter - (performance.now() - lastChunkAt);
+    const now = performance.now();
+    const isNew = now - openedAt < NEW_FOR_IN_MS;
+    const left = (isNew ? Math.max(idleAfter, ...IDLE_AFTER_IN_MS) : idleAfter) - (now - lastChunkAt);
     const onItsWay = toServer.pending() || toClient.pending() || client.writableLength > 0;
     if (left > 0 || onItsWay) {
       timer = setTimeout(watchIdle, Math.max(Math.ceil(left), 1));

@@ -19,7 +19,7 @@ describe('a census', () => {
   beforeAll(async () => {
     c = await TestCluster.start();
     await seedSecrets(c.cluster.adminKubeconfig, { count: 40, namespaces: ['team-a'] });
-  }, 60_000);
+  });
   afterAll(() => c.stop());
 
   const census = (connection: KubeConnection = c.connection, now?: () => number): Promise<Census> =>

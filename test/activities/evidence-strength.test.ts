@@ -20,7 +20,7 @@ describe.each([2, 3])('%i API servers behind one address', (apiServers) => {
   beforeAll(async () => {
     c = await TestCluster.start({ apiServers });
     await seedSecrets(c.cluster.adminKubeconfig, { count: 120, namespaces: ['team-a'] });
-  }, 120_000);
+  });
   afterAll(() => c.stop());
 
   it('of which one is late: the wait names it, and nothing is proven before it has switched', async () => {
@@ -59,7 +59,7 @@ describe.each([2, 3])('%i API servers behind one address', (apiServers) => {
     });
     expect(await c.stored()).toMatchObject({ oldKey: 0, other: 0, plaintext: 0 });
     await removeCanaries(c.connection, operationId);
-  }, 180_000);
+  });
 });
 
 describe('an API server that shows less', () => {
@@ -67,7 +67,7 @@ describe('an API server that shows less', () => {
   beforeAll(async () => {
     c = await TestCluster.start();
     await seedSecrets(c.cluster.adminKubeconfig, { count: 60, namespaces: ['team-a'] });
-  }, 60_000);
+  });
   afterAll(() => c.stop());
 
   it.each([
@@ -105,7 +105,7 @@ describe('a cluster whose etcd is restored', () => {
   beforeAll(async () => {
     c = await TestCluster.start();
     await seedSecrets(c.cluster.adminKubeconfig, { count: 500, namespaces: ['app'] });
-  }, 60_000);
+  });
   afterAll(() => c.stop());
 
   it('is not proven: resource versions went backwards, before or after the last list', async () => {

@@ -28,7 +28,7 @@ describe('a rewrite on a real cluster', () => {
   beforeAll(async () => {
     c = await TestCluster.start();
     await seedSecrets(c.cluster.adminKubeconfig, { count: 60, namespaces: ['team-a'] });
-  }, 60_000);
+  });
   afterAll(() => c.stop());
 
   it('keeps to the ceiling of the cluster', async () => {

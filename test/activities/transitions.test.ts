@@ -17,7 +17,7 @@ function withCluster(options: TestClusterOptions): () => TestCluster {
   beforeAll(async () => {
     c = await TestCluster.start(options);
     await seedSecrets(c.cluster.adminKubeconfig, { count: COUNT, namespaces: ['team-a'], immutableEvery: 10 });
-  }, 120_000);
+  });
   afterAll(() => c?.stop());
   return () => {
     if (c === undefined) throw new Error('The cluster did not start.');

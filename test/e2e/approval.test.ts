@@ -25,7 +25,7 @@ describe('approval', () => {
   beforeAll(async () => {
     cluster = await makeCluster('approval', { count: 5 });
     writesBefore = clusterWrites(await control().journal(), cluster.resourceId);
-  }, 60_000);
+  });
 
   const writes = async (): Promise<number> =>
     clusterWrites(await control().journal(), cluster.resourceId) - writesBefore;
@@ -142,7 +142,7 @@ describe('approval by two', () => {
       makeCluster('approval-by-two', { count: 5 }),
       startOwnService('approval-by-two', { KEYTURN_APPROVALS_REQUIRED: '2' }),
     ]);
-  }, 60_000);
+  });
   afterAll(() => service.stop());
 
   it('needs two people: a second approval of the same person has no effect', async () => {
@@ -166,7 +166,7 @@ describe('two operations on one cluster', () => {
 
   beforeAll(async () => {
     cluster = await makeCluster('two-operations', { count: 5 });
-  }, 60_000);
+  });
   afterEach(() => control().clearFault('hold-operation'));
 
   it('may wait for approval side by side; when the first has run, the second is asked for anew', async () => {

@@ -24,7 +24,7 @@ describe('an operation whose change Azure fails', () => {
 
   beforeAll(async () => {
     cluster = await makeCluster('blocked', { count: SECRETS });
-  }, 60_000);
+  });
   afterEach(() => control().clearFault('fail-operation'));
 
   async function untilBlocked(): Promise<OperationAnswer> {

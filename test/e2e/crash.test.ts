@@ -19,7 +19,7 @@ describe('kill -9 of the worker', () => {
 
   beforeAll(async () => {
     [cluster, service] = await Promise.all([makeCluster('crash', { count: SECRETS }), startOwnService('crash')]);
-  }, 90_000);
+  });
   afterAll(() => service.stop());
   afterEach(async () => {
     await control().clearFault('hold-operation');
@@ -73,7 +73,7 @@ describe('kill -9 of the worker', () => {
       () => control().clearFault('hold-operation'),
     );
     await expectOneOfEach(operation, versions, writes);
-  }, 120_000);
+  });
 
   it('during the rewrite: it completes, and what was rewritten is not sent again', async () => {
     const [versions, writes] = [
@@ -89,7 +89,7 @@ describe('kill -9 of the worker', () => {
     const { rewrite } = operation.result ?? {};
     expect(rewrite?.alreadyProven).toBeGreaterThan(0);
     expect((rewrite?.alreadyProven ?? 0) + (rewrite?.rewritten ?? 0)).toBe(SECRETS);
-  }, 180_000);
+  });
 
   it('at random points, again and again: it completes, with one PUT and one new key version', async () => {
     const [versions, writes] = [
@@ -108,5 +108,5 @@ describe('kill -9 of the worker', () => {
     }
     await control().clearFault('kube-latency');
     await expectOneOfEach(await ended(requester, asked.id), versions, writes);
-  }, 240_000);
+  });
 });

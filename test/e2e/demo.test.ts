@@ -65,7 +65,7 @@ describe('npm run demo', () => {
     const changed = path.join(cwd, 'changed.json');
     writeFileSync(changed, readFileSync(outcome.evidence, 'utf8').replace('"Succeeded"', '"Succeedec"'));
     await expect(verify(changed)).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining('NOT VALID') });
-  }, 120_000);
+  });
 
   it('without --yes and without anybody to ask says so and starts nothing', async () => {
     const demo = run(process.execPath, [path.join(COMPILED, 'cli/demo.js')], { cwd, env });
@@ -139,5 +139,5 @@ describe('npm run sandbox', () => {
       await new Promise((resolve) => setTimeout(resolve, 100));
     expect(processesOf(data)).toEqual([]);
     for (const folder of [cwd, data]) rmSync(folder, { recursive: true });
-  }, 120_000);
+  });
 });

@@ -7,7 +7,7 @@ describe('an Idempotency-Key', () => {
   let cluster: string;
   beforeAll(async () => {
     cluster = (await makeCluster('idempotency', { count: 0 })).resourceId;
-  }, 60_000);
+  });
 
   it('makes a repeated POST give the same operation', async () => {
     const { requester } = people();

@@ -45,7 +45,7 @@ describe('a rotation from request to proof', () => {
     operation = await ended(requester, asked.id);
     newKeyId = operation.result?.currentKeyId ?? '';
     await recordHistory('happy', operation.id);
-  }, 120_000);
+  });
 
   it('succeeds, with every Secret rewritten and none unproven', () => {
     expect(operation).toMatchObject({

@@ -21,7 +21,7 @@ describe('Secrets that an admission policy denies', () => {
     cluster = await makeCluster('in-the-way', { count: SECRETS });
     frozen = new FrozenSecrets(cluster);
     await frozen.make('frozen-1', 'frozen-2');
-  }, 60_000);
+  });
 
   const untilBlocked = (id: string): Promise<OperationAnswer> =>
     until(people().requester, id, ({ status }) => status === 'Blocked');
@@ -47,7 +47,7 @@ describe('Secrets that an admission policy denies', () => {
 
     await approver1.approve(asked.id, asked.plan?.digest ?? '');
     blocked = await untilBlocked(asked.id);
-  }, 120_000);
+  });
 
   it('stop none of the others, and are listed with reason and suggestion', async () => {
     expect(blocked).toMatchObject({
@@ -96,7 +96,7 @@ describe('Secrets that an admission policy denies', () => {
     // What was accepted is not proven.
     expect((await generations()).at(-1)).toMatchObject({ state: 'activated' });
     await recordHistory('accepted', over.id);
-  }, 60_000);
+  });
 
   it('cannot be accepted before the next turn, which would push their key out (K2)', async () => {
     const { requester, approver1 } = people();
@@ -118,5 +118,5 @@ describe('Secrets that an admission policy denies', () => {
       result: { proof: { secrets: SECRETS + 2, unproven: 0 } },
     });
     expect((await generations()).at(-1)).toMatchObject({ state: 'proven' });
-  }, 120_000);
+  });
 });

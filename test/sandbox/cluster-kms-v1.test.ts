@@ -47,8 +47,8 @@ const password = async (name: string): Promise<string> => {
 };
 
 describe('KMS v1 with a provider name per key', () => {
-  beforeAll(() => start('per-key'), 120_000);
-  afterAll(end, 60_000);
+  beforeAll(() => start('per-key'));
+  afterAll(end);
 
   test('stores a Secret under the key in the first slot, and gives it back', async () => {
     const made = await admin.createSecret('one');
@@ -73,7 +73,7 @@ describe('KMS v1 with a provider name per key', () => {
       keyIdHash: hashKeyId(second),
     });
     expect((await admin.touch('one')).body).toEqual(rewritten.body);
-  }, 60_000);
+  });
 
   test('cannot be upgraded past KMS v1 while it is on, and says what to do', async () => {
     const before = cluster.servers();
@@ -100,12 +100,12 @@ describe('KMS v1 with a provider name per key', () => {
     // The slot that was there through the upgrade reads as KMS v2 too.
     await cluster.applyEncryption({ write: 'kms', slots: [second, first] });
     expect(await password('one')).toBe('value of one');
-  }, 120_000);
+  });
 });
 
 describe('KMS v1 with one provider name for all keys', () => {
-  beforeAll(() => start('shared'), 120_000);
-  afterAll(end, 60_000);
+  beforeAll(() => start('shared'));
+  afterAll(end);
 
   test('hides a rotation from the API server: an empty patch changes nothing, a real change writes the new key', async () => {
     const made = await admin.createSecret('one');
@@ -121,5 +121,5 @@ describe('KMS v1 with one provider name for all keys', () => {
     expect(await record('one')).toMatchObject({ provider: SHARED_PROVIDER_NAME, keyIdHash: hashKeyId(second) });
     expect(await count(second, first)).toEqual({ newKey: 1, oldKey: 1, plaintext: 0, other: 0 });
     expect([await password('one'), await password('two')]).toEqual(['value of one', 'value of two']);
-  }, 60_000);
+  });
 });

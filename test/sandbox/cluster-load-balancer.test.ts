@@ -8,6 +8,8 @@ import { startLoadBalancer, type LoadBalancer } from '../../sandbox/cluster/load
 interface Backend {
   readonly port: number;
   readonly server: Server;
+  /** Messages that have come so far. */
+  received(): number;
 }
 
 let balancer: LoadBalancer;
@@ -26,16 +28,18 @@ afterEach(async () => {
 });
 
 async function startBackend(name: string, answerAfterInMs = 0): Promise<Backend> {
+  let received = 0;
   const server = createServer((socket) => {
     socket.on('error', () => undefined);
     socket.write(`${name}\n`);
     socket.setEncoding('utf8').on('data', (text: string) => {
+      received++;
       setTimeout(() => socket.write(text.toUpperCase()), answerAfterInMs);
     });
   }).listen(0, '127.0.0.1');
   await once(server, 'listening');
   toClose.push(server);
-  return { server, port: (server.address() as AddressInfo).port };
+  return { server, port: (server.address() as AddressInfo).port, received: () => received };
 }
 
 /** A connection through the balancer that collects what it hears. */
@@ -121,7 +125,9 @@ describe('the load balancer', () => {
     await once(client.socket, 'close');
     await drained;
     expect(asked).toBeGreaterThan(5);
-    expect(client.heard().trim().split(' ')).toHaveLength(asked);
+    // What the client says in the moment of the end never comes to the server; what has come is answered.
+    expect(old.received()).toBeGreaterThanOrEqual(asked - 1);
+    expect(client.heard().trim().split(' ')).toHaveLength(old.received());
   });
 
   test('leaves connections that may carry HTTP/2 to the server', async () => {

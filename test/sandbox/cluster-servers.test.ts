@@ -52,8 +52,8 @@ async function idHashes(calls: number): Promise<Set<string | undefined>> {
 }
 
 describe('three API servers', () => {
-  beforeAll(() => start('aks_Three', 3, { write: 'kms', slots: [first] }), 120_000);
-  afterAll(end, 60_000);
+  beforeAll(() => start('aks_Three', 3, { write: 'kms', slots: [first] }));
+  afterAll(end);
 
   test('have a live identity lease each, named by a host name of its own', async () => {
     const names = [1, 2, 3].map((number) => `keyturn-aks-three-${number}`);
@@ -78,12 +78,12 @@ describe('three API servers', () => {
     await cluster.start();
     expect((await admin.leases()).map(({ name }) => name).sort()).toEqual(before);
     expect(cluster.servers().map(({ pid }) => pid)).not.toEqual(expect.arrayContaining(pids));
-  }, 90_000);
+  });
 });
 
 describe('two API servers', () => {
-  beforeAll(() => start('aks-two', 2, { write: 'identity', slots: [] }), 120_000);
-  afterAll(end, 60_000);
+  beforeAll(() => start('aks-two', 2, { write: 'identity', slots: [] }));
+  afterAll(end);
 
   test('answer every read while KMS is enabled and Secrets are written', async () => {
     await admin.createSecret('written');
@@ -102,7 +102,7 @@ describe('two API servers', () => {
     expect(written).toBeGreaterThan(20);
     expect(writes()).toEqual([first, first]);
     expect(await recordOf(cluster.etcdUrl, 'written')).toMatchObject({ keyIdHash: hashKeyId(first) });
-  }, 120_000);
+  });
 
   test('that disagree, because one is late, change a Secret back and forth until the late one follows', async () => {
     cluster.setLateServers(1);
@@ -124,7 +124,7 @@ describe('two API servers', () => {
     expect(settled).toMatchObject({ keyIdHash: hashKeyId(second) });
     for (let call = 0; call < 4; call++) await admin.touch('written');
     expect(await recordOf(cluster.etcdUrl, 'written')).toEqual(settled);
-  }, 120_000);
+  });
 
   test('return to what they were when the second one does not get ready', async () => {
     const pids = cluster.servers().map(({ pid }) => pid);
@@ -141,7 +141,7 @@ describe('two API servers', () => {
     const before = await recordOf(cluster.etcdUrl, 'written');
     for (let call = 0; call < 2; call++) await admin.touch('written');
     expect(await recordOf(cluster.etcdUrl, 'written')).toEqual(before);
-  }, 120_000);
+  });
 
   test('all run with the newest configuration after a stop and a start, the late one too', async () => {
     cluster.setLateServers(1);
@@ -152,5 +152,5 @@ describe('two API servers', () => {
     expect(writes()).toEqual([third, third]);
     expect((await admin.get(secretPath('written'))).status).toBe(200);
     cluster.setLateServers(0);
-  }, 120_000);
+  });
 });

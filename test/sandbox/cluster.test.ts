@@ -30,12 +30,12 @@ beforeAll(async () => {
     directory,
   });
   admin = adminClient(cluster.adminKubeconfig);
-}, 120_000);
+});
 
 afterAll(async () => {
   await admin?.close();
   await cluster?.destroy();
-}, 60_000);
+});
 
 async function recordOf(name: string): Promise<SecretRecord | undefined> {
   for await (const record of readSecretRecords(cluster.etcdUrl)) {
@@ -97,7 +97,7 @@ describe('a sandbox cluster', () => {
     });
     const again = await admin.touch('born-under-first');
     expect(again.body.metadata?.resourceVersion).toBe(rewritten.body.metadata?.resourceVersion);
-  }, 90_000);
+  });
 
   test('keeps its servers and says why when the vault refuses the next key', async () => {
     vault.refuse(third, 'Forbidden: the identity lacks keys/encrypt on this vault.');
@@ -122,14 +122,14 @@ describe('a sandbox cluster', () => {
     for (const name of ['born-after-refusal', 'born-under-first']) await admin.touch(name);
     await cluster.applyEncryption({ write: 'kms', slots: [first, third] });
     expect((await admin.get(secretPath('born-after-refusal'))).status).toBe(200);
-  }, 120_000);
+  });
 
   test('asks the vault no more for a key that was evicted', async () => {
     const calls = vault.calls(second);
     await cluster.applyEncryption({ write: 'kms', slots: [first, third] });
     expect(vault.calls(second)).toBe(calls);
     expect(existsSync(`${directory}/kms/${hashKeyId(second).slice(0, 12)}.sock`)).toBe(false);
-  }, 60_000);
+  });
 
   test('writes plaintext after KMS is disabled, and rewrites encrypted Secrets to plaintext', async () => {
     await cluster.applyEncryption({ write: 'identity', slots: [first, third] });
@@ -139,7 +139,7 @@ describe('a sandbox cluster', () => {
     expect((await admin.get(secretPath('born-under-third'))).status).toBe(200);
     await admin.touch('born-under-third');
     expect(await recordOf('born-under-third')).toMatchObject({ scheme: 'plaintext' });
-  }, 60_000);
+  });
 
   test('is as slow as it is told to be', async () => {
     cluster.setLatency(80);
@@ -162,7 +162,7 @@ describe('a sandbox cluster', () => {
     expect((await admin.get(secretPath('born-plain'))).status).toBe(200);
     await admin.touch('born-plain');
     expect(await recordOf('born-plain')).toMatchObject({ keyIdHash: hashKeyId(first) });
-  }, 60_000);
+  });
 
   test('reads on after its key is lost, until it has to start: then it cannot', async () => {
     vault.refuse(first, 'Forbidden: the key is disabled.');
@@ -172,7 +172,7 @@ describe('a sandbox cluster', () => {
     vault.refuse(first, undefined);
     await cluster.start();
     expect((await admin.get(secretPath('born-plain'))).status).toBe(200);
-  }, 60_000);
+  });
 
   test('leaves neither processes nor files when it is destroyed', async () => {
     expect(processesOf(directory)).not.toEqual([]);
@@ -181,7 +181,7 @@ describe('a sandbox cluster', () => {
     expect(processesOf(directory)).toEqual([]);
     expect(existsSync(directory)).toBe(false);
     await expect(request(cluster.etcdUrl)).rejects.toThrow('ECONNREFUSED');
-  }, 60_000);
+  });
 });
 
 /** Command lines with this directory in them. */
