@@ -150,7 +150,7 @@ describe('the sandbox faults, journal and control API', () => {
     await azure.containers.managedClusters.createOrUpdate(GROUP, 'c2', azure.clusterParameters(identityId), FAST);
     await azure.containers.managedClusters.createOrUpdate(GROUP, 'd1', azure.clusterParameters(identityId), FAST);
     expect(azure.clusters.map((cluster) => cluster.lateServers)).toEqual([2, 2, 0]);
-    await control('PUT', '/faults/late-servers', { path: 'd1' });
+    await control('PUT', '/faults/late-servers', { path: '/managedClusters/d1' });
     expect(azure.clusters.map((cluster) => cluster.lateServers)).toEqual([0, 0, 1]);
     expect(await azure.poll(await turn())).toMatchObject({ status: 'Succeeded' });
     await control('DELETE', '/faults/late-servers');
