@@ -57,9 +57,10 @@ export async function withLock<T>(options: LockOptions<T>, work: () => Promise<T
         await release();
       }
     }
+    if (Date.now() < nextWord) continue;
     const holder = await readHolder(holderFile);
     const elapsed = Date.now() - start;
-    if (Date.now() >= nextWord && (holder !== undefined || elapsed >= HOLDER_KNOWN_AFTER_IN_MS)) {
+    if (holder !== undefined || elapsed >= HOLDER_KNOWN_AFTER_IN_MS) {
       nextWord = Date.now() + SAY_AGAIN_AFTER_IN_MS;
       options.say(waiting(holder, duration(elapsed), options.id));
     }

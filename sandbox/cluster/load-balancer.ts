@@ -179,7 +179,7 @@ function join(client: Socket, backend: Socket, backendPort: number, { latencyInM
     if (idleAfter === undefined || lastSpeaker !== 'server') return;
     const now = performance.now();
     const isNew = now - openedAt < NEW_FOR_IN_MS;
-    const left = (isNew ? Math.max(idleAfter, ...IDLE_AFTER_IN_MS) : idleAfter) - (now - lastChunkAt);
+    const left = (isNew ? Math.max(...IDLE_AFTER_IN_MS) : idleAfter) - (now - lastChunkAt);
     const onItsWay = toServer.pending() || toClient.pending() || client.writableLength > 0;
     if (left > 0 || onItsWay) {
       timer = setTimeout(watchIdle, Math.max(Math.ceil(left), 1));

@@ -44,19 +44,15 @@ describe('two who want the same tool', () => {
   test('in one process cause one download', async () => {
     await publishTemporal(origin, place);
     const heard = answerOnceOneWaits();
-    const said: string[] = [];
-    const find = (): Promise<string> =>
-      findTool('temporal', {
-        ...place.options,
-        onProgress(line) {
-          said.push(line);
-          heard(line);
-        },
-      });
+    const onProgress = (line: string): void => {
+      place.lines.push(line);
+      heard(line);
+    };
+    const find = (): Promise<string> => findTool('temporal', { ...place.options, onProgress });
     const paths = await Promise.all([find(), find()]);
     expect(paths[0]).toBe(paths[1]);
     expect(downloads()).toBe(1);
-    expect(said.join('\n')).toContain('waiting for another call in this process, fetching temporal since');
+    expect(place.lines.join('\n')).toContain('waiting for another call in this process, fetching temporal since');
   });
 
   test('in two processes cause one download, and the second says whom it waits for', async () => {
