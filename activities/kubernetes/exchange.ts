@@ -23,15 +23,13 @@ export function exchange(
   return new Promise((resolve, reject) => {
     let status = 0;
     let headers: IncomingHttpHeaders = {};
-    let controller: Dispatcher.DispatchController | undefined;
+    let leave: (() => void) | undefined;
     const chunks: Buffer[] = [];
-    const abort = (): void => controller?.abort(reasonOf(signal));
-    const end = (): void => signal?.removeEventListener('abort', abort);
     dispatcher.dispatch(options, {
       onRequestStart(started) {
-        controller = started;
-        if (signal?.aborted) abort();
-        else signal?.addEventListener('abort', abort);
+        leave?.();
+        if (signal?.aborted) started.abort(reasonOf(signal));
+        else if (signal) leave = RequestsUnderWay.of(signal).enter(started);
       },
       onResponseStart(_controller, statusCode, responseHeaders) {
         status = statusCode;
@@ -41,19 +39,57 @@ export function exchange(
         chunks.push(chunk);
       },
       onResponseEnd() {
-        end();
+        leave?.();
         // Decoded at once: a character may be cut in two by a chunk's end.
         resolve({ status, headers, text: Buffer.concat(chunks).toString('utf8') });
       },
       onResponseError(_controller, error) {
-        end();
+        leave?.();
         reject(error);
       },
     });
   });
 }
 
-function reasonOf(signal: AbortSignal | undefined): Error {
-  const reason: unknown = signal?.reason;
+/**
+ * What a signal ends: one listener for all requests under it, each of which has a place that others have had before.
+ *
+ * A listener for each, or a Set of them, would have parts that are dropped while they point to later ones. V8 keeps a whole
+ * chain of such parts, answers and all, from the first that became old until it looks at all of its memory: eight kilobytes
+ * for each Secret.
+ */
+class RequestsUnderWay {
+  static readonly #bySignal = new WeakMap<AbortSignal, RequestsUnderWay>();
+  readonly #places: (Dispatcher.DispatchController | undefined)[] = [];
+  readonly #free: number[] = [];
+
+  static of(signal: AbortSignal): RequestsUnderWay {
+    let requests = this.#bySignal.get(signal);
+    if (requests === undefined) {
+      const made = new RequestsUnderWay();
+      signal.addEventListener('abort', () => made.#abort(reasonOf(signal)), { once: true });
+      this.#bySignal.set(signal, (requests = made));
+    }
+    return requests;
+  }
+
+  /** @returns what ends it */
+  enter(request: Dispatcher.DispatchController): () => void {
+    const place = this.#free.pop() ?? this.#places.length;
+    this.#places[place] = request;
+    return () => {
+      this.#places[place] = undefined;
+      this.#free.push(place);
+    };
+  }
+
+  #abort(reason: Error): void {
+    // Each leaves its place meanwhile.
+    for (const request of [...this.#places]) request?.abort(reason);
+  }
+}
+
+function reasonOf(signal: AbortSignal): Error {
+  const reason: unknown = signal.reason;
   return reason instanceof Error ? reason : new Error(String(reason));
 }
