@@ -40,10 +40,8 @@ export async function ensureCanaries(
   operationId: string,
   signal?: AbortSignal,
 ): Promise<Canary[]> {
-  const canaries: Canary[] = [];
-  for (const name of namesOf(operationId))
-    canaries.push(canaryOf(await ensureCanary(connection, operationId, name, signal)));
-  return canaries;
+  const made = namesOf(operationId).map((name) => ensureCanary(connection, operationId, name, signal));
+  return (await Promise.all(made)).map(canaryOf);
 }
 
 /**

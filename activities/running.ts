@@ -18,7 +18,7 @@ export function currentActivity(): Running {
 }
 
 /**
- * Heartbeats every second while `work` runs. That is enough to notice a lost worker and to learn of a cancellation; it
+ * Heartbeats at the start, every second while `work` runs, and at its end. That is enough to notice a lost worker and to learn of a cancellation; it
  * hides no hang, because every request below has a timeout of its own.
  * @param details called for each heartbeat
  */
@@ -26,7 +26,10 @@ export async function heartbeating<T>(running: Running, details: () => unknown, 
   const interval = setInterval(() => running.heartbeat(details()), HEARTBEAT_INTERVAL_IN_MS);
   try {
     running.heartbeat(details());
-    return await work();
+    const result = await work();
+    // Whoever goes on from here repeats the last one: it says that this is done.
+    running.heartbeat(details());
+    return result;
   } finally {
     clearInterval(interval);
   }

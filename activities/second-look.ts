@@ -14,8 +14,6 @@ import type { Running } from './running';
 /** What was seen. */
 export interface SecondLook {
   readonly holds: boolean;
-  /** Resource version of a list of that time; null when the servers did not agree. */
-  readonly listRv: string | null;
   readonly weaknesses: readonly string[];
 }
 
@@ -25,7 +23,6 @@ const LONGEST_WAIT_IN_MS = 2 * 60_000;
 /**
  * Whether convergence holds: canaries keep still from the first probe on, the metrics still confirm when they did, and the
  * servers are the same processes.
- * @param heartbeat what heartbeats go on to say meanwhile
  * @throws KubeError when the cluster refuses a probe outright; the signal's reason
  */
 export async function lookAgain(
@@ -33,16 +30,14 @@ export async function lookAgain(
   input: { readonly target: EncryptionTarget; readonly operationId: string; readonly convergence: Convergence },
   running: Running,
   limits: ConvergenceLimits,
-  heartbeat: unknown,
 ): Promise<SecondLook> {
   const { target, operationId, convergence: first } = input;
   const patience = { ...limits, deadlineInMs: Math.min(limits.deadlineInMs, LONGEST_WAIT_IN_MS) };
-  const quietly: Running = { signal: running.signal, heartbeat: () => running.heartbeat(heartbeat) };
   let second: Convergence;
   try {
-    second = await awaitConvergence(connection, { target, operationId }, quietly, patience);
+    second = await awaitConvergence(connection, { target, operationId }, running, patience);
   } catch (error) {
-    if (isNotConverged(error)) return { holds: false, listRv: null, weaknesses: [] };
+    if (isNotConverged(error)) return { holds: false, weaknesses: [] };
     throw error;
   }
   const { weaknesses } = second;
@@ -51,5 +46,5 @@ export async function lookAgain(
     (first.metrics !== 'confirmed' || second.metrics === 'confirmed') &&
     // A server that was started since may have written with anything in between, whatever it writes with now.
     sameProcesses(first.processes, second.processes);
-  return { holds, listRv: second.convergedRv, weaknesses };
+  return { holds, weaknesses };
 }

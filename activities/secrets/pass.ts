@@ -7,8 +7,9 @@
 import { setMaxListeners } from 'node:events';
 import type { RewriteHeartbeat } from '../contract';
 import type { KubeConnection } from '../kubernetes/connection';
-import { countSecrets, listSecretPages, type SecretMetadata } from '../kubernetes/metadata';
+import { countSecrets, listSecretPages, type SecretMetadata, type SecretPage } from '../kubernetes/metadata';
 import { heartbeating, type Running } from '../running';
+import { SecretFeed } from './feed';
 import { guardingLatency } from './latency-guard';
 import { Meter } from './meter';
 import { Pacer } from './pacer';
@@ -42,32 +43,27 @@ export interface PassOptions {
   readonly leftOut?: number;
   /** Called for each page before its Secrets; what it throws ends the pass. */
   readonly onPage?: (listRv: string) => void;
-  readonly handle: (secret: SecretMetadata, context: PassContext) => Promise<void>;
-}
-
-/** The end of a pass. */
-export interface PassEnd {
-  /** Resource version of the list. */
-  readonly listRv: string;
-  readonly progress: RewriteHeartbeat;
+  /** @returns undefined when there is nothing to wait for */
+  readonly handle: (secret: SecretMetadata, context: PassContext) => Promise<void> | undefined;
 }
 
 /**
  * Handles every Secret; heartbeats how far it is.
+ * @returns the resource version of the list
  * @throws the first failure of `handle` or `onPage`; KubeError when the list is refused; the signal's reason
  */
 export async function passOverSecrets(
   connection: KubeConnection,
   options: PassOptions,
   running: Running,
-): Promise<PassEnd> {
+): Promise<string> {
   const { count } = await countSecrets(connection, { signal: running.signal });
   const meter = new Meter(Math.max(0, count - (options.leftOut ?? 0)));
   const pacer = new Pacer(options.pace);
   const latencyLimit = count < WORTH_GUARDING ? null : options.pace.latencyLimit;
   return heartbeating(
     running,
-    () => meter.reading(),
+    (): RewriteHeartbeat => meter.reading(),
     () =>
       guardingLatency({ connection, pacer, latencyLimit, signal: running.signal }, () =>
         handleListed(connection, options, running.signal, pacer, meter),
@@ -81,28 +77,30 @@ async function handleListed(
   outer: AbortSignal,
   pacer: Pacer,
   meter: Meter,
-): Promise<PassEnd> {
+): Promise<string> {
   // The first failure of one stops all: what was done stays done, and the next try skips it by the rule.
   const failure = new AbortController();
   const signal = AbortSignal.any([outer, failure.signal]);
   // One listener for each request under way: no leak.
   setMaxListeners(0, signal);
   let listRv = '';
-  const secrets = (async function* (): AsyncGenerator<SecretMetadata> {
+  const pages = async function* (): AsyncGenerator<SecretPage> {
     for await (const page of listSecretPages(connection, { labelSelector, signal })) {
       onPage?.(page.resourceVersion);
       listRv = page.resourceVersion;
-      yield* page.items;
+      yield page;
     }
-  })();
+  };
+  const feed = new SecretFeed(pages());
   const handleInTurn = async (): Promise<void> => {
-    for (;;) {
-      const next = await secrets.next();
-      if (next.done) return;
-      signal.throwIfAborted();
-      await handle(next.value, { pacer, signal });
-      meter.count();
-    }
+    do {
+      for (let secret = feed.take(); secret; secret = feed.take()) {
+        signal.throwIfAborted();
+        const handling = handle(secret, { pacer, signal });
+        if (handling) await handling;
+        meter.count();
+      }
+    } while (await feed.turn());
   };
   const workers = Array.from({ length: pace.inFlight }, () =>
     handleInTurn().catch((error: unknown) => {
@@ -111,9 +109,9 @@ async function handleListed(
     }),
   );
   const ends = await Promise.allSettled(workers);
-  // A failure of the list itself ends one worker with the error and the others as if the list had ended.
+  // A failure of the list itself ends who waits for it with the error, and the others as if the list had ended.
   outer.throwIfAborted();
   if (failure.signal.aborted) throw failure.signal.reason;
   for (const end of ends) if (end.status === 'rejected') throw end.reason;
-  return { listRv, progress: meter.reading() };
+  return listRv;
 }

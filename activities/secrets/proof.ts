@@ -8,11 +8,14 @@ import type { Proof, ProofBounds } from '../../domain/proof';
 import { refusedSecret, type RefusedSecret } from '../../domain/refusal';
 import { CONVERGENCE_LIMITS, type ConvergenceLimits } from '../convergence';
 import type { KubeConnection } from '../kubernetes/connection';
+import { countSecrets, type SecretMetadata } from '../kubernetes/metadata';
 import type { Running } from '../running';
 import { lookAgain } from '../second-look';
+import { LookBesideList } from './look-beside-list';
 import type { Pace } from './pass';
 import { NAMED_SECRETS } from './rewrite';
 import { refuseBackwards, settleAll } from './settle-all';
+import type { Outcome } from './settle-secret';
 
 /** What is to be proven. */
 export interface ProofInput {
@@ -38,40 +41,51 @@ export async function proveSecrets(
   let secrets = 0;
   let unproven = 0;
   const unprovenSecrets: RefusedSecret[] = [];
-  const { listRv, progress } = await settleAll(
-    connection,
-    {
-      bounds,
-      operationId,
-      pace,
-      onOutcome(secret, outcome) {
-        if (outcome.type !== 'gone') secrets++;
-        if (outcome.type !== 'refused' && outcome.type !== 'contradiction') return;
-        unproven++;
-        if (unprovenSecrets.length === NAMED_SECRETS) return;
-        unprovenSecrets.push(
-          outcome.type === 'refused'
-            ? refusedSecret(secret, outcome.reason, outcome.message)
-            : refusedSecret(
-                secret,
-                'Contradiction',
-                `Its resource version ${outcome.resourceVersion} is from before the switch, but an API server says that it is not stale.`,
-              ),
-        );
+  const look = new LookBesideList((looking) => lookAgain(connection, input, looking, limits), running);
+  try {
+    const listRv = await settleAll(
+      connection,
+      {
+        bounds,
+        operationId,
+        pace,
+        onPage: (pageRv) => look.listed(pageRv),
+        onAsk: () => look.asked(),
+        onOutcome(secret, outcome) {
+          if (outcome.type !== 'gone') secrets++;
+          const objection = objectionTo(secret, outcome);
+          if (objection === undefined) return;
+          unproven++;
+          if (unprovenSecrets.length < NAMED_SECRETS) unprovenSecrets.push(objection);
+        },
       },
-    },
-    running,
+      look.running,
+    );
+    const second = await look.result();
+    // etcd may have been restored after the list: what was settled since is not what is stored now.
+    const { resourceVersion } = await countSecrets(connection, { signal: running.signal });
+    refuseBackwards(listRv, resourceVersion);
+    return {
+      bounds,
+      finalRv: listRv,
+      secrets,
+      unproven,
+      unprovenSecrets,
+      convergenceHeld: second.holds,
+      weaknesses: [...new Set([...convergence.weaknesses, ...second.weaknesses])],
+    };
+  } finally {
+    await look.stop();
+  }
+}
+
+/** Why a Secret is not proven; undefined when it is, or is gone. */
+function objectionTo(secret: SecretMetadata, outcome: Outcome): RefusedSecret | undefined {
+  if (outcome.type === 'refused') return refusedSecret(secret, outcome.reason, outcome.message);
+  if (outcome.type !== 'contradiction') return undefined;
+  return refusedSecret(
+    secret,
+    'Contradiction',
+    `Its resource version ${outcome.resourceVersion} is from before the switch, but an API server says that it is not stale.`,
   );
-  const second = await lookAgain(connection, input, running, limits, progress);
-  // etcd may have been restored after the list: what was settled since is not what is stored now.
-  if (second.listRv !== null) refuseBackwards(listRv, second.listRv);
-  return {
-    bounds,
-    finalRv: listRv,
-    secrets,
-    unproven,
-    unprovenSecrets,
-    convergenceHeld: second.holds,
-    weaknesses: [...new Set([...convergence.weaknesses, ...second.weaknesses])],
-  };
 }

@@ -1,11 +1,11 @@
 /** All Secrets of a cluster, by the proof rule: the engine of rewrite and proof. */
-import { wentBackwards, type ProofBounds } from '../../domain/proof';
+import { PROOF_RULE, wentBackwards, type ProofBounds } from '../../domain/proof';
 import { CANARY_COUNT, withoutCanariesOf } from '../canaries';
 import { needsPerson } from '../failures';
 import type { KubeConnection } from '../kubernetes/connection';
 import type { SecretMetadata } from '../kubernetes/metadata';
 import type { Running } from '../running';
-import { passOverSecrets, type Pace, type PassEnd } from './pass';
+import { passOverSecrets, type Pace } from './pass';
 import { settleSecret, type Outcome } from './settle-secret';
 
 /** What is wanted. */
@@ -13,21 +13,25 @@ export interface SettleAllOptions {
   readonly bounds: ProofBounds;
   readonly operationId: string;
   readonly pace: Pace;
+  /** Called for each page before its Secrets, with the resource version of the list. */
+  readonly onPage?: (listRv: string) => void;
+  /** Called for each Secret that the list does not prove, before the API server is asked. */
+  readonly onAsk?: () => void;
   /** Called for each Secret; what it throws ends the pass. */
   readonly onOutcome: (secret: SecretMetadata, outcome: Outcome) => void;
 }
 
 /**
  * Settles every Secret except the operation's own canaries, which convergence has settled.
- * @returns the resource version of the list, and the last heartbeat
+ * @returns the resource version of the list
  * @throws ApplicationFailure `ResourceVersionWentBackwards`, non-retryable
  * @throws KubeError when the API server is away or refuses the list; the signal's reason
  */
 export async function settleAll(
   connection: KubeConnection,
-  { bounds, operationId, pace, onOutcome }: SettleAllOptions,
+  { bounds, operationId, pace, onPage, onAsk, onOutcome }: SettleAllOptions,
   running: Running,
-): Promise<PassEnd> {
+): Promise<string> {
   return await passOverSecrets(
     connection,
     {
@@ -35,9 +39,18 @@ export async function settleAll(
       labelSelector: withoutCanariesOf(operationId),
       // The count cannot leave out by label; an operation that rewrites has its canaries.
       leftOut: CANARY_COUNT,
-      onPage: (listRv) => refuseOldList(listRv, bounds),
-      async handle(secret, { pacer, signal }) {
-        onOutcome(secret, await settleSecret(secret, { connection, operationId, bounds, pacer, signal }));
+      onPage(listRv) {
+        refuseOldList(listRv, bounds);
+        onPage?.(listRv);
+      },
+      handle(secret, { pacer, signal }) {
+        if (PROOF_RULE.bandOf(secret.resourceVersion, bounds) === 'after-convergence') {
+          onOutcome(secret, { type: 'alreadyProven' });
+          return undefined;
+        }
+        onAsk?.();
+        const settled = settleSecret(secret, { connection, operationId, bounds, pacer, signal });
+        return settled.then((outcome) => onOutcome(secret, outcome));
       },
     },
     running,

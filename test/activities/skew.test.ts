@@ -96,7 +96,7 @@ describe('two API servers behind one address', () => {
   it('no longer hold what was seen when an old server comes back', async () => {
     const holds = async (): Promise<boolean> => {
       const input = { target, operationId, convergence: first };
-      return (await lookAgain(connection, input, testRunning(), { ...LIMITS, deadlineInMs: 3_000 }, {})).holds;
+      return (await lookAgain(connection, input, testRunning(), { ...LIMITS, deadlineInMs: 3_000 })).holds;
     };
     expect(await holds()).toBe(true);
     balancer.setBackends([oldServer.port, newServer.port]);

@@ -1,0 +1,40 @@
+/**
+ * Hands out the Secrets of a list, one by one, to many takers.
+ *
+ * Nobody waits while a page lasts: a promise for each of a hundred thousand Secrets would cost a proof more than its
+ * judgement does.
+ */
+import type { SecretMetadata, SecretPage } from '../kubernetes/metadata';
+
+/** One list, handed out. */
+export class SecretFeed {
+  readonly #pages: AsyncIterator<SecretPage>;
+  #items: readonly SecretMetadata[] = [];
+  #taken = 0;
+  #turning: Promise<boolean> | undefined;
+
+  constructor(pages: AsyncIterable<SecretPage>) {
+    this.#pages = pages[Symbol.asyncIterator]();
+  }
+
+  /** The next Secret of this page; undefined when it has none left. */
+  take(): SecretMetadata | undefined {
+    return this.#items[this.#taken++];
+  }
+
+  /** Waits for the next page, with everybody who does. @returns whether there is one @throws whatever the list throws */
+  turn(): Promise<boolean> {
+    return (this.#turning ??= this.#turn());
+  }
+
+  async #turn(): Promise<boolean> {
+    try {
+      const next = await this.#pages.next();
+      this.#items = next.done ? [] : next.value.items;
+      this.#taken = 0;
+      return !next.done;
+    } finally {
+      this.#turning = undefined;
+    }
+  }
+}
