@@ -5,7 +5,7 @@
  * Does: runs the two programs with a pipe between them, as a shell does, and takes the time of both.
  */
 import { execFile } from 'node:child_process';
-import { readFileSync } from 'node:fs';
+import { readFileSync, rmSync } from 'node:fs';
 import path from 'node:path';
 import { promisify } from 'node:util';
 import { startChild, type Child } from '../tools/child-process';
@@ -28,19 +28,21 @@ const REPLACE = ['replace', '--filename', '-'];
  */
 export async function runKubectl(kubectl: string, rig: Rig): Promise<KubectlRun> {
   const file = (name: string): string => path.join(rig.directory, name);
-  const pipe = file('kubectl.pipe');
+  const [pipe, getLog, replaceLog] = [file('kubectl.pipe'), file('kubectl-get.log'), file('kubectl-replace.log')];
+  // Left by an earlier run.
+  for (const left of [pipe, getLog, replaceLog]) rmSync(left, { force: true });
   await promisify(execFile)('mkfifo', ['-m', '600', pipe]);
   const common = ['--kubeconfig', rig.cluster.kubeconfig, '--cache-dir', file('kubectl-cache')];
   // Both ask what the API server serves before they do anything; a person's kubectl has that in its cache.
   await promisify(execFile)(kubectl, [...common, 'get', 'namespaces']);
 
   const startedAt = performance.now();
-  const get = throughPipe('kubectl get', `>${quoted(pipe)}`, file('kubectl-get.log'), [
+  const get = throughPipe('kubectl get', `>${quoted(pipe)}`, getLog, [
     kubectl,
     ...common,
     ...SECRETS_AS_JSON,
   ]);
-  const replace = throughPipe('kubectl replace', `<${quoted(pipe)}`, file('kubectl-replace.log'), [
+  const replace = throughPipe('kubectl replace', `<${quoted(pipe)}`, replaceLog, [
     kubectl,
     ...common,
     ...REPLACE,
@@ -49,7 +51,7 @@ export async function runKubectl(kubectl: string, rig: Rig): Promise<KubectlRun>
     const [got, replaced] = await Promise.all([get.exited, replace.exited]);
     const seconds = (performance.now() - startedAt) / 1000;
     if (got.code !== 0) throw new Error(`kubectl get failed: ${get.tail()}`);
-    const { conflicts, others } = sortErrors(readFileSync(file('kubectl-replace.log'), 'utf8'));
+    const { conflicts, others } = sortErrors(readFileSync(replaceLog, 'utf8'));
     if (others.length > 0 || (replaced.code !== 0 && conflicts === 0)) {
       throw new Error(`kubectl replace failed: ${others.slice(0, 5).join('\n') || replace.tail()}`);
     }

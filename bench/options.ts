@@ -6,7 +6,7 @@ export interface BenchOptions {
   readonly secrets: number;
   /** Of the large value of each Secret, in bytes. */
   readonly size: number;
-  /** Runs of Keyturn, each between two of the load generator. */
+  /** Runs of each contestant; the load generator has one more, before the first. */
   readonly rounds: number;
   readonly json: boolean;
   readonly neighbours: boolean;
@@ -49,7 +49,7 @@ export function readOptions(argv: readonly string[], command: Command = new Comm
     .option('--size <bytes>', 'size of the value in each Secret', wholeNumber(1, LARGEST_SIZE_IN_BYTES), 1_024)
     .option(
       '--rounds <number>',
-      `runs of Keyturn, each between two of the load generator; default: ${ROUNDS}, with ${MANY_SECRETS} Secrets or more, or --neighbours, ${ROUNDS_OF_MANY}`,
+      `runs of each contestant; default: ${ROUNDS}, with ${MANY_SECRETS} Secrets or more, or --neighbours, ${ROUNDS_OF_MANY}`,
       wholeNumber(1, MOST_ROUNDS),
     )
     .option('--json', 'print the outcome as one JSON object on the last line')
