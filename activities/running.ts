@@ -18,8 +18,8 @@ export function currentActivity(): Running {
 }
 
 /**
- * Heartbeats at the start, every second while `work` runs, and at its end. That is enough to notice a lost worker and to learn of a cancellation; it
- * hides no hang, because every request below has a timeout of its own.
+ * Heartbeats at the start, every second while `work` runs, and at its end. That is enough to notice a lost worker and to
+ * learn of a cancellation; it hides no hang, because every request below has a timeout of its own.
  * @param details called for each heartbeat
  */
 export async function heartbeating<T>(running: Running, details: () => unknown, work: () => Promise<T>): Promise<T> {

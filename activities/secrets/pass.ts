@@ -81,7 +81,7 @@ async function handleListed(
   // The first failure of one stops all: what was done stays done, and the next try skips it by the rule.
   const failure = new AbortController();
   const signal = AbortSignal.any([outer, failure.signal]);
-  // One listener for each request under way: no leak.
+  // One listener for each Secret that waits for its turn: no leak.
   setMaxListeners(0, signal);
   let listRv = '';
   const pages = async function* (): AsyncGenerator<SecretPage> {
