@@ -37,16 +37,8 @@ export async function runKubectl(kubectl: string, rig: Rig): Promise<KubectlRun>
   await promisify(execFile)(kubectl, [...common, 'get', 'namespaces']);
 
   const startedAt = performance.now();
-  const get = throughPipe('kubectl get', `>${quoted(pipe)}`, getLog, [
-    kubectl,
-    ...common,
-    ...SECRETS_AS_JSON,
-  ]);
-  const replace = throughPipe('kubectl replace', `<${quoted(pipe)}`, replaceLog, [
-    kubectl,
-    ...common,
-    ...REPLACE,
-  ]);
+  const get = throughPipe('kubectl get', `>${quoted(pipe)}`, getLog, [kubectl, ...common, ...SECRETS_AS_JSON]);
+  const replace = throughPipe('kubectl replace', `<${quoted(pipe)}`, replaceLog, [kubectl, ...common, ...REPLACE]);
   try {
     const [got, replaced] = await Promise.all([get.exited, replace.exited]);
     const seconds = (performance.now() - startedAt) / 1000;

@@ -59,7 +59,14 @@ const BYTES_IN_MB = 1024 * 1024;
  * The outcome: means of the times of all runs, and the most of everything else. Ratios are of the exact measurements, and
  * everything is rounded at the end.
  */
-export function outcomeOf({ secrets, size, keyturn, kubectlSeconds, generatorRates, neighbours }: Measurements): Outcome {
+export function outcomeOf({
+  secrets,
+  size,
+  keyturn,
+  kubectlSeconds,
+  generatorRates,
+  neighbours,
+}: Measurements): Outcome {
   const seconds = mean(keyturn.map((run) => run.seconds));
   const most = (of: (run: KeyturnMeasurements) => number): number => Math.max(...keyturn.map(of));
   const keyturnRate = secrets / seconds;
