@@ -3,8 +3,8 @@
  * cluster and the same Secrets.
  *
  * Does: starts everything, fills a cluster, and lets each contestant move every Secret to a new key; looks into raw etcd
- *       after each of them. All of them run in each round, and the load generator once more before the first, since etcd grows
- *       and machines vary: means count.
+ *       after each of them. Keyturn and the load generator take turns, and kubectl runs in between, since etcd grows and
+ *       machines vary: means count.
  * Never does: touch Azure, or leave a process behind.
  */
 import { arch, cpus, platform, release, totalmem } from 'node:os';
@@ -17,7 +17,7 @@ import { runGenerator } from './generator';
 import { runKeyturn, type KeyturnRun } from './keyturn';
 import { runKubectl } from './kubectl';
 import { startNeighbour, type Neighbour } from './neighbours';
-import { readOptions, type BenchOptions } from './options';
+import { kubectlRunsIn, readOptions, type BenchOptions } from './options';
 import { outcomeOf, tableOf, type Measurements, type NeighbourLatency } from './outcome';
 import { expectAllUnder, makeRig, turnKey, type Rig } from './rig';
 
@@ -116,6 +116,7 @@ async function measure(
     heading('The load generator, after Keyturn');
     generatorRates.push(await generator());
 
+    if (!kubectlRunsIn(round, rounds)) continue;
     heading('kubectl get | kubectl replace');
     const { seconds, conflicts } = await onNewKey(rig, 'kubectl', () => runKubectl(kubectl, rig));
     say(`${seconds.toFixed(2)} s, ${conflicts} conflicts`);

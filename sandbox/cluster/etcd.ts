@@ -15,6 +15,8 @@ const READY_TIMEOUT_IN_MS = 30_000;
 const READY_INTERVAL_IN_MS = 25;
 const PROBE_TIMEOUT_IN_MS = 2_000;
 const STOP_GRACE_IN_MS = 5_000;
+/** The most that etcd recommends. Its default of 2 GiB is full after ten rewrites of 200 MB between two compactions. */
+const QUOTA_IN_BYTES = 8 * 1024 ** 3;
 const DATA = 'data';
 const SNAPSHOTS = 'snapshots';
 
@@ -100,6 +102,7 @@ function etcdFlags(dataDirectory: string, url: string, peerUrl: string): string[
     `--initial-advertise-peer-urls=${peerUrl}`,
     `--initial-cluster=sandbox=${peerUrl}`,
     '--unsafe-no-fsync',
+    `--quota-backend-bytes=${QUOTA_IN_BYTES}`,
     '--log-level=warn',
   ];
 }

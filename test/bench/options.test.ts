@@ -1,7 +1,7 @@
 /** The command line of the benchmark. */
 import { describe, expect, it } from '@jest/globals';
 import { Command } from 'commander';
-import { readOptions, type BenchOptions } from '../../bench/options';
+import { kubectlRunsIn, readOptions, type BenchOptions } from '../../bench/options';
 
 /** Reads a command line; what would end the process is thrown, and what would be printed is in its message. */
 function read(...args: string[]): BenchOptions {
@@ -19,7 +19,7 @@ describe('the command line', () => {
     expect(read()).toEqual({
       secrets: 1_000,
       size: 1_024,
-      rounds: 3,
+      rounds: 5,
       json: false,
       neighbours: false,
       latencyLimit: 'off',
@@ -34,10 +34,20 @@ describe('the command line', () => {
   });
 
   it('runs several rounds, and one where that is long enough or only another client matters', () => {
-    expect(read('--secrets', '19999').rounds).toBe(3);
+    expect(read('--secrets', '19999').rounds).toBe(5);
     expect(read('--secrets', '20000').rounds).toBe(1);
+    expect(read('--secrets', '511', '--size', '102400').rounds).toBe(5);
+    expect(read('--secrets', '512', '--size', '102400').rounds).toBe(1);
     expect(read('--neighbours').rounds).toBe(1);
     expect(read('--secrets', '20000', '--rounds', '2').rounds).toBe(2);
+  });
+
+  it('lets kubectl run in every second round, and at least once', () => {
+    const roundsOfKubectl = (rounds: number): number[] =>
+      Array.from({ length: rounds }, (_, index) => index + 1).filter((round) => kubectlRunsIn(round, rounds));
+    expect(roundsOfKubectl(1)).toEqual([1]);
+    expect(roundsOfKubectl(2)).toEqual([2]);
+    expect(roundsOfKubectl(5)).toEqual([2, 4]);
   });
 
   it.each([
