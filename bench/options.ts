@@ -27,7 +27,8 @@ const MOST_ROUNDS = 20;
 const ROUNDS = 5;
 const ROUNDS_OF_MUCH = 1;
 const MANY_SECRETS = 20_000;
-const MUCH_DATA_IN_BYTES = 50 * 1024 * 1024;
+const BYTES_IN_MIB = 1024 ** 2;
+const MUCH_DATA_IN_MIB = 50;
 /** docs/benchmarks.md: its best rate on two cores. */
 const GENERATOR_WORKERS = 64;
 /** The service takes so many. */
@@ -51,7 +52,7 @@ export function readOptions(argv: readonly string[], command: Command = new Comm
     .option(
       '--rounds <number>',
       `runs of Keyturn and the load generator; kubectl has one in every second round. Default: ${ROUNDS}; ${ROUNDS_OF_MUCH} with ` +
-        `${MANY_SECRETS} Secrets or ${MUCH_DATA_IN_BYTES} bytes of values or more, or with --neighbours`,
+        `${MANY_SECRETS} Secrets or ${MUCH_DATA_IN_MIB} MiB of values or more, or with --neighbours`,
       wholeNumber(1, MOST_ROUNDS),
     )
     .option('--json', 'print the outcome as one JSON object on the last line')
@@ -87,13 +88,13 @@ export function readOptions(argv: readonly string[], command: Command = new Comm
   };
 }
 
-/** Whether kubectl runs in a round: it takes several times as long as the others together, so every second round has to do. */
+/** Whether kubectl runs in a round: it takes longer than the others together, so every second round has to do. */
 export function kubectlRunsIn(round: number, rounds: number): boolean {
   return rounds === 1 || round % 2 === 0;
 }
 
 function isMuch({ secrets, size }: Pick<BenchOptions, 'secrets' | 'size'>): boolean {
-  return secrets >= MANY_SECRETS || secrets * size >= MUCH_DATA_IN_BYTES;
+  return secrets >= MANY_SECRETS || secrets * size >= MUCH_DATA_IN_MIB * BYTES_IN_MIB;
 }
 
 function wholeNumber(min: number, max: number): (text: string) => number {

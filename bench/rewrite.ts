@@ -97,6 +97,11 @@ async function measure(
     say(`${Math.round(rate)} patches per second with ${generatorWorkers} connections`);
     return rate;
   };
+  const replacing = async (): Promise<number> => {
+    const { seconds, conflicts } = await onNewKey(rig, 'kubectl', () => runKubectl(kubectl, rig));
+    say(`${seconds.toFixed(2)} s, ${conflicts} conflicts`);
+    return seconds;
+  };
 
   heading('The load generator, before Keyturn');
   const generatorRates = [await generator()];
@@ -116,22 +121,12 @@ async function measure(
     heading('The load generator, after Keyturn');
     generatorRates.push(await generator());
 
-    if (!kubectlRunsIn(round, rounds)) continue;
-    heading('kubectl get | kubectl replace');
-    const { seconds, conflicts } = await onNewKey(rig, 'kubectl', () => runKubectl(kubectl, rig));
-    say(`${seconds.toFixed(2)} s, ${conflicts} conflicts`);
-    kubectlSeconds.push(seconds);
+    if (kubectlRunsIn(round, rounds)) {
+      heading('kubectl get | kubectl replace');
+      kubectlSeconds.push(await replacing());
+    }
   }
-
-  const measurements: Measurements = {
-    secrets,
-    size,
-    keyturn,
-    kubectlSeconds,
-    generatorRates,
-    neighbours,
-  };
-  return measurements;
+  return { secrets, size, keyturn, kubectlSeconds, generatorRates, neighbours };
 }
 
 /** Makes every Secret stale, lets somebody move them, and sees in etcd that they moved. */
