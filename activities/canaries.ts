@@ -8,14 +8,8 @@ import type { Baseline, Canary } from '../domain/convergence';
 import { needsPerson } from './failures';
 import type { KubeConnection } from './kubernetes/connection';
 import { KubeError } from './kubernetes/errors';
-import {
-  countSecrets,
-  createSecret,
-  deleteSecret,
-  FIELD_MANAGER,
-  readSecret,
-  type DetailedMetadata,
-} from './kubernetes/metadata';
+import { createSecret, deleteSecret, FIELD_MANAGER, readSecret, type DetailedMetadata } from './kubernetes/metadata';
+import { countSecrets } from './kubernetes/secret-list';
 import { hearProcesses } from './witnesses';
 
 /** The label that every canary carries; its value tells the operation. */

@@ -15,7 +15,7 @@ import type { ConvergenceHeartbeat } from './contract';
 import { needsPerson } from './failures';
 import type { KubeConnection } from './kubernetes/connection';
 import { KubeError } from './kubernetes/errors';
-import { countSecrets } from './kubernetes/metadata';
+import { countSecrets } from './kubernetes/secret-list';
 import { heartbeating, sleep, type Running } from './running';
 import { hearServers, type Testimony } from './witnesses';
 

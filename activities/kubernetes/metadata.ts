@@ -1,5 +1,5 @@
 /**
- * Secrets without their values (S1): metadata lists, metadata reads, and patches that change nothing.
+ * One Secret without its values (S1): metadata reads, and patches that change nothing.
  *
  * Every request asks for `PartialObjectMetadata`, so the API server itself leaves the values out.
  */
@@ -8,7 +8,6 @@ import type { KubeConnection, KubeRequest } from './connection';
 import { KubeError } from './errors';
 
 const AS_METADATA = 'application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io';
-const AS_METADATA_LIST = 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io';
 /**
  * Strategic, because for a JSON merge patch the API server writes the whole object as JSON and reads it again, which costs it
  * half as much again as everything else about a small Secret. Both mean the same for a patch of metadata.
@@ -16,9 +15,9 @@ const AS_METADATA_LIST = 'application/json;as=PartialObjectMetadataList;v=v1;g=m
 const PATCH = 'application/strategic-merge-patch+json';
 /** Who Keyturn is in `metadata.managedFields`. */
 export const FIELD_MANAGER = 'keyturn';
-const PAGE_SIZE = 500;
 
-const SecretMetadata = z.object({
+/** Which Secret, and which state of it, as `metadata` of an object has it. */
+export const SecretMetadata = z.object({
   namespace: z.string(),
   name: z.string(),
   uid: z.string(),
@@ -26,7 +25,6 @@ const SecretMetadata = z.object({
   /** ISO 8601; there when the Secret waits for finalizers to be deleted. */
   deletionTimestamp: z.string().optional(),
 });
-/** Which Secret, and which state of it. */
 export type SecretMetadata = z.infer<typeof SecretMetadata>;
 
 const DetailedMetadata = SecretMetadata.extend({
@@ -38,77 +36,11 @@ export type DetailedMetadata = z.infer<typeof DetailedMetadata>;
 
 const PartialObject = z.object({ metadata: SecretMetadata });
 const DetailedObject = z.object({ metadata: DetailedMetadata });
-const PartialList = z.object({
-  metadata: z.object({
-    resourceVersion: z.string(),
-    continue: z.string().optional(),
-    remainingItemCount: z.int().optional(),
-  }),
-  // A page whose objects the selector all leaves out has null here, not an empty list (kube-apiserver 1.34).
-  items: z
-    .array(PartialObject)
-    .nullish()
-    .transform((items) => items ?? []),
-});
-
-type PartialList = z.infer<typeof PartialList>;
-
-/** One page of a list. */
-export interface SecretPage {
-  /** Resource version of the whole list: the same on every page. */
-  readonly resourceVersion: string;
-  readonly items: readonly SecretMetadata[];
-}
 
 /** Options of a request. */
 export interface MetadataOptions {
   readonly signal?: AbortSignal;
   readonly fresh?: boolean;
-}
-
-/**
- * Lists Secrets of all namespaces, page by page.
- *
- * The next page is asked for while the caller is busy with one, so that nobody waits at its end. When a list has become too
- * old to go on (410), the API server offers a token for going on with a newer one; objects that came meanwhile may be
- * missed, and the caller must be fine with that.
- * @throws KubeError
- */
-export async function* listSecretPages(
-  connection: KubeConnection,
-  { labelSelector, signal }: { readonly labelSelector?: string; readonly signal?: AbortSignal },
-): AsyncGenerator<SecretPage> {
-  const read = (token?: string): Promise<PartialList> => readPage(connection, { labelSelector, token, signal });
-  let coming: Promise<PartialList> | undefined = read();
-  while (coming) {
-    const { metadata, items }: PartialList = await coming;
-    coming = metadata.continue ? read(metadata.continue) : undefined;
-    // Whoever stops in the middle does not wait for it: its failure is nobody's then.
-    coming?.catch(() => undefined);
-    yield { resourceVersion: metadata.resourceVersion, items: items.map((item) => item.metadata) };
-  }
-}
-
-async function readPage(
-  connection: KubeConnection,
-  options: { readonly labelSelector?: string; readonly token?: string; readonly signal?: AbortSignal },
-): Promise<PartialList> {
-  try {
-    return await listPage(connection, { ...options, limit: PAGE_SIZE });
-  } catch (error) {
-    if (!(error instanceof KubeError) || error.status !== 410 || !error.continueToken) throw error;
-    return await readPage(connection, { ...options, token: error.continueToken });
-  }
-}
-
-/** How many Secrets there are, and the resource version of the moment. @throws KubeError */
-export async function countSecrets(
-  connection: KubeConnection,
-  { signal }: MetadataOptions = {},
-): Promise<{ readonly resourceVersion: string; readonly count: number }> {
-  const page = await listPage(connection, { limit: 1, signal });
-  const { resourceVersion, remainingItemCount = 0 } = page.metadata;
-  return { resourceVersion, count: page.items.length + remainingItemCount };
 }
 
 /** @throws KubeError; 404 when it is gone */
@@ -227,24 +159,6 @@ function patchOf(
     contentType: PATCH,
     body: { metadata },
   };
-}
-
-async function listPage(
-  connection: KubeConnection,
-  options: {
-    readonly limit: number;
-    readonly labelSelector?: string;
-    readonly token?: string;
-    readonly signal?: AbortSignal;
-  },
-): Promise<PartialList> {
-  const query = new URLSearchParams({ limit: String(options.limit) });
-  if (options.labelSelector !== undefined) query.set('labelSelector', options.labelSelector);
-  if (options.token !== undefined) query.set('continue', options.token);
-  const path = `/api/v1/secrets?${query.toString()}`;
-  return PartialList.parse(
-    await connection.request({ method: 'GET', path, accept: AS_METADATA_LIST, signal: options.signal }),
-  );
 }
 
 function pathOf(namespace: string, name: string): string {

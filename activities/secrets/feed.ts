@@ -4,7 +4,8 @@
  * Nobody waits while a page lasts: a promise for each of a hundred thousand Secrets would cost a proof more than its
  * judgement does.
  */
-import type { SecretMetadata, SecretPage } from '../kubernetes/metadata';
+import type { SecretMetadata } from '../kubernetes/metadata';
+import type { SecretPage } from '../kubernetes/secret-list';
 
 /** One list, handed out. */
 export class SecretFeed {

@@ -7,7 +7,8 @@
 import { setMaxListeners } from 'node:events';
 import type { RewriteHeartbeat } from '../contract';
 import type { KubeConnection } from '../kubernetes/connection';
-import { countSecrets, listSecretPages, type SecretMetadata, type SecretPage } from '../kubernetes/metadata';
+import type { SecretMetadata } from '../kubernetes/metadata';
+import { countSecrets, listSecretPages, type SecretPage } from '../kubernetes/secret-list';
 import { heartbeating, type Running } from '../running';
 import { SecretFeed } from './feed';
 import { guardingLatency } from './latency-guard';

@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { removeCanaries, takeBaseline } from '../../activities/canaries';
 import { awaitConvergence } from '../../activities/convergence';
+import { FIRST_PAGE_SIZE, LARGEST_PAGE_SIZE } from '../../activities/kubernetes/secret-list';
 import { liveLeases } from '../../activities/kubernetes/servers';
 import { proveSecrets } from '../../activities/secrets/proof';
 import { rewriteSecrets } from '../../activities/secrets/rewrite';
@@ -101,10 +102,12 @@ describe('an API server that shows less', () => {
 });
 
 describe('a cluster whose etcd is restored', () => {
+  /** They fill two pages; the third has nothing but canaries, which the operation leaves out. */
+  const COUNT = FIRST_PAGE_SIZE + LARGEST_PAGE_SIZE;
   let c: TestCluster;
   beforeAll(async () => {
     c = await TestCluster.start();
-    await seedSecrets(c.cluster.adminKubeconfig, { count: 500, namespaces: ['app'] });
+    await seedSecrets(c.cluster.adminKubeconfig, { count: COUNT, namespaces: ['app'] });
   });
   afterAll(() => c.stop());
 
@@ -115,10 +118,9 @@ describe('a cluster whose etcd is restored', () => {
       () => c.switchKey(),
       () => c.target,
     );
-    // 500 fill the first page; the second has nothing but canaries, which the operation leaves out.
-    expect(proof).toMatchObject({ secrets: 500, unproven: 0, convergenceHeld: true });
+    expect(proof).toMatchObject({ secrets: COUNT, unproven: 0, convergenceHeld: true });
     await c.cluster.restore(snapshot);
-    expect(await c.stored()).toMatchObject({ oldKey: 500, newKey: 0 });
+    expect(await c.stored()).toMatchObject({ oldKey: COUNT, newKey: 0 });
 
     const operationId = newOperationId();
     const backwards = { type: 'ResourceVersionWentBackwards', nonRetryable: true };

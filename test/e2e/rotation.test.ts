@@ -39,6 +39,7 @@ describe('a rotation from request to proof', () => {
       largeEvery: 40,
       marker: MARKER,
     });
+    await applyWithKubectl('team-a', 'secret-00001');
     const { requester, approver1 } = people();
     const asked = await askForRotation(requester, cluster.resourceId);
     await approver1.approve(asked.id, asked.plan?.digest ?? '');
@@ -46,6 +47,15 @@ describe('a rotation from request to proof', () => {
     newKeyId = operation.result?.currentKeyId ?? '';
     await recordHistory('happy', operation.id);
   });
+
+  /** Leaves what `kubectl apply` leaves: a copy of the whole object in its metadata, values and all. */
+  async function applyWithKubectl(namespace: string, name: string): Promise<void> {
+    const { core, secret } = kubeApi(cluster);
+    const { metadata, ...body } = await secret(namespace, name);
+    const copy = JSON.stringify({ ...body, stringData: { password: MARKER } });
+    const annotations = { 'kubectl.kubernetes.io/last-applied-configuration': copy };
+    await core.replaceNamespacedSecret({ namespace, name, body: { ...body, metadata: { ...metadata, annotations } } });
+  }
 
   it('succeeds, with every Secret rewritten and none unproven', () => {
     expect(operation).toMatchObject({
@@ -115,8 +125,10 @@ describe('a rotation from request to proof', () => {
       for (const file of files)
         expect({ file, has: readFileSync(file, 'latin1').includes(form) }).toEqual({ file, has: false });
     }
-    // The search itself works: the marker is where it belongs.
-    expect(JSON.stringify(await kubeApi(cluster).secret('team-a', 'secret-00001'))).toContain(forms[1]);
+    // The search itself works: the marker is where it belongs, also in the metadata that Keyturn's lists have.
+    const { data, metadata } = await kubeApi(cluster).secret('team-a', 'secret-00001');
+    expect(JSON.stringify(data)).toContain(forms[1]);
+    expect(JSON.stringify(metadata)).toContain(forms[0]);
   });
 
   it('can be followed by a second one, which needs no proof of the current key first', async () => {

@@ -1,0 +1,120 @@
+/**
+ * All Secrets of a cluster without their values (S1), page by page.
+ *
+ * Metadata may be large: `kubectl apply` keeps a copy of the whole object in an annotation, 256 KiB at most for each. So a
+ * page has as many objects as its predecessor lets one expect to fit.
+ */
+import { z } from 'zod';
+import type { KubeConnection } from './connection';
+import { KubeError } from './errors';
+import { SecretMetadata } from './metadata';
+
+const AS_METADATA_LIST = 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io';
+/** Objects of a first page: nobody knows yet how large they are. */
+export const FIRST_PAGE_SIZE = 100;
+/** Objects of a page at most, as client-go does it: the API server reads them all, values included, to answer. */
+export const LARGEST_PAGE_SIZE = 500;
+/** Text of a page, about: two pages at a time are in memory, as text and as objects. */
+const PAGE_LENGTH = 4 * 1024 * 1024;
+
+const PartialList = z.object({
+  metadata: z.object({
+    resourceVersion: z.string(),
+    continue: z.string().optional(),
+    remainingItemCount: z.int().optional(),
+  }),
+  // A page whose objects the selector all leaves out has null here, not an empty list (kube-apiserver 1.34).
+  items: z
+    .array(z.object({ metadata: SecretMetadata }))
+    .nullish()
+    .transform((items) => items ?? []),
+});
+
+/** One answer. */
+interface Page {
+  readonly list: z.infer<typeof PartialList>;
+  /** Of its text. */
+  readonly length: number;
+}
+
+/** One page of a list. */
+export interface SecretPage {
+  /** Resource version of the whole list: the same on every page. */
+  readonly resourceVersion: string;
+  readonly items: readonly SecretMetadata[];
+}
+
+/** What is asked for. */
+interface PageOptions {
+  readonly limit: number;
+  readonly labelSelector?: string;
+  /** Where the page before ended. */
+  readonly token?: string;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * Lists Secrets of all namespaces, page by page.
+ *
+ * The next page is asked for while the caller is busy with one, so that nobody waits at its end. When a list has become too
+ * old to go on (410), the API server offers a token for going on with a newer one; objects that came meanwhile may be
+ * missed, and the caller must be fine with that.
+ * @throws KubeError
+ */
+export async function* listSecretPages(
+  connection: KubeConnection,
+  options: { readonly labelSelector?: string; readonly signal?: AbortSignal },
+): AsyncGenerator<SecretPage> {
+  let coming: Promise<Page> | undefined = readPage(connection, { ...options, limit: FIRST_PAGE_SIZE });
+  while (coming) {
+    const page: Page = await coming;
+    const { resourceVersion, continue: token } = page.list.metadata;
+    const items = page.list.items.map((item) => item.metadata);
+    const limit = nextPageSize(items.length, page.length);
+    coming = token ? readPage(connection, { ...options, limit, token }) : undefined;
+    // Whoever stops in the middle does not wait for it: its failure is nobody's then.
+    coming?.catch(() => undefined);
+    yield { resourceVersion, items };
+  }
+}
+
+/**
+ * How many objects to ask for after a page of so many.
+ * @param length of the page's text
+ */
+export function nextPageSize(items: number, length: number): number {
+  if (items === 0) return FIRST_PAGE_SIZE;
+  const fitting = Math.floor((items * PAGE_LENGTH) / length);
+  return Math.max(1, Math.min(fitting, LARGEST_PAGE_SIZE));
+}
+
+/** How many Secrets there are, and the resource version of the moment. @throws KubeError */
+export async function countSecrets(
+  connection: KubeConnection,
+  { signal }: { readonly signal?: AbortSignal } = {},
+): Promise<{ readonly resourceVersion: string; readonly count: number }> {
+  const { list } = await askForPage(connection, { limit: 1, signal });
+  const { resourceVersion, remainingItemCount = 0 } = list.metadata;
+  return { resourceVersion, count: list.items.length + remainingItemCount };
+}
+
+async function readPage(connection: KubeConnection, options: PageOptions): Promise<Page> {
+  try {
+    return await askForPage(connection, options);
+  } catch (error) {
+    if (!(error instanceof KubeError) || error.status !== 410 || !error.continueToken) throw error;
+    return await readPage(connection, { ...options, token: error.continueToken });
+  }
+}
+
+async function askForPage(
+  connection: KubeConnection,
+  { limit, labelSelector, token, signal }: PageOptions,
+): Promise<Page> {
+  const query = new URLSearchParams({ limit: String(limit) });
+  if (labelSelector !== undefined) query.set('labelSelector', labelSelector);
+  if (token !== undefined) query.set('continue', token);
+  const path = `/api/v1/secrets?${query.toString()}`;
+  const text = await connection.requestText({ method: 'GET', path, accept: AS_METADATA_LIST, signal });
+  return { list: PartialList.parse(JSON.parse(text)), length: text.length };
+}
