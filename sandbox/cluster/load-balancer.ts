@@ -22,7 +22,7 @@ const IDLE_AFTER_IN_MS = [250, 60, 15, 5];
 const IDLE_STEP_IN_MS = 400;
 /**
  * A new connection is not idle because nobody speaks for a moment: in TLS 1.3 the server speaks last before the first
- * request. For so long the longest of the times above holds.
+ * request. It is not ended before it is so old.
  */
 const NEW_FOR_IN_MS = 1_000;
 const DRAIN_INTERVAL_IN_MS = 20;
@@ -57,6 +57,12 @@ interface Hooks {
   readonly count: (speaker: Speaker, bytes: number) => void;
 }
 
+/** A connection whose client has come and whose server has not been reached yet. */
+interface Arrival {
+  /** Of the backend that is being tried. */
+  port?: number;
+}
+
 /** Two sockets, and who spoke last. */
 interface Connection {
   readonly backendPort: number;
@@ -70,6 +76,7 @@ interface Connection {
 /** Starts listening on a free port of 127.0.0.1, without any backend. */
 export async function startLoadBalancer(): Promise<LoadBalancer> {
   const open = new Set<Connection>();
+  const arriving = new Set<Arrival>();
   let backends: readonly number[] = [];
   let turn = 0;
   let latencyInMs = 0;
@@ -86,13 +93,16 @@ export async function startLoadBalancer(): Promise<LoadBalancer> {
     client.on('error', () => client.destroy());
     const inTurn = backends.map((_, index) => backends[(turn + index) % backends.length] ?? 0);
     turn++;
-    const found = await firstThatConnects(inTurn);
+    const arrival: Arrival = {};
+    arriving.add(arrival);
+    const found = await firstThatConnects(inTurn, arrival);
+    arriving.delete(arrival);
     if (found === undefined || client.destroyed) {
-      found?.backend.destroy();
+      found?.destroy();
       client.resetAndDestroy();
       return;
     }
-    const connection = join(client, found.backend, found.port, { latencyInMs: () => latencyInMs, count });
+    const connection = join(client, found, arrival.port ?? 0, { latencyInMs: () => latencyInMs, count });
     open.add(connection);
     client.once('close', () => open.delete(connection));
   };
@@ -109,7 +119,9 @@ export async function startLoadBalancer(): Promise<LoadBalancer> {
       for (;;) {
         const elapsed = performance.now() - startedAt;
         const left = [...open].filter((connection) => connection.backendPort === port && !connection.multiplexed());
-        if (left.length === 0 || elapsed > graceInMs) return;
+        // A server that stops listening resets whom it has not accepted yet.
+        const onTheWay = [...arriving].some((arrival) => arrival.port === port);
+        if ((left.length === 0 && !onTheWay) || elapsed > graceInMs) return;
         const idleAfter = IDLE_AFTER_IN_MS[Math.floor(elapsed / IDLE_STEP_IN_MS)] ?? IDLE_AFTER_IN_MS.at(-1) ?? 0;
         for (const connection of left) connection.endWhenIdle(idleAfter);
         await sleep(DRAIN_INTERVAL_IN_MS);
@@ -129,15 +141,14 @@ export async function startLoadBalancer(): Promise<LoadBalancer> {
   };
 }
 
-/** A server that died a moment ago is still a backend: the next one gets the connection then. */
-async function firstThatConnects(
-  ports: readonly number[],
-): Promise<{ readonly backend: Socket; readonly port: number } | undefined> {
+/** A server that died a moment ago is still a backend: the next one gets the connection then. Notes which one is tried. */
+async function firstThatConnects(ports: readonly number[], arrival: Arrival): Promise<Socket | undefined> {
   for (const port of ports) {
+    arrival.port = port;
     const backend = connect({ host: '127.0.0.1', port, allowHalfOpen: true, noDelay: true });
     try {
       await once(backend, 'connect');
-      return { backend, port };
+      return backend;
     } catch {
       backend.destroy();
     }
@@ -178,8 +189,7 @@ function join(client: Socket, backend: Socket, backendPort: number, { latencyInM
     clearTimeout(timer);
     if (idleAfter === undefined || lastSpeaker !== 'server') return;
     const now = performance.now();
-    const isNew = now - openedAt < NEW_FOR_IN_MS;
-    const left = (isNew ? Math.max(...IDLE_AFTER_IN_MS) : idleAfter) - (now - lastChunkAt);
+    const left = Math.max(openedAt + NEW_FOR_IN_MS, lastChunkAt + idleAfter) - now;
     const onItsWay = toServer.pending() || toClient.pending() || client.writableLength > 0;
     if (left > 0 || onItsWay) {
       timer = setTimeout(watchIdle, Math.max(Math.ceil(left), 1));

@@ -2,6 +2,7 @@ import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
 import { once } from 'node:events';
 import { connect, createServer, type AddressInfo, type Server, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { promisify } from 'node:util';
 import { startLoadBalancer, type LoadBalancer } from '../../sandbox/cluster/load-balancer';
 
 /** A server that greets with its name, then answers each message in capitals after a while. */
@@ -88,7 +89,7 @@ describe('the load balancer', () => {
   });
 
   test('drains a backend: closes idle connections, lets the open request finish, sends new ones elsewhere', async () => {
-    const old = await startBackend('old', 700);
+    const old = await startBackend('old', 1_500);
     const next = await startBackend('next');
     balancer.setBackends([old.port]);
     const [idle, busy] = [await open(), await open()];
@@ -128,6 +129,22 @@ describe('the load balancer', () => {
     // What the client says in the moment of the end never comes to the server; what has come is answered.
     expect(old.received()).toBeGreaterThanOrEqual(asked - 1);
     expect(client.heard().trim().split(' ')).toHaveLength(old.received());
+  });
+
+  test('drains a connection that is still on its way to the backend', async () => {
+    const next = await startBackend('next');
+    for (let ticks = 0; ticks < 3; ticks++) {
+      const old = await startBackend('old');
+      balancer.setBackends([old.port]);
+      await open();
+      // In one of these moments the balancer has chosen the old backend and is not connected yet.
+      for (let tick = 0; tick < ticks; tick++) await new Promise(setImmediate);
+      balancer.setBackends([next.port]);
+      await balancer.drain(old.port, { graceInMs: 5_000 });
+      await sleep(50);
+      const left = await promisify(old.server.getConnections.bind(old.server))();
+      expect({ ticks, left }).toEqual({ ticks, left: 0 });
+    }
   });
 
   test('leaves connections that may carry HTTP/2 to the server', async () => {
