@@ -1,8 +1,8 @@
 /** Everything that Keyturn asks of Azure, for one cloud and one identity. */
-import type { TokenCredential } from '@azure/core-auth';
 import type { Cloud } from '../domain/clouds';
 import { createArmClient } from './arm';
 import { createCredential } from './credentials';
+import { createHttpClient } from './http-client';
 import { createKeys, type Keys } from './keys';
 import { createManagedClusters, type ManagedClusters } from './managed-clusters';
 
@@ -13,8 +13,13 @@ export interface AzureAccess {
   readonly keys: Keys;
 }
 
-/** @param credential the one of the standard environment when absent */
-export function createAzureAccess(cloud: Cloud, credential: TokenCredential = createCredential(cloud)): AzureAccess {
-  const arm = createArmClient(cloud, credential);
-  return { cloud, clusters: createManagedClusters(cloud, arm, credential), keys: createKeys(cloud, credential) };
+/** Access as the identity that the standard environment describes. @param http carries every request */
+export function createAzureAccess(cloud: Cloud, http = createHttpClient()): AzureAccess {
+  const credential = createCredential(cloud, http);
+  const arm = createArmClient(cloud, credential, http);
+  return {
+    cloud,
+    clusters: createManagedClusters(cloud, arm, credential, http),
+    keys: createKeys(cloud, credential, http),
+  };
 }

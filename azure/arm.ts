@@ -9,16 +9,14 @@
 import type { TokenCredential } from '@azure/core-auth';
 import {
   bearerTokenAuthenticationPolicy,
-  createDefaultHttpClient,
   createHttpHeaders,
   createPipelineFromOptions,
   createPipelineRequest,
+  type HttpClient,
 } from '@azure/core-rest-pipeline';
 import type { Cloud } from '../domain/clouds';
 import { armScope } from './credentials';
 import { ArmError, isTransient, parseJson, parseRetryAfter, readErrorBody, translateError } from './errors';
-
-const REQUEST_TIMEOUT_IN_MS = 60_000;
 
 /** One request. */
 export interface ArmRequest {
@@ -54,8 +52,7 @@ export interface ArmClient {
 }
 
 /** Makes the client; asks for no token yet. */
-export function createArmClient(cloud: Cloud, credential: TokenCredential): ArmClient {
-  const http = createDefaultHttpClient();
+export function createArmClient(cloud: Cloud, credential: TokenCredential, http: HttpClient): ArmClient {
   const pipeline = createPipelineFromOptions({ retryOptions: { maxRetries: 0 }, redirectOptions: { maxRetries: 0 } });
   pipeline.addPolicy(bearerTokenAuthenticationPolicy({ credential, scopes: armScope(cloud) }), { phase: 'Sign' });
   const origin = new URL(cloud.resourceManager).origin;
@@ -71,7 +68,6 @@ export function createArmClient(cloud: Cloud, credential: TokenCredential): ArmC
       const request = createPipelineRequest({
         url: target,
         method,
-        timeout: REQUEST_TIMEOUT_IN_MS,
         abortSignal,
         headers: createHttpHeaders({
           accept: 'application/json',

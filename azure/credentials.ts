@@ -1,5 +1,6 @@
 /** Who Keyturn is in Azure. */
 import type { TokenCredential } from '@azure/core-auth';
+import type { HttpClient } from '@azure/core-rest-pipeline';
 import { DefaultAzureCredential } from '@azure/identity';
 import type { Cloud } from '../domain/clouds';
 
@@ -8,8 +9,8 @@ import type { Cloud } from '../domain/clouds';
  * managed identity, or a developer's `az login`, in the order of `DefaultAzureCredential`.
  * Tokens are cached by the credential: make one for the whole process.
  */
-export function createCredential(cloud: Cloud): TokenCredential {
-  return new DefaultAzureCredential({ authorityHost: cloud.authorityHost });
+export function createCredential(cloud: Cloud, httpClient: HttpClient): TokenCredential {
+  return new DefaultAzureCredential({ authorityHost: cloud.authorityHost, httpClient });
 }
 
 /**

@@ -11,6 +11,7 @@ import {
   CredentialUnavailableErrorName,
 } from '@azure/identity';
 import { z } from 'zod';
+import { TIMEOUT_CODE } from './http-client';
 
 const MESSAGE_LIMIT = 1000;
 /** ARM answers 409 for states that end by themselves. Source: azure-facts.md 1.1 and 1.2. */
@@ -112,7 +113,7 @@ export function parseRetryAfter(header: string | undefined | null, now = Date.no
 /**
  * Turns what a client of the Azure SDK threw into an `AzureError`.
  * @param target what was called, for the message
- * @param signal the caller's: an abort by the caller is rethrown as its reason; any other abort is a timeout
+ * @param signal the caller's: an abort by the caller is rethrown as its reason
  */
 export function translateError(
   error: unknown,
@@ -132,13 +133,11 @@ export function translateError(
       cause: error,
     });
   }
-  if (error.name === 'AbortError') {
-    return new kind({ code: 'Timeout', message: `${target} did not answer in time.`, retryable: true, cause: error });
-  }
   if (!(error instanceof RestError)) return error;
   if (error.statusCode === undefined) {
     const code = transportCode(error);
-    return new kind({ code, message: `${target} was not reached: ${error.message}`, retryable: true, cause: error });
+    const what = code === TIMEOUT_CODE ? 'did not answer in time' : 'was not reached';
+    return new kind({ code, message: `${target} ${what}: ${error.message}`, retryable: true, cause: error });
   }
   const body = readErrorBody(parseJson(error.response?.bodyAsText) ?? error.details);
   const code = body.code ?? error.code ?? `Http${error.statusCode}`;

@@ -5,6 +5,7 @@
  * Never does: use a key, disable or delete one, or read key material other than the public part that a GET shows.
  */
 import type { TokenCredential } from '@azure/core-auth';
+import type { HttpClient } from '@azure/core-rest-pipeline';
 import { KeyClient, type KeyVaultKey } from '@azure/keyvault-keys';
 import type { Cloud } from '../domain/clouds';
 import type { KeyLookup, ObservedKey } from '../domain/observed';
@@ -14,7 +15,6 @@ import { translateError, VaultError } from './errors';
 
 /** The tag by which a key version is found again after a crash. */
 export const OPERATION_TAG = 'keyturn-operation';
-const REQUEST_TIMEOUT_IN_MS = 60_000;
 /** The name does not exist: the vault is deleted, or was never there. (EAI_AGAIN would be a resolver in trouble.) */
 const NO_SUCH_HOST = 'ENOTFOUND';
 
@@ -41,7 +41,7 @@ export interface Keys {
 }
 
 /** Makes the client; each vault is contacted when a key of it is asked for. */
-export function createKeys(cloud: Cloud, credential: TokenCredential): Keys {
+export function createKeys(cloud: Cloud, credential: TokenCredential, httpClient: HttpClient): Keys {
   const clients = new Map<string, KeyClient>();
   const clientOf = (keyId: KeyId): KeyClient => {
     if (keyId.cloud.name !== cloud.name) {
@@ -53,23 +53,18 @@ export function createKeys(cloud: Cloud, credential: TokenCredential): Keys {
     }
     const known = clients.get(keyId.vaultUrl);
     if (known) return known;
-    const client = new KeyClient(keyId.vaultUrl, credential, { retryOptions: { maxRetries: 0 } });
+    const client = new KeyClient(keyId.vaultUrl, credential, { httpClient, retryOptions: { maxRetries: 0 } });
     clients.set(keyId.vaultUrl, client);
     return client;
   };
-  const call = async <T>(
-    keyId: KeyId,
-    options: CallOptions,
-    work: (client: KeyClient, request: RequestShape) => Promise<T>,
-  ): Promise<T> => {
+  const call = async <T>(keyId: KeyId, options: CallOptions, work: (client: KeyClient) => Promise<T>): Promise<T> => {
     options.abortSignal?.throwIfAborted();
-    const request = { abortSignal: options.abortSignal, requestOptions: { timeout: REQUEST_TIMEOUT_IN_MS } };
-    return work(clientOf(keyId), request).catch((error: unknown) => {
+    return work(clientOf(keyId)).catch((error: unknown) => {
       throw translateError(error, VaultError, keyId.vaultUrl, options.abortSignal);
     });
   };
   const get = (keyId: KeyId, options: CallOptions): Promise<KeyVaultKey> =>
-    call(keyId, options, (client, request) => client.getKey(keyId.name, { ...request, version: keyId.version }));
+    call(keyId, options, (client) => client.getKey(keyId.name, { ...options, version: keyId.version }));
 
   return {
     async lookUp(kid, options = {}) {
@@ -86,9 +81,9 @@ export function createKeys(cloud: Cloud, credential: TokenCredential): Keys {
 
     async findByOperation(kid, operationId, options = {}) {
       const keyId = mustParseKeyId(kid);
-      return call(keyId, options, async (client, request) => {
+      return call(keyId, options, async (client) => {
         const made: { id: string; createdOn: number }[] = [];
-        for await (const { id, tags, createdOn } of client.listPropertiesOfKeyVersions(keyId.name, request)) {
+        for await (const { id, tags, createdOn } of client.listPropertiesOfKeyVersions(keyId.name, options)) {
           if (id === undefined || tags?.[OPERATION_TAG] !== operationId) continue;
           made.push({ id: mustParseKeyId(id).kid, createdOn: createdOn?.getTime() ?? 0 });
         }
@@ -108,9 +103,9 @@ export function createKeys(cloud: Cloud, credential: TokenCredential): Keys {
         });
       }
       const keySize = key.n.length * 8;
-      const created = await call(keyId, options, (client, request) =>
+      const created = await call(keyId, options, (client) =>
         client.createKey(keyId.name, keyType, {
-          ...request,
+          ...options,
           keySize,
           keyOps: keyOperations,
           tags: { [OPERATION_TAG]: operationId },
@@ -120,8 +115,6 @@ export function createKeys(cloud: Cloud, credential: TokenCredential): Keys {
     },
   };
 }
-
-type RequestShape = { readonly abortSignal?: AbortSignal; readonly requestOptions: { readonly timeout: number } };
 
 function observedKey(kid: string, { key, keyType, keyOperations, properties }: KeyVaultKey): ObservedKey {
   return {

@@ -6,6 +6,7 @@
  */
 import { ContainerServiceClient } from '@azure/arm-containerservice';
 import type { TokenCredential } from '@azure/core-auth';
+import type { HttpClient } from '@azure/core-rest-pipeline';
 import { z } from 'zod';
 import type { Cloud } from '../domain/clouds';
 import { type ObservedCluster } from '../domain/observed';
@@ -16,7 +17,6 @@ import { ArmError, parseRetryAfter, readErrorBody, translateError } from './erro
 
 /** The version that `@azure/arm-containerservice` 25.3.0 speaks; it shows `kubernetesResourceObjectEncryptionProfile`. */
 const API_VERSION = '2026-04-01';
-const KUBECONFIG_TIMEOUT_IN_MS = 60_000;
 
 const Json = z.record(z.string(), z.unknown());
 
@@ -100,7 +100,12 @@ export interface ManagedClusters {
 }
 
 /** Makes the client; sends nothing yet. */
-export function createManagedClusters(cloud: Cloud, arm: ArmClient, credential: TokenCredential): ManagedClusters {
+export function createManagedClusters(
+  cloud: Cloud,
+  arm: ArmClient,
+  credential: TokenCredential,
+  httpClient: HttpClient,
+): ManagedClusters {
   return {
     async read(resourceId, { abortSignal } = {}) {
       const { body } = await arm.request({ method: 'GET', url: urlOf(resourceId), abortSignal });
@@ -143,13 +148,11 @@ export function createManagedClusters(cloud: Cloud, arm: ArmClient, credential: 
       const client = new ContainerServiceClient(credential, subscriptionId, {
         endpoint: cloud.resourceManager,
         credentials: { scopes: [armScope(cloud)] },
+        httpClient,
         retryOptions: { maxRetries: 0 },
       });
       const { kubeconfigs = [] } = await client.managedClusters
-        .listClusterAdminCredentials(resourceGroup, name, {
-          abortSignal,
-          requestOptions: { timeout: KUBECONFIG_TIMEOUT_IN_MS },
-        })
+        .listClusterAdminCredentials(resourceGroup, name, { abortSignal })
         .catch((error: unknown) => {
           throw translateError(error, ArmError, `listClusterAdminCredential of ${name}`, abortSignal);
         });

@@ -23,6 +23,7 @@ import { AzureError } from './errors';
 import { Faults } from './faults';
 import { Journal } from './journal';
 import { recorder } from './recorder';
+import { stalledResponses } from './stalled-responses';
 import { VaultRegistry } from './vault/registry';
 import { vaultRouter } from './vault/router';
 
@@ -98,6 +99,7 @@ export async function createAzure(options: AzureOptions): Promise<Azure> {
   handler.disable('x-powered-by');
   handler.disable('etag'); // Express's own; Azure's etags are in the bodies.
   handler.use(recorder(journal, faults));
+  handler.use(stalledResponses(faults));
   handler.use((request, response, next) => {
     const role = hostRole(request.hostname ?? '');
     if (role === undefined) {

@@ -20,6 +20,11 @@ export const FAULT_SCHEMAS = {
     method: z.enum(['PUT', 'PATCH', 'POST', 'DELETE']).default('PUT'),
     path: z.string().default('/managedClusters/'),
   }),
+  /** The next answer with a body to this method, at a path that contains `path`, on any host, begins and never ends. */
+  'stalled-response': z.strictObject({
+    method: z.enum(['GET', 'PUT', 'PATCH', 'POST', 'DELETE']).default('GET'),
+    path: z.string().default('/managedClusters/'),
+  }),
   /** Long-running operations on resources whose id contains `path` stay InProgress, and nothing happens in them, until the fault is switched off. */
   'hold-operation': z.strictObject({ path: z.string().default('') }),
   /** The next long-running operation on a resource whose id contains `path` ends Failed. The resource shows the change, as AKS does; `applied` false leaves the cluster itself as it was. */
@@ -97,10 +102,17 @@ export class Faults {
   }
 
   /** Takes a fault that strikes once: its settings, and it is off from now. */
-  takeOnce<N extends 'lost-response' | 'fail-operation'>(name: N): FaultSettings<N> | undefined {
+  takeOnce<N extends 'lost-response' | 'stalled-response' | 'fail-operation'>(name: N): FaultSettings<N> | undefined {
     const settings = this.#active[name];
     if (settings !== undefined) this.clear(name);
     return settings;
+  }
+
+  /** Takes a fault that strikes one request; true when this is the request. */
+  takeForRequest(name: 'lost-response' | 'stalled-response', method: string, path: string): boolean {
+    const settings = this.#active[name];
+    if (settings?.method !== method || !path.toLowerCase().includes(settings.path.toLowerCase())) return false;
+    return this.takeOnce(name) !== undefined;
   }
 
   /** Calls `listener` after every switch; returns a function that stops it. */

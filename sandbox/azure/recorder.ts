@@ -22,7 +22,7 @@ export function recorder(journal: Journal, faults: Faults): RequestHandler {
     const end = response.end.bind(response) as (...args: unknown[]) => Response;
     const endAndRecord = (...args: unknown[]): Response => {
       const accepted = response.statusCode < 400;
-      const lost = accepted && takeLostResponse(faults, method, path);
+      const lost = accepted && faults.takeForRequest('lost-response', method, path);
       journal.add({
         time,
         method,
@@ -39,10 +39,4 @@ export function recorder(journal: Journal, faults: Faults): RequestHandler {
     response.end = endAndRecord as Response['end'];
     next();
   };
-}
-
-function takeLostResponse(faults: Faults, method: string, path: string): boolean {
-  const fault = faults.get('lost-response');
-  if (fault?.method !== method || !path.toLowerCase().includes(fault.path.toLowerCase())) return false;
-  return faults.takeOnce('lost-response') !== undefined;
 }

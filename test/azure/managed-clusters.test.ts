@@ -2,6 +2,7 @@ import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/glob
 import { createAzureAccess } from '../../azure/access';
 import { createArmClient } from '../../azure/arm';
 import { createCredential } from '../../azure/credentials';
+import { createHttpClient } from '../../azure/http-client';
 import { awaitKey, submitKey, verifyKey } from '../../activities/aks';
 import { toFailure } from '../../activities/failures';
 import { testRunning } from '../activities/cluster-support';
@@ -191,7 +192,8 @@ describe('a managed cluster and its key', () => {
   });
 
   it('is never asked at an address that is not ARM', async () => {
-    const arm = createArmClient(PUBLIC_CLOUD, createCredential(PUBLIC_CLOUD));
+    const http = createHttpClient();
+    const arm = createArmClient(PUBLIC_CLOUD, createCredential(PUBLIC_CLOUD, http), http);
     await expect(arm.request({ method: 'GET', url: 'https://management.azure.com.evil.test/x' })).rejects.toThrow(
       'nothing was sent',
     );
