@@ -13,6 +13,8 @@ export const RefusalReason = z.enum([
   'WebhookUnavailable',
   /** A webhook cannot be asked without consequences, so a dry run does not tell. */
   'DryRunUnsupported',
+  /** The Secret is there, and its namespace is not: admission takes no change of it. */
+  'NamespaceMissing',
   /** Authorization: the identity that Keyturn uses may not do this. */
   'NotPermitted',
   /** More than the API server or etcd stores. */
@@ -40,10 +42,18 @@ export type RefusalReason = z.infer<typeof RefusalReason>;
 export const OF_ONE_SECRET: readonly RefusalReason[] = [
   'AdmissionDenied',
   'WebhookUnavailable',
+  'NamespaceMissing',
   'TooLarge',
   'Invalid',
   'KeptChanging',
 ];
+
+/** An answer that says that a Secret is not rewritten. */
+export interface Refusal {
+  readonly reason: RefusalReason;
+  /** What the API server said, without anything that may quote a value. */
+  readonly message: string;
+}
 
 /** A Secret that could not be rewritten: by name and reason, never by value. */
 export const RefusedSecret = z.object({
@@ -71,6 +81,7 @@ const SUGGESTIONS: Readonly<Record<RefusalReason, string>> = {
   WebhookUnavailable: 'Repair the webhook that is named, or let it fail open for Secrets.',
   DryRunUnsupported:
     'Give the webhook that is named `sideEffects: None` or `NoneOnDryRun`, so that a dry run can tell.',
+  NamespaceMissing: 'Delete the Secret, or make its namespace again.',
   NotPermitted: 'Give the user that is named the verbs get, list and patch on Secrets.',
   TooLarge: 'Make the Secret smaller than 1 MiB, or delete it.',
   Invalid: 'Correct the Secret, or delete it.',
@@ -88,17 +99,19 @@ export function suggestionFor(reason: RefusalReason): string {
 }
 
 /**
- * The reason behind an API server's answer. Messages quote names, and a Secret may be called anything: so the status decides
- * first, and words only among what a status leaves open.
+ * The reason behind an API server's answer. Messages quote names, and a Secret may be called anything: so words decide where
+ * no name can be like them, then the status, and other words only among what a status leaves open.
  */
 export function refusalReason({ status, reason, message }: ServerRefusal): RefusalReason {
+  // A webhook chooses the status of its denial, whatever that status means elsewhere; no name has a space in it.
+  if (/denied (?:the )?request/.test(message)) return 'AdmissionDenied';
   // Authorization names a user and a verb; other 403s come from admission, built in or not.
   if (status === 403) return /\bcannot \w+ resource\b/.test(message) ? 'NotPermitted' : 'AdmissionDenied';
   if (status === 409) return 'KeptChanging';
   if (status === 413) return 'TooLarge';
   if (status === undefined || status >= 500) return serverSide(message);
   if (/does not support dry run/.test(message)) return 'DryRunUnsupported';
-  if (/denied (?:the )?request/.test(message)) return 'AdmissionDenied';
+  if (status === 404 && /\bnamespaces "[^"]*" not found/.test(message)) return 'NamespaceMissing';
   if (/too long:|must have at most \d+ (?:bytes|characters)/i.test(message)) return 'TooLarge';
   return status === 422 || reason === 'Invalid' ? 'Invalid' : 'ServerError';
 }

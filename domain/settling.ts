@@ -5,6 +5,7 @@
  * API servers; the property tests drive the same code against a model of them, with everything else in between.
  */
 import { PROOF_RULE, type ProofBounds, type ProofRule } from './proof';
+import type { Refusal } from './refusal';
 
 /** Which object, and which state of it. */
 export interface ObjectState {
@@ -25,13 +26,15 @@ export type Answer =
   | { readonly type: 'state'; readonly state: ObjectState }
   /** The object is in another state than the fence says, or nobody knows whether the patch was done. */
   | { readonly type: 'unknown' }
-  /** There is no such object any more. */
-  | { readonly type: 'gone' };
+  /** Status 404. To a read: there is no such object any more. To a patch: perhaps something else that is not there. */
+  | { readonly type: 'notFound'; readonly refusal: Refusal };
 
 /** What came out. */
 export type Settlement =
   /** `rewritten`: stored anew by this. `alreadyProven`: by somebody, after convergence. `unchanged`: answered "not stale" where that is accepted. `gone`: deleted. */
   | { readonly type: 'rewritten' | 'alreadyProven' | 'unchanged' | 'gone' }
+  /** It is there, and the API server does not store it. */
+  | ({ readonly type: 'refused' } & Refusal)
   /** It had to change and did not. */
   | { readonly type: 'contradiction'; readonly resourceVersion: string };
 
@@ -50,7 +53,6 @@ export function* settling(
     if (band === 'after-convergence') return { type: 'alreadyProven' };
     const before = known;
     const answer = yield { type: 'patch', fence: before, forced: bounds.method === 'forced' };
-    if (answer.type === 'gone') return { type: 'gone' };
     if (answer.type === 'state') {
       const after = answer.state.resourceVersion;
       if (rule.judge(band, bounds.method, before.resourceVersion, after) === 'contradiction') {
@@ -60,8 +62,12 @@ export function* settling(
     }
     // Somebody wrote it, or our own patch was done and its answer lost. "A conflict means that it was rewritten" holds only
     // when whoever wrote it had converged: so the rule is applied to what is there now.
+    // And only a read tells whether it is the object that is not found: a missing namespace is answered alike, and a webhook
+    // denies with any status that it likes.
     const now = yield { type: 'read' };
-    if (now.type === 'gone') return { type: 'gone' };
-    if (now.type === 'state') known = now.state;
+    if (now.type === 'notFound') return { type: 'gone' };
+    if (now.type !== 'state') continue;
+    known = now.state;
+    if (answer.type === 'notFound' && known.uid === before.uid) return { type: 'refused', ...answer.refusal };
   }
 }

@@ -5,10 +5,10 @@
  * Source: research note rotation-systems.md 1.1 (5).
  */
 import { CENSUS_NAMES, type Census, type CensusProblem } from '../../domain/census';
-import { refusalReason, RefusalReason } from '../../domain/refusal';
+import { refusalReason, RefusalReason, type Refusal } from '../../domain/refusal';
 import type { KubeConnection } from '../kubernetes/connection';
 import { KubeError } from '../kubernetes/errors';
-import { patchDryRun, type SecretMetadata } from '../kubernetes/metadata';
+import { patchDryRun, readSecret, type SecretMetadata } from '../kubernetes/metadata';
 import type { Running } from '../running';
 import { passOverSecrets, type Pace, type PassContext } from './pass';
 import { Patience } from './patience';
@@ -72,7 +72,7 @@ async function tryOut(
   connection: KubeConnection,
   secret: SecretMetadata,
   { pacer, signal }: PassContext,
-): Promise<'gone' | { readonly reason: RefusalReason; readonly message: string } | undefined> {
+): Promise<'gone' | Refusal | undefined> {
   const patience = new Patience(pacer, signal);
   for (;;) {
     try {
@@ -80,10 +80,34 @@ async function tryOut(
       return undefined;
     } catch (error) {
       if (!(error instanceof KubeError)) throw error;
-      // Deleted, or deleted and made again: not the Secret of the list any more.
-      if (error.status === 404 || error.status === 409) return 'gone';
+      // Also said when its namespace is not there, and by webhooks with any status that they like: so it is looked for.
+      if (
+        (error.status === 404 || error.status === 409) &&
+        (await isGone(connection, secret, { pacer, signal }, patience))
+      ) {
+        return 'gone';
+      }
       const refusal = await patience.meet(error);
       if (refusal !== undefined) return refusal;
+    }
+  }
+}
+
+/** Whether it was deleted, or deleted and made again: then it is not the Secret of the list any more. */
+async function isGone(
+  connection: KubeConnection,
+  secret: SecretMetadata,
+  { pacer, signal }: Pick<PassContext, 'pacer' | 'signal'>,
+  patience: Patience,
+): Promise<boolean> {
+  for (;;) {
+    try {
+      const { uid } = await pacer.run(() => readSecret(connection, secret, { signal }), signal);
+      return uid !== secret.uid;
+    } catch (error) {
+      if (!(error instanceof KubeError)) throw error;
+      if (error.status === 404) return true;
+      if ((await patience.meet(error)) !== undefined) return false;
     }
   }
 }

@@ -1,5 +1,5 @@
 /** How often one Secret is tried again, by what stood in the way, and when that is enough. */
-import { refusalReason, type RefusalReason } from '../../domain/refusal';
+import { refusalReason, type Refusal } from '../../domain/refusal';
 import type { KubeError } from '../kubernetes/errors';
 import { sleep } from '../running';
 import type { Pacer } from './pacer';
@@ -10,13 +10,6 @@ const MOST_OUTAGES = 6;
 const MOST_THROTTLES = 30;
 const FIRST_BACKOFF_IN_MS = 200;
 const LONGEST_BACKOFF_IN_MS = 5_000;
-
-/** The API server does not take it. */
-export interface Refused {
-  readonly type: 'refused';
-  readonly reason: RefusalReason;
-  readonly message: string;
-}
 
 /** The tries of one Secret. */
 export class Patience {
@@ -37,15 +30,17 @@ export class Patience {
    * @returns a refusal when there is to be none
    * @throws the error when it is about the server and not about this Secret
    */
-  async meet(error: KubeError): Promise<Refused | undefined> {
+  async meet(error: KubeError): Promise<Refusal | undefined> {
     const { status } = error;
+    // A webhook may deny with 401, 429 or 503 as well: that is about this Secret, and another try would not change it.
+    if (refusalReason(error) === 'AdmissionDenied') return refusalOf(error);
     if (status === 401) throw error;
     if (status === 429) {
       if (++this.#throttles > MOST_THROTTLES) throw error;
       this.#pacer.slowDown(error.retryAfterInMs);
       return undefined;
     }
-    if (status === 409) return ++this.#conflicts > MOST_CONFLICTS ? refused(error) : undefined;
+    if (status === 409) return ++this.#conflicts > MOST_CONFLICTS ? refusalOf(error) : undefined;
     if (status === undefined || status === 502 || status === 503) {
       if (++this.#outages > MOST_OUTAGES) throw error;
       await this.#backOff(this.#outages, error.retryAfterInMs);
@@ -53,11 +48,11 @@ export class Patience {
     }
     // 500 may be a hiccup, a record that cannot be decrypted, or a webhook in trouble with just this object.
     if (status === 408 || status >= 500) {
-      if (++this.#serverErrors > MOST_SERVER_ERRORS) return refused(error);
+      if (++this.#serverErrors > MOST_SERVER_ERRORS) return refusalOf(error);
       await this.#backOff(this.#serverErrors, error.retryAfterInMs);
       return undefined;
     }
-    return refused(error);
+    return refusalOf(error);
   }
 
   async #backOff(attempt: number, retryAfterInMs: number | undefined): Promise<void> {
@@ -66,6 +61,7 @@ export class Patience {
   }
 }
 
-function refused(error: KubeError): Refused {
-  return { type: 'refused', reason: refusalReason(error), message: error.message };
+/** What an answer means for the Secret that it is about. */
+export function refusalOf(error: KubeError): Refusal {
+  return { reason: refusalReason(error), message: error.message };
 }

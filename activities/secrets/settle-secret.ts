@@ -12,13 +12,13 @@ import type { KubeConnection } from '../kubernetes/connection';
 import { KubeError } from '../kubernetes/errors';
 import { patchFenced, readSecret, type SecretMetadata } from '../kubernetes/metadata';
 import type { Pacer } from './pacer';
-import { Patience, type Refused } from './patience';
+import { Patience, refusalOf } from './patience';
 
 /** What a forced rewrite changes; its value is new for each operation and each Rc, so that it always is a change. */
 export const REWRITTEN_ANNOTATION = 'keyturn.dev/rewritten';
 
 /** What came out for one Secret. */
-export type Outcome = Settlement | Refused;
+export type Outcome = Settlement;
 
 /** What settling needs. */
 export interface SettleContext {
@@ -51,7 +51,7 @@ async function ask(
   question: Question,
   context: SettleContext,
   patience: Patience,
-): Promise<Answer | Refused> {
+): Promise<Answer | Extract<Outcome, { type: 'refused' }>> {
   const { connection, pacer, signal } = context;
   try {
     const state = await pacer.run(
@@ -68,8 +68,9 @@ async function ask(
     return { type: 'state', state };
   } catch (error) {
     if (!(error instanceof KubeError)) throw error;
-    if (error.status === 404) return { type: 'gone' };
-    return (await patience.meet(error)) ?? { type: 'unknown' };
+    if (error.status === 404) return { type: 'notFound', refusal: refusalOf(error) };
+    const refusal = await patience.meet(error);
+    return refusal ? { type: 'refused', ...refusal } : { type: 'unknown' };
   }
 }
 

@@ -1,12 +1,12 @@
 /** The census on a real cluster: everything that can stand in the way of a rewrite is found, and nothing is changed. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { Client } from 'undici';
 import type { KubeConnection } from '../../activities/kubernetes/connection';
 import { takeCensus } from '../../activities/secrets/census';
 import { censusFaults, censusWarnings, type Census } from '../../domain/census';
 import { seedSecrets } from '../../sandbox/cluster/seed';
 import { eventually } from '../sandbox/cluster-support';
 import { PACE, SECRETS, TestCluster, testRunning } from './cluster-support';
+import { deleteRecord, putObject, putRecord } from './etcd';
 import { restrictedConnection } from './restricted-access';
 
 const ADMISSION = '/apis/admissionregistration.k8s.io/v1';
@@ -121,7 +121,7 @@ describe('a census', () => {
 
   it('finds a record that cannot be decrypted, names it, and refuses', async () => {
     await c.createSecret('lost');
-    await etcd('put', { key: base64(LOST), value: base64('k8s:enc:kms:v2:gone:whatever') });
+    await putRecord(c.cluster.etcdUrl, LOST, 'k8s:enc:kms:v2:gone:whatever');
     // The server notices at its own pace; while it does, it may refuse lists for other reasons.
     let found: Census | undefined;
     await eventually(async () => {
@@ -132,23 +132,10 @@ describe('a census', () => {
     expect(found && censusFaults(found)).toMatchObject([
       { code: 'SecretsUnreadable', detail: expect.stringContaining('would wedge the cluster') },
     ]);
-    await etcd('deleterange', { key: base64(LOST) });
+    await deleteRecord(c.cluster.etcdUrl, LOST);
   });
 
-  /** Writes an object past the API server. */
-  const store = (key: string, object: unknown): Promise<void> =>
-    etcd('put', { key: base64(key), value: base64(JSON.stringify(object)) });
-
-  async function etcd(command: 'put' | 'deleterange', body: unknown): Promise<void> {
-    const client = new Client(c.cluster.etcdUrl);
-    try {
-      const answer = await client.request({ method: 'POST', path: `/v3/kv/${command}`, body: JSON.stringify(body) });
-      const text = await answer.body.text();
-      if (answer.statusCode !== 200) throw new Error(`etcd refused to ${command}: ${text}`);
-    } finally {
-      await client.destroy();
-    }
-  }
+  const store = (key: string, object: unknown): Promise<void> => putObject(c.cluster.etcdUrl, key, object);
 
   async function resourceVersions(): Promise<unknown> {
     const list = (await c.connection.request({ method: 'GET', path: '/api/v1/secrets' })) as {
@@ -157,5 +144,3 @@ describe('a census', () => {
     return list.items.map(({ metadata: { name, resourceVersion } }) => [name, resourceVersion]);
   }
 });
-
-const base64 = (text: string): string => Buffer.from(text).toString('base64');

@@ -59,7 +59,7 @@ describe('the census', () => {
       finalizing: { count: 2, secrets: ['n/a', 'n/b'] },
     });
     expect(censusFaults(all)).toHaveLength(3);
-    expect(censusWarnings(all)).toHaveLength(7);
+    expect(censusWarnings(all)).toHaveLength(8);
     expect(censusWarnings(all).at(-1)).toEqual({
       code: 'SecretsFinalizing',
       detail: '2 Secrets: n/a, n/b wait for a finalizer to be deleted, and are rewritten like any other.',

@@ -16,6 +16,7 @@ const CLAIMED: Limits = {
   latecomers: 'stay',
   restores: true,
   comeAndGo: true,
+  orphans: true,
   switches: true,
   quietAfterConvergence: false,
 };
@@ -52,7 +53,7 @@ describe.each(SCENARIOS)('$name', (scenario) => {
   });
 
   it('is called proven at the first try when nobody else does anything after convergence', () => {
-    const quiet: Limits = { ...CLAIMED, restores: false, quietAfterConvergence: true };
+    const quiet: Limits = { ...CLAIMED, restores: false, orphans: false, quietAfterConvergence: true };
     fc.assert(
       fc.property(stories(), (story) => {
         expect(run(scenario, AS_PRODUCT, quiet, story)).toMatchObject({ proven: true, attempts: 1 });
@@ -124,6 +125,7 @@ describe('the model finds out', () => {
     ['a restore of etcd after the proof has listed, when no list follows', V2_FRESH, { comparesLists: 'with-bounds' }],
     ['lists that nobody compares', V2_FRESH, { comparesLists: 'never' }],
     ['a lost answer that counts as done', V2_FRESH, { onLostAnswer: 'done' }],
+    ['a patch answered 404 that counts as a deletion', V2_FRESH, { onNotFound: 'done' }],
     ['lists of before the switch', V2_FRESH, OLD_LISTS],
   ])('%s', (_what, scenario, change) => {
     expect(refuted(proofIsTrue(scenario, { ...AS_PRODUCT, ...change }, CLAIMED))).toBe(true);

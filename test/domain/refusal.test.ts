@@ -37,6 +37,9 @@ it.each<[RefusalReason, ServerRefusal]>([
     ),
   ],
   ['AdmissionDenied', answer(403, 'Forbidden', 'secrets "x" is forbidden: exceeded quota: q, requested: secrets=1')],
+  ['AdmissionDenied', answer(404, 'NotFound', `admission webhook "w.x" denied the request: ${OWN_WORDS}`)],
+  ['AdmissionDenied', answer(503, 'ServiceUnavailable', `admission webhook "w.x" denied the request: ${OWN_WORDS}`)],
+  ['NamespaceMissing', answer(404, 'NotFound', 'namespaces "n" not found')],
   ['DryRunUnsupported', answer(400, 'BadRequest', 'admission webhook "w.x" does not support dry run')],
   [
     'WebhookUnavailable',

@@ -6,6 +6,8 @@ const bounds: ProofBounds = { baselineRv: '100', convergedRv: '200', method: 'no
 const at = (resourceVersion: string, uid = 'a'): ObjectState => ({ uid, resourceVersion });
 const state = (resourceVersion: string, uid = 'a'): Answer => ({ type: 'state', state: at(resourceVersion, uid) });
 const UNKNOWN: Answer = { type: 'unknown' };
+const MISSING = { reason: 'NamespaceMissing', message: 'namespaces "n" not found' } as const;
+const NOT_FOUND: Answer = { type: 'notFound', refusal: MISSING };
 
 /** Settles with these answers. @returns what was asked, and what came out */
 function settle(
@@ -62,7 +64,19 @@ describe('a Secret is settled', () => {
   });
 
   it('when it is deleted', () => {
-    expect(settle(at('50'), [{ type: 'gone' }])[1]).toEqual({ type: 'gone' });
-    expect(settle(at('50'), [UNKNOWN, { type: 'gone' }])[1]).toEqual({ type: 'gone' });
+    expect(settle(at('50'), [NOT_FOUND, NOT_FOUND])).toEqual([[patch(at('50')), { type: 'read' }], { type: 'gone' }]);
+    expect(settle(at('50'), [UNKNOWN, NOT_FOUND])[1]).toEqual({ type: 'gone' });
+  });
+
+  it('as refused when a patch does not find it and a read does: a live Secret never leaves the count', () => {
+    expect(settle(at('50'), [NOT_FOUND, state('50')])[1]).toEqual({ type: 'refused', ...MISSING });
+    expect(settle(at('50'), [NOT_FOUND, state('150')])[1]).toEqual({ type: 'refused', ...MISSING });
+  });
+
+  it('anew when it was deleted and made again', () => {
+    expect(settle(at('50'), [NOT_FOUND, state('150', 'b'), state('300', 'b')])).toEqual([
+      [patch(at('50')), { type: 'read' }, patch(at('150', 'b'))],
+      { type: 'rewritten' },
+    ]);
   });
 });

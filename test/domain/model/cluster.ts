@@ -19,14 +19,16 @@ export interface ApiServer {
   writesWith: string;
 }
 
-/** What a fenced patch is answered with; `conflict` is status 409, `gone` is 404. */
+/** What a fenced patch is answered with; `conflict` is status 409, `notFound` is 404. */
 export type PatchReply =
-  { readonly type: 'state'; readonly state: ObjectState } | { readonly type: 'conflict' | 'gone' };
+  { readonly type: 'state'; readonly state: ObjectState } | { readonly type: 'conflict' | 'notFound' };
 
 /** The model. */
 export class Cluster {
   readonly etcd = new Etcd();
   readonly servers: ApiServer[] = [];
+  /** Secrets whose namespace is not there any more: they can be read, listed and deleted, and no change of them is taken. */
+  readonly orphans = new Set<string>();
   readonly #scheme: Scheme;
   #made = 0;
 
@@ -70,6 +72,7 @@ export class Cluster {
 
   /** Somebody creates a Secret, or changes the one that is there. */
   write(name: string, { writesWith }: ApiServer): void {
+    if (this.orphans.has(name)) return;
     this.#store(name, this.etcd.records.get(name)?.uid ?? `uid-${++this.#made}`, writesWith);
   }
 
@@ -86,7 +89,7 @@ export class Cluster {
   /** A patch that changes nothing, or, forced, an annotation. It is refused unless the object is in the state of the fence. */
   patch(name: string, fence: ObjectState, forced: boolean, { writesWith }: ApiServer): PatchReply {
     const record = this.etcd.records.get(name);
-    if (record === undefined) return { type: 'gone' };
+    if (record === undefined || this.orphans.has(name)) return { type: 'notFound' };
     const { uid, resourceVersion } = stateOf(record);
     if (uid !== fence.uid || resourceVersion !== fence.resourceVersion) return { type: 'conflict' };
     const stored = forced || this.#isStale(record, writesWith) ? this.#store(name, uid, writesWith) : record;

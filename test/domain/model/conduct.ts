@@ -18,6 +18,8 @@ export interface Conduct {
   readonly lists: 'anew' | 'of-before-the-switch';
   readonly onConflict: 'ask-again' | 'done';
   readonly onLostAnswer: 'ask-again' | 'done';
+  /** What a patch that is answered 404 means. */
+  readonly onNotFound: 'look' | 'done';
   /** `same-servers`: they agree, and are the processes of the first look. `servers-agree`: they agree. */
   readonly secondLook: 'same-servers' | 'servers-agree' | 'none';
   /** Which lists must not be older than which: those of a pass than R0 and Rc; and one at the very end than that of the proof. */
@@ -33,6 +35,7 @@ export const AS_PRODUCT: Conduct = {
   lists: 'anew',
   onConflict: 'ask-again',
   onLostAnswer: 'ask-again',
+  onNotFound: 'look',
   secondLook: 'same-servers',
   comparesLists: 'to-the-end',
 };

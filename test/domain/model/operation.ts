@@ -2,8 +2,8 @@
  * The operation in the model: R0, the switch, convergence, Rc, rewrite, proof, second look, in the order of
  * workflows/procedures/rotate-key.ts. Secrets are settled by the product's own code, domain/settling.ts, several at a time.
  *
- * A generator that stops wherever others may act: before each request, and between the steps. Refused Secrets and faults that
- * end an activity are not in it: neither leads to "proven".
+ * A generator that stops wherever others may act: before each request, and between the steps. Faults that end an activity are
+ * not in it: they do not lead to "proven".
  */
 import { sameProcesses } from '../../../domain/convergence';
 import { isComplete, wentBackwards, type ProofBounds } from '../../../domain/proof';
@@ -50,6 +50,7 @@ type Listing = ReturnType<Cluster['list']>;
 
 const MOST_ATTEMPTS = 2;
 const IN_FLIGHT = 3;
+const NOT_FOUND: Answer = { type: 'notFound', refusal: { reason: 'ServerError', message: 'not found' } };
 
 /** Runs the operation. A second attempt is what a person's retry does: convergence is seen anew, with a new Rc. */
 export function* operation(context: Context): Generator<void, Ending, Turn> {
@@ -104,7 +105,8 @@ function* pass(
     }
     const ended = inFlight.findIndex(({ settlement }) => settlement !== undefined);
     if (ended >= 0) {
-      if (inFlight.splice(ended, 1)[0]?.settlement?.type === 'contradiction') unproven++;
+      const type = inFlight.splice(ended, 1)[0]?.settlement?.type;
+      if (type === 'contradiction' || type === 'refused') unproven++;
       continue;
     }
     if (inFlight.length === 0) return unproven;
@@ -139,7 +141,7 @@ class Settling {
   #read({ fate }: Turn): Answer {
     if (fate !== 'answered') return { type: 'unknown' };
     const state = this.#context.cluster.read(this.#item.name);
-    return state ? { type: 'state', state } : { type: 'gone' };
+    return state ? { type: 'state', state } : NOT_FOUND;
   }
 
   #patch({ fence, forced }: Extract<Question, { type: 'patch' }>, turn: Turn): Answer | 'done' {
@@ -152,7 +154,7 @@ class Settling {
     if (reply === undefined || turn.fate === 'lost')
       return conduct.onLostAnswer === 'done' ? 'done' : { type: 'unknown' };
     if (reply.type === 'state') return { type: 'state', state: reply.state };
-    if (reply.type === 'gone') return { type: 'gone' };
+    if (reply.type === 'notFound') return conduct.onNotFound === 'done' ? 'done' : NOT_FOUND;
     return conduct.onConflict === 'done' ? 'done' : { type: 'unknown' };
   }
 

@@ -12,7 +12,7 @@ import type { Scenario } from './scenarios';
 /** What happens next. Numbers are taken modulo what there is, so that every action means something at any time. */
 export type Action =
   | ({ readonly type: 'operation' } & Turn)
-  | { readonly type: 'write' | 'delete'; readonly secret: number; readonly server: number }
+  | { readonly type: 'write' | 'delete' | 'orphan'; readonly secret: number; readonly server: number }
   | { readonly type: 'switch' | 'leave'; readonly server: number }
   | { readonly type: 'restart'; readonly server: number; readonly old: boolean }
   | { readonly type: 'join'; readonly old: boolean }
@@ -29,6 +29,8 @@ export interface Limits {
   readonly restores: boolean;
   /** Whether Secrets come and go, or are only changed. */
   readonly comeAndGo: boolean;
+  /** Whether Secrets may lose their namespace. */
+  readonly orphans: boolean;
   /** Whether a change of the key reaches the servers at all. */
   readonly switches: boolean;
   /** Whether nobody but the operation does anything once convergence was seen. */
@@ -63,6 +65,7 @@ export function stories(): fc.Arbitrary<Story> {
     { weight: 14, arbitrary: fc.record({ type: fc.constant('operation' as const), pick: few, server: few, fate }) },
     { weight: 4, arbitrary: fc.record({ type: fc.constant('write' as const), secret: number, server: few }) },
     { weight: 1, arbitrary: fc.record({ type: fc.constant('delete' as const), secret: number, server: few }) },
+    { weight: 1, arbitrary: fc.record({ type: fc.constant('orphan' as const), secret: number, server: few }) },
     { weight: 4, arbitrary: fc.record({ type: fc.constant('switch' as const), server: few }) },
     { weight: 1, arbitrary: fc.record({ type: fc.constant('leave' as const), server: few }) },
     { weight: 2, arbitrary: fc.record({ type: fc.constant('restart' as const), server: few, old: fc.boolean() }) },
@@ -134,6 +137,9 @@ class World {
         return;
       case 'delete':
         if (this.#limits.comeAndGo) cluster.etcd.delete(`secret-${action.secret}`);
+        return;
+      case 'orphan':
+        if (this.#limits.orphans) cluster.orphans.add(`secret-${action.secret}`);
         return;
       case 'tick':
         return cluster.etcd.tick();
