@@ -20,12 +20,15 @@ export const CANARY_COUNT = 3;
 const ID_LENGTH = 12;
 
 /**
- * Label selector that leaves the operation's own canaries out of a list, and nothing else. Canaries that an earlier operation
- * left behind are Secrets like any other: one that is not rewritten becomes unreadable when its key is evicted, and one
- * unreadable Secret breaks every LIST of Secrets.
+ * Tells the operation's own canaries, by where they are: somebody may have copied one, label and all. Canaries that an earlier
+ * operation left behind are Secrets like any other: one that is not rewritten becomes unreadable when its key is evicted, and
+ * one unreadable Secret breaks every LIST of Secrets.
  */
-export function withoutCanariesOf(operationId: string): string {
-  return `${CANARY_LABEL}!=${idOf(operationId)}`;
+export function canariesOf(
+  operationId: string,
+): (secret: { readonly namespace: string; readonly name: string }) => boolean {
+  const names = new Set(namesOf(operationId));
+  return ({ namespace, name }) => namespace === NAMESPACE && names.has(name);
 }
 
 /** Makes the operation's canaries, or finds them. @throws KubeError; ApplicationFailure when a name is taken by a stranger */

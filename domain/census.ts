@@ -2,7 +2,8 @@
  * The census: what a dry run of every Secret says, before any key is touched.
  *
  * A dry-run patch reads the record from etcd and runs authorization, admission and validation: it finds what cannot be
- * read, what is denied and what does not pass. It does not tell what is stale, nor whether etcd would take the record.
+ * read, what is denied and what does not pass. It encrypts nothing, so it tells neither what is stale, nor whether the API
+ * server can encrypt at all, nor whether etcd would take the record.
  */
 import { z } from 'zod';
 import type { Fault } from './errors';
@@ -35,6 +36,13 @@ export const Census = z.object({
 /** What the census found. */
 export type Census = z.infer<typeof Census>;
 
+/** What a dry run says of the rewrite to come. That somebody kept changing a Secret says something of the moment only. */
+const FORETOLD: readonly RefusalReason[] = [
+  ...OF_ONE_SECRET.filter((reason) => reason !== 'KeptChanging'),
+  'EncryptionFailed',
+  'ServerError',
+];
+
 /** What a dry run found that makes any change of the key wrong. */
 export function censusFaults({ problems }: Census): Fault[] {
   return problems.flatMap((problem): Fault[] => {
@@ -51,9 +59,6 @@ export function censusFaults({ problems }: Census): Fault[] {
     if (problem.reason === 'NotPermitted') {
       return [{ code: 'RewriteNotPermitted', pointer: '/cluster', detail: `Keyturn may not rewrite ${found}` }];
     }
-    if (problem.reason === 'EncryptionFailed') {
-      return [{ code: 'EncryptionFailing', pointer: '/cluster', detail: `The API server cannot encrypt ${found}` }];
-    }
     return [];
   });
 }
@@ -69,9 +74,7 @@ export function censusWarnings({ problems, finalizing }: Census): Warning[] {
         },
       ];
     }
-    // That says something of the moment, not of the Secret.
-    if (problem.reason === 'KeptChanging') return [];
-    if (!OF_ONE_SECRET.includes(problem.reason) && problem.reason !== 'ServerError') return [];
+    if (!FORETOLD.includes(problem.reason)) return [];
     return [
       {
         code: 'SecretsRefuseRewrite',

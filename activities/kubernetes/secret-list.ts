@@ -47,7 +47,6 @@ export interface SecretPage {
 /** What is asked for. */
 interface PageOptions {
   readonly limit: number;
-  readonly labelSelector?: string;
   /** Where the page before ended. */
   readonly token?: string;
   readonly signal?: AbortSignal;
@@ -63,7 +62,7 @@ interface PageOptions {
  */
 export async function* listSecretPages(
   connection: KubeConnection,
-  options: { readonly labelSelector?: string; readonly signal?: AbortSignal },
+  options: { readonly signal?: AbortSignal },
 ): AsyncGenerator<SecretPage> {
   let coming: Promise<Page> | undefined = readPage(connection, { ...options, limit: FIRST_PAGE_SIZE });
   while (coming) {
@@ -107,12 +106,8 @@ async function readPage(connection: KubeConnection, options: PageOptions): Promi
   }
 }
 
-async function askForPage(
-  connection: KubeConnection,
-  { limit, labelSelector, token, signal }: PageOptions,
-): Promise<Page> {
+async function askForPage(connection: KubeConnection, { limit, token, signal }: PageOptions): Promise<Page> {
   const query = new URLSearchParams({ limit: String(limit) });
-  if (labelSelector !== undefined) query.set('labelSelector', labelSelector);
   if (token !== undefined) query.set('continue', token);
   const path = `/api/v1/secrets?${query.toString()}`;
   const text = await connection.requestText({ method: 'GET', path, accept: AS_METADATA_LIST, signal });

@@ -38,10 +38,8 @@ export interface PassContext {
 /** What is wanted. */
 export interface PassOptions {
   readonly pace: Pace;
-  /** Leaves Secrets out. */
-  readonly labelSelector?: string;
-  /** Secrets that the selector leaves out, for the count. */
-  readonly leftOut?: number;
+  /** Secrets that are not handled and not counted, and how many there are. */
+  readonly leaveOut?: { readonly isOne: (secret: SecretMetadata) => boolean; readonly count: number };
   /** Called for each page before its Secrets; what it throws ends the pass. */
   readonly onPage?: (listRv: string) => void;
   /** @returns undefined when there is nothing to wait for */
@@ -59,7 +57,7 @@ export async function passOverSecrets(
   running: Running,
 ): Promise<string> {
   const { count } = await countSecrets(connection, { signal: running.signal });
-  const meter = new Meter(Math.max(0, count - (options.leftOut ?? 0)));
+  const meter = new Meter(Math.max(0, count - (options.leaveOut?.count ?? 0)));
   const pacer = new Pacer(options.pace);
   const latencyLimit = count < WORTH_GUARDING ? null : options.pace.latencyLimit;
   return heartbeating(
@@ -74,7 +72,7 @@ export async function passOverSecrets(
 
 async function handleListed(
   connection: KubeConnection,
-  { pace, labelSelector, onPage, handle }: PassOptions,
+  { pace, leaveOut, onPage, handle }: PassOptions,
   outer: AbortSignal,
   pacer: Pacer,
   meter: Meter,
@@ -86,7 +84,7 @@ async function handleListed(
   setMaxListeners(0, signal);
   let listRv = '';
   const pages = async function* (): AsyncGenerator<SecretPage> {
-    for await (const page of listSecretPages(connection, { labelSelector, signal })) {
+    for await (const page of listSecretPages(connection, { signal })) {
       onPage?.(page.resourceVersion);
       listRv = page.resourceVersion;
       yield page;
@@ -97,6 +95,7 @@ async function handleListed(
     do {
       for (let secret = feed.take(); secret; secret = feed.take()) {
         signal.throwIfAborted();
+        if (leaveOut?.isOne(secret)) continue;
         const handling = handle(secret, { pacer, signal });
         if (handling) await handling;
         meter.count();

@@ -1,6 +1,6 @@
 /** All Secrets of a cluster, by the proof rule: the engine of rewrite and proof. */
 import { PROOF_RULE, wentBackwards, type ProofBounds } from '../../domain/proof';
-import { CANARY_COUNT, withoutCanariesOf } from '../canaries';
+import { CANARY_COUNT, canariesOf } from '../canaries';
 import { needsPerson } from '../failures';
 import type { KubeConnection } from '../kubernetes/connection';
 import type { SecretMetadata } from '../kubernetes/metadata';
@@ -36,9 +36,7 @@ export async function settleAll(
     connection,
     {
       pace,
-      labelSelector: withoutCanariesOf(operationId),
-      // The count cannot leave out by label; an operation that rewrites has its canaries.
-      leftOut: CANARY_COUNT,
+      leaveOut: { isOne: canariesOf(operationId), count: CANARY_COUNT },
       onPage(listRv) {
         refuseOldList(listRv, bounds);
         onPage?.(listRv);

@@ -30,7 +30,6 @@ const SAID_BY_OPERATIONS: ErrorCode[] = [
   'CanceledOnRequest',
   'SecretsUnreadable',
   'RewriteNotPermitted',
-  'EncryptionFailing',
   'LedgerContradiction',
   'ArmRequestRefused',
   'ArmOperationFailed',
