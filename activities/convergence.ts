@@ -162,9 +162,10 @@ async function nextStep(context: {
     const waitsFor = `metrics, because no canary of the time before the switch is left to tell (${testimony.why})`;
     return { done: false, waitsFor };
   }
-  const weakness = `${testimony.why} That every API server writes with ${describeTarget(target)} is concluded from canaries alone: ${limits.stillProbes} probes over fresh connections changed nothing.`;
   // Without a switch seen, nobody knows whether this KMS v1 has a provider name for each key.
   const method = target.scheme === 'kms-v1' && baseline === undefined ? 'forced' : 'no-op';
+  const unlessShared = method === 'forced' ? ' If all keys share one provider name, canaries tell nothing.' : '';
+  const weakness = `${testimony.why} That every API server writes with ${describeTarget(target)} is concluded from canaries alone: ${limits.stillProbes} probes over fresh connections changed nothing.${unlessShared}`;
   return { done: true, conclusion: { testimony, method, weaknesses: [weakness] } };
 }
 
@@ -183,7 +184,7 @@ function silentStep({
   const restarted = allRestarted(baseline.processes, testimony.processes);
   if (silent && restarted) {
     const weakness =
-      'Behind KMS v1 nothing looked stale to any API server, as it is when both keys share one provider name. That every API server writes with the new key is concluded from all of them having been started after the baseline; every Secret is rewritten by a changed annotation.';
+      'Behind KMS v1 nothing looked stale to any API server, as it is when both keys share one provider name. That every API server writes with the new key is concluded from all of them having been started after the baseline, so that the key is not called proven; every Secret is rewritten by a changed annotation.';
     return { done: true, conclusion: { testimony, method: 'forced', weaknesses: [weakness] } };
   }
   return {

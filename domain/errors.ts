@@ -75,6 +75,7 @@ export const ERRORS = {
   CurrentKeyUnusable: entry(422, 'The current key of the cluster is not usable, so it cannot become the previous key.'),
   SecretsUnreadable: entry(422, 'Some Secrets cannot be read by the API server.'),
   RewriteNotPermitted: entry(422, 'The cluster does not let Keyturn rewrite Secrets.'),
+  KeyTurnedRecently: entry(409, 'The current key was set too short a time ago.', { retryable: true }),
   LedgerContradiction: entry(422, 'The ledger in the cluster contradicts what Azure reports.'),
 
   // While executing: the operation is blocked, a person decides

@@ -126,6 +126,17 @@ export function isComplete({ unproven, convergenceHeld }: Pick<Proof, 'unproven'
   return unproven === 0 && convergenceHeld;
 }
 
+/**
+ * Whether the target may be called proven, so that an older key may leave its slot (K2, K5). Not after a turn behind one KMS v1
+ * provider name: there nothing but the start of its process tells of a server that it has switched, and one that was started
+ * in the middle of the change would store every Secret under the old key. A forced rewrite without a turn before it is what
+ * makes up for that, later.
+ */
+export function isConclusive(proof: Pick<Proof, 'unproven' | 'convergenceHeld' | 'bounds'>): boolean {
+  const { method, baselineRv } = proof.bounds;
+  return isComplete(proof) && !(method === 'forced' && baselineRv !== null);
+}
+
 /** Fewer than these tell nothing about all the others. */
 const EFFECT_SAMPLE = 100;
 

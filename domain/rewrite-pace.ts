@@ -47,14 +47,14 @@ export function taggedCeiling({ tags }: Pick<ObservedCluster, 'tags'>): number |
 export function rewriteCeiling({
   cluster,
   currentKey,
-}: Pick<AzureObservation, 'cluster' | 'currentKey'>): number | null {
+  requestedKey,
+}: Pick<AzureObservation, 'cluster' | 'currentKey' | 'requestedKey'>): number | null {
   if (!cluster.found) return null;
   const { kms, kubernetesVersion } = cluster.cluster;
   const perSecret = kms.keyId !== undefined && kmsTarget(kms.keyId, kubernetesVersion).scheme === 'kms-v1';
-  const ceilings = [
-    taggedCeiling(cluster.cluster),
-    perSecret && currentKey?.found ? vaultBudget(currentKey.key) : undefined,
-  ].filter((ceiling) => ceiling !== undefined);
+  // One key decrypts and the other encrypts; a new version is like the current one.
+  const budgets = [currentKey, requestedKey].map((key) => (perSecret && key?.found ? vaultBudget(key.key) : undefined));
+  const ceilings = [taggedCeiling(cluster.cluster), ...budgets].filter((ceiling) => ceiling !== undefined);
   return ceilings.length === 0 ? null : Math.min(...ceilings);
 }
 

@@ -7,6 +7,7 @@
  */
 import { censusFaults, censusWarnings } from '../census';
 import { kmsTarget } from '../encryption';
+import type { Fault } from '../errors';
 import { currentGeneration, keySlots, reconcile, type Ledger } from '../ledger';
 import type { Observation } from '../observed';
 import { sealPlan, StepId, type Plan, type PlanResult, type PlanStep, type Warning } from '../plan';
@@ -14,6 +15,7 @@ import { rotateKeyFaults } from '../preconditions';
 import { ceilingWarnings, rewriteCeiling } from '../rewrite-pace';
 import type { OperationRequest } from '../request';
 import { shortKeyId } from '../resource-ids';
+import { minutesAfter } from '../times';
 
 /** What the operator of Keyturn has decided for all operations. */
 export interface PlanPolicy {
@@ -31,6 +33,8 @@ export function planRotateKey(request: OperationRequest, observation: Observatio
   const { cluster } = azure.cluster;
   const ledger = reconcile(observation.ledger ?? undefined, currentKeyId, azure.at);
   const { scheme } = kmsTarget(currentKeyId, cluster.kubernetesVersion);
+  const recentTurn = faultsOfRecentTurn(ledger, scheme, azure.at);
+  if (recentTurn.length > 0) return { plan: null, faults: recentTurn };
   const ceiling = rewriteCeiling(azure);
   // As the vault spells it, when it was looked up.
   const { requestedKey } = azure;
@@ -57,6 +61,27 @@ export function planRotateKey(request: OperationRequest, observation: Observatio
       ],
     }),
   };
+}
+
+/** How long the turn of an unproven key behind KMS v1 must be over before its Secrets can be proven and it can be turned again. */
+const TURN_IS_OVER_AFTER_IN_MINUTES = 60;
+
+/**
+ * With KMS v1 behind one provider name, time alone tells that every API server has switched: one that is minutes late would
+ * store Secrets under the old key, and the next turn would evict that.
+ */
+function faultsOfRecentTurn(ledger: Ledger, scheme: Plan['scheme'], now: string): Fault[] {
+  const current = currentGeneration(ledger);
+  if (scheme !== 'kms-v1' || current?.state !== 'activated' || current.origin !== 'operation') return [];
+  const overAt = minutesAfter(current.since, TURN_IS_OVER_AFTER_IN_MINUTES);
+  if (now >= overAt) return [];
+  return [
+    {
+      code: 'KeyTurnedRecently',
+      pointer: '/cluster',
+      detail: `${shortKeyId(current.keyId)} was set at ${current.since}, and is not proven yet. With KMS v1 nobody sees which key an API server writes with, so it is proven again before the next turn, when every server has surely switched. Ask again after ${overAt}.`,
+    },
+  ];
 }
 
 function stepsOf({
@@ -151,7 +176,7 @@ function stepsOf({
 const KMS_V1_WARNING: Warning = {
   code: 'KmsV1',
   detail:
-    'This Kubernetes version encrypts with KMS v1: records carry no key id, and API servers show none in their metrics, so that the proof rests on canaries and restarts. If both keys turn out to share one provider name, every Secret gets the annotation keyturn.dev/rewritten.',
+    'This Kubernetes version encrypts with KMS v1: records carry no key id, and API servers show none in their metrics, so that the proof rests on canaries and restarts. If both keys turn out to share one provider name, or no operation has proven the current key, every Secret gets the annotation keyturn.dev/rewritten. With one name for both, the new key is not called proven by this operation: the next one rewrites again before it turns.',
 };
 
 function warningsOf(ledger: Ledger): Warning[] {

@@ -136,6 +136,9 @@ export class ControlPlane {
    */
   async finish(late: number): Promise<void> {
     const behind = this.#sorted().filter(([, { config }]) => !isDeepStrictEqual(config, this.#config));
+    if (behind.length === 0) return;
+    // With every server late, nobody has needed them yet.
+    await this.#options.plugins.start(this.#providersOf(this.#config));
     for (const [number, member] of behind.slice(0, Math.max(behind.length - late, 0))) {
       try {
         const { retired } = await this.#replace(number, this.#config);
@@ -147,7 +150,7 @@ export class ControlPlane {
         throw error;
       }
     }
-    if (behind.length > 0) await this.#retainPlugins();
+    await this.#retainPlugins();
   }
 
   /** One time around; resolves when the old servers are gone. */
@@ -178,7 +181,6 @@ export class ControlPlane {
   async #returned(failure: unknown): Promise<unknown> {
     if (this.#options.signal.aborted) return failure;
     try {
-      await this.#options.plugins.start(this.#providersOf(this.#config));
       await this.finish(0);
       return failure;
     } catch (error) {

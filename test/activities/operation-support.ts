@@ -51,3 +51,17 @@ export async function turn(
   await removeCanaries(connection, operationId);
   return { baseline, convergence, bounds, report, proof };
 }
+
+/** Proves the key that the cluster writes with, without a switch. */
+export async function prove(
+  c: TestCluster,
+  target: EncryptionTarget,
+): Promise<{ readonly convergence: Convergence; readonly proof: Proof }> {
+  const { connection } = c;
+  const input = { target, operationId: newOperationId() };
+  const convergence = await awaitConvergence(connection, input, testRunning(), LIMITS);
+  const bounds = boundsOf(null, convergence);
+  const proof = await proveSecrets(connection, { ...input, bounds, convergence, pace: PACE }, testRunning(), LIMITS);
+  await removeCanaries(connection, input.operationId);
+  return { convergence, proof };
+}

@@ -4,9 +4,11 @@
  */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import type { EncryptionTarget } from '../../domain/encryption';
+import { isConclusive } from '../../domain/proof';
 import { seedSecrets } from '../../sandbox/cluster/seed';
+import { eventually } from '../sandbox/cluster-support';
 import { TestCluster, type TestClusterOptions } from './cluster-support';
-import { turn, type Turned } from './operation-support';
+import { prove, turn, type Turned } from './operation-support';
 
 const COUNT = 150;
 const PLAINTEXT: EncryptionTarget = { scheme: 'identity' };
@@ -25,7 +27,11 @@ function withCluster(options: TestClusterOptions): () => TestCluster {
   };
 }
 
-const expectProven = ({ report, proof }: Turned): void => {
+const expectProven = (turned: Turned): void => {
+  expectComplete(turned);
+  expect(isConclusive(turned.proof)).toBe(true);
+};
+const expectComplete = ({ report, proof }: Turned): void => {
   expect(report).toMatchObject({ secrets: COUNT, rewritten: COUNT, unchanged: 0, contradictions: 0, refused: 0 });
   expect(proof).toMatchObject({ secrets: COUNT, unproven: 0, convergenceHeld: true });
 };
@@ -91,12 +97,30 @@ describe('KMS v1 behind one provider name (1.26), where nothing ever looks stale
       () => c.switchKey(),
       () => ({ scheme: 'kms-v1', keyId: c.key }),
     );
-    expectProven(turned);
+    expectComplete(turned);
     expect(turned.bounds.method).toBe('forced');
     expect(turned.convergence.weaknesses.join()).toContain('started after the baseline');
     expect(await c.stored()).toEqual({ ...nothing, newKey: COUNT });
     const { metadata } = await c.call('GET', '/api/v1/namespaces/team-a/secrets/secret-00001');
     expect(metadata).toMatchObject({ annotations: { 'keyturn.dev/rewritten': expect.stringContaining('op-') } });
+  });
+
+  it('is not called proven, because a server that was started in the middle of the change would not be seen', async () => {
+    const c = cluster();
+    const target = (): EncryptionTarget => ({ scheme: 'kms-v1', keyId: c.key });
+    c.cluster.setLateServers(1);
+    const turned = await turn(c, () => c.switchKey(), target);
+    expectComplete(turned);
+    expect(await c.stored()).toEqual({ ...nothing, oldKey: COUNT });
+    expect(isConclusive(turned.proof)).toBe(false);
+
+    // Before the next turn, when the server has long switched.
+    c.cluster.setLateServers(0);
+    await eventually(() => c.cluster.servers().every(({ writes }) => writes === c.key), 90_000);
+    const { proof } = await prove(c, target());
+    expect(proof).toMatchObject({ secrets: COUNT, unproven: 0, convergenceHeld: true, bounds: { method: 'forced' } });
+    expect(isConclusive(proof)).toBe(true);
+    expect(await c.stored()).toEqual({ ...nothing, newKey: COUNT });
   });
 });
 

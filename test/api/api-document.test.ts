@@ -30,6 +30,7 @@ const SAID_BY_OPERATIONS: ErrorCode[] = [
   'CanceledOnRequest',
   'SecretsUnreadable',
   'RewriteNotPermitted',
+  'KeyTurnedRecently',
   'LedgerContradiction',
   'ArmRequestRefused',
   'ArmOperationFailed',

@@ -4,6 +4,7 @@ import {
   compareResourceVersions,
   hadNoEffect,
   isComplete,
+  isConclusive,
   isPointless,
   PROOF_RULE,
   wentBackwards,
@@ -85,4 +86,17 @@ it('a proof is complete when nobody is unproven and the servers still agree', ()
   expect(isComplete({ unproven: 0, convergenceHeld: true })).toBe(true);
   expect(isComplete({ unproven: 1, convergenceHeld: true })).toBe(false);
   expect(isComplete({ unproven: 0, convergenceHeld: false })).toBe(false);
+});
+
+it.each([
+  ['no-op', '100', true],
+  ['no-op', null, true],
+  ['forced', null, true],
+  // Nobody saw a server switch.
+  ['forced', '100', false],
+] as const)('a complete proof by %s with R0 %s is conclusive: %s', (method, baselineRv, conclusive) => {
+  const proof = { unproven: 0, convergenceHeld: true, bounds: { method, baselineRv, convergedRv: '200' } };
+  expect(isConclusive(proof)).toBe(conclusive);
+  expect(isConclusive({ ...proof, unproven: 1 })).toBe(false);
+  expect(isConclusive({ ...proof, convergenceHeld: false })).toBe(false);
 });

@@ -1,10 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
+import type { Generation, Ledger } from '../../domain/ledger';
 import { plan } from '../../domain/planner';
 import type { Observation } from '../../domain/observed';
 import type { Plan } from '../../domain/plan';
 import type { RefusalReason } from '../../domain/refusal';
 import { CEILING_TAG } from '../../domain/rewrite-pace';
-import { azure, goodKey, KEY_1, KEY_2, KEY_3, observation, provenLedger, request } from './fixtures';
+import { minutesAfter } from '../../domain/times';
+import { azure, goodKey, KEY_1, KEY_2, KEY_3, NOW, observation, provenLedger, request } from './fixtures';
 
 const policy = { approvalsRequired: 1 };
 
@@ -91,6 +93,35 @@ describe('the plan of rotate-key', () => {
     expect(v1({}).steps.find(({ id }) => id === 'rewrite')?.title).toMatch(/annotation/);
     expect(v1({ [CEILING_TAG]: '5' }).ceilingPerSecond).toBe(5);
     expect(v1({ [CEILING_TAG]: '500' }).ceilingPerSecond).toBe(66);
+  });
+
+  it('for KMS v1 goes by the slower of the two keys', () => {
+    const cluster = { kubernetesVersion: '1.26.15' };
+    const requestedKey = goodKey(KEY_2, { keySizeInBits: 4096 });
+    const facts = observation(azure({ cluster, requestedKey }), provenLedger(KEY_1));
+    expect(planned(request({ keyId: KEY_2 }), facts, policy).ceilingPerSecond).toBe(8);
+  });
+
+  it('for KMS v1 does not turn a key that was set within the last hour and is not proven', () => {
+    const turned = (minutesAgo: number, change: Partial<Generation> = {}): Observation => {
+      const since = minutesAfter(NOW, -minutesAgo);
+      const generation: Generation = { keyId: KEY_1, state: 'activated', origin: 'operation', since, ...change };
+      const ledger: Ledger = { version: 1, generations: [generation] };
+      return observation(azure({ cluster: { kubernetesVersion: '1.26.15' } }), ledger);
+    };
+    expect(plan(request(), turned(59), policy)).toMatchObject({
+      plan: null,
+      faults: [
+        { code: 'KeyTurnedRecently', detail: expect.stringContaining('Ask again after 2026-11-22T12:01:00.000Z') },
+      ],
+    });
+    expect(stepsOf(planned(request(), turned(60), policy))).toContain('prove-current-key');
+    expect(stepsOf(planned(request(), turned(5, { state: 'proven' }), policy))).not.toContain('prove-current-key');
+    // Nobody knows when it was set.
+    expect(stepsOf(planned(request(), turned(0, { origin: 'adopted' }), policy))).toContain('prove-current-key');
+    // With KMS v2 every server says what it writes with.
+    const v2 = { ...turned(5), azure: azure() };
+    expect(stepsOf(planned(request(), v2, policy))).toContain('prove-current-key');
   });
 
   it('carries what the census found: faults stop it, warnings are shown', () => {

@@ -12,7 +12,7 @@ import { describeTarget, type KmsTarget } from '../../domain/encryption';
 import type { ArmOperation, EvidenceRecord } from '../../domain/evidence';
 import type { RotationResult } from '../../domain/operation';
 import { StepId, type Plan } from '../../domain/plan';
-import { hadNoEffect, isComplete, type Proof, type RewriteReport } from '../../domain/proof';
+import { hadNoEffect, isConclusive, type Proof, type RewriteReport } from '../../domain/proof';
 import type { RefusedSecret } from '../../domain/refusal';
 import { shortKeyId } from '../../domain/resource-ids';
 import { long, short } from '../activities';
@@ -106,16 +106,19 @@ export async function rotateKey(run: Run, plan: Plan, facts: EvidenceFacts): Pro
 
   await run.step(StepId.VerifyKey, async () => {
     const reported = await short('Read the reported key id').verifyKey({ cluster, keyId });
-    // What was accepted is not proven: the next rotation proves first, before this key's predecessor leaves its slot (K2).
+    // What was accepted, or cannot be known, is not proven: the next rotation proves first, before this key's predecessor leaves
+    // its slot (K2).
     facts.ledger = await short('Record what is proven').changeLedger({
       cluster,
       reportedKeyId: keyId,
-      changes: isComplete(proof) ? [{ type: 'proven', keyId, proof: ledgerProof(proof, operationId) }] : [],
+      changes: isConclusive(proof) ? [{ type: 'proven', keyId, proof: ledgerProof(proof, operationId) }] : [],
     });
     await short('Delete the canaries').removeCanaries({ cluster, operationId });
-    const state = isComplete(proof)
-      ? 'as proven'
-      : `as activated, not proven: ${proof.unproven} Secret(s) were accepted as they are`;
+    const why =
+      proof.unproven > 0
+        ? `${proof.unproven} Secret(s) were accepted as they are`
+        : 'with one provider name of KMS v1 for both keys nobody sees which one a server writes with, and the next rotation rewrites again before it turns';
+    const state = isConclusive(proof) ? 'as proven' : `as activated, not proven: ${why}`;
     return { value: reported, text: `Azure reports ${shortKeyId(reported.keyId)}; the ledger has it ${state}.` };
   });
 
@@ -254,11 +257,12 @@ function rewriteText({ rewritten, alreadyProven, unchanged, gone, secrets }: Rew
   return `${rewritten} of ${secrets} Secrets rewritten, ${alreadyProven} already proven, ${unchanged} unchanged, ${gone} deleted meanwhile.`;
 }
 
-function proofText({ secrets, unproven, bounds, finalRv, weaknesses }: Proof): string {
+function proofText(proof: Proof): string {
+  const { secrets, unproven, bounds, finalRv, weaknesses } = proof;
   const since = bounds.baselineRv === null ? '' : `R0 ${bounds.baselineRv}, `;
   const what =
     unproven === 0
-      ? `${secrets} Secrets proven, none left out`
+      ? `${secrets} Secrets ${isConclusive(proof) ? 'proven' : 'stored anew'}, none left out`
       : `${secrets - unproven} of ${secrets} Secrets proven, ${unproven} accepted as they are`;
   const weaker = weaknesses.length === 0 ? '' : ` Weaker evidence: ${weaknesses.join(' ')}`;
   return `${what} (${since}Rc ${bounds.convergedRv}, final list ${finalRv}).${weaker}`;
