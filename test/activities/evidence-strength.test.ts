@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { removeCanaries, takeBaseline } from '../../activities/canaries';
 import { awaitConvergence } from '../../activities/convergence';
+import type { KubeConnection } from '../../activities/kubernetes/connection';
 import { FIRST_PAGE_SIZE, LARGEST_PAGE_SIZE } from '../../activities/kubernetes/secret-list';
 import { liveLeases } from '../../activities/kubernetes/servers';
 import { proveSecrets } from '../../activities/secrets/proof';
@@ -95,6 +96,23 @@ describe('an API server that shows less', () => {
     expect(await c.stored()).toMatchObject({ newKey: 60, oldKey: 0 });
   });
 
+  it('and is started anew after convergence proves nothing, whatever it writes with now', async () => {
+    const { bounds, convergence, proof } = await turn(
+      c,
+      () => c.switchKey(),
+      () => c.target,
+    );
+    expect(proof).toMatchObject({ unproven: 0, convergenceHeld: true });
+    await c.cluster.stop();
+    await c.cluster.start();
+    const input = { target: c.target, operationId: newOperationId(), bounds, convergence, pace: PACE };
+    expect(await proveSecrets(c.connection, input, testRunning(), LIMITS)).toMatchObject({
+      secrets: 60,
+      unproven: 0,
+      convergenceHeld: false,
+    });
+  });
+
   it('has a lease with the host that people know it by', async () => {
     const [lease] = await liveLeases(c.connection);
     expect(lease?.host).toMatch(/^[a-z0-9.-]+$/i);
@@ -111,7 +129,7 @@ describe('a cluster whose etcd is restored', () => {
   });
   afterAll(() => c.stop());
 
-  it('is not proven: resource versions went backwards, before or after the last list', async () => {
+  it('is not proven: resource versions went backwards, after the last list or before it', async () => {
     const snapshot = await c.cluster.snapshot();
     const { bounds, convergence, proof } = await turn(
       c,
@@ -119,16 +137,27 @@ describe('a cluster whose etcd is restored', () => {
       () => c.target,
     );
     expect(proof).toMatchObject({ secrets: COUNT, unproven: 0, convergenceHeld: true });
-    await c.cluster.restore(snapshot);
+
+    let listed = false;
+    let restored: Promise<void> | undefined;
+    /** Restores before the first question for a resource version that comes after the list. */
+    const requestText: KubeConnection['requestText'] = async (request) => {
+      const isCount = request.path === '/api/v1/secrets?limit=1';
+      if (listed && isCount) await (restored ??= c.cluster.restore(snapshot));
+      const answer = await c.connection.requestText(request);
+      if (request.path.startsWith('/api/v1/secrets?') && !isCount) listed = true;
+      return answer;
+    };
+    const input = { target: c.target, operationId: newOperationId(), bounds, convergence, pace: PACE };
+    const backwards = { type: 'ResourceVersionWentBackwards', nonRetryable: true };
+    const restoring = { ...c.connection, requestText };
+    await expect(proveSecrets(restoring, input, testRunning(), LIMITS)).rejects.toMatchObject(backwards);
+    expect(restored).toBeDefined();
     expect(await c.stored()).toMatchObject({ oldKey: COUNT, newKey: 0 });
 
-    const operationId = newOperationId();
-    const backwards = { type: 'ResourceVersionWentBackwards', nonRetryable: true };
-    const running = testRunning();
-    await expect(rewriteSecrets(c.connection, { bounds, operationId, pace: PACE }, running)).rejects.toMatchObject(
-      backwards,
-    );
-    const input = { target: c.target, operationId, bounds, convergence, pace: PACE };
+    const { operationId } = input;
+    const rewriting = rewriteSecrets(c.connection, { bounds, operationId, pace: PACE }, testRunning());
+    await expect(rewriting).rejects.toMatchObject(backwards);
     await expect(proveSecrets(c.connection, input, testRunning(), LIMITS)).rejects.toMatchObject(backwards);
   });
 });

@@ -1,4 +1,4 @@
-/** Requests under one signal, against a server that keeps them waiting. */
+/** Requests to a server that keeps them waiting, or has no time. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:https';
@@ -9,7 +9,7 @@ import { adminKubeconfig } from '../../sandbox/cluster/kubeconfig';
 
 const PLACES = 8;
 
-describe('requests under one signal', () => {
+describe('requests', () => {
   let server: Server;
   let connection: KubeConnection;
   const waiting: string[] = [];
@@ -24,6 +24,7 @@ describe('requests under one signal', () => {
     server = createServer({ cert: certPem, key: keyPem }, (request, response) => {
       const { url = '' } = request;
       if (url.startsWith('/answered')) return void response.end(JSON.stringify({ url }));
+      if (url.startsWith('/busy')) return void response.writeHead(429, { 'retry-after': '7' }).end('{}');
       waiting.push(url);
       server.emit('waiting');
     }).listen(0, '127.0.0.1');
@@ -40,7 +41,7 @@ describe('requests under one signal', () => {
     server.close();
   });
 
-  it('are answered in any number, and all end with it and its reason, also those that are asked afterwards', async () => {
+  it('under one signal are answered in any number, and all end with it and its reason, also those that are asked afterwards', async () => {
     const controller = new AbortController();
     const { signal } = controller;
     const get = (path: string): Promise<unknown> => connection.request({ method: 'GET', path, signal });
@@ -53,5 +54,13 @@ describe('requests under one signal', () => {
     controller.abort(reason);
     expect(await ends).toEqual(Array(PLACES).fill({ status: 'rejected', reason }));
     await expect(get('/answered/later')).rejects.toBe(reason);
+  });
+
+  it('that the server has no time for carry what it asks for in Retry-After', async () => {
+    await expect(connection.request({ method: 'GET', path: '/busy' })).rejects.toMatchObject({
+      status: 429,
+      transient: true,
+      retryAfterInMs: 7_000,
+    });
   });
 });
