@@ -21,8 +21,6 @@ import { proveSecrets } from './secrets/proof';
 import { rewriteSecrets } from './secrets/rewrite';
 import { createKeyVersion } from './vault';
 
-export { observeAzure } from './observe';
-
 /** What activities work with. */
 export interface ActivityDeps {
   readonly azure: AzureAccess;

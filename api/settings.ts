@@ -3,6 +3,8 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import { CLOUDS, type Cloud } from '../domain/clouds';
 import {
+  LOG_LEVELS,
+  type LogLevel,
   nonEmpty,
   oneOf,
   optionalUrl,
@@ -15,7 +17,6 @@ import {
 } from '../settings/environment';
 import { readTemporalSettings, type TemporalSettings } from '../settings/temporal';
 
-const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
 const LONGEST_APPROVAL_TIMEOUT_IN_SECONDS = 14 * 24 * 3600;
 
 /** The API's settings. */
@@ -38,7 +39,7 @@ export interface ApiSettings {
   readonly evidenceDirectory: string;
   readonly temporalUiUrl?: string;
   readonly rateLimitPerMinute: number;
-  readonly logLevel: (typeof LOG_LEVELS)[number];
+  readonly logLevel: LogLevel;
 }
 
 const cloudNames = CLOUDS.map(({ name }) => name);

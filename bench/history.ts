@@ -8,7 +8,7 @@ export interface ActivitySpan {
   readonly endedAt: number;
 }
 
-/** The activities that store Secrets anew and prove it. */
+/** The activity that stores Secrets anew. */
 export const REWRITE = 'rewriteSecrets';
 /** The activity that proves. */
 export const PROVE = 'proveSecrets';

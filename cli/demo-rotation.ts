@@ -50,7 +50,7 @@ export async function rotateAndFollow({ apiUrl, people, cluster, yes }: DemoRota
   return await follow(
     requester,
     planned,
-    ({ status: now }) => isFinal(now) && now !== 'Blocked',
+    ({ status: now }) => isFinal(now) || now === 'Blocked',
     (operation) => showProgress(operation, shown),
   );
 }

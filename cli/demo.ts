@@ -105,7 +105,7 @@ async function runDemo(stack: SandboxStack, directory: string, secrets: number, 
       `Writes to ARM      ${armWrites}`,
     );
   } else {
-    say(`There is none: the operation ended ${operation.status}. ${operation.reason?.detail ?? ''}`);
+    say(`There is none: the operation is ${operation.status}. ${operation.reason?.detail ?? ''}`);
   }
   heading('Where to look');
   say(

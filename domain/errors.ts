@@ -60,7 +60,7 @@ export const ERRORS = {
   ClusterNotRunning: entry(422, 'The cluster is stopped.', { retryable: true }),
   ClusterNotSucceeded: entry(422, 'The cluster is not in the provisioning state Succeeded.', { retryable: true }),
   ClusterIdentityUnsupported: entry(422, 'KMS needs a user-assigned identity on the cluster.'),
-  ClusterVersionUnsupported: entry(422, 'This Kubernetes version is not supported for this operation.'),
+  ClusterVersionUnsupported: entry(422, 'The Kubernetes version of the cluster is not understood.'),
   LocalAccountsDisabled: entry(422, 'The cluster gives no admin credentials: its local accounts are disabled.'),
   KmsNotEnabled: entry(422, 'KMS encryption is not enabled on the cluster.'),
   PlatformManagedEncryption: entry(422, 'The cluster uses the newer encryption profile, which turns its own keys.'),
@@ -76,7 +76,7 @@ export const ERRORS = {
   SecretsUnreadable: entry(422, 'Some Secrets cannot be read by the API server.'),
   RewriteNotPermitted: entry(422, 'The cluster does not let Keyturn rewrite Secrets.'),
   KeyTurnedRecently: entry(409, 'The current key was set too short a time ago.', { retryable: true }),
-  LedgerContradiction: entry(422, 'The ledger in the cluster contradicts what Azure reports.'),
+  LedgerContradiction: entry(422, 'The ledger in the cluster cannot be read or continued.'),
 
   // While executing: the operation is blocked, a person decides
   ArmRequestRefused: entry(409, 'Azure refused the change to the cluster.'),

@@ -25,8 +25,7 @@ export function renderProgress(operation: Operation): string {
   ].join('\n');
 }
 
-/** The first line alone, for lists and terminals. */
-export function headline(operation: Operation): string {
+function headline(operation: Operation): string {
   const current = operation.steps.findIndex(({ status }) => status === 'running' || status === 'blocked');
   const where = current < 0 ? '' : `, step ${current + 1} of ${operation.steps.length}`;
   const why = operation.reason ? `: ${operation.reason.detail}` : '';

@@ -7,7 +7,7 @@ export interface ClusterId {
   readonly subscriptionId: string;
   readonly resourceGroup: string;
   readonly name: string;
-  /** The id with Azure's documented casing. ARM compares ids without regard to case: compare with `sameCluster`. */
+  /** The id with Azure's documented casing. ARM compares ids without regard to case: compare `clusterLockId`. */
   readonly resourceId: string;
 }
 
@@ -106,7 +106,7 @@ export function metricsKeyIdHash(kid: string): string {
   return `sha256:${sha256Hex(kmsKeyId(kid))}`;
 }
 
-/** A key id that fits in a sentence: `kv/keys/k1/95a76f34…`. */
+/** A key id that fits in a sentence: `kv/k1/95a76f34…`. */
 export function shortKeyId(kid: string): string {
   const keyId = parseKeyId(kid);
   return 'fault' in keyId ? kid : `${keyId.vaultName}/${keyId.name}/${keyId.version.slice(0, 8)}…`;

@@ -10,6 +10,11 @@ import { z } from 'zod';
 const SECRET_NAME = /SECRET|PASSWORD|TOKEN|API_KEY/;
 const LONGEST_VALUE_SHOWN = 80;
 
+/** What `KEYTURN_LOG_LEVEL` may be: the levels of pino. */
+export const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error', 'fatal', 'silent'] as const;
+/** One of them. */
+export type LogLevel = (typeof LOG_LEVELS)[number];
+
 /** A process cannot start with the settings that it was given. */
 export class SettingsError extends Error {
   constructor(

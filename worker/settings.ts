@@ -2,10 +2,17 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { CLOUDS, type Cloud } from '../domain/clouds';
-import { oneOf, readEnvironment, readTogether, SettingsError, text, wholeNumber } from '../settings/environment';
+import {
+  LOG_LEVELS,
+  type LogLevel,
+  oneOf,
+  readEnvironment,
+  readTogether,
+  SettingsError,
+  text,
+  wholeNumber,
+} from '../settings/environment';
 import { readTemporalSettings, type TemporalSettings } from '../settings/temporal';
-
-const LOG_LEVELS = ['trace', 'debug', 'info', 'warn', 'error'] as const;
 
 /** What the worker is told by its environment. Azure's own variables are read by its libraries. */
 export interface WorkerSettings {
@@ -22,7 +29,7 @@ export interface WorkerSettings {
     /** How many times slower than idle an API server may answer its other clients meanwhile; null does not watch. */
     readonly latencyLimit: number | null;
   };
-  readonly logLevel: (typeof LOG_LEVELS)[number];
+  readonly logLevel: LogLevel;
 }
 
 const cloudNames = CLOUDS.map(({ name }) => name);

@@ -1,11 +1,8 @@
 /** Raw JSON, kept as it was sent: resource bodies hold more properties than the sandbox knows. */
-import { z } from 'zod';
+import type { z } from 'zod';
 
 /** A JSON object whose properties are not known. */
 export type JsonObject = Record<string, unknown>;
-
-/** Any JSON object; refuses arrays, null and scalars. */
-export const jsonObjectSchema = z.record(z.string(), z.unknown());
 
 /** Whether a value is an object and neither null nor an array. */
 export function isJsonObject(value: unknown): value is JsonObject {

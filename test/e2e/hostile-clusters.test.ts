@@ -38,7 +38,7 @@ describe('a rotation of a cluster', () => {
 
   it('with KMS v1 keeps to what the vault takes, and names the weaker evidence', async () => {
     const { requester, approver1 } = people();
-    // A quarter of a 4096-bit key's budget would do for 8 a second; the owners allow 6.
+    // Half of what the vault takes with a 4096-bit key would do for 8 a second; the owners allow 6.
     const options = { kubernetesVersion: '1.26', keySize: 4096, tags: { 'keyturn-rewrites-per-second': '6' } };
     const cluster = await makeCluster('kms-v1', { count: 24 }, options);
     const asked = await askForRotation(requester, cluster.resourceId);

@@ -35,8 +35,6 @@ export const vaultPropertiesSchema = z.looseObject({
   networkAcls: networkAclsSchema.optional(),
 });
 
-/** One entry of a vault's access policies. */
-export type AccessPolicy = z.infer<typeof accessPolicySchema>;
 /** `properties` of a vault with the defaults filled in. */
 export type VaultProperties = z.infer<typeof vaultPropertiesSchema>;
 
