@@ -8,7 +8,7 @@
 import { z } from 'zod';
 import { digestOf } from './canonical';
 import type { Fault } from './errors';
-import { Person, Role, samePerson } from './people';
+import { holdsRole, Person, Role, samePerson } from './people';
 import { OF_ONE_SECRET, RefusedSecret } from './refusal';
 
 /** The Secrets that a blocked step waits for. */
@@ -26,6 +26,8 @@ export type BlockedSecrets = z.infer<typeof BlockedSecrets>;
 
 /** An acceptance that counts. */
 export const Acceptance = z.object({
+  /** The step that was blocked. It holds for the transition of that step only. */
+  step: z.string(),
   by: Person,
   at: z.string(),
   /** Why, in the person's words. */
@@ -39,8 +41,8 @@ export type Acceptance = z.infer<typeof Acceptance>;
 /** A person's wish to accept, as the API passes it on after it verified the person's token. */
 export const AcceptanceDecision = z.object({
   by: Person,
-  roles: z.array(z.string()),
-  digest: z.string(),
+  roles: z.array(z.string().max(200)).max(100),
+  digest: z.string().max(200),
   reason: z.string().trim().min(1).max(500),
 });
 /** A person's wish to accept. */
@@ -62,6 +64,12 @@ export function blockedSecrets(
   };
 }
 
+/** The acceptance, if it was given in the transition that a step belongs to. */
+export function acceptanceFor(acceptance: Acceptance | null, step: string): Acceptance | null {
+  const transitionOf = (id: string): string => id.split('.')[0] ?? id;
+  return acceptance !== null && transitionOf(acceptance.step) === transitionOf(step) ? acceptance : null;
+}
+
 /** Whether everything that is refused now was accepted before. A Secret that came since, or for another reason, was not. */
 export function isAccepted(acceptance: Acceptance | null, count: number, secrets: readonly RefusedSecret[]): boolean {
   if (acceptance === null || count !== secrets.length) return count === 0;
@@ -79,13 +87,13 @@ export function acceptanceFault(
   state: { readonly requestedBy: Person; readonly blocked: BlockedSecrets | null },
 ): Fault | undefined {
   const { by, roles, digest } = decision;
-  if (by.type === 'app') {
+  if (by.type !== 'user') {
     return {
       code: 'ProgramCannotApprove',
       detail: `${by.name} is a program. Sign in as a person who holds ${Role.Approver}.`,
     };
   }
-  if (!roles.includes(Role.Approver)) {
+  if (!holdsRole(roles, Role.Approver)) {
     return { code: 'RoleMissing', detail: `${by.name} does not hold the role ${Role.Approver}.` };
   }
   if (samePerson(by, state.requestedBy)) {

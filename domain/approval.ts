@@ -1,14 +1,16 @@
 /** The approval policy: four eyes on exactly one plan. Checked in the API, in the update's validator, and in its handler. */
 import { z } from 'zod';
 import type { Fault } from './errors';
-import { Person, Role, samePerson } from './people';
+import { holdsRole, Person, Role, samePerson } from './people';
 
 /** A person's decision on a plan, as the API passes it on after it verified the person's token. */
 export const Decision = z.object({
   by: Person,
-  roles: z.array(z.string()),
+  roles: z.array(z.string().max(200)).max(100),
   /** The digest of the plan that the person saw. */
-  planDigest: z.string(),
+  planDigest: z.string().max(200),
+  /** The gate that it is for, by step id; the start gate when it names none. A repeated message must not open the next gate. */
+  gate: z.string().max(100).optional(),
   /** Why, in the person's words. */
   comment: z.string().max(500).optional(),
 });
@@ -20,8 +22,13 @@ export const Approval = z.object({
   by: Person,
   at: z.string(),
   planDigest: z.string(),
+  /** The gate that it is for, by step id. */
+  gate: z.string(),
   comment: z.string().optional(),
 });
+
+/** The gate that every plan begins with. */
+export const START_GATE = 'approve';
 /** An approval that counts. */
 export type Approval = z.infer<typeof Approval>;
 
@@ -32,18 +39,20 @@ export interface GateState {
   readonly planDigest: string | null;
   /** Whether the operation waits for approval now. */
   readonly open: boolean;
+  /** The gate that is open, by step id; null when none is. */
+  readonly gate: string | null;
   readonly approvals: readonly Approval[];
 }
 
 /** Why a decision does not count; undefined when it does. A second approval by one person counts as no fault, and as nothing. */
 export function decisionFault(decision: Decision, gate: GateState, verb: 'approve' | 'deny'): Fault | undefined {
-  if (decision.by.type === 'app') {
+  if (decision.by.type !== 'user') {
     return {
       code: 'ProgramCannotApprove',
       detail: `${decision.by.name} is a program. Sign in as a person who holds ${Role.Approver}.`,
     };
   }
-  if (!decision.roles.includes(Role.Approver)) {
+  if (!holdsRole(decision.roles, Role.Approver)) {
     return { code: 'RoleMissing', detail: `${decision.by.name} does not hold the role ${Role.Approver}.` };
   }
   if (verb === 'approve' && samePerson(decision.by, gate.requestedBy)) {
@@ -52,10 +61,17 @@ export function decisionFault(decision: Decision, gate: GateState, verb: 'approv
       detail: `${decision.by.name} asked for this operation; somebody else must approve it.`,
     };
   }
-  const again = verb === 'approve' && approvedBy(decision.by, gate.approvals, decision.planDigest);
+  const asked = decision.gate ?? START_GATE;
+  const again = verb === 'approve' && approvedBy(decision, gate.approvals);
   if (again) return undefined;
   if (!gate.open || gate.planDigest === null) {
     return { code: 'NotAwaitingApproval', detail: 'The operation does not wait for approval now.' };
+  }
+  if (verb === 'approve' && asked !== gate.gate) {
+    return {
+      code: 'NotAwaitingApproval',
+      detail: `The operation waits for approval of the gate ${gate.gate}, not of ${asked}. Name it in \`gate\`.`,
+    };
   }
   if (decision.planDigest !== gate.planDigest) {
     return {
@@ -66,7 +82,12 @@ export function decisionFault(decision: Decision, gate: GateState, verb: 'approv
   return undefined;
 }
 
-/** Whether a person has approved a plan already. */
-export function approvedBy(person: Person, approvals: readonly Approval[], planDigest: string): boolean {
-  return approvals.some((approval) => approval.planDigest === planDigest && samePerson(approval.by, person));
+/** Whether the person has approved the same plan at the same gate already. */
+export function approvedBy(
+  { by, planDigest, gate = START_GATE }: Pick<Decision, 'by' | 'planDigest' | 'gate'>,
+  approvals: readonly Approval[],
+): boolean {
+  return approvals.some(
+    (approval) => approval.planDigest === planDigest && approval.gate === gate && samePerson(approval.by, by),
+  );
 }

@@ -8,6 +8,8 @@ export const Canary = z.object({
   name: z.string(),
   uid: z.string(),
   resourceVersion: z.string(),
+  /** A digest of its metadata without the resource version, `managedFields` included. Without one a change tells nothing of keys. */
+  content: z.string().optional(),
 });
 /** A canary. */
 export type Canary = z.infer<typeof Canary>;
@@ -42,6 +44,8 @@ export const Convergence = z.object({
   stillProbes: z.int(),
   /** How often a canary changed again after its first change: each time two servers disagreed. */
   flips: z.int(),
+  /** How often a no-op patch changed the content of a canary: somebody changes Secrets on update. That tells nothing of keys. */
+  contentChanges: z.int().optional(),
   leases: z.array(ApiServerLease),
   /** The API servers' processes, by the start time in their metrics; empty when metrics cannot be read. */
   processes: z.array(z.string()),

@@ -1,15 +1,28 @@
-/** What Secrets are to be stored under: the target of a rewrite. */
+/**
+ * What Secrets are stored under: the encryption states of a cluster, and the targets of a rewrite.
+ *
+ * An encryption state is what ARM is asked for; a target is what the records in etcd must show afterwards. Plaintext is a state
+ * like any other, so that enabling, disabling and rotating are the same transition.
+ */
 import { z } from 'zod';
 import { shortKeyId } from './resource-ids';
 
 /** AKS encrypts with KMS v2 from this minor on, and with KMS v1 below it (AKS documents on KMS etcd encryption). */
 const FIRST_KMS_V2_MINOR = 27;
 
+/** Most Secrets that AKS supports with KMS v1 (AKS documents, "Limitations"). */
+export const KMS_V1_MOST_SECRETS = 2_000;
+
+/** How a Kubernetes version encrypts with a key. */
+export const KmsScheme = z.enum(['kms-v1', 'kms-v2']);
+/** How a Kubernetes version encrypts with a key. */
+export type KmsScheme = z.infer<typeof KmsScheme>;
+
 /**
  * What every Secret is to be stored under.
  * `kms-v2`: the record carries the key id, so the API server knows a stale one.
  * `kms-v1`: the record carries the name of the provider only; behind one name nothing ever looks stale.
- * `identity`: plaintext, as after KMS was switched off.
+ * `identity`: plaintext, as after KMS was disabled.
  */
 export const EncryptionTarget = z.discriminatedUnion('scheme', [
   z.object({ scheme: z.literal('kms-v2'), keyId: z.string() }),
@@ -22,14 +35,55 @@ export type EncryptionTarget = z.infer<typeof EncryptionTarget>;
 /** A target that is a key. */
 export type KmsTarget = Exclude<EncryptionTarget, { readonly scheme: 'identity' }>;
 
+/** A versioned key id, or the step whose output it will be: the only value of a plan that run time fills in. */
+export const KeyRef = z.union([z.string(), z.strictObject({ madeBy: z.string() })]);
+/** A versioned key id, or the step that makes it. */
+export type KeyRef = z.infer<typeof KeyRef>;
+
+/** How the cluster encrypts Secrets, as ARM's KMS profile and the Kubernetes version say it. */
+export const EncryptionState = z.discriminatedUnion('mode', [
+  z.strictObject({ mode: z.literal('off') }),
+  z.strictObject({
+    mode: z.literal('on'),
+    scheme: KmsScheme,
+    key: KeyRef,
+    /** `securityProfile.azureKeyVaultKms.keyVaultNetworkAccess`. */
+    access: z.enum(['Public', 'Private']),
+    /** ARM resource id of the vault; AKS wants it for private access. */
+    vaultId: z.string().optional(),
+  }),
+]);
+/** How the cluster encrypts Secrets. */
+export type EncryptionState = z.infer<typeof EncryptionState>;
+
+/** The scheme of a Kubernetes version. */
+export function kmsScheme(kubernetesVersion: string): KmsScheme {
+  return minorOf(kubernetesVersion) < FIRST_KMS_V2_MINOR ? 'kms-v1' : 'kms-v2';
+}
+
 /** The target of a KMS key on a cluster of a Kubernetes version. */
 export function kmsTarget(keyId: string, kubernetesVersion: string): KmsTarget {
-  return { scheme: minorOf(kubernetesVersion) < FIRST_KMS_V2_MINOR ? 'kms-v1' : 'kms-v2', keyId };
+  return { scheme: kmsScheme(kubernetesVersion), keyId };
+}
+
+/**
+ * The records that a state stands for.
+ * @param keyMadeBy the key id that a step made
+ */
+export function targetOf(state: EncryptionState, keyMadeBy: (step: string) => string): EncryptionTarget {
+  if (state.mode === 'off') return { scheme: 'identity' };
+  return { scheme: state.scheme, keyId: typeof state.key === 'string' ? state.key : keyMadeBy(state.key.madeBy) };
 }
 
 /** For sentences: `kv/aks1/95a7…`, or what plaintext is called. */
 export function describeTarget(target: EncryptionTarget): string {
   return target.scheme === 'identity' ? 'plaintext (KMS off)' : shortKeyId(target.keyId);
+}
+
+/** For sentences, also before a key is made. */
+export function describeState(state: EncryptionState): string {
+  if (state.mode === 'off') return 'plaintext (KMS off)';
+  return typeof state.key === 'string' ? shortKeyId(state.key) : 'the new version';
 }
 
 /** `27` of `1.27.3`; NaN when it is no version. */

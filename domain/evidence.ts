@@ -5,30 +5,16 @@
  * space can change unseen; the signature is over the bytes of everything but itself.
  */
 import { z } from 'zod';
-import { Baseline, Convergence } from './convergence';
-import { Ledger } from './ledger';
 import { Operation } from './operation';
-
-/** The long-running operation in ARM that set the key. */
-export const ArmOperation = z.object({
-  /** Absent when the worker died between the request and its answer; then the resource itself was polled. */
-  operationUrl: z.string().optional(),
-  status: z.string(),
-  startedAt: z.string().optional(),
-  endedAt: z.string().optional(),
-});
-/** The long-running operation in ARM. */
-export type ArmOperation = z.infer<typeof ArmOperation>;
+import { StepOutput } from './plan/outputs';
 
 /** What is signed. */
 export const EvidenceRecord = z.object({
-  format: z.literal('keyturn-evidence/1'),
+  format: z.literal('keyturn-evidence/2'),
   sealedAt: z.string(),
   operation: Operation,
-  armOperations: z.array(ArmOperation),
-  baseline: Baseline.nullable(),
-  convergence: Convergence.nullable(),
-  ledger: Ledger.nullable(),
+  /** What each step that was done gave, by its id. */
+  outputs: z.record(z.string(), StepOutput),
 });
 /** What is signed. */
 export type EvidenceRecord = z.infer<typeof EvidenceRecord>;

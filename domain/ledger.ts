@@ -6,9 +6,14 @@
  */
 import { z } from 'zod';
 import { shortKeyId } from './resource-ids';
+import { OwnError } from './own-error';
+
+/** A generation's encryption, for sentences. */
+const nameOf = (keyId: string | null): string => (keyId === null ? 'plaintext (KMS off)' : shortKeyId(keyId));
 
 const Generation = z.object({
-  keyId: z.string(),
+  /** The versioned key id; null is plaintext: KMS was off. */
+  keyId: z.string().nullable(),
   /**
    * activating: the switch was about to be asked for; whether it happened is not known yet.
    * activated: it is the current key; old records may still be under older keys.
@@ -25,7 +30,7 @@ const Generation = z.object({
   since: z.string(),
   proof: z.object({ operationId: z.string(), at: z.string(), convergedRv: z.string(), secrets: z.int() }).optional(),
 });
-/** One key id as one cluster used it. */
+/** One encryption state as one cluster used it: a key, or plaintext. */
 export type Generation = z.infer<typeof Generation>;
 
 /** The ordered key generations of one cluster, oldest first. */
@@ -35,7 +40,8 @@ export type Ledger = z.infer<typeof Ledger>;
 
 /** What the two key slots hold. */
 export interface KeySlots {
-  readonly current: string;
+  /** Null is plaintext: KMS is off. */
+  readonly current: string | null;
   /** The key id in the second slot; null when it is empty. */
   readonly previous: string | null;
   /** False when the current generation was adopted, or a switch from it was abandoned: then the second slot may hold a key that Azure does not tell of. */
@@ -55,9 +61,22 @@ export function keySlots(ledger: Ledger): KeySlots | undefined {
   const abandoned = ledger.generations.at(-1)?.state === 'abandoned';
   if (current.origin === 'adopted' || abandoned)
     return { current: current.keyId, previous: null, previousKnown: false };
-  const previous = ledger.generations.findLast(({ state }) => state === 'superseded');
+  const previous = ledger.generations.findLast(({ state, keyId }) => state === 'superseded' && keyId !== null);
   if (previous) return { current: current.keyId, previous: previous.keyId, previousKnown: true };
   return { current: current.keyId, previous: null, previousKnown: true };
+}
+
+/**
+ * Keys that must stay enabled, unexpired and undeleted, by the ledger: those in the slots, and those that some Secret may
+ * still be stored under because nothing since them is proven.
+ */
+export function keysNeeded({ generations }: Ledger): string[] {
+  const lastProof = generations.findLastIndex(({ proof }) => proof !== undefined);
+  const needed = generations.filter(({ state }, index) => {
+    if (state === 'evicted' || state === 'abandoned') return index >= lastProof;
+    return true;
+  });
+  return [...new Set(needed.flatMap(({ keyId }) => (keyId === null ? [] : [keyId])))];
 }
 
 /**
@@ -69,7 +88,7 @@ export function keySlots(ledger: Ledger): KeySlots | undefined {
  */
 export function reconcile(
   ledger: Ledger | undefined,
-  reportedKeyId: string,
+  reportedKeyId: string | null,
   now: string,
   operationId?: string,
 ): Ledger {
@@ -88,7 +107,7 @@ export function reconcile(
 }
 
 /** Write-ahead: notes that the switch to a key is about to be asked for. Repeating it changes nothing. */
-export function activating(ledger: Ledger, keyId: string, operationId: string, now: string): Ledger {
+export function activating(ledger: Ledger, keyId: string | null, operationId: string, now: string): Ledger {
   const last = ledger.generations.at(-1);
   if (last?.keyId === keyId && last.operationId === operationId && last.state !== 'abandoned') return ledger;
   return {
@@ -98,29 +117,32 @@ export function activating(ledger: Ledger, keyId: string, operationId: string, n
 }
 
 /** The switch happened: the key is current, the one before it is previous, the one before that has left its slot. */
-export function activated(ledger: Ledger, keyId: string): Ledger {
+export function activated(ledger: Ledger, keyId: string | null): Ledger {
   const last = ledger.generations.at(-1);
   if (last?.keyId !== keyId) {
-    throw new Error(`The ledger's newest generation is not ${shortKeyId(keyId)}: an activation must be noted first.`);
+    throw new OwnError(`The ledger's newest generation is not ${nameOf(keyId)}: an activation must be noted first.`);
   }
   if (last.state !== 'activating') return ledger;
+  // Plaintext takes no slot: a key that is set after it leaves the one before it in the second slot.
+  const fromPlaintext = currentGeneration(ledger)?.keyId === null;
   return {
     ...ledger,
     generations: ledger.generations.map((generation): Generation => {
       if (generation === last) return { ...generation, state: 'activated' };
       if (generation.state === 'activated' || generation.state === 'proven')
         return { ...generation, state: 'superseded' };
-      if (generation.state === 'superseded') return { ...generation, state: 'evicted' };
+      if (generation.state === 'superseded' && !(fromPlaintext && generation.keyId !== null))
+        return { ...generation, state: 'evicted' };
       return generation;
     }),
   };
 }
 
 /** Every Secret is under the current key: the proof is noted with it. */
-export function proven(ledger: Ledger, keyId: string, proof: NonNullable<Generation['proof']>): Ledger {
+export function proven(ledger: Ledger, keyId: string | null, proof: NonNullable<Generation['proof']>): Ledger {
   const current = currentGeneration(ledger);
   if (current?.keyId !== keyId) {
-    throw new Error(`${shortKeyId(keyId)} is not the current key of the ledger: nothing can be proven of it.`);
+    throw new OwnError(`${nameOf(keyId)} is not what the ledger has as current: nothing can be proven of it.`);
   }
   return {
     ...ledger,

@@ -1,6 +1,7 @@
 /** What Keyturn saw of a cluster and its keys before it plans. Facts only; the rules are elsewhere. */
 import { z } from 'zod';
 import { Census } from './census';
+import { kmsScheme, type EncryptionState } from './encryption';
 import { Ledger } from './ledger';
 
 /** A key version as the vault reports it. */
@@ -12,6 +13,8 @@ export const ObservedKey = z.object({
   keySizeInBits: z.int().optional(),
   operations: z.array(z.string()),
   enabled: z.boolean(),
+  /** ISO 8601: when the vault made this version. */
+  createdOn: z.string().optional(),
   /** ISO 8601; absent when the key has no such bound. */
   notBefore: z.string().optional(),
   expiresOn: z.string().optional(),
@@ -33,10 +36,30 @@ export const ObservedCluster = z.object({
   tags: z.record(z.string(), z.string()),
   /** `securityProfile.kubernetesResourceObjectEncryptionProfile` is set: the newer encryption, which turns its own keys. */
   platformManagedEncryption: z.boolean(),
-  kms: z.object({ enabled: z.boolean(), keyId: z.string().optional(), networkAccess: z.string().optional() }),
+  kms: z.object({
+    enabled: z.boolean(),
+    keyId: z.string().optional(),
+    /** `Public` or `Private`. */
+    networkAccess: z.string().optional(),
+    /** ARM resource id of the vault: with private access. */
+    vaultId: z.string().optional(),
+  }),
 });
 /** A managed cluster as ARM reports it. */
 export type ObservedCluster = z.infer<typeof ObservedCluster>;
+
+/** The encryption state that a cluster is in, as ARM reports it. @throws Error when KMS is on without a key */
+export function encryptionStateOf({ kms, kubernetesVersion }: ObservedCluster): EncryptionState {
+  if (!kms.enabled) return { mode: 'off' };
+  if (kms.keyId === undefined) throw new Error('KMS is on without a key.');
+  return {
+    mode: 'on',
+    scheme: kmsScheme(kubernetesVersion),
+    key: kms.keyId,
+    access: kms.networkAccess === 'Private' ? 'Private' : 'Public',
+    ...(kms.vaultId === undefined ? {} : { vaultId: kms.vaultId }),
+  };
+}
 
 /** A key that was looked up, or the id of one that could not be found. */
 export const KeyLookup = z.union([
@@ -66,6 +89,8 @@ export const Observation = z.object({
   azure: AzureObservation,
   /** The ledger in the cluster; null when the cluster has none. Absent when Azure's answer made reading it pointless. */
   ledger: Ledger.nullable().optional(),
+  /** The ledger calls the current key proven, and no signed evidence confirms it: `ledger` says activated here. */
+  ledgerNotConfirmed: z.boolean().optional(),
   /** What a dry run of every Secret said; absent as long as none was made. */
   census: Census.optional(),
 });

@@ -3,9 +3,10 @@ import { z } from 'zod';
 import { Acceptance, BlockedSecrets } from './acceptance';
 import { Approval } from './approval';
 import { Person } from './people';
-import { Plan, PlanStep } from './plan';
+import { Plan } from './plan/plan';
+import { StepText, writesTo } from './plan/steps';
 import { Proof, RewriteReport } from './proof';
-import { OperationRequest } from './request';
+import { StoredRequest } from './request';
 
 /** Where an operation stands. The last three are final, and the only final ones (Azure's terminal states). */
 export const OperationStatus = {
@@ -21,7 +22,7 @@ export const OperationStatus = {
 /** Where an operation stands. */
 export type OperationStatus = (typeof OperationStatus)[keyof typeof OperationStatus];
 
-/** Whether nothing will happen any more. */
+/** Whether the status is terminal. */
 export function isFinal(status: OperationStatus): boolean {
   return (
     status === OperationStatus.Succeeded || status === OperationStatus.Failed || status === OperationStatus.Canceled
@@ -33,16 +34,49 @@ export const StoredFault = z.object({ code: z.string(), detail: z.string(), poin
 /** A fault as it is stored with an operation. */
 export type StoredFault = z.infer<typeof StoredFault>;
 
-/** A step and how far it is. */
-export const StepState = PlanStep.extend({
-  status: z.enum(['pending', 'running', 'blocked', 'done', 'skipped']),
+/** How far a step is: all of it that changes. */
+export const StepStatus = z.object({
+  id: z.string(),
+  /** `interrupted`: it had begun when the operation ended. `skipped`: it had not. */
+  status: z.enum(['pending', 'running', 'blocked', 'done', 'interrupted', 'skipped']),
   startedAt: z.string().optional(),
   endedAt: z.string().optional(),
+  /** From the second try on: which one this is. */
+  attempt: z.int().optional(),
   /** One sentence: what came out. */
   result: z.string().optional(),
 });
-/** A step and how far it is. */
+/** How far a step is. */
+export type StepStatus = z.infer<typeof StepStatus>;
+
+/** A step as people read it, and how far it is. */
+export const StepState = StepText.extend({
+  /** What it writes to. */
+  changes: z.enum(['nothing', 'vault', 'cluster', 'kubernetes']),
+  ...StepStatus.shape,
+});
+/** A step as people read it, and how far it is. */
 export type StepState = z.infer<typeof StepState>;
+
+/** The steps as they are when the operation has ended: what had begun may have changed something, and is not called skipped. */
+export function stepsAtEnd(steps: readonly StepState[]): StepState[] {
+  return steps.map((step) => {
+    if (step.status === 'done') return step;
+    return { ...step, status: step.startedAt === undefined ? 'skipped' : 'interrupted' };
+  });
+}
+
+/** The steps of a plan with how far each is. @param statuses those that are not pending; others may be left out */
+export function stepStates(plan: Plan | null, statuses: readonly StepStatus[]): StepState[] {
+  return (plan?.steps ?? []).map(({ id, title, reason, type }) => ({
+    id,
+    title,
+    reason,
+    changes: writesTo(type),
+    status: 'pending' as const,
+    ...statuses.find((one) => one.id === id),
+  }));
+}
 
 /** How far a long step is. */
 export const StepProgress = z.object({
@@ -56,15 +90,18 @@ export const StepProgress = z.object({
 /** How far a long step is. */
 export type StepProgress = z.infer<typeof StepProgress>;
 
-/** What a finished rotation gave. */
-export const RotationResult = z.object({
-  previousKeyId: z.string(),
-  currentKeyId: z.string(),
-  rewrite: RewriteReport,
+/** What a finished operation gave: a summary of its outputs. */
+export const OperationResult = z.object({
+  /** The key that was current before; null is plaintext. */
+  previousKeyId: z.string().nullable(),
+  /** The key that is current now; null is plaintext. */
+  currentKeyId: z.string().nullable(),
+  /** Counts of the rewrite; null when the proof alone had to ask Secrets. */
+  rewrite: RewriteReport.nullable(),
   proof: Proof,
 });
-/** What a finished rotation gave. */
-export type RotationResult = z.infer<typeof RotationResult>;
+/** What a finished operation gave. */
+export type OperationResult = z.infer<typeof OperationResult>;
 
 /** An operation. Times are ISO 8601 in UTC. */
 export const Operation = z.object({
@@ -75,7 +112,7 @@ export const Operation = z.object({
   reason: StoredFault.nullable(),
   /** Every rule that was violated or thing that failed. */
   faults: z.array(StoredFault),
-  request: OperationRequest,
+  request: StoredRequest,
   requestedBy: Person,
   requestedAt: z.string(),
   endedAt: z.string().nullable(),
@@ -95,9 +132,9 @@ export const Operation = z.object({
   offers: z.array(z.enum(['approve', 'deny', 'retry', 'accept', 'cancel'])),
   /** The Secrets that a blocked step waits for; null when it waits for something else, or nothing is blocked. */
   blockedSecrets: BlockedSecrets.nullable(),
-  /** The acceptance of Secrets that are not under the new key; null when there was none. */
+  /** The acceptance of Secrets that are not under the target; null when there was none. */
   acceptance: Acceptance.nullable(),
-  result: RotationResult.nullable(),
+  result: OperationResult.nullable(),
   /** The signed evidence, once it is sealed. */
   evidence: z.object({ file: z.string(), digest: z.string(), signingKeyId: z.string() }).nullable(),
 });

@@ -8,16 +8,25 @@ export type Role = (typeof Role)[keyof typeof Role];
 
 /** Who did something. The identity is `tenantId` and `objectId`; the name is for reading only and may change. */
 export const Person = z.object({
-  tenantId: z.string(),
-  objectId: z.string(),
-  name: z.string(),
+  tenantId: z.string().min(1).max(100),
+  objectId: z.string().min(1).max(100),
+  name: z.string().max(500),
   /** `app`: a program with a token of its own (it may ask, never approve). `user`: a person. */
   type: z.enum(['user', 'app']),
 });
 /** Who did something. */
 export type Person = z.infer<typeof Person>;
 
-/** Whether two are the same: by tenant and object id, never by name. */
+/** Whether two are the same: by tenant and object id, never by name. An id is the same in capitals. */
 export function samePerson(a: Person, b: Person): boolean {
-  return a.tenantId === b.tenantId && a.objectId === b.objectId;
+  return same(a.tenantId, b.tenantId) && same(a.objectId, b.objectId);
+}
+
+/** Whether a role is among those that somebody holds: as one of a list, never as a part of a text. */
+export function holdsRole(roles: unknown, role: Role): boolean {
+  return Array.isArray(roles) && roles.includes(role);
+}
+
+function same(a: string, b: string): boolean {
+  return a.toLowerCase() === b.toLowerCase();
 }

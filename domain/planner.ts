@@ -1,16 +1,152 @@
-/** Chooses the planner of a kind. */
-import { assertNever } from './assert-never';
-import { planRotateKey, type PlanPolicy } from './kinds/rotate-key';
-import type { Observation } from './observed';
-import type { PlanResult } from './plan';
-import { OperationKind, type OperationRequest } from './request';
+/** Makes the plan of any kind: pure, so that the same facts always give the same plan and digest. */
+import { isBusy } from './cluster-change';
+import { censusFaults, censusWarnings, forcedRewriteWarnings, type Census } from './census';
+import { KMS_V1_MOST_SECRETS, type EncryptionState } from './encryption';
+import type { ErrorCode, Fault } from './errors';
+import { kindOf } from './kinds';
+import type { Kind } from './kinds/kind';
+import { currentGeneration, keysNeeded, reconcile, type Ledger } from './ledger';
+import { encryptionStateOf, type AzureObservation, type Observation } from './observed';
+import { checkPlan } from './plan/check-plan';
+import { sealPlan, type PlanPolicy, type PlanResult, type Warning } from './plan/plan';
+import type { OperationRequest } from './request';
+import { keyWarnings } from './rules';
+import { ceilingWarnings, rewriteCeiling } from './rewrite-pace';
+import { shortKeyId } from './resource-ids';
+import { minutesAfter } from './times';
 
-/** `plan(request, observed)`: pure, so that the same facts always give the same plan and digest. */
-export function plan(request: OperationRequest, observation: Observation, policy: PlanPolicy): PlanResult {
-  switch (request.kind) {
-    case OperationKind.RotateKey:
-      return planRotateKey(request, observation, policy);
-    default:
-      return assertNever(request.kind);
+/** KMS v1: minutes after a rotation before an unproven key may be proven and rotated again. */
+const SWITCH_IS_OVER_AFTER_IN_MINUTES = 60;
+
+/** Every rule of the request's kind that is violated, by what Azure says; none means that a plan can be made. */
+export function ruleFaults(
+  request: OperationRequest,
+  azure: AzureObservation,
+  kind: Kind = kindOf(request.kind),
+): Fault[] {
+  if (!azure.cluster.found) {
+    return [{ code: 'ClusterNotFound', pointer: '/cluster', detail: `${request.cluster}: ${azure.cluster.why}` }];
   }
+  const { cluster } = azure.cluster;
+  return kind.rules.flatMap((rule) => rule.check(cluster, azure, request.parameters as never));
+}
+
+/** What a cluster that Azure is changing violates for as long as that takes. */
+const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>(['ClusterNotSucceeded', 'ClusterNotRunning']);
+
+/**
+ * The provisioning state when a change under way is all that is wrong; null otherwise.
+ * @param faults every violated rule
+ */
+export function busyState({ cluster }: AzureObservation, faults: readonly Fault[]): string | null {
+  if (!cluster.found || faults.length === 0) return null;
+  const { provisioningState } = cluster.cluster;
+  return isBusy(provisioningState) && faults.every(({ code }) => PASSING.has(code)) ? provisioningState : null;
+}
+
+/** Every code that the rules of kinds can answer with. */
+export function ruleCodes(kinds: readonly Pick<Kind, 'rules'>[]): ErrorCode[] {
+  return [
+    ...new Set<ErrorCode>(['ClusterNotFound', ...kinds.flatMap(({ rules }) => rules.flatMap(({ codes }) => codes))]),
+  ];
+}
+
+/** Plans an operation from what was observed, or says every rule that is violated. */
+export function plan(
+  request: OperationRequest,
+  observation: Observation,
+  policy: PlanPolicy,
+  kind: Kind = kindOf(request.kind),
+): PlanResult {
+  const { azure, census } = observation;
+  const faults = [...ruleFaults(request, azure, kind), ...(census ? censusFaults(census) : [])];
+  if (faults.length > 0 || !azure.cluster.found) return { plan: null, faults };
+
+  const { cluster } = azure.cluster;
+  const from = encryptionStateOf(cluster);
+  const reportedKeyId = cluster.kms.enabled ? (cluster.kms.keyId ?? null) : null;
+  const ledger = reconcile(observation.ledger ?? undefined, reportedKeyId, azure.at);
+  const proven = currentGeneration(ledger)?.state === 'proven';
+  const parameters: unknown = request.parameters;
+  const planned = kind.plan({
+    cluster,
+    azure,
+    ledger,
+    from,
+    proven,
+    perSecond: rewriteCeiling(azure),
+    parameters: parameters,
+    policy,
+  });
+  const late = [...recentSwitchFaults(ledger, from, azure.at), ...kmsV1Faults(from, planned.to, census)];
+  if (late.length > 0) return { plan: null, faults: late };
+  checkPlan(planned.steps, { state: from, proven });
+  return {
+    faults: [],
+    plan: sealPlan({
+      kind: request.kind,
+      cluster: cluster.resourceId,
+      changeNumber: request.change.number,
+      summary: planned.summary,
+      from,
+      to: planned.to,
+      keysNeeded: keysNeeded(ledger),
+      steps: [...planned.steps],
+      warnings: [
+        ...planned.warnings,
+        ...keyWarnings(azure),
+        ...(observation.ledgerNotConfirmed === true ? [LEDGER_NOT_CONFIRMED] : []),
+        ...ceilingWarnings(cluster),
+        ...(census ? volatile([...censusWarnings(census), ...forcedRewriteWarningsOf(planned.to, census)]) : []),
+      ],
+    }),
+  };
+}
+
+/** With KMS v1 every Secret may be rewritten by a changed annotation, which has to fit. */
+function forcedRewriteWarningsOf(to: EncryptionState, census: Census): Warning[] {
+  return to.mode === 'on' && to.scheme === 'kms-v1' ? forcedRewriteWarnings(census) : [];
+}
+
+/** Warnings that tell of one moment. */
+function volatile(warnings: readonly Warning[]): Warning[] {
+  return warnings.map((warning) => ({ ...warning, volatile: true }));
+}
+
+const LEDGER_NOT_CONFIRMED: Warning = {
+  code: 'LedgerNotConfirmed',
+  detail:
+    'The ledger in the cluster calls the current state proven, and no evidence that Keyturn signed confirms it. It is proven again before any switch. If the evidence of the last operation is not lost, find out who changed the ConfigMap kube-system/keyturn-ledger.',
+};
+
+/**
+ * With KMS v1 behind one provider name, time alone tells that every API server has switched: one that is minutes late would
+ * store Secrets under the old key, and the next rotation would evict that.
+ */
+function recentSwitchFaults(ledger: Ledger, from: EncryptionState, now: string): Fault[] {
+  const current = currentGeneration(ledger);
+  if (from.mode === 'off' || from.scheme !== 'kms-v1') return [];
+  if (!current || current.keyId === null || current.state !== 'activated' || current.origin !== 'operation') return [];
+  const overAt = minutesAfter(current.since, SWITCH_IS_OVER_AFTER_IN_MINUTES);
+  if (now >= overAt) return [];
+  return [
+    {
+      code: 'KeyRotatedRecently',
+      pointer: '/cluster',
+      detail: `${shortKeyId(current.keyId)} was set at ${current.since}, and is not proven yet. With KMS v1 API servers do not show which key they write with, so Keyturn proves it again before the next change, when every API server has surely switched. Ask again after ${overAt}.`,
+    },
+  ];
+}
+
+/** AKS documents, "Limitations": at most 2,000 Secrets with KMS v1. */
+function kmsV1Faults(from: EncryptionState, to: EncryptionState, census: Census | undefined): Fault[] {
+  if (from.mode === 'on' || to.mode === 'off' || to.scheme !== 'kms-v1') return [];
+  if (census === undefined || census.secrets <= KMS_V1_MOST_SECRETS) return [];
+  return [
+    {
+      code: 'TooManySecretsForKmsV1',
+      pointer: '/cluster',
+      detail: `The cluster has ${census.secrets} Secrets; AKS supports at most ${KMS_V1_MOST_SECRETS} with KMS v1. Upgrade it to Kubernetes 1.27 or newer, which encrypts with KMS v2.`,
+    },
+  ];
 }

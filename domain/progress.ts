@@ -9,6 +9,7 @@ const MARKS: Record<StepState['status'], string> = {
   running: '▶',
   blocked: '■',
   done: '✓',
+  interrupted: '✗',
   skipped: '–',
 };
 

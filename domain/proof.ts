@@ -8,6 +8,7 @@
  */
 import { z } from 'zod';
 import { RefusedSecret } from './refusal';
+import { OwnError } from './own-error';
 
 /** Where an object's resource version lies. */
 export type Band =
@@ -57,7 +58,7 @@ export interface ProofRule {
  */
 export function compareResourceVersions(a: string, b: string): number {
   for (const rv of [a, b]) {
-    if (!/^(0|[1-9]\d*)$/.test(rv)) throw new Error(`"${rv}" is not a resource version that can be compared.`);
+    if (!/^(0|[1-9]\d*)$/.test(rv)) throw new OwnError(`"${rv}" is not a resource version that can be compared.`);
   }
   if (a.length !== b.length) return a.length - b.length;
   return a === b ? 0 : a < b ? -1 : 1;
@@ -103,6 +104,21 @@ export const RewriteReport = z.object({
 });
 /** What a rewrite did. */
 export type RewriteReport = z.infer<typeof RewriteReport>;
+
+/**
+ * Two passes over the same Secrets as one report: the counts of Secrets are those of the later pass, and a Secret that the
+ * earlier pass stored anew counts as rewritten, not as found unchanged or proven by the later one.
+ */
+export function addReports(earlier: RewriteReport, later: RewriteReport): RewriteReport {
+  const fromProven = Math.min(earlier.rewritten, later.alreadyProven);
+  const fromUnchanged = Math.min(earlier.rewritten - fromProven, later.unchanged);
+  return {
+    ...later,
+    rewritten: later.rewritten + fromProven + fromUnchanged,
+    alreadyProven: later.alreadyProven - fromProven,
+    unchanged: later.unchanged - fromUnchanged,
+  };
+}
 
 /** The argument that no live Secret is stored under an older key. */
 export const Proof = z.object({

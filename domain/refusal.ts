@@ -17,6 +17,8 @@ export const RefusalReason = z.enum([
   'NamespaceMissing',
   /** Authorization: the identity that Keyturn uses may not do this. */
   'NotPermitted',
+  /** Its annotations would have more than 256 KiB. */
+  'AnnotationsTooLarge',
   /** More than the API server or etcd stores. */
   'TooLarge',
   /** The object does not pass today's validation, although it is stored. */
@@ -43,6 +45,7 @@ export const OF_ONE_SECRET: readonly RefusalReason[] = [
   'AdmissionDenied',
   'WebhookUnavailable',
   'NamespaceMissing',
+  'AnnotationsTooLarge',
   'TooLarge',
   'Invalid',
   'KeptChanging',
@@ -51,7 +54,7 @@ export const OF_ONE_SECRET: readonly RefusalReason[] = [
 /** An answer that says that a Secret is not rewritten. */
 export interface Refusal {
   readonly reason: RefusalReason;
-  /** What the API server said, without anything that may quote a value. */
+  /** What the API server's answer says, in Keyturn's own sentence. */
   readonly message: string;
 }
 
@@ -60,7 +63,7 @@ export const RefusedSecret = z.object({
   namespace: z.string(),
   name: z.string(),
   reason: RefusalReason,
-  /** What the API server said, without anything that may quote a value. */
+  /** What the API server's answer says, in Keyturn's own sentence. */
   message: z.string(),
   /** What would help. */
   suggestion: z.string(),
@@ -74,6 +77,8 @@ export interface ServerRefusal {
   /** Kubernetes status reason: `Forbidden`, `Invalid` … */
   readonly reason: string;
   readonly message: string;
+  /** What it means, where that was found out already: the words that it was found in are not kept. */
+  readonly refusal?: RefusalReason;
 }
 
 const SUGGESTIONS: Readonly<Record<RefusalReason, string>> = {
@@ -83,13 +88,17 @@ const SUGGESTIONS: Readonly<Record<RefusalReason, string>> = {
     'Give the webhook that is named `sideEffects: None` or `NoneOnDryRun`, so that a dry run can tell.',
   NamespaceMissing: 'Delete the Secret, or make its namespace again.',
   NotPermitted: 'Give the user that is named the verbs get, list and patch on Secrets.',
+  AnnotationsTooLarge:
+    'Remove annotations from the Secret, or delete it: all of them together may have 256 KiB (262,144 bytes), and a forced rewrite adds `keyturn.dev/rewritten`.',
   TooLarge: 'Make the Secret smaller than 1 MiB, or delete it.',
   Invalid: 'Correct the Secret, or delete it.',
   Unreadable:
     'Bring back the key that it is stored under; if that key is lost, the Secret is: delete its record in etcd.',
   EncryptionFailed: 'Look at the key, its permissions and the vault’s firewall: the KMS provider fails.',
   KeptChanging: 'Find out who writes it all the time.',
-  Contradiction: 'Look at the API servers: one of them may not write with the new key.',
+  // Never forced: the server that does not see it as stale may store it under the older key again.
+  Contradiction:
+    'Look at the API servers: one of them may not write with the new key. When all do, write the Secret yourself (an annotation is enough), then retry.',
   ServerError: 'Look at the log of the API server.',
 };
 
@@ -98,11 +107,16 @@ export function suggestionFor(reason: RefusalReason): string {
   return SUGGESTIONS[reason];
 }
 
+const CALL_FAILED = /^(?:Internal error occurred: )?failed calling webhook "/;
+
 /**
  * The reason behind an API server's answer. Messages quote names, and a Secret may be called anything: so words decide where
  * no name can be like them, then the status, and other words only among what a status leaves open.
  */
-export function refusalReason({ status, reason, message }: ServerRefusal): RefusalReason {
+export function refusalReason({ status, reason, message, refusal }: ServerRefusal): RefusalReason {
+  if (refusal !== undefined) return refusal;
+  // A webhook's words may be anything, another refusal's words too: where the API server itself begins, decides.
+  if (CALL_FAILED.test(message)) return 'WebhookUnavailable';
   // A webhook chooses the status of its denial, whatever that status means elsewhere; no name has a space in it.
   if (/denied (?:the )?request/.test(message)) return 'AdmissionDenied';
   // Authorization names a user and a verb; other 403s come from admission, built in or not.
@@ -112,12 +126,12 @@ export function refusalReason({ status, reason, message }: ServerRefusal): Refus
   if (status === undefined || status >= 500) return serverSide(message);
   if (/does not support dry run/.test(message)) return 'DryRunUnsupported';
   if (status === 404 && /\bnamespaces "[^"]*" not found/.test(message)) return 'NamespaceMissing';
+  if (/\bmetadata\.annotations: Too long:/.test(message)) return 'AnnotationsTooLarge';
   if (/too long:|must have at most \d+ (?:bytes|characters)/i.test(message)) return 'TooLarge';
   return status === 422 || reason === 'Invalid' ? 'Invalid' : 'ServerError';
 }
 
 function serverSide(message: string): RefusalReason {
-  if (/failed calling webhook/.test(message)) return 'WebhookUnavailable';
   if (/request is too large/.test(message)) return 'TooLarge';
   if (/failed to encrypt|encrypt DEK|encryptedDEKSource .*expired/i.test(message)) return 'EncryptionFailed';
   if (/unable to transform key|not transformable|failed to decrypt|no matching prefix/i.test(message)) {

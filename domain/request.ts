@@ -1,11 +1,8 @@
 /** What may be asked for: the body of `POST /v1/operations`. */
 import { z } from 'zod';
-import { parseClusterId, parseKeyId } from './resource-ids';
-
-/** The procedures that Keyturn runs now. */
-export const OperationKind = { RotateKey: 'rotate-key' } as const;
-/** A procedure. */
-export type OperationKind = (typeof OperationKind)[keyof typeof OperationKind];
+import { KINDS } from './kinds';
+import type { Kind } from './kinds/kind';
+import { parseClusterId } from './resource-ids';
 
 const clusterId = z
   .string()
@@ -19,25 +16,6 @@ const clusterId = z
     description: 'ARM resource id of the managed cluster.',
     example:
       '/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg/providers/Microsoft.ContainerService/managedClusters/aks1',
-  });
-
-const versionedKeyId = z
-  .string()
-  .max(300)
-  .superRefine((text, context) => {
-    const keyId = parseKeyId(text);
-    if ('fault' in keyId) {
-      context.addIssue({ code: 'custom', message: keyId.fault, params: { code: 'InvalidKeyId' } });
-    }
-  })
-  // Host names are compared without regard to case, key ids by their text: one spelling from here on.
-  .overwrite((text) => {
-    const keyId = parseKeyId(text);
-    return 'fault' in keyId ? text : keyId.kid;
-  })
-  .meta({
-    description: 'Versioned key id (kid) in the vault that holds the current key.',
-    example: 'https://kv1.vault.azure.net/keys/aks1/95a76f34842c4fcf9e2cc929e38359c0',
   });
 
 /** The change record that an operation belongs to. */
@@ -59,17 +37,8 @@ export const Change = z
   })
   .meta({ description: 'The change record that this operation carries out.' });
 
-/** The body of `POST /v1/operations`. Unknown members are refused: a misspelled option must not be ignored. */
-export const OperationRequest = z.strictObject({
-  kind: z.literal(OperationKind.RotateKey).meta({ description: 'The procedure to run.' }),
+const shared = {
   cluster: clusterId,
-  parameters: z
-    .strictObject({
-      keyId: versionedKeyId.optional().meta({
-        description: 'The key version to turn to. Without it a new version of the current key is made.',
-      }),
-    })
-    .default({}),
   change: Change,
   whenBusy: z.enum(['refuse', 'wait']).default('refuse').meta({
     description: 'What to do while another operation executes on the cluster: be refused with 409, or wait for it.',
@@ -83,6 +52,43 @@ export const OperationRequest = z.strictObject({
       description:
         'How long the plan waits for approval before the operation is canceled. Default: what the service is set to.',
     }),
+};
+
+/** What is asked for, whatever the kind; `parameters` are the kind's own. */
+export interface OperationRequest {
+  readonly kind: string;
+  readonly cluster: string;
+  readonly parameters: Readonly<Record<string, unknown>>;
+  readonly change: z.infer<typeof Change>;
+  readonly whenBusy: 'refuse' | 'wait';
+  /** Seconds. */
+  readonly approvalTimeoutInSeconds?: number;
+}
+
+/** A request as it is stored with an operation: the kind's own schema has read its parameters. */
+export const StoredRequest = z.object({
+  kind: z.string(),
+  cluster: z.string(),
+  parameters: z.record(z.string(), z.unknown()),
+  change: z.object({ number: z.string(), reason: z.string().optional() }),
+  whenBusy: z.enum(['refuse', 'wait']),
+  approvalTimeoutInSeconds: z.int().optional(),
 });
-/** What was asked for, with defaults filled in. */
-export type OperationRequest = z.infer<typeof OperationRequest>;
+
+/** The body of `POST /v1/operations` for a table of kinds. Unknown members are refused: a misspelled option must not be ignored. */
+export function requestSchema(kinds: readonly Kind[]): z.ZodType<OperationRequest> {
+  const members = kinds.map(({ name, does, parameters }) =>
+    z.strictObject({ kind: z.literal(name).meta({ description: does }), parameters, ...shared }),
+  );
+  const [first, ...rest] = members;
+  if (first === undefined) throw new Error('There are no kinds.');
+  return z.discriminatedUnion('kind', [first, ...rest]) as unknown as z.ZodType<OperationRequest>;
+}
+
+/** The body of `POST /v1/operations`. */
+export const OperationRequest = requestSchema(KINDS);
+
+/** The key that a request names; undefined when it names none. */
+export function requestedKeyId({ parameters }: OperationRequest): string | undefined {
+  return typeof parameters.keyId === 'string' ? parameters.keyId : undefined;
+}

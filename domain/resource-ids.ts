@@ -1,6 +1,7 @@
 /** Names of things in Azure: ARM resource ids of managed clusters, and Key Vault key ids. */
 import { sha256Hex } from './canonical';
 import { CLOUDS, type Cloud } from './clouds';
+import { OwnError } from './own-error';
 
 /** The parts of a managed cluster's ARM resource id. */
 export interface ClusterId {
@@ -86,8 +87,14 @@ export function parseKeyId(text: string): KeyId | KeyIdFault {
 /** `parseKeyId` for ids that Azure itself gave. @throws Error when it is not a versioned key id. */
 export function mustParseKeyId(text: string): KeyId {
   const keyId = parseKeyId(text);
-  if ('fault' in keyId) throw new Error(`Azure gave "${text}" as a key id. ${keyId.fault}`);
+  if ('fault' in keyId) throw new OwnError(`Azure gave "${text}" as a key id. ${keyId.fault}`);
   return keyId;
+}
+
+/** Whether two key ids name one key version: Key Vault compares names and versions without regard to case, as hosts are. */
+export function sameKeyId(a: string, b: string): boolean {
+  const [one, other] = [parseKeyId(a), parseKeyId(b)];
+  return 'fault' in one || 'fault' in other ? a === b : one.kid.toLowerCase() === other.kid.toLowerCase();
 }
 
 /**

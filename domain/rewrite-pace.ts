@@ -5,9 +5,9 @@
  * own: one encrypt in the vault, and a decrypt for each read that misses the API server's cache of 1000 keys.
  * Sources: Key Vault service limits (transactions per vault and region in 10 s); research note rotation-systems.md 1.3, 1.7.
  */
-import { kmsTarget } from './encryption';
+import { kmsScheme } from './encryption';
 import type { AzureObservation, ObservedCluster, ObservedKey } from './observed';
-import type { Warning } from './plan';
+import type { Warning } from './plan/plan';
 
 /** The tag on a managed cluster by which its owners limit how many Secrets a second are rewritten. */
 export const CEILING_TAG = 'keyturn-rewrites-per-second';
@@ -50,8 +50,7 @@ export function rewriteCeiling({
   requestedKey,
 }: Pick<AzureObservation, 'cluster' | 'currentKey' | 'requestedKey'>): number | null {
   if (!cluster.found) return null;
-  const { kms, kubernetesVersion } = cluster.cluster;
-  const perSecret = kms.keyId !== undefined && kmsTarget(kms.keyId, kubernetesVersion).scheme === 'kms-v1';
+  const perSecret = kmsScheme(cluster.cluster.kubernetesVersion) === 'kms-v1';
   // One key decrypts and the other encrypts; a new version is like the current one.
   const budgets = [currentKey, requestedKey].map((key) => (perSecret && key?.found ? vaultBudget(key.key) : undefined));
   const ceilings = [taggedCeiling(cluster.cluster), ...budgets].filter((ceiling) => ceiling !== undefined);

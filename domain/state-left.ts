@@ -1,21 +1,31 @@
 /** What an operation leaves behind when it ends before its plan is done. */
-import type { Operation } from './operation';
-import { StepId } from './plan';
+import { describeState } from './encryption';
+import type { StepStatus } from './operation';
+import type { Plan } from './plan/plan';
 
-/** One or two sentences for whoever reads the end: what was changed, and what must be kept. */
-export function stateLeft({ steps }: Pick<Operation, 'steps'>): string {
-  const status = (id: StepId): string | undefined => {
+/** One or two sentences for people who read the end: what was changed, and what must be kept. */
+export function stateLeft(plan: Plan | null, steps: readonly StepStatus[]): string {
+  const statusOf = (id: string): StepStatus['status'] | undefined => {
     const step = steps.find((one) => one.id === id);
     return step?.startedAt === undefined ? undefined : step.status;
   };
-  switch (status(StepId.SetKey)) {
-    case undefined:
-      return status(StepId.CreateKeyVersion) === 'done'
-        ? 'The key of the cluster was not changed; a new key version was made and is not in use.'
-        : 'Nothing was changed.';
-    case 'done':
-      return 'The cluster writes with the new key, but not every Secret is proven to be under it. Keep both keys; the next rotation proves the Secrets first.';
-    default:
-      return 'Azure was asked for the new key and was not seen to have finished. Keep both keys; look at the provisioning state of the cluster.';
+  const begun = (plan?.steps ?? []).filter(({ id }) => statusOf(id) !== undefined);
+  const change = begun.findLast(({ type }) => type === 'set-kms');
+  if (change?.type !== 'set-kms') {
+    return begun.some(({ id, type }) => type === 'create-key-version' && statusOf(id) === 'done')
+      ? "The cluster's key was not changed. A new key version was created and is not in use. Keep every key listed under keysNeeded."
+      : 'The cluster was not changed. Keep every key listed under keysNeeded.';
   }
+  if (statusOf(change.id) !== 'done') {
+    return 'Azure was asked for the change and was not seen to have finished. Keep every key listed under keysNeeded; look at the provisioning state of the cluster.';
+  }
+  const after = begun.slice(begun.indexOf(change));
+  const writes = `The cluster writes with ${describeState(change.to)}`;
+  if (after.some(({ id, type }) => type === 'record-proof' && statusOf(id) === 'done')) {
+    return `${writes}, and every Secret is proven to be under it.`;
+  }
+  if (after.some(({ id, type }) => type === 'prove' && statusOf(id) === 'done')) {
+    return `${writes}. Every Secret was proven to be under it, but the proof is not in the ledger. Keep every key listed under keysNeeded; the next operation proves the Secrets first.`;
+  }
+  return `${writes}, but not every Secret is proven to be under it. Keep every key listed under keysNeeded; the next operation proves the Secrets first.`;
 }

@@ -1,0 +1,45 @@
+/**
+ * `enable-kms`: turn KMS on with a key of a vault that is open to all networks, and prove that no Secret is left in plaintext.
+ *
+ * Follows "Turn on KMS etcd encryption for an existing AKS cluster" (public key vault): `az aks update
+ * --enable-azure-keyvault-kms`, then every Secret is updated. From 1.27 on AKS configures KMS v2, before it KMS v1.
+ * Needs: KMS off, a usable key. Does: one transition. Never does: create a vault, a key or a grant.
+ */
+import { z } from 'zod';
+import { describeState, kmsScheme, type EncryptionState } from '../encryption';
+import { versionedKeyId } from '../key-id-schema';
+import { transition } from '../plan/transition';
+import { clusterRules, kmsOffRule, requestedKeyRule } from '../rules';
+import { kind } from './kind';
+import { clusterAndState, proveCurrentUnlessProven, startGate } from './steps';
+import { kmsV1Warnings } from './warnings';
+
+export const enableKms = kind({
+  name: 'enable-kms',
+  does: 'Enables KMS on a cluster with a key of a public vault, rewrites every Secret, and proves it.',
+  never: 'creates a vault, a key or a grant.',
+  section: 'Turn on KMS etcd encryption for an existing AKS cluster',
+  parameters: z.strictObject({
+    keyId: versionedKeyId.meta({
+      description: 'The key version to encrypt with, in a vault that is open to all networks.',
+    }),
+  }),
+  keyFrom: 'any-vault',
+  rules: [...clusterRules, kmsOffRule, requestedKeyRule],
+
+  plan(facts) {
+    const { cluster, from, azure, parameters, perSecond } = facts;
+    const key = azure.requestedKey?.found ? azure.requestedKey.key.keyId : parameters.keyId;
+    const to: EncryptionState = { mode: 'on', scheme: kmsScheme(cluster.kubernetesVersion), key, access: 'Public' };
+    return {
+      summary: `Enable KMS: move ${clusterAndState(facts)} to ${describeState(to)}, rewrite every Secret, and prove it.`,
+      to,
+      steps: [
+        startGate(facts, 'Enabling KMS changes a production control plane; no person does that alone.'),
+        ...proveCurrentUnlessProven(facts),
+        ...transition('on', from, to, { perSecond, acceptable: true }),
+      ],
+      warnings: kmsV1Warnings(to),
+    };
+  },
+});

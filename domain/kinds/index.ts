@@ -1,0 +1,16 @@
+/** The table of kinds: what can be asked for. A new kind is one file and one line here. */
+import { disableKms } from './disable-kms';
+import { enableKms } from './enable-kms';
+import { rewriteSecrets } from './rewrite-secrets';
+import { rotateKey } from './rotate-key';
+import type { Kind } from './kind';
+
+/** Every kind, in the order of the documents. */
+export const KINDS: readonly Kind[] = [enableKms, rotateKey, rewriteSecrets, disableKms];
+
+/** @throws Error when there is no such kind */
+export function kindOf(name: string): Kind {
+  const found = KINDS.find((one) => one.name === name);
+  if (!found) throw new Error(`There is no kind "${name}".`);
+  return found;
+}

@@ -1,0 +1,119 @@
+/** What steps give: kept by step id. Evidence, result, needed keys and the state left are pure functions of plan and outputs. */
+import { z } from 'zod';
+import { Baseline, Convergence } from '../convergence';
+import { targetOf } from '../encryption';
+import { keysNeeded, Ledger } from '../ledger';
+import type { OperationResult, StepStatus } from '../operation';
+import { Proof, RewriteReport } from '../proof';
+import type { Plan } from './plan';
+import type { StepType } from './steps';
+
+/** The long-running operation in ARM that changed the cluster. */
+export const ArmOperation = z.object({
+  /** Absent when the worker died between the request and its answer; then the cluster itself was polled. */
+  operationUrl: z.string().optional(),
+  status: z.string(),
+  startedAt: z.string().optional(),
+  endedAt: z.string().optional(),
+  /** `cluster`: the operation showed no end, and the cluster's own state was taken instead. Absent when the operation ended. */
+  decidedBy: z.literal('cluster').optional(),
+});
+/** The long-running operation in ARM. */
+export type ArmOperation = z.infer<typeof ArmOperation>;
+
+/** What a step gave. */
+export const StepOutput = z.discriminatedUnion('type', [
+  z.object({ type: z.literal('gate'), approvedBy: z.array(z.string()) }),
+  z.object({ type: z.literal('create-key-version'), keyId: z.string() }),
+  z.object({ type: z.literal('take-baseline'), baseline: Baseline }),
+  z.object({ type: z.literal('set-kms'), armOperations: z.array(ArmOperation), ledger: Ledger }),
+  z.object({ type: z.literal('converge'), convergence: Convergence }),
+  z.object({ type: z.literal('rewrite'), report: RewriteReport }),
+  z.object({ type: z.literal('prove'), proof: Proof }),
+  z.object({ type: z.literal('record-proof'), ledger: Ledger, proven: z.boolean() }),
+]);
+/** What a step gave. */
+export type StepOutput = z.infer<typeof StepOutput>;
+
+/** Outputs by step id. */
+export type Outputs = Readonly<Record<string, StepOutput>>;
+
+/** The output of a step. @throws Error when it is not there, or of another type */
+export function outputOf<T extends StepType>(
+  outputs: Outputs,
+  step: string,
+  type: T,
+): StepOutput & { readonly type: T } {
+  const output = outputs[step];
+  if (output?.type !== type) throw new Error(`The step ${step} gave no output of the type ${type}.`);
+  return output as StepOutput & { readonly type: T };
+}
+
+/** The key id that a step made. @throws Error when it has not */
+export function keyMadeBy(outputs: Outputs): (step: string) => string {
+  return (step) => outputOf(outputs, step, 'create-key-version').keyId;
+}
+
+/** The ledger as the last step that wrote it left it. */
+export function lastLedger(plan: Plan, outputs: Outputs): Ledger | undefined {
+  return plan.steps
+    .map(({ id }) => outputs[id])
+    .findLast((output) => output?.type === 'set-kms' || output?.type === 'record-proof')?.ledger;
+}
+
+/** A proof that an operation recorded in the ledger: the ledger is believed by it. */
+export interface RecordedProof {
+  /** The record step. */
+  readonly step: string;
+  /** Null is plaintext. */
+  readonly keyId: string | null;
+  readonly convergedRv: string;
+  readonly secrets: number;
+}
+
+/** The proofs that were recorded as proven, in the order of the plan. */
+export function proofsOf(plan: Plan, outputs: Outputs): RecordedProof[] {
+  return plan.steps.flatMap((step) => {
+    const output = step.type === 'record-proof' ? outputs[step.id] : undefined;
+    if (step.type !== 'record-proof' || output?.type !== 'record-proof' || !output.proven) return [];
+    const target = targetOf(step.to, keyMadeBy(outputs));
+    const { secrets, bounds } = outputOf(outputs, step.proof, 'prove').proof;
+    const keyId = target.scheme === 'identity' ? null : target.keyId;
+    return [{ step: step.id, keyId, convergedRv: bounds.convergedRv, secrets }];
+  });
+}
+
+/**
+ * Keys that must stay enabled, unexpired and undeleted as things stand: never fewer than before the first step until a proof
+ * is recorded, and from the moment that ARM may have been asked for a key, that one too (K1).
+ */
+export function keysNeededNow(plan: Plan, steps: readonly StepStatus[], outputs: Outputs): string[] {
+  const lastStep = plan.steps.at(-1);
+  const ended = lastStep !== undefined ? outputs[lastStep.id] : undefined;
+  if (ended?.type === 'record-proof' && ended.proven) return keysNeeded(ended.ledger);
+  const asked = plan.steps.flatMap((step) => {
+    const begun = steps.some(({ id, startedAt }) => id === step.id && startedAt !== undefined);
+    if (step.type !== 'set-kms' || !begun || step.to.mode === 'off') return [];
+    const target = targetOf(step.to, keyMadeBy(outputs));
+    return target.scheme === 'identity' ? [] : [target.keyId];
+  });
+  const noted = lastLedger(plan, outputs);
+  return [...new Set([...plan.keysNeeded, ...(noted ? keysNeeded(noted) : []), ...asked])];
+}
+
+/** The summary of a finished operation. @throws Error when no proof is there */
+export function resultOf(plan: Plan, outputs: Outputs): OperationResult {
+  const keyOf = (state: Plan['to']): string | null => {
+    const target = targetOf(state, keyMadeBy(outputs));
+    return target.scheme === 'identity' ? null : target.keyId;
+  };
+  const all = plan.steps.map(({ id }) => outputs[id]);
+  const proof = all.findLast((output) => output?.type === 'prove');
+  if (!proof) throw new Error('The plan ended without a proof.');
+  return {
+    previousKeyId: keyOf(plan.from),
+    currentKeyId: keyOf(plan.to),
+    rewrite: all.findLast((output) => output?.type === 'rewrite')?.report ?? null,
+    proof: proof.proof,
+  };
+}

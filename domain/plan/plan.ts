@@ -1,0 +1,63 @@
+/** A plan: the typed steps of one operation, made by a pure function, identified by its digest. The plan is the program. */
+import { z } from 'zod';
+import { digestOf } from '../canonical';
+import { EncryptionState } from '../encryption';
+import type { Fault } from '../errors';
+import { PlanStep } from './steps';
+
+/** Something that an approver should know and that does not stop the operation. */
+export const Warning = z.object({
+  code: z.string(),
+  detail: z.string(),
+  /**
+   * It tells of one moment: counts, names, texts of others. It is shown, and is not under the digest: otherwise a busy cluster
+   * would need one approval after another for the same plan.
+   */
+  volatile: z.boolean().optional(),
+});
+/** Something that an approver should know. */
+export type Warning = z.infer<typeof Warning>;
+
+/** What will be done. All of it but volatile warnings is under its digest: approved = executed (O3). */
+export const Plan = z.object({
+  /** What a worker must understand to run it. */
+  format: z.literal('keyturn-plan/1'),
+  kind: z.string(),
+  cluster: z.string(),
+  changeNumber: z.string(),
+  /** One sentence: from which state to which. */
+  summary: z.string(),
+  /** The state that the cluster is in when the plan is made. */
+  from: EncryptionState,
+  /** The state that it leaves. */
+  to: EncryptionState,
+  /** Keys that must stay enabled, unexpired and undeleted before the first step, by the ledger. */
+  keysNeeded: z.array(z.string()),
+  steps: z.array(PlanStep),
+  warnings: z.array(Warning),
+  /** `sha256:…` of the canonical JSON of all the other members, without volatile warnings. */
+  digest: z.string(),
+});
+/** What will be done. */
+export type Plan = z.infer<typeof Plan>;
+
+/** Gives a plan its digest, and its warnings one order. */
+export function sealPlan(plan: Omit<Plan, 'digest' | 'format'>): Plan {
+  const warnings = [...plan.warnings].sort((a, b) => compare(a.code, b.code) || compare(a.detail, b.detail));
+  const sealed = { format: 'keyturn-plan/1' as const, ...plan, warnings };
+  return { ...sealed, digest: digestOf({ ...sealed, warnings: warnings.filter(({ volatile }) => volatile !== true) }) };
+}
+
+/** A planner's answer: a plan, or every rule that is violated. */
+export type PlanResult =
+  { readonly plan: Plan; readonly faults: readonly [] } | { readonly plan: null; readonly faults: readonly Fault[] };
+
+/** What the operator of Keyturn has decided for all operations. */
+export interface PlanPolicy {
+  /** Approvals that each gate needs, from different people, none of them the requester. At least 1. */
+  readonly approvalsRequired: number;
+}
+
+function compare(a: string, b: string): number {
+  return a < b ? -1 : a > b ? 1 : 0;
+}

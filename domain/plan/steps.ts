@@ -1,0 +1,85 @@
+/**
+ * The steps that plans consist of: a closed union of typed actions, each with the inputs that its performer works with.
+ *
+ * A step has no condition, loop or expression. What only run time can decide is decided inside one step, or by a new plan.
+ */
+import { z } from 'zod';
+import { EncryptionState } from '../encryption';
+
+/** A step's id, unique in its plan: `approve`, `rotate.set-kms`. */
+export const StepId = z.string().regex(/^[a-z][a-z0-9-]*(?:\.[a-z][a-z0-9-]*)?$/);
+/** A step's id, unique in its plan. */
+export type StepId = z.infer<typeof StepId>;
+
+const to = EncryptionState;
+/** Secrets a second that a rewrite may not exceed: the owners' tag, the vault's limit; null when neither limits it. */
+const perSecond = z.number().nullable();
+
+/** What people read of a step. */
+export const StepText = z.object({
+  id: StepId,
+  /** What is done, in the imperative. */
+  title: z.string(),
+  /** Why it is needed, and why here. */
+  reason: z.string(),
+});
+
+const step = <Type extends string, Inputs extends z.ZodRawShape>(type: Type, inputs: Inputs) =>
+  z.object({ ...StepText.shape, type: z.literal(type), ...inputs });
+
+/** One step of a plan: a typed action with its inputs. */
+export const PlanStep = z.discriminatedUnion('type', [
+  /** Waits for people: so many approvals of the plan, from others than the requester. */
+  step('gate', { gate: z.enum(['start', 'plaintext']), approvals: z.int().min(1) }),
+  /** Makes a key version like another one, of the same key object. */
+  step('create-key-version', { like: z.string() }),
+  /** Writes canaries and notes R0, before a switch. */
+  step('take-baseline', {}),
+  /** Asks ARM for another encryption state. */
+  step('set-kms', { expect: EncryptionState, to }),
+  /** Waits until every API server writes with the target; `baseline` is null when no switch was made. */
+  step('converge', { to, baseline: StepId.nullable() }),
+  /**
+   * Has the API server store every Secret again. `since` names the converge step. `acceptable`: approvers may accept named
+   * Secrets as they are.
+   */
+  step('rewrite', { to, since: StepId, perSecond, acceptable: z.boolean() }),
+  /** Proves it from a fresh list. */
+  step('prove', { to, since: StepId, perSecond, acceptable: z.boolean() }),
+  /** Compares what Azure reports, and records the proof in the ledger. */
+  step('record-proof', { to, proof: StepId }),
+]);
+/** One step of a plan. */
+export type PlanStep = z.infer<typeof PlanStep>;
+/** The types of steps. */
+export type StepType = PlanStep['type'];
+
+/** What a step writes to. */
+export type Written = 'nothing' | 'vault' | 'cluster' | 'kubernetes';
+
+const WRITES: Readonly<Record<StepType, Written>> = {
+  gate: 'nothing',
+  'create-key-version': 'vault',
+  'take-baseline': 'kubernetes',
+  'set-kms': 'cluster',
+  converge: 'kubernetes',
+  rewrite: 'kubernetes',
+  prove: 'kubernetes',
+  'record-proof': 'kubernetes',
+};
+
+/** What steps of a type write to: nothing, the vault, the managed cluster in ARM, or Kubernetes objects. */
+export function writesTo(type: StepType): Written {
+  return WRITES[type];
+}
+
+/** The step with an id, of the expected type. @throws Error when the plan has none: what is not planned is not done (O3) */
+export function stepOf<T extends StepType>(
+  steps: readonly PlanStep[],
+  id: StepId,
+  type: T,
+): PlanStep & { readonly type: T } {
+  const step = steps.find((one) => one.id === id);
+  if (step?.type !== type) throw new Error(`The plan has no step ${id} of the type ${type}.`);
+  return step as PlanStep & { readonly type: T };
+}

@@ -1,0 +1,77 @@
+/** What must hold of a cluster before anything is changed. Sources: the AKS documents on KMS etcd encryption, "Limitations". */
+import { minorOf } from '../encryption';
+import type { Fault } from '../errors';
+import type { Rule } from '../kinds/kind';
+import type { ObservedCluster } from '../observed';
+import { parseKeyId } from '../resource-ids';
+
+const CLUSTER = '/cluster';
+
+const rule = (code: Fault['code'], detail: (cluster: ObservedCluster) => string | undefined): Rule<unknown> => ({
+  codes: [code],
+  check(cluster) {
+    const found = detail(cluster);
+    return found === undefined ? [] : [{ code, detail: found, pointer: CLUSTER }];
+  },
+});
+
+/** Rules of every kind that works inside a cluster. */
+export const clusterRules: readonly Rule<unknown>[] = [
+  rule('ClusterNotRunning', ({ powerState }) =>
+    powerState === 'Running'
+      ? undefined
+      : `The cluster's power state is ${powerState}. Start it: a stopped cluster cannot rewrite its Secrets.`,
+  ),
+  rule('ClusterNotSucceeded', ({ provisioningState }) =>
+    provisioningState === 'Succeeded'
+      ? undefined
+      : `The cluster's provisioning state is ${provisioningState}. Wait for the running change, or repair the failed one, then ask again.`,
+  ),
+  rule('PlatformManagedEncryption', ({ platformManagedEncryption }) =>
+    platformManagedEncryption
+      ? 'The cluster has kubernetesResourceObjectEncryptionProfile set: AKS picks up new key versions and rewrites by itself. There is nothing for Keyturn to do.'
+      : undefined,
+  ),
+  rule('ClusterIdentityUnsupported', ({ identityType }) =>
+    identityType === 'UserAssigned'
+      ? undefined
+      : `The cluster's identity is of type ${identityType}; AKS KMS supports UserAssigned only.`,
+  ),
+  rule('ClusterVersionUnsupported', ({ kubernetesVersion }) =>
+    Number.isNaN(minorOf(kubernetesVersion))
+      ? `Azure reports "${kubernetesVersion}" as the Kubernetes version. Keyturn does not know whether that encrypts with KMS v1 or v2.`
+      : undefined,
+  ),
+  rule('LocalAccountsDisabled', ({ localAccountsDisabled }) =>
+    localAccountsDisabled
+      ? 'Local accounts are off (disableLocalAccounts), so ARM gives no admin credentials, and Keyturn has no other way into the cluster yet.'
+      : undefined,
+  ),
+];
+
+/** KMS must be on, with a key that can be named. */
+export const kmsOnRule: Rule<unknown> = {
+  codes: ['KmsNotEnabled'],
+  check({ kms }) {
+    if (kms.enabled) return [];
+    const detail =
+      'KMS (securityProfile.azureKeyVaultKms) is not enabled on the cluster. Enable it first: kind enable-kms.';
+    return [{ code: 'KmsNotEnabled', detail, pointer: CLUSTER }];
+  },
+};
+
+/** KMS must be off. */
+export const kmsOffRule: Rule<unknown> = {
+  codes: ['KmsAlreadyEnabled'],
+  check({ kms }) {
+    if (!kms.enabled) return [];
+    const detail = 'KMS is enabled on the cluster already. To change its key, ask for the kind rotate-key.';
+    return [{ code: 'KmsAlreadyEnabled', detail, pointer: CLUSTER }];
+  },
+};
+
+/** The vault of a key id; undefined when it is none. */
+export function vaultOf(keyId: string | undefined): string | undefined {
+  const parsed = keyId === undefined ? { fault: 'none' } : parseKeyId(keyId);
+  return 'fault' in parsed ? undefined : parsed.vaultUrl;
+}

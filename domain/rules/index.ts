@@ -1,0 +1,3 @@
+/** The rules that kinds name: each is its codes, a sentence for each violation, and a test. */
+export { clusterRules, kmsOffRule, kmsOnRule } from './cluster';
+export { currentKeyRule, keyWarnings, requestedKeyRule, sameVaultRule } from './key';

@@ -1,0 +1,64 @@
+/**
+ * How far the ledger is believed (DESIGN.md section 9). It lies in the cluster, where others may write: its entries are
+ * claims. `proven` spares the proof that stands before a rotation (K2), so that it counts only with signed evidence.
+ */
+import type { EvidenceRecord } from './evidence';
+import { currentGeneration, type Generation, type Ledger } from './ledger';
+import { proofsOf, type RecordedProof } from './plan/outputs';
+import { clusterLockId } from './resource-ids';
+
+/** What evidence says of one operation, as far as the ledger is judged by it. */
+export type Testimony = Pick<EvidenceRecord, 'operation' | 'sealedAt' | 'outputs'>;
+
+/**
+ * Whether evidence confirms that the ledger's current generation is proven. True when the ledger does not claim it.
+ * @param testimonies of operations on any cluster, their signatures verified
+ */
+export function isConfirmed(ledger: Ledger, cluster: string, testimonies: readonly Testimony[]): boolean {
+  const current = currentGeneration(ledger);
+  if (current?.state !== 'proven') return true;
+  const { proof, keyId } = current;
+  if (proof === undefined) return false;
+  const ofCluster = testimonies.filter(({ operation }) => isOf(operation.request.cluster, cluster));
+  const own = ofCluster.find(({ operation }) => operation.id === proof.operationId);
+  const recorded = own && recordedIn(own).find((proven) => isTheSame(proven, keyId, proof));
+  if (!own || !recorded) return false;
+  // A proof is of its time: a switch that began after it, in its own operation or in a later one, has written with another
+  // key, even if the first one is current again. So a ledger that was put back to an older state is not believed.
+  if (beganToSwitch(own, recorded.step)) return false;
+  return !ofCluster.some((other) => other !== own && beganToSwitch(other) && other.sealedAt >= own.sealedAt);
+}
+
+/** The ledger as it may be believed: without confirmation the current key is in use, and not proven. */
+export function trustedLedger(ledger: Ledger, confirmed: boolean): Ledger {
+  if (confirmed) return ledger;
+  const current = currentGeneration(ledger);
+  return {
+    ...ledger,
+    generations: ledger.generations.map((generation): Generation => {
+      if (generation !== current) return generation;
+      const { proof: _claimed, ...rest } = generation;
+      return { ...rest, state: 'activated' };
+    }),
+  };
+}
+
+function recordedIn({ operation: { plan }, outputs }: Testimony): RecordedProof[] {
+  return plan ? proofsOf(plan, outputs) : [];
+}
+
+/** @param after a step's id: only switches of later steps count */
+function beganToSwitch({ operation: { plan, steps } }: Testimony, after?: string): boolean {
+  const all = plan?.steps ?? [];
+  return all
+    .slice(all.findIndex(({ id }) => id === after) + 1)
+    .some(({ id, type }) => type === 'set-kms' && steps.some((step) => step.id === id && step.startedAt !== undefined));
+}
+
+function isTheSame(proven: RecordedProof, keyId: string | null, claimed: NonNullable<Generation['proof']>): boolean {
+  return proven.keyId === keyId && proven.convergedRv === claimed.convergedRv && proven.secrets === claimed.secrets;
+}
+
+function isOf(cluster: string, other: string): boolean {
+  return clusterLockId(cluster) === clusterLockId(other);
+}
