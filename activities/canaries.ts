@@ -1,14 +1,24 @@
 /**
  * Canaries: small Secrets of Keyturn's own that show which key the API servers write with.
  *
- * Does: makes three in kube-system for one operation, finds them again, probes them, and deletes them.
+ * Does: makes three in kube-system for one operation, finds them again, and deletes them. Before a switch it sees that they
+ *       keep still: what an admission webhook changes on each update would look like a switch.
  * Never does: touch a Secret that it did not make.
  */
+import { describeChanging } from '../domain/admission';
 import type { Baseline, Canary } from '../domain/convergence';
 import { needsPerson } from './failures';
+import { readAdmission } from './kubernetes/admission';
 import type { KubeConnection } from './kubernetes/connection';
 import { KubeError } from './kubernetes/errors';
-import { createSecret, deleteSecret, FIELD_MANAGER, readSecret, type DetailedMetadata } from './kubernetes/metadata';
+import {
+  createSecret,
+  deleteSecret,
+  patchByUid,
+  readSecret,
+  type DetailedMetadata,
+  type NewSecret,
+} from './kubernetes/metadata';
 import { countSecrets } from './kubernetes/secret-list';
 import { hearProcesses } from './witnesses';
 
@@ -18,6 +28,10 @@ const NAMESPACE = 'kube-system';
 /** How many canaries an operation has. */
 export const CANARY_COUNT = 3;
 const ID_LENGTH = 12;
+/** So many patches in a row, each over a new connection, must leave a canary as it is before the key may be set. */
+const STILL_PATCHES = 5;
+/** A canary that was changed more often than this never keeps still. */
+const MOST_CHANGES = 5;
 
 /**
  * Tells the operation's own canaries, by where they are: somebody may have copied one, label and all. Canaries that an earlier
@@ -44,15 +58,79 @@ export async function ensureCanaries(
 /**
  * Canaries, R0 and the API servers, for the time before a switch. Repeating it before the switch gives the same canaries and a later R0,
  * which is as good.
+ * @throws ApplicationFailure `CanariesNotStill` or `NotConverged`, non-retryable, when a canary does not keep still
  */
 export async function takeBaseline(
   connection: KubeConnection,
   operationId: string,
   signal?: AbortSignal,
 ): Promise<Baseline> {
-  const canaries = await ensureCanaries(connection, operationId, signal);
+  const canaries: Canary[] = [];
+  for (const canary of await ensureCanaries(connection, operationId, signal)) {
+    canaries.push(await stillCanary(connection, canary, signal));
+  }
   const { resourceVersion } = await countSecrets(connection, { signal });
   return { baselineRv: resourceVersion, canaries, processes: await hearProcesses(connection, signal) };
+}
+
+/**
+ * Patches a canary with nothing until that changes nothing any more. A webhook that adds something once is done then; one that
+ * changes something on every update never is.
+ */
+async function stillCanary(connection: KubeConnection, made: Canary, signal?: AbortSignal): Promise<Canary> {
+  let known = made;
+  let [still, contentChanges, flips] = [0, 0, 0];
+  while (still < STILL_PATCHES) {
+    const now = canaryOf(await patchCanary(connection, known, 'The key was not set.', signal));
+    const isSame = now.resourceVersion === known.resourceVersion;
+    still = isSame ? still + 1 : 0;
+    if (!isSame && now.content === known.content) flips++;
+    if (!isSame && now.content !== known.content) contentChanges++;
+    known = now;
+    if (contentChanges > MOST_CHANGES) {
+      throw await canariesNotStill(connection, { changed: made.name, consequence: 'The key was not set.' }, signal);
+    }
+    if (flips > MOST_CHANGES) {
+      throw needsPerson(
+        'NotConverged',
+        `Patches that change nothing made API servers store the canary ${made.namespace}/${made.name} anew ${flips} times with the same content: they do not all write with the same key. The key was not set. Wait until every API server writes with the current key, then retry.`,
+      );
+    }
+  }
+  return known;
+}
+
+/**
+ * Patches a canary with nothing, over a new connection.
+ * @throws ApplicationFailure `CanariesNotStill`, non-retryable, when something changes its data: it is immutable, so the API
+ *         server refuses that; KubeError
+ */
+export async function patchCanary(
+  connection: KubeConnection,
+  canary: Pick<Canary, 'namespace' | 'name' | 'uid'>,
+  consequence: string,
+  signal?: AbortSignal,
+): Promise<DetailedMetadata> {
+  try {
+    return await patchByUid(connection, canary, { fresh: true, signal });
+  } catch (error) {
+    if (!(error instanceof KubeError) || error.status !== 422) throw error;
+    throw await canariesNotStill(connection, { changed: canary.name, consequence }, signal);
+  }
+}
+
+/** The failure that says that somebody changes Secrets on update, with the webhooks and policies that could. */
+export async function canariesNotStill(
+  connection: KubeConnection,
+  { changed, consequence }: { readonly changed: string; readonly consequence: string },
+  signal?: AbortSignal,
+): Promise<Error> {
+  const names = describeChanging(await readAdmission(connection, signal));
+  return needsPerson(
+    'CanariesNotStill',
+    `Patches that change nothing go on changing the content of ${NAMESPACE}/${changed}. Such a change cannot be told from that of an API server that writes with another key. ${consequence} ` +
+      `Mutating webhooks and policies that match an update of a Secret: ${names}. Exempt Secrets with the label ${CANARY_LABEL} from the one that does it, then retry.`,
+  );
 }
 
 /** Deletes the operation's canaries; those that are gone are fine. @throws KubeError */
@@ -66,14 +144,6 @@ export async function removeCanaries(
   }
 }
 
-/**
- * Whether nobody but Keyturn has written a canary's content. A rewrite of the stored record by an API server leaves
- * `managedFields` alone; a change by anybody else does not, and says nothing about keys.
- */
-export function isUntouched(metadata: DetailedMetadata): boolean {
-  return metadata.managedFields.every(({ manager }) => manager === FIELD_MANAGER);
-}
-
 async function ensureCanary(
   connection: KubeConnection,
   operationId: string,
@@ -82,14 +152,7 @@ async function ensureCanary(
 ): Promise<DetailedMetadata> {
   const label = idOf(operationId);
   try {
-    return await createSecret(
-      connection,
-      {
-        metadata: { namespace: NAMESPACE, name, labels: { [CANARY_LABEL]: label } },
-        stringData: { about: 'Made by Keyturn to see which key API servers write with. Holds nothing secret.' },
-      },
-      { signal },
-    );
+    return await createSecret(connection, canarySecret(name, label), { signal });
   } catch (error) {
     if (!(error instanceof KubeError) || error.status !== 409) throw error;
   }
@@ -103,8 +166,17 @@ async function ensureCanary(
   return found;
 }
 
-function canaryOf({ namespace, name, uid, resourceVersion }: DetailedMetadata): Canary {
-  return { namespace, name, uid, resourceVersion };
+/** Immutable: then whatever changes it shows in its metadata, or is refused. A change of a mutable value need not show. */
+export function canarySecret(name: string, label: string): NewSecret {
+  return {
+    metadata: { namespace: NAMESPACE, name, labels: { [CANARY_LABEL]: label } },
+    immutable: true,
+    stringData: { about: 'Made by Keyturn to see which key API servers write with. Holds nothing secret.' },
+  };
+}
+
+function canaryOf({ namespace, name, uid, resourceVersion, content }: DetailedMetadata): Canary {
+  return { namespace, name, uid, resourceVersion, content };
 }
 
 function namesOf(operationId: string): string[] {

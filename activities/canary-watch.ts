@@ -1,30 +1,41 @@
 /**
  * Probes canaries, each over a new connection, and keeps the score.
  *
- * A no-op patch changes an untouched canary only if the server that answers writes with another key than the record is
- * under; servers that disagree go on changing it (research note rotation-systems.md 9).
+ * A no-op patch that leaves a canary's content alone and stores it anew all the same comes from a server that writes with
+ * another key than the record is under; servers that disagree go on doing so (research note rotation-systems.md 9). A patch that
+ * changes its content (by an admission webhook, by somebody else in between) tells nothing of keys.
  */
 import type { Canary } from '../domain/convergence';
 import { compareResourceVersions } from '../domain/proof';
-import { ensureCanaries, isUntouched } from './canaries';
+import { CANARY_COUNT, canariesNotStill, ensureCanaries, patchCanary } from './canaries';
 import type { KubeConnection } from './kubernetes/connection';
 import { KubeError } from './kubernetes/errors';
 import { patchByUid, readSecret } from './kubernetes/metadata';
 
 const TOUCHED_ANNOTATION = 'keyturn.dev/touched';
+/** What it means for the keys when canaries do not keep still. */
+const CONSEQUENCE = 'Nothing is called proven. Keep both keys.';
+/** A webhook that adds something once, or a person, changes each canary a few times; more than that never ends. */
+const MOST_CONTENT_CHANGES = 4 * CANARY_COUNT;
 
 /** What is known of one canary. */
 interface WatchedCanary {
   readonly canary: Canary;
+  /** Whether it was made before the switch: then a new record of it with the same content shows that a server has switched. */
+  readonly ofBaseline: boolean;
   resourceVersion: string;
-  /** `old`: as it was before the switch, so its first change will tell something. */
+  content: string | undefined;
+  /** `old`: as it was before the switch. */
   state: 'old' | 'settled';
 }
 
 /** Probes canaries and keeps the score. */
 export class CanaryWatch {
   probes = 0;
+  /** Stored anew with the same content, after the first time. */
   flips = 0;
+  /** Patches that change nothing and did change the content. */
+  contentChanges = 0;
   readonly #connection: KubeConnection;
   readonly #operationId: string;
   readonly #signal: AbortSignal;
@@ -42,7 +53,7 @@ export class CanaryWatch {
     this.#connection = connection;
     this.#operationId = operationId;
     this.#signal = signal;
-    this.#canaries = (canaries ?? []).map((canary) => watched(canary, 'old'));
+    this.#canaries = (canaries ?? []).map((canary) => watched(canary, { ofBaseline: true }));
     this.#witnessed = canaries === undefined;
   }
 
@@ -76,14 +87,16 @@ export class CanaryWatch {
       const canary = await this.#nextCanary();
       const annotations = { [TOUCHED_ANNOTATION]: `${new Date().toISOString()}.${write}` };
       const options = { annotations, fresh: true, signal: this.#signal };
-      canary.resourceVersion = (await patchByUid(this.#connection, canary.canary, options)).resourceVersion;
+      const { resourceVersion, content } = await patchByUid(this.#connection, canary.canary, options);
+      canary.resourceVersion = resourceVersion;
+      canary.content = content;
     }
   }
 
   async #probe(canary: WatchedCanary): Promise<'same' | 'changed' | 'lost'> {
     let metadata;
     try {
-      metadata = await patchByUid(this.#connection, canary.canary, { fresh: true, signal: this.#signal });
+      metadata = await patchCanary(this.#connection, canary.canary, CONSEQUENCE, this.#signal);
     } catch (error) {
       if (!(error instanceof KubeError) || (error.status !== 404 && error.status !== 409)) throw error;
       // Somebody writes it at this very moment, perhaps a server that disagrees.
@@ -94,12 +107,21 @@ export class CanaryWatch {
     }
     this.probes++;
     if (compareResourceVersions(metadata.resourceVersion, canary.resourceVersion) === 0) return 'same';
+    const sameContent = metadata.content === canary.content;
     canary.resourceVersion = metadata.resourceVersion;
-    if (canary.state === 'settled') this.flips++;
-    // What somebody else has written changed for that reason, and tells nothing of keys.
-    else if (isUntouched(metadata)) this.#witnessed = true;
+    canary.content = metadata.content;
+    if (!sameContent) await this.#contentChanged(canary);
+    else if (canary.state === 'settled') this.flips++;
+    if (sameContent && canary.ofBaseline) this.#witnessed = true;
     canary.state = 'settled';
     return 'changed';
+  }
+
+  /** @throws ApplicationFailure `CanariesNotStill`, non-retryable, when that goes on and on */
+  async #contentChanged({ canary }: WatchedCanary): Promise<void> {
+    this.contentChanges++;
+    if (this.contentChanges <= MOST_CONTENT_CHANGES) return;
+    throw await canariesNotStill(this.#connection, { changed: canary.name, consequence: CONSEQUENCE }, this.#signal);
   }
 
   async #isThere({ canary }: WatchedCanary): Promise<boolean> {
@@ -116,7 +138,7 @@ export class CanaryWatch {
     if (this.#canaries.length === 0) {
       // Canaries made now can show agreement, but not that anybody has switched.
       const made = await ensureCanaries(this.#connection, this.#operationId, this.#signal);
-      this.#canaries = made.map((canary) => watched(canary, 'settled'));
+      this.#canaries = made.map((canary) => watched(canary, { ofBaseline: false }));
     }
     const canary = this.#canaries[this.#turn++ % this.#canaries.length];
     if (canary === undefined) throw new Error('There are no canaries.');
@@ -124,6 +146,7 @@ export class CanaryWatch {
   }
 }
 
-function watched(canary: Canary, state: WatchedCanary['state']): WatchedCanary {
-  return { canary, resourceVersion: canary.resourceVersion, state };
+function watched(canary: Canary, { ofBaseline }: { readonly ofBaseline: boolean }): WatchedCanary {
+  const { resourceVersion, content } = canary;
+  return { canary, ofBaseline, resourceVersion, content, state: ofBaseline ? 'old' : 'settled' };
 }

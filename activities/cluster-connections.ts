@@ -1,64 +1,150 @@
 /**
  * The way into clusters: admin kubeconfigs from ARM, kept in memory for a few minutes.
  *
+ * Does: gives work a connection that follows the cluster: when its certificates or credentials are rotated in the middle of
+ *       hours of work, ARM is asked for the kubeconfig anew and the request is sent again.
  * Never does: write a kubeconfig anywhere, or log it.
  */
+import { AzureError } from '../azure/errors';
 import type { ManagedClusters } from '../azure/managed-clusters';
 import { clusterLockId } from '../domain/resource-ids';
-import { connectKubernetes, type KubeConnection } from './kubernetes/connection';
+import { connectKubernetes, type KubeConnection, type KubeRequest } from './kubernetes/connection';
 import { KubeError } from './kubernetes/errors';
 
 const KEPT_FOR_IN_MS = 5 * 60_000;
+/** ARM is asked no more often than this for one cluster, however many requests fail. */
+const ASKED_EVERY_IN_MS = 10_000;
+/**
+ * Codes of Node, OpenSSL and the resolver that end a connection before any request is sent, and that another kubeconfig can
+ * mend: a certificate that our authority did not sign, one of ours that the server does not take, a host that is not there.
+ */
+const STALE_CODES = /CERT|SELF_SIGNED|UNABLE_TO_|^ERR_(?:SSL|TLS)_|^ENOTFOUND$/;
 
 /** Connections by cluster. */
 export interface ClusterConnections {
   /**
-   * Runs work with a connection that is closed afterwards. When the cluster does not take the credentials any more, they
-   * are asked for anew and the work runs once more: it must be idempotent.
+   * Runs work with a connection that is closed afterwards.
    * @throws ArmError, TokenError when ARM gives no kubeconfig; whatever the work throws
    */
   use<T>(cluster: string, signal: AbortSignal, work: (connection: KubeConnection) => Promise<T>): Promise<T>;
+}
+
+/** How often ARM may be asked for kubeconfigs. */
+export interface KubeconfigLimits {
+  readonly keptForInMs: number;
+  readonly askedEveryInMs: number;
+}
+
+/** What ARM gave, when, and what it is being asked now. */
+interface Known {
+  kubeconfig?: string;
+  askedAt: number;
+  asking?: Promise<string>;
 }
 
 /** @param connections requests that may be under way to one cluster at the same time, for each piece of work */
 export function createClusterConnections(
   clusters: Pick<ManagedClusters, 'adminKubeconfig'>,
   connections: number,
+  limits: KubeconfigLimits = { keptForInMs: KEPT_FOR_IN_MS, askedEveryInMs: ASKED_EVERY_IN_MS },
 ): ClusterConnections {
-  const kept = new Map<string, { readonly kubeconfig: string; readonly until: number }>();
+  const byCluster = new Map<string, Known>();
 
-  const kubeconfigOf = async (cluster: string, signal: AbortSignal): Promise<string> => {
+  /** @param stale the kubeconfig that does not work any more */
+  const kubeconfigOf = async (cluster: string, signal: AbortSignal, stale?: string): Promise<string> => {
     const id = clusterLockId(cluster);
-    const known = kept.get(id);
-    if (known !== undefined && known.until > Date.now()) return known.kubeconfig;
-    const kubeconfig = await clusters.adminKubeconfig(cluster, { abortSignal: signal });
-    kept.set(id, { kubeconfig, until: Date.now() + KEPT_FOR_IN_MS });
-    return kubeconfig;
-  };
-  const runOnce = async <T>(
-    cluster: string,
-    signal: AbortSignal,
-    work: (connection: KubeConnection) => Promise<T>,
-  ): Promise<T> => {
-    const connection = connectKubernetes(await kubeconfigOf(cluster, signal), connections);
-    try {
-      return await work(connection);
-    } finally {
-      await connection.close();
-    }
+    const known: Known = byCluster.get(id) ?? { askedAt: 0 };
+    byCluster.set(id, known);
+    const { kubeconfig } = known;
+    const age = Date.now() - known.askedAt;
+    const isFresh = age < (kubeconfig === stale ? limits.askedEveryInMs : limits.keptForInMs);
+    if (kubeconfig !== undefined && isFresh) return kubeconfig;
+    // One question for all; whose own work is aborted meanwhile leaves the others a failure that they try again.
+    known.asking ??= clusters
+      .adminKubeconfig(cluster, { abortSignal: signal })
+      .then((given) => {
+        known.askedAt = Date.now();
+        return (known.kubeconfig = given);
+      })
+      .finally(() => (known.asking = undefined));
+    return await known.asking;
   };
 
   return {
     async use(cluster, signal, work) {
+      const connection = followingConnection(
+        await kubeconfigOf(cluster, signal),
+        (kubeconfig) => connectKubernetes(kubeconfig, connections),
+        (stale) => kubeconfigOf(cluster, signal, stale),
+      );
       try {
-        return await runOnce(cluster, signal, work);
+        return await work(connection);
       } catch (error) {
-        if (!(error instanceof KubeError)) throw error;
-        // The address or the credentials may be old ones.
-        kept.delete(clusterLockId(cluster));
-        if (error.status !== 401) throw error;
-        return await runOnce(cluster, signal, work);
+        // The address may be an old one too: whoever comes next asks anew.
+        if (error instanceof KubeError && error.status === undefined) byCluster.delete(clusterLockId(cluster));
+        throw error;
+      } finally {
+        await connection.close();
       }
     },
   };
+}
+
+/**
+ * A connection that goes on with another kubeconfig when the one that it has does not work any more.
+ * @param renew asks for another kubeconfig; the same one again means that there is no other
+ */
+function followingConnection(
+  first: string,
+  connect: (kubeconfig: string) => KubeConnection,
+  renew: (stale: string) => Promise<string>,
+): KubeConnection {
+  let current = { kubeconfig: first, connection: connect(first) };
+  /** Closed at the end only: requests may still be under way over them. */
+  const earlier: KubeConnection[] = [];
+
+  const renewed = async (stale: string, failure: KubeError): Promise<string> => {
+    try {
+      return await renew(stale);
+    } catch (error) {
+      // Who tries requests again goes on doing so while ARM does not answer.
+      throw error instanceof AzureError && error.retryable && failure.transient ? failure : error;
+    }
+  };
+
+  const requestText = async (request: KubeRequest): Promise<string> => {
+    const used = current;
+    try {
+      return await used.connection.requestText(request);
+    } catch (error) {
+      if (!isStale(error)) throw error;
+      const kubeconfig = used === current ? await renewed(used.kubeconfig, error) : current.kubeconfig;
+      if (kubeconfig === used.kubeconfig) throw error;
+      if (kubeconfig !== current.kubeconfig) {
+        earlier.push(current.connection);
+        current = { kubeconfig, connection: connect(kubeconfig) };
+      }
+      // Nothing was done with the first one: it did not get past the handshake, or past authentication.
+      return await current.connection.requestText(request);
+    }
+  };
+
+  return {
+    get server() {
+      return current.connection.server;
+    },
+    requestText,
+    request: async (request) => JSON.parse(await requestText(request)) as unknown,
+    close: async () => {
+      await Promise.all([...earlier, current.connection].map((connection) => connection.close()));
+    },
+  };
+}
+
+function isStale(error: unknown): error is KubeError {
+  return error instanceof KubeError && isStaleFault(error);
+}
+
+function isStaleFault(error: KubeError): boolean {
+  return error.status === 401 || (error.status === undefined && STALE_CODES.test(error.reason));
 }

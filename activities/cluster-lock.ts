@@ -1,52 +1,72 @@
 /**
- * Waiting for a cluster's lock.
+ * Who holds a cluster's lock, and the fence that keeps everybody else from writing.
  *
- * Needs: a Temporal client. Does: waits until the workflow that is the lock has ended, by Temporal's own long poll.
- * Never does: take or release a lock; only the holder's workflow does that.
+ * Needs: a Temporal client. Does: reads the workflow that is the lock.
+ * Never does: take or release a lock; only the holder's workflow does that. Never waits for one either: a wait in an
+ * activity takes a slot of the worker, and waiting operations would take those that the holder needs.
  */
-import { ApplicationFailure, Context } from '@temporalio/activity';
-import { WorkflowFailedError, WorkflowNotFoundError, type Client } from '@temporalio/client';
+import { Context } from '@temporalio/activity';
+import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { z } from 'zod';
 import { clusterLockId } from '../domain/resource-ids';
-import { HOLDER_MEMO } from './contract';
+import { HOLDER_MEMO, type Activities } from './contract';
+import { needsPerson, tryAgain } from './failures';
 
 /** The activities about a cluster's lock. */
 export interface LockActivities {
   /** The operation that executes on a cluster now; null when none does. */
   readClusterHolder(input: { readonly cluster: string }): Promise<{ operationId: string | null }>;
-  /** Resolves when nobody holds the lock any more. Whoever waits still has to win it. Heartbeats. */
-  awaitClusterFree(input: { readonly cluster: string }): Promise<void>;
 }
 
-const HEARTBEAT_INTERVAL_IN_MS = 3_000;
 const holderMemo = z.object({ [HOLDER_MEMO]: z.string() });
 
 /** Makes the activities about a cluster's lock. */
 export function createLockActivities({ client }: { readonly client: Client }): LockActivities {
-  return {
-    async readClusterHolder({ cluster }) {
-      try {
-        const lock = await client.workflow.getHandle(clusterLockId(cluster)).describe();
-        if (lock.status.name !== 'RUNNING') return { operationId: null };
-        return { operationId: holderMemo.parse(lock.memo)[HOLDER_MEMO] };
-      } catch (error) {
-        if (error instanceof WorkflowNotFoundError) return { operationId: null };
-        throw error;
-      }
-    },
+  return { readClusterHolder: ({ cluster }) => readHolder(client, cluster) };
+}
 
-    async awaitClusterFree({ cluster }) {
-      const context = Context.current();
-      const beat = setInterval(() => context.heartbeat(), HEARTBEAT_INTERVAL_IN_MS);
-      try {
-        await Promise.race([client.workflow.getHandle(clusterLockId(cluster)).result(), context.cancelled]);
-      } catch (error) {
-        // Terminated with its holder, or never there: either way nobody holds it.
-        if (error instanceof WorkflowFailedError || error instanceof WorkflowNotFoundError) return;
-        throw error instanceof Error ? error : ApplicationFailure.retryable(String(error));
-      } finally {
-        clearInterval(beat);
+/**
+ * The activities that only the holder of a cluster's lock may run: each try of one first reads who holds the lock. A try may
+ * come long after its workflow asked for it (a service was away, a worker was lost), and the lock may be another's by then.
+ */
+export function fencedByLock(activities: Activities, client: Client): Activities {
+  const fenced =
+    <Input extends { readonly cluster: string }, Result>(work: (input: Input) => Promise<Result>) =>
+    async (input: Input): Promise<Result> => {
+      const { operationId } = await readHolder(client, input.cluster);
+      if (operationId !== Context.current().info.workflowExecution?.workflowId) {
+        throw needsPerson(
+          'LockLost',
+          'The operation does not hold the lock of the cluster any more, so nothing was sent. It takes the lock again first.',
+        );
       }
-    },
+      return await work(input);
+    };
+  return {
+    ...activities,
+    takeBaseline: fenced((input) => activities.takeBaseline(input)),
+    submitClusterChange: fenced((input) => activities.submitClusterChange(input)),
+    awaitConvergence: fenced((input) => activities.awaitConvergence(input)),
+    rewriteSecrets: fenced((input) => activities.rewriteSecrets(input)),
+    proveSecrets: fenced((input) => activities.proveSecrets(input)),
+    changeLedger: fenced((input) => activities.changeLedger(input)),
   };
+}
+
+async function readHolder(client: Client, cluster: string): Promise<{ operationId: string | null }> {
+  const workflowId = clusterLockId(cluster);
+  try {
+    const lock = await client.workflow.getHandle(workflowId).describe();
+    if (lock.status.name !== 'RUNNING') return { operationId: null };
+    const memo = holderMemo.safeParse(lock.memo);
+    if (memo.success) return { operationId: memo.data[HOLDER_MEMO] };
+  } catch (error) {
+    if (error instanceof WorkflowNotFoundError) return { operationId: null };
+    const message = error instanceof Error ? error.message : String(error);
+    throw tryAgain('TemporalUnavailable', `Reading who holds the cluster's lock failed: ${message}`, undefined, error);
+  }
+  throw tryAgain(
+    'InternalError',
+    `The workflow ${workflowId} runs and does not say which operation holds the lock: Keyturn did not start it. Nothing is changed on this cluster while it runs; find out who started it, then end it in Temporal.`,
+  );
 }

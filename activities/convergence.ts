@@ -58,7 +58,8 @@ type Step =
 
 /**
  * Waits until every API server writes with the target, then notes Rc. Heartbeats what it waits for.
- * @throws ApplicationFailure `NotConverged`, non-retryable, at the deadline: it names what it waits for
+ * @throws ApplicationFailure `NotConverged`, non-retryable, at the deadline: it names what it waits for; `CanariesNotStill`,
+ *         non-retryable, when somebody changes the content of canaries again and again
  * @throws KubeError when the cluster refuses a probe outright
  */
 export async function awaitConvergence(
@@ -120,6 +121,7 @@ async function conclude(
     probes: watch.probes,
     stillProbes,
     flips: watch.flips,
+    contentChanges: watch.contentChanges,
     leases: [...testimony.leases],
     processes: [...testimony.processes],
     metrics: testimony.metrics === 'confirmed' ? 'confirmed' : 'unavailable',
@@ -149,8 +151,14 @@ async function nextStep(context: {
     }
     return waiting(canaries, testimony);
   }
-  if (!still)
-    return waiting(`API servers that agree (canaries were changed back and forth ${watch.flips} times)`, testimony);
+  if (!still) {
+    const foreign =
+      watch.contentChanges === 0 ? '' : `; somebody changed the content of canaries ${watch.contentChanges} times`;
+    return waiting(
+      `API servers that agree (canaries were changed back and forth ${watch.flips} times${foreign})`,
+      testimony,
+    );
+  }
   if (testimony.metrics === 'confirmed')
     return { done: true, conclusion: { testimony, method: 'no-op', weaknesses: [] } };
   if (testimony.metrics === 'waiting') {
@@ -159,7 +167,11 @@ async function nextStep(context: {
     return { done: false, waitsFor: testimony.why };
   }
   if (!watch.sawSwitch) {
-    const waitsFor = `metrics, because no canary of the time before the switch is left to tell (${testimony.why})`;
+    const gone =
+      watch.contentChanges === 0
+        ? 'no canary of the time before the switch is left to tell'
+        : 'somebody changed the content of canaries, which tells nothing of keys';
+    const waitsFor = `metrics, or an API server that stores a canary anew with the same content, because ${gone} (${testimony.why})`;
     return { done: false, waitsFor };
   }
   // Without a switch seen, nobody knows whether this KMS v1 has a provider name for each key.

@@ -3,8 +3,10 @@
  * sentence. Non-retryable means that a person must decide; everything else Temporal tries again.
  */
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
+import { ZodError } from 'zod';
 import { ArmError, AzureError, TokenError, VaultError } from '../azure/errors';
 import type { ErrorCode } from '../domain/errors';
+import { OwnError } from '../domain/own-error';
 import { KubeError } from './kubernetes/errors';
 
 /** A failure that only a person can end: the operation becomes blocked with it. */
@@ -29,28 +31,36 @@ export interface FailureContext {
   readonly doing: string;
   /** The code of a refusal by ARM; `ArmRequestRefused` when absent. */
   readonly armRefusal?: ErrorCode;
+  /** The code of a refusal by a vault; `VaultRequestRefused` when absent. */
+  readonly vaultRefusal?: ErrorCode;
 }
 
 /**
  * Turns anything that an activity threw into the failure that Temporal stores. Cancellation and failures that have their
  * code already pass as they are.
  */
-export function toFailure(error: unknown, { doing, armRefusal = 'ArmRequestRefused' }: FailureContext): unknown {
+export function toFailure(
+  error: unknown,
+  { doing, armRefusal = 'ArmRequestRefused', vaultRefusal = 'VaultRequestRefused' }: FailureContext,
+): unknown {
   if (error instanceof ApplicationFailure || error instanceof CancelledFailure) return error;
-  if (error instanceof AzureError) return azureFailure(error, doing, armRefusal);
+  if (error instanceof AzureError) return azureFailure(error, doing, { armRefusal, vaultRefusal });
   if (error instanceof KubeError) return kubernetesFailure(error, doing);
-  const message = error instanceof Error ? error.message : String(error);
-  return tryAgain('InternalError', `${doing} failed: ${message}`, undefined, error);
+  return tryAgain('InternalError', `${doing} failed: ${unexpected(error)}`, undefined, error);
 }
 
-function azureFailure(error: AzureError, doing: string, armRefusal: ErrorCode): ApplicationFailure {
+function azureFailure(
+  error: AzureError,
+  doing: string,
+  { armRefusal, vaultRefusal }: Required<Pick<FailureContext, 'armRefusal' | 'vaultRefusal'>>,
+): ApplicationFailure {
   const sentence = `${doing} failed: ${sentenceOf(error)}`;
   if (error instanceof TokenError || error.retryable) {
     return tryAgain('AzureUnavailable', sentence, error.retryAfterInMs, error);
   }
   // A token that ARM does not take is repaired outside, as one that Entra ID does not give.
   if (error.status === 401) return tryAgain('AzureUnavailable', sentence, error.retryAfterInMs, error);
-  if (error instanceof VaultError) return needsPerson('CreateKeyRefused', sentence, error);
+  if (error instanceof VaultError) return needsPerson(vaultRefusal, sentence, error);
   if (error instanceof ArmError) return needsPerson(armRefusal, sentence, error);
   return tryAgain('InternalError', sentence, undefined, error);
 }
@@ -68,12 +78,39 @@ export function sentenceOf(error: AzureError): string {
   return `${error.message} (${status}${codes})`;
 }
 
-/** Causes end up in Temporal's history: only their message may, never the request or response that SDK errors carry. */
+/**
+ * What may be told of an error that nobody foresaw: our own sentence, or the kind of error and its code. The message of a
+ * parser or a library may quote what it read (S1).
+ */
+function unexpected(error: unknown): string {
+  if (error instanceof OwnError) return error.message;
+  if (error instanceof ZodError) return 'An answer does not have the form that Keyturn knows.';
+  if (!(error instanceof Error)) return 'Something was thrown that is no error.';
+  const { code, syscall } = error as NodeJS.ErrnoException;
+  const facts = [kindOf(error), code, syscall].filter((fact) => typeof fact === 'string' && WORD.test(fact));
+  return `An unexpected error (${facts.join(', ')}). Its place in the code is in the failure's cause.`;
+}
+
+/** The name of a class, a code, a system call. */
+const WORD = /^[A-Za-z][A-Za-z0-9_]{0,60}$/;
+
+function kindOf(error: Error): string {
+  return WORD.test(error.constructor.name) ? error.constructor.name : 'Error';
+}
+
+/**
+ * Causes end up in Temporal's history. Of one that speaks our own words the message may; of any other only its kind and its
+ * place in the code, never the request or response that SDK errors carry.
+ */
 function asError(cause: unknown): Error | undefined {
   if (!(cause instanceof Error)) return undefined;
-  const plain = new Error(cause.message.slice(0, 1000));
-  plain.name = cause.name;
-  plain.stack = cause.stack;
+  const ours = cause instanceof AzureError || cause instanceof KubeError || cause instanceof OwnError;
+  const plain = new Error(ours ? cause.message.slice(0, 1000) : unexpected(cause));
+  plain.name = kindOf(cause);
+  // A stack begins with the message, which may have lines that look like places.
+  const { stack = '' } = cause;
+  const places = stack.includes(cause.message) ? stack.slice(stack.indexOf(cause.message) + cause.message.length) : '';
+  plain.stack = `${plain.name}: ${plain.message}${places}`;
   return plain;
 }
 

@@ -4,16 +4,17 @@
  */
 import type { AzureAccess } from '../azure/access';
 import type { ErrorCode } from '../domain/errors';
-import { awaitKey, submitKey, verifyKey } from './aks';
+import { awaitClusterChange, submitClusterChange, verifyCluster } from './arm/cluster-change';
+import { awaitClusterIdle } from './arm/cluster-idle';
 import { removeCanaries, takeBaseline } from './canaries';
 import { createClusterConnections } from './cluster-connections';
 import type { Activities } from './contract';
 import { awaitConvergence } from './convergence';
-import { sealEvidence, type EvidenceStore } from './evidence';
+import { refuseUsedOperationId, sealEvidence, type EvidenceStore } from './evidence';
 import { toFailure } from './failures';
 import type { KubeConnection } from './kubernetes/connection';
 import { changeLedger } from './ledger';
-import { observe } from './observe';
+import { checkRules, makePlan } from './observe';
 import { currentActivity, heartbeating, type Running } from './running';
 import { takeCensus } from './secrets/census';
 import type { Pace } from './secrets/pass';
@@ -35,6 +36,8 @@ interface RunOptions {
   readonly tellsProgress?: boolean;
   /** The code of a refusal by ARM. */
   readonly armRefusal?: ErrorCode;
+  /** The code of a refusal by a vault. */
+  readonly vaultRefusal?: ErrorCode;
 }
 
 /** Makes the activities; contacts nobody yet. */
@@ -59,7 +62,7 @@ export function createActivities({ azure, evidence, pace }: ActivityDeps): Activ
     } catch (error) {
       // Whatever broke because of a cancellation, the cancellation is what happened.
       running.signal.throwIfAborted();
-      throw toFailure(error, { doing, armRefusal: options.armRefusal });
+      throw toFailure(error, { doing, armRefusal: options.armRefusal, vaultRefusal: options.vaultRefusal });
     }
   };
   /** Work inside the cluster: what ARM refuses here is the way into it. */
@@ -75,25 +78,39 @@ export function createActivities({ azure, evidence, pace }: ActivityDeps): Activ
     });
 
   return {
-    observe: ({ request }) =>
+    checkRules: ({ request }) =>
+      run('Checking the rules', ({ signal }) => checkRules(azure, request, signal), {
+        armRefusal: 'ClusterAccessRefused',
+      }),
+    makePlan: (input) =>
       run(
-        'Observing the cluster',
-        ({ signal }) => observe(azure, request, (work) => connections.use(request.cluster, signal, work), signal),
+        'Making the plan',
+        ({ signal }) =>
+          makePlan(azure, input, (work) => connections.use(input.request.cluster, signal, work), signal, evidence),
         { armRefusal: 'ClusterAccessRefused' },
       ),
-    takeCensus: ({ cluster, perSecond }) =>
+    takeCensus: ({ cluster, perSecond, earlier }) =>
       runInside(
         'Taking the census of Secrets',
         cluster,
-        (connection, running) => takeCensus(connection, { ...pace, perSecond }, running),
+        (connection, running) => takeCensus(connection, { ...pace, perSecond }, running, { earlier }),
         { tellsProgress: true },
       ),
     createKeyVersion: (input) =>
-      run('Making a new key version', ({ signal }) => createKeyVersion(azure.keys, input, signal)),
-    submitKey: (input) => run("Setting the cluster's key", ({ signal }) => submitKey(azure, input, signal)),
-    awaitKey: (input) =>
-      run("Waiting for the cluster's key", (running) => awaitKey(azure, input, running), { tellsProgress: true }),
-    verifyKey: (input) => run("Checking the cluster's key", ({ signal }) => verifyKey(azure, input, signal)),
+      run('Making a new key version', ({ signal }) => createKeyVersion(azure.keys, input, signal), {
+        vaultRefusal: 'CreateKeyRefused',
+      }),
+    submitClusterChange: (input) =>
+      run('Changing the cluster', ({ signal }) => submitClusterChange(azure, input, signal)),
+    awaitClusterChange: (input) =>
+      run('Waiting for the change of the cluster', (running) => awaitClusterChange(azure, input, running), {
+        tellsProgress: true,
+      }),
+    awaitClusterIdle: (input) =>
+      run('Waiting until Azure is not changing the cluster', (running) => awaitClusterIdle(azure, input, running), {
+        tellsProgress: true,
+      }),
+    verifyCluster: (input) => run('Checking the cluster', ({ signal }) => verifyCluster(azure, input, signal)),
 
     takeBaseline: ({ cluster, operationId }) =>
       runInside('Taking the baseline', cluster, (connection, { signal }) =>
@@ -128,6 +145,8 @@ export function createActivities({ azure, evidence, pace }: ActivityDeps): Activ
     changeLedger: ({ cluster, ...input }) =>
       runInside('Writing the ledger', cluster, (connection, { signal }) => changeLedger(connection, input, { signal })),
 
+    refuseUsedOperationId: ({ operationId }) =>
+      run('Looking for earlier evidence', () => refuseUsedOperationId(operationId, evidence)),
     sealEvidence: ({ record }) => run('Sealing the evidence', () => sealEvidence(record, evidence)),
   };
 }

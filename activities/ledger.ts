@@ -6,6 +6,7 @@
  */
 import { z } from 'zod';
 import { canonicalJson } from '../domain/canonical';
+import { OwnError } from '../domain/own-error';
 import { activated, activating, currentGeneration, Ledger, proven, reconcile } from '../domain/ledger';
 import type { LedgerChange } from './contract';
 import { needsPerson } from './failures';
@@ -40,7 +41,7 @@ export async function readLedger(connection: KubeConnection, signal?: AbortSigna
  */
 export async function changeLedger(
   connection: KubeConnection,
-  input: { readonly reportedKeyId: string; readonly changes: readonly LedgerChange[] },
+  input: { readonly reportedKeyId: string | null; readonly changes: readonly LedgerChange[] },
   options: { readonly signal?: AbortSignal; readonly now?: () => string } = {},
 ): Promise<Ledger> {
   const now = options.now ?? (() => new Date().toISOString());
@@ -50,7 +51,7 @@ export async function changeLedger(
     const after = applyChanges(before, input, now());
     if (before && canonicalJson(before) === canonicalJson(after)) return after;
     try {
-      await writeConfigMap(connection, configMap, after, options.signal);
+      await writeConfigMap(connection, configMap, after, options);
       return after;
     } catch (error) {
       const conflict = error instanceof KubeError && error.status === 409;
@@ -59,9 +60,16 @@ export async function changeLedger(
   }
 }
 
+/** Whether the ledger could be written, as it is or as a new one; stores nothing. @throws KubeError */
+export async function storeLedgerDryRun(connection: KubeConnection, signal?: AbortSignal): Promise<void> {
+  const configMap = await readConfigMap(connection, signal);
+  const ledger: Ledger = configMap ? ledgerOf(configMap) : { version: 1, generations: [] };
+  await writeConfigMap(connection, configMap, ledger, { signal, dryRun: true });
+}
+
 function applyChanges(
   before: Ledger | null,
-  { reportedKeyId, changes }: { readonly reportedKeyId: string; readonly changes: readonly LedgerChange[] },
+  { reportedKeyId, changes }: { readonly reportedKeyId: string | null; readonly changes: readonly LedgerChange[] },
   now: string,
 ): Ledger {
   try {
@@ -70,12 +78,12 @@ function applyChanges(
   } catch (error) {
     throw needsPerson(
       'LedgerContradiction',
-      `The ledger ${NAMESPACE}/${NAME} does not allow this change: ${error instanceof Error ? error.message : String(error)}`,
+      `The ledger ${NAMESPACE}/${NAME} does not allow this change: ${error instanceof OwnError ? error.message : 'an unexpected error.'}`,
     );
   }
 }
 
-function applyChange(ledger: Ledger, change: LedgerChange, reportedKeyId: string, now: string): Ledger {
+function applyChange(ledger: Ledger, change: LedgerChange, reportedKeyId: string | null, now: string): Ledger {
   switch (change.type) {
     case 'reconcile':
       return reconcile(ledger, reportedKeyId, now, change.operationId);
@@ -108,10 +116,10 @@ async function writeConfigMap(
   connection: KubeConnection,
   existing: ConfigMap | undefined,
   ledger: Ledger,
-  signal?: AbortSignal,
+  { signal, dryRun }: { readonly signal?: AbortSignal; readonly dryRun?: boolean } = {},
 ): Promise<void> {
   const data = { ledger: `${JSON.stringify(ledger, null, 2)}\n` };
-  const query = `?fieldManager=${FIELD_MANAGER}`;
+  const query = `?fieldManager=${FIELD_MANAGER}${dryRun ? '&dryRun=All' : ''}`;
   if (existing === undefined) {
     const metadata = { name: NAME, namespace: NAMESPACE, labels: { 'app.kubernetes.io/managed-by': 'keyturn' } };
     const body = { apiVersion: 'v1', kind: 'ConfigMap', metadata, data };

@@ -2,10 +2,18 @@
 import type { AzureAccess } from '../azure/access';
 import { ArmError } from '../azure/errors';
 import type { ClusterSnapshot } from '../azure/managed-clusters';
+import { currentGeneration, type Ledger } from '../domain/ledger';
 import type { AzureObservation, KeyLookup, Observation } from '../domain/observed';
-import { rotateKeyFaults } from '../domain/preconditions';
-import type { OperationRequest } from '../domain/request';
+import { kindOf } from '../domain/kinds';
+import type { PlanPolicy, PlanResult } from '../domain/plan/plan';
+import { busyState, plan, ruleFaults } from '../domain/planner';
+import { requestedKeyId, type OperationRequest } from '../domain/request';
+import { rewriteCeiling } from '../domain/rewrite-pace';
 import { parseKeyId } from '../domain/resource-ids';
+import type { Census } from '../domain/census';
+import type { RulesChecked } from './contract';
+import { isConfirmed, trustedLedger } from '../domain/trusted-ledger';
+import { readClusterEvidence, type EvidenceStore } from './evidence';
 import type { KubeConnection } from './kubernetes/connection';
 import { readLedger } from './ledger';
 
@@ -29,43 +37,88 @@ export async function observeAzure(
     return { at, cluster: { found: false, why } };
   }
   const cluster = { found: true as const, cluster: snapshot.observed };
-  const { enabled, keyId: currentKeyId } = snapshot.observed.kms;
-  if (!enabled || currentKeyId === undefined) return { at, cluster };
-
-  const requested = request.parameters.keyId;
+  const { enabled, keyId } = snapshot.observed.kms;
+  const currentKeyId = enabled ? keyId : undefined;
+  const requested = requestedKeyId(request);
+  const anyVault = kindOf(request.kind).keyFrom === 'any-vault';
   const [currentKey, requestedKey] = await Promise.all([
-    azure.keys.lookUp(currentKeyId, options),
-    requested === undefined ? undefined : lookUpRequested(azure, requested, currentKeyId, options),
+    currentKeyId === undefined ? undefined : azure.keys.lookUp(currentKeyId, options),
+    requested === undefined
+      ? undefined
+      : anyVault
+        ? azure.keys.lookUp(requested, options)
+        : lookUpRequested(azure, requested, currentKeyId, options),
   ]);
-  return { at, cluster, currentKey, ...(requestedKey === undefined ? {} : { requestedKey }) };
+  return {
+    at,
+    cluster,
+    ...(currentKey === undefined ? {} : { currentKey }),
+    ...(requestedKey === undefined ? {} : { requestedKey }),
+  };
+}
+
+/** Checks the rules of the request's kind by what Azure says. @throws ArmError, VaultError, TokenError */
+export async function checkRules(
+  azure: AzureAccess,
+  request: OperationRequest,
+  abortSignal: AbortSignal,
+): Promise<RulesChecked> {
+  const observed = await observeAzure(azure, request, { abortSignal });
+  const faults = ruleFaults(request, observed);
+  const cluster = faults.length === 0 && observed.cluster.found ? observed.cluster.cluster.resourceId : null;
+  return { faults, busy: busyState(observed, faults), cluster, perSecond: rewriteCeiling(observed) };
+}
+
+/** Observes again, and plans. @param withCluster runs work with a connection to the cluster */
+export async function makePlan(
+  azure: AzureAccess,
+  input: { readonly request: OperationRequest; readonly policy: PlanPolicy; readonly census: Census | null },
+  withCluster: <T>(work: (connection: KubeConnection) => Promise<T>) => Promise<T>,
+  signal: AbortSignal,
+  evidence: EvidenceStore,
+): Promise<PlanResult> {
+  const { request, policy, census } = input;
+  const observation = await observe(azure, request, withCluster, signal, evidence);
+  return plan(request, { ...observation, ...(census === null ? {} : { census }) }, policy);
 }
 
 /**
  * All that a plan is made from. The cluster itself is asked only when Azure's answer leaves a plan possible.
  * @param withCluster runs work with a connection to the cluster
+ * @param evidence what the ledger is believed by
  */
-export async function observe(
+async function observe(
   azure: AzureAccess,
   request: OperationRequest,
   withCluster: <T>(work: (connection: KubeConnection) => Promise<T>) => Promise<T>,
   signal: AbortSignal,
+  evidence: EvidenceStore,
 ): Promise<Observation> {
   const azureObservation = await observeAzure(azure, request, { abortSignal: signal });
-  if (rotateKeyFaults(request, azureObservation).length > 0) return { azure: azureObservation };
-  return withCluster(async (connection) => ({
-    azure: azureObservation,
-    ledger: await readLedger(connection, signal),
-  }));
+  if (ruleFaults(request, azureObservation).length > 0) return { azure: azureObservation };
+  const ledger = await withCluster((connection) => readLedger(connection, signal));
+  return { azure: azureObservation, ...(await believed(ledger, request.cluster, evidence)) };
+}
+
+/** The ledger as far as signed evidence confirms it: anybody who may write ConfigMaps may have written it. */
+async function believed(
+  ledger: Ledger | null,
+  cluster: string,
+  evidence: EvidenceStore,
+): Promise<Pick<Observation, 'ledger' | 'ledgerNotConfirmed'>> {
+  if (ledger === null || currentGeneration(ledger)?.state !== 'proven') return { ledger };
+  const confirmed = isConfirmed(ledger, cluster, await readClusterEvidence(cluster, evidence));
+  return { ledger: trustedLedger(ledger, confirmed), ...(confirmed ? {} : { ledgerNotConfirmed: true }) };
 }
 
 async function lookUpRequested(
   { keys }: AzureAccess,
   requested: string,
-  currentKeyId: string,
+  currentKeyId: string | undefined,
   options: { readonly abortSignal?: AbortSignal },
 ): Promise<KeyLookup> {
   const key = parseKeyId(requested);
-  const current = parseKeyId(currentKeyId);
+  const current = parseKeyId(currentKeyId ?? '');
   if ('fault' in key) return { found: false, keyId: requested, why: key.fault };
   if ('fault' in current || key.vaultUrl !== current.vaultUrl) {
     return { found: false, keyId: key.kid, why: 'not looked up: another vault' };

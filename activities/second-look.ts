@@ -43,6 +43,8 @@ export async function lookAgain(
   const { weaknesses } = second;
   const holds =
     second.flips === 0 &&
+    // A server that stores a canary with other content may have stored it under another key, and nobody sees it.
+    (second.contentChanges ?? 0) === 0 &&
     (first.metrics !== 'confirmed' || second.metrics === 'confirmed') &&
     // A server that was started since may have written with anything in between, whatever it writes with now.
     sameProcesses(first.processes, second.processes);

@@ -1,19 +1,83 @@
-/** Key versions: made once for an operation, however often it is asked for. */
+/** Key versions: made once for an operation, however often it is asked for, and exactly as the plan says. */
 import type { Keys } from '../azure/keys';
+import type { KeyLookup, ObservedKey } from '../domain/observed';
+import { mustParseKeyId, shortKeyId } from '../domain/resource-ids';
+import { needsPerson } from './failures';
+
+/** How far the clocks of Temporal and of a vault, which dates in whole seconds, may be apart. */
+const CLOCK_SKEW_IN_MS = 5 * 60_000;
+
+/** Which version is asked for. */
+export interface NewVersion {
+  readonly operationId: string;
+  readonly basedOn: string;
+  /** The same for every try of one step, and for no other operation, whatever its id. */
+  readonly nonce: string;
+  /** ISO 8601: when the step began. */
+  readonly since: string;
+}
 
 /**
  * Makes a new version like `basedOn`, or finds the one that an earlier try made.
  * Two tries at the very same moment can both make one: all agree on the oldest then, and the other stays unused.
- * @throws VaultError, TokenError
+ * @throws ApplicationFailure `KeyNotAsApproved`, non-retryable; VaultError, TokenError
  */
 export async function createKeyVersion(
   keys: Keys,
-  { operationId, basedOn }: { readonly operationId: string; readonly basedOn: string },
+  { operationId, basedOn, nonce, since }: NewVersion,
   abortSignal: AbortSignal,
 ): Promise<{ keyId: string; created: boolean }> {
-  const existing = await keys.findByOperation(basedOn, operationId, { abortSignal });
-  if (existing !== undefined) return { keyId: existing, created: false };
-  const made = await keys.createLike(basedOn, operationId, { abortSignal });
-  const keyId = (await keys.findByOperation(basedOn, operationId, { abortSignal })) ?? made;
+  const mark = { operationId, nonce };
+  const oldest = async (): Promise<string | undefined> => {
+    const [first] = await keys.findMarked(basedOn, mark, { abortSignal });
+    if (first && first.createdAt.getTime() < Date.parse(since) - CLOCK_SKEW_IN_MS) {
+      const made = first.createdAt.toISOString();
+      throw notAsApproved(first.keyId, [`the vault dates it ${made}, and this step began at ${since}`]);
+    }
+    return first?.keyId;
+  };
+  const check = async (keyId: string): Promise<void> => {
+    const model = found(await keys.lookUp(basedOn, { abortSignal }));
+    const differences = differencesOf(model, found(await keys.lookUp(keyId, { abortSignal })));
+    if (differences.length > 0) throw notAsApproved(keyId, differences);
+  };
+  const existing = await oldest();
+  if (existing !== undefined) {
+    await check(existing);
+    return { keyId: existing, created: false };
+  }
+  const made = await keys.createLike(basedOn, mark, { abortSignal });
+  const keyId = (await oldest()) ?? made;
+  await check(keyId);
   return { keyId, created: keyId === made };
+}
+
+/** In what a version is not the one that was approved: a new version of the same key, like its model. */
+function differencesOf(model: ObservedKey, version: ObservedKey): string[] {
+  const [one, other] = [mustParseKeyId(model.keyId), mustParseKeyId(version.keyId)];
+  const sorted = ({ operations }: ObservedKey): string => [...operations].sort().join(', ');
+  const compared: readonly (readonly [string, unknown, unknown])[] = [
+    ['vault', other.vaultUrl, one.vaultUrl],
+    ['name', other.name.toLowerCase(), one.name.toLowerCase()],
+    ['type', version.keyType, model.keyType],
+    ['size', version.keySizeInBits, model.keySizeInBits],
+    ['permitted operations', sorted(version), sorted(model)],
+    ['enabled', version.enabled, true],
+  ];
+  return compared
+    .filter(([, is, expected]) => is !== expected)
+    .map(([what, is, expected]) => `${what}: ${String(is)} instead of ${String(expected)}`);
+}
+
+function found(lookup: KeyLookup): ObservedKey {
+  if (lookup.found) return lookup.key;
+  throw notAsApproved(lookup.keyId, [lookup.why]);
+}
+
+function notAsApproved(keyId: string, differences: readonly string[]): Error {
+  return needsPerson(
+    'KeyNotAsApproved',
+    `${shortKeyId(keyId)} carries the tags of this operation, but is not the version that was approved (${differences.join('; ')}). ` +
+      'The cluster still uses the current key. Find out who made this version, remove its tags, then retry: Keyturn makes another one.',
+  );
 }

@@ -145,7 +145,8 @@ export function translateError(
     status: error.statusCode,
     code,
     innerCode: body.innerCode,
-    message: body.message ?? error.message,
+    // A client that cannot read an answer quotes it whole, and an answer may be a kubeconfig.
+    message: body.message ?? `${target} answered HTTP ${error.statusCode} in a form that is not understood.`,
     retryAfterInMs: parseRetryAfter(error.response?.headers.get('retry-after')),
     retryable: isTransient(error.statusCode, code),
     cause: error,

@@ -13,31 +13,46 @@ import { mustParseKeyId, parseKeyId, type KeyId } from '../domain/resource-ids';
 import type { CallOptions } from './managed-clusters';
 import { translateError, VaultError } from './errors';
 
-/** The tag by which a key version is found again after a crash. */
+/** The tags of a key version that Keyturn made: by both it is found again after a crash. */
 export const OPERATION_TAG = 'keyturn-operation';
+/** The operation's id may have been used before, so each makes a nonce of its own. */
+export const NONCE_TAG = 'keyturn-nonce';
 /** The name does not exist: the vault is deleted, or was never there. (EAI_AGAIN would be a resolver in trouble.) */
 const NO_SUCH_HOST = 'ENOTFOUND';
+
+/** What marks the key version that one operation makes. */
+export interface VersionMark {
+  readonly operationId: string;
+  readonly nonce: string;
+}
+
+/** A key version that carries a mark. */
+export interface MarkedVersion {
+  readonly keyId: string;
+  /** As the vault dates it, in whole seconds. */
+  readonly createdAt: Date;
+}
 
 /** What Keyturn asks of vaults. */
 export interface Keys {
   /**
-   * Looks a key version up. A key that is not there, that Keyturn may not read, or whose vault does not exist is an
+   * Looks a key version up; its id comes back as the vault spells it. A key that is not there, that Keyturn may not read, or whose vault does not exist is an
    * answer, not an error.
    * @throws VaultError when the vault cannot say now; TokenError
    */
   lookUp(kid: string, options?: CallOptions): Promise<KeyLookup>;
   /**
-   * The oldest version of the same key that carries the operation's tag: the answer stays the same when there are several.
+   * The versions of the same key that carry the mark, the oldest first: the order stays the same when more are made.
    * @throws VaultError, TokenError
    */
-  findByOperation(kid: string, operationId: string, options?: CallOptions): Promise<string | undefined>;
+  findMarked(kid: string, mark: VersionMark, options?: CallOptions): Promise<MarkedVersion[]>;
   /**
    * Makes a version of the same key with the type, size and permitted operations of `kid`, enabled, without expiry, and
-   * tagged with the operation.
+   * tagged with the mark.
    * @returns its versioned key id
    * @throws VaultError, TokenError
    */
-  createLike(kid: string, operationId: string, options?: CallOptions): Promise<string>;
+  createLike(kid: string, mark: VersionMark, options?: CallOptions): Promise<string>;
 }
 
 /** Makes the client; each vault is contacted when a key of it is asked for. */
@@ -71,7 +86,7 @@ export function createKeys(cloud: Cloud, credential: TokenCredential, httpClient
       const keyId = parseKeyId(kid);
       if ('fault' in keyId) return { found: false, keyId: kid, why: keyId.fault };
       try {
-        return { found: true, key: observedKey(keyId.kid, await get(keyId, options)) };
+        return { found: true, key: observedKey(await get(keyId, options)) };
       } catch (error) {
         const why = whyNotFound(error, keyId);
         if (why === undefined) throw error;
@@ -79,19 +94,19 @@ export function createKeys(cloud: Cloud, credential: TokenCredential, httpClient
       }
     },
 
-    async findByOperation(kid, operationId, options = {}) {
+    async findMarked(kid, { operationId, nonce }, options = {}) {
       const keyId = mustParseKeyId(kid);
       return call(keyId, options, async (client) => {
-        const made: { id: string; createdOn: number }[] = [];
+        const made: MarkedVersion[] = [];
         for await (const { id, tags, createdOn } of client.listPropertiesOfKeyVersions(keyId.name, options)) {
-          if (id === undefined || tags?.[OPERATION_TAG] !== operationId) continue;
-          made.push({ id: mustParseKeyId(id).kid, createdOn: createdOn?.getTime() ?? 0 });
+          if (id === undefined || tags?.[OPERATION_TAG] !== operationId || tags[NONCE_TAG] !== nonce) continue;
+          made.push({ keyId: mustParseKeyId(id).kid, createdAt: createdOn ?? new Date(0) });
         }
-        return made.sort((a, b) => a.createdOn - b.createdOn || (a.id < b.id ? -1 : 1))[0]?.id;
+        return made.sort((a, b) => a.createdAt.getTime() - b.createdAt.getTime() || (a.keyId < b.keyId ? -1 : 1));
       });
     },
 
-    async createLike(kid, operationId, options = {}) {
+    async createLike(kid, { operationId, nonce }, options = {}) {
       const keyId = mustParseKeyId(kid);
       const model = await get(keyId, options);
       const { keyType, keyOperations, key } = model;
@@ -108,7 +123,7 @@ export function createKeys(cloud: Cloud, credential: TokenCredential, httpClient
           ...options,
           keySize,
           keyOps: keyOperations,
-          tags: { [OPERATION_TAG]: operationId },
+          tags: { [OPERATION_TAG]: operationId, [NONCE_TAG]: nonce },
         }),
       );
       return mustParseKeyId(created.id ?? '').kid;
@@ -116,13 +131,15 @@ export function createKeys(cloud: Cloud, credential: TokenCredential, httpClient
   };
 }
 
-function observedKey(kid: string, { key, keyType, keyOperations, properties }: KeyVaultKey): ObservedKey {
+function observedKey({ id, key, keyType, keyOperations, properties }: KeyVaultKey): ObservedKey {
   return {
-    keyId: kid,
+    // The vault's own spelling: names are compared without regard to case, but AKS hashes the text that it is given.
+    keyId: mustParseKeyId(id ?? '').kid,
     keyType: keyType ?? 'unknown',
     ...(key?.n === undefined ? {} : { keySizeInBits: key.n.length * 8 }),
     operations: keyOperations ?? [],
     enabled: properties.enabled ?? true,
+    createdOn: properties.createdOn?.toISOString(),
     notBefore: properties.notBefore?.toISOString(),
     expiresOn: properties.expiresOn?.toISOString(),
   };

@@ -9,6 +9,7 @@ import type { TokenCredential } from '@azure/core-auth';
 import type { HttpClient } from '@azure/core-rest-pipeline';
 import { z } from 'zod';
 import type { Cloud } from '../domain/clouds';
+import { applyChange, type ClusterChange } from '../domain/cluster-change';
 import { type ObservedCluster } from '../domain/observed';
 import { parseClusterId, parseKeyId } from '../domain/resource-ids';
 import type { ArmClient } from './arm';
@@ -17,6 +18,9 @@ import { ArmError, parseRetryAfter, readErrorBody, translateError } from './erro
 
 /** The version that `@azure/arm-containerservice` 25.3.0 speaks; it shows `kubernetesResourceObjectEncryptionProfile`. */
 const API_VERSION = '2026-04-01';
+
+/** The code of a change that was not sent because ARM gave no entity tag to fence it with. */
+export const ENTITY_TAG_MISSING = 'EntityTagMissing';
 
 const Json = z.record(z.string(), z.unknown());
 
@@ -39,6 +43,7 @@ const ClusterBody = z.looseObject({
             enabled: z.boolean().nullish(),
             keyId: z.string().nullish(),
             keyVaultNetworkAccess: z.string().nullish(),
+            keyVaultResourceId: z.string().nullish(),
           })
           .nullish(),
         kubernetesResourceObjectEncryptionProfile: z
@@ -86,12 +91,13 @@ export interface CallOptions {
 export interface ManagedClusters {
   read(resourceId: string, options?: CallOptions): Promise<ClusterSnapshot>;
   /**
-   * PUTs the whole cluster with another KMS key, fenced by the entity tag that it was read with.
+   * PUTs the whole cluster with one change, fenced by the entity tag that it was read with.
    * @returns the URL of the long-running operation, when ARM gave one that is its own
+   * @throws ArmError `EntityTagMissing`, with nothing sent: without a fence the PUT could undo somebody else's change
    */
-  putKey(
+  putChange(
     cluster: ClusterSnapshot,
-    keyId: string,
+    change: ClusterChange,
     options?: CallOptions,
   ): Promise<{ operationUrl?: string; retryAfterInMs?: number }>;
   operation(operationUrl: string, options?: CallOptions): Promise<OperationState>;
@@ -112,11 +118,19 @@ export function createManagedClusters(
       return snapshotOf(body);
     },
 
-    async putKey(cluster, keyId, { abortSignal } = {}) {
+    async putChange(cluster, change, { abortSignal } = {}) {
+      if (!cluster.body.eTag) {
+        throw new ArmError({
+          code: ENTITY_TAG_MISSING,
+          message:
+            'Azure gave no eTag for the cluster, so the change could have overwritten a change of somebody else. Nothing was sent.',
+          retryable: false,
+        });
+      }
       const response = await arm.request({
         method: 'PUT',
         url: urlOf(cluster.observed.resourceId),
-        body: bodyWithKey(cluster.body, keyId),
+        body: requestBody(applyChange(cluster.body, change)),
         ifMatch: cluster.body.eTag,
         abortSignal,
       });
@@ -192,33 +206,20 @@ export function snapshotOf(json: unknown): ClusterSnapshot {
         enabled: kms?.enabled ?? false,
         keyId: normalKeyId(kms?.keyId ?? undefined),
         networkAccess: kms?.keyVaultNetworkAccess ?? undefined,
+        // Azure gives "" where there is none.
+        vaultId: kms?.keyVaultResourceId || undefined,
       },
     },
   };
 }
 
-/** Everything as it was, but for the key. Values of `userAssignedIdentities` are Azure's to fill: requests carry `{}`. */
-function bodyWithKey(body: ClusterBody, keyId: string): unknown {
-  const { identity, properties } = body;
+/** Values of `userAssignedIdentities` are Azure's to fill: requests carry `{}`. */
+function requestBody(body: ClusterBody): unknown {
+  const { identity } = body;
   const userAssigned = identity?.userAssignedIdentities;
-  return {
-    ...body,
-    ...(identity && userAssigned
-      ? {
-          identity: {
-            ...identity,
-            userAssignedIdentities: Object.fromEntries(Object.keys(userAssigned).map((id) => [id, {}])),
-          },
-        }
-      : {}),
-    properties: {
-      ...properties,
-      securityProfile: {
-        ...properties.securityProfile,
-        azureKeyVaultKms: { ...properties.securityProfile?.azureKeyVaultKms, enabled: true, keyId },
-      },
-    },
-  };
+  if (!identity || !userAssigned) return body;
+  const userAssignedIdentities = Object.fromEntries(Object.keys(userAssigned).map((id) => [id, {}]));
+  return { ...body, identity: { ...identity, userAssignedIdentities } };
 }
 
 /** One spelling for one key, so that ids can be compared as text; what is not a versioned key id stays as it is. */

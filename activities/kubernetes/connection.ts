@@ -7,10 +7,9 @@
  * Never does: retry, use a proxy of the environment (undici has none by default), or log a body.
  */
 import { createSecureContext } from 'node:tls';
-import { isNativeError } from 'node:util/types';
 import { buildConnector, Client, Pool, type Dispatcher } from 'undici';
 import { parseRetryAfter } from '../../azure/errors';
-import { KubeError, kubeErrorFrom } from './errors';
+import { KubeError, kubeErrorFrom, parseAnswer } from './errors';
 import { exchange, type WholeAnswer } from './exchange';
 import { parseKubeconfig } from './kubeconfig';
 
@@ -40,7 +39,7 @@ export interface KubeConnection {
   readonly server: string;
   /**
    * @returns the text of a 2xx answer
-   * @throws KubeError for every other answer and for none; the signal's reason when it was aborted
+   * @throws KubeError for every other answer and for none, in words of our own; the signal's reason when it was aborted
    */
   requestText(request: KubeRequest): Promise<string>;
   /** `requestText`, parsed as JSON. */
@@ -94,7 +93,9 @@ export function connectKubernetes(kubeconfig: string, connections: number): Kube
       );
     } catch (error) {
       request.signal?.throwIfAborted();
-      throw noAnswer(endpoint.server, error);
+      // Its message is not kept: a parser of HTTP may quote what it read.
+      const { code = '' } = error as NodeJS.ErrnoException;
+      throw new KubeError({ reason: code, message: '', server: endpoint.server });
     }
     const { status, headers, text } = answer;
     const retryAfter = headers['retry-after'];
@@ -117,16 +118,7 @@ export function connectKubernetes(kubeconfig: string, connections: number): Kube
   return {
     server: endpoint.server,
     requestText,
-    request: async (request) => JSON.parse(await requestText(request)) as unknown,
+    request: async (request) => parseAnswer(await requestText(request)),
     close: () => pool.destroy(),
   };
-}
-
-function noAnswer(server: string, error: unknown): KubeError {
-  const { code, message } = isNativeError(error) ? (error as NodeJS.ErrnoException) : {};
-  return new KubeError({
-    reason: code ?? 'NoAnswer',
-    message: `The API server at ${server} did not answer: ${message || code || String(error)}`,
-    cause: error,
-  });
 }

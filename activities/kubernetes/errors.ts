@@ -1,24 +1,23 @@
 /** What an API server answered when it did not do what was asked. */
 import { z } from 'zod';
-
-const MESSAGE_LIMIT = 300;
-/**
- * What is left out of messages, because it may quote a Secret (S1): the own words of admission policies and webhooks, which
- * are free text written by others; values that validation quotes; and long runs of base64 characters anywhere.
- */
-const LEFT_OUT: readonly (readonly [RegExp, string | ((found: string) => string)])[] = [
-  [/(denied (?:the )?request)\b.*$/, '$1 (its own words are left out: they may quote the Secret)'],
-  [/(invalid value:) (?:"(?:[^"\\]|\\.)*"|\S+)/gi, '$1 [left out]'],
-  // The path of a record in etcd is made of names, and is how an API server says which Secret it cannot read.
-  [/[A-Za-z0-9+/_=]{40,}/g, (found) => (found.startsWith('/registry/') ? found : '[left out]')],
-];
+import type { RefusalReason } from '../../domain/refusal';
+import { safeAnswer, type StatusCause } from './refusal-text';
 
 /** `metav1.Status`, as far as it is needed. */
 const Status = z.object({
   reason: z.string().optional(),
   message: z.string().optional(),
   metadata: z.object({ continue: z.string().optional() }).optional(),
-  details: z.object({ retryAfterSeconds: z.number().optional() }).nullish(),
+  details: z
+    .object({
+      retryAfterSeconds: z.number().optional(),
+      causes: z
+        .array(z.object({ reason: z.string().optional(), field: z.string().optional() }))
+        .nullish()
+        .catch(undefined),
+    })
+    .nullish()
+    .catch(undefined),
 });
 
 /** What is known of a failed request. */
@@ -27,25 +26,35 @@ export interface KubeErrorInit {
   readonly status?: number;
   /** Kubernetes status reason, `Forbidden`, `Invalid` …; the transport's code when no answer came. */
   readonly reason: string;
+  /** What the API server said. It is read for what it means, and not kept: it may quote a Secret. */
   readonly message: string;
+  readonly causes?: readonly StatusCause[];
+  /** The address that was asked, for the message when no answer came. */
+  readonly server?: string;
   readonly retryAfterInMs?: number;
   /** The token that a 410 offers for going on with a newer list. */
   readonly continueToken?: string;
-  readonly cause?: unknown;
 }
 
-/** A request that an API server did not answer with success. Its message is safe to show: short, and free of values. */
+/**
+ * A request that an API server did not answer with success. Its message is Keyturn's own sentence. Neither what the server
+ * said nor the error of the transport is kept, not even as a cause: both may hold a part of an answer (S1).
+ */
 export class KubeError extends Error {
   override readonly name = 'KubeError';
   readonly status: number | undefined;
   readonly reason: string;
+  /** What the answer means for the Secret that was asked about. */
+  readonly refusal: RefusalReason;
   readonly retryAfterInMs: number | undefined;
   readonly continueToken: string | undefined;
 
   constructor(init: KubeErrorInit) {
-    super(safeMessage(init.message), { cause: init.cause });
+    const { text, reason, refusal } = safeAnswer(init);
+    super(text);
     this.status = init.status;
-    this.reason = init.reason;
+    this.reason = reason;
+    this.refusal = refusal;
     this.retryAfterInMs = init.retryAfterInMs;
     this.continueToken = init.continueToken;
   }
@@ -66,22 +75,23 @@ export function kubeErrorFrom(status: number, body: string, retryAfterInMs: numb
   return new KubeError({
     status,
     reason: parsed?.reason ?? `Http${status}`,
-    message: parsed?.message ?? `The API server answered HTTP ${status}.`,
+    message: parsed?.message ?? '',
+    causes: parsed?.details?.causes ?? [],
     retryAfterInMs: retryAfterInMs ?? (suggested === undefined ? undefined : suggested * 1000),
     continueToken: parsed?.metadata?.continue,
   });
 }
 
-/** One line, at most 300 characters, without what may be a value. */
-export function safeMessage(message: string): string {
-  const line = LEFT_OUT.reduce(
-    (text, [found, instead]) =>
-      text.replace(found, (...match: [string, string]) =>
-        typeof instead === 'string' ? instead.replace('$1', match[1]) : instead(match[0]),
-      ),
-    message.replaceAll(/\s+/g, ' '),
-  );
-  return line.length <= MESSAGE_LIMIT ? line : `${line.slice(0, MESSAGE_LIMIT - 1)}…`;
+/**
+ * The JSON of an answer with success.
+ * @throws KubeError of a transient kind when it is none: a parser would quote it
+ */
+export function parseAnswer(text: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch {
+    throw new KubeError({ reason: 'NOT_JSON', message: '' });
+  }
 }
 
 function jsonOrUndefined(text: string): unknown {

@@ -1,5 +1,6 @@
 /** From a kubeconfig to what a TLS connection needs. */
 import { KubeConfig } from '@kubernetes/client-node';
+import { OwnError } from '../../domain/own-error';
 
 /** Where an API server is, and how to prove who we are. */
 export interface KubeEndpoint {
@@ -26,20 +27,20 @@ export function parseKubeconfig(yaml: string): KubeEndpoint {
   try {
     config.loadFromString(yaml);
   } catch {
-    throw new Error('The kubeconfig that Azure gave cannot be read.');
+    throw new OwnError('The kubeconfig that Azure gave cannot be read.');
   }
   const cluster = config.getCurrentCluster();
   const user = config.getCurrentUser();
-  if (!cluster || !user) throw new Error('The kubeconfig that Azure gave has no current cluster and user.');
+  if (!cluster || !user) throw new OwnError('The kubeconfig that Azure gave has no current cluster and user.');
   if (!cluster.server.startsWith('https://') || cluster.skipTLSVerify || !cluster.caData) {
-    throw new Error(
+    throw new OwnError(
       'The kubeconfig that Azure gave does not say which certificate authority to trust; nothing was sent.',
     );
   }
   const cert = decode(user.certData);
   const key = decode(user.keyData);
   if (!user.token && !(cert !== undefined && key !== undefined)) {
-    throw new Error('The kubeconfig that Azure gave holds neither a client certificate nor a token of its own.');
+    throw new OwnError('The kubeconfig that Azure gave holds neither a client certificate nor a token of its own.');
   }
   return {
     server: cluster.server.replace(/\/+$/, ''),

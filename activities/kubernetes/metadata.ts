@@ -4,6 +4,7 @@
  * Every request asks for `PartialObjectMetadata`, so the API server itself leaves the values out.
  */
 import { z } from 'zod';
+import { canonicalJson, digestOf } from '../../domain/canonical';
 import type { KubeConnection, KubeRequest } from './connection';
 import { KubeError } from './errors';
 
@@ -27,12 +28,43 @@ export const SecretMetadata = z.object({
 });
 export type SecretMetadata = z.infer<typeof SecretMetadata>;
 
-const DetailedMetadata = SecretMetadata.extend({
+const DetailedInput = z.looseObject({
+  ...SecretMetadata.shape,
   labels: z.record(z.string(), z.string()).default({}),
-  managedFields: z.array(z.object({ manager: z.string().default('') })).default([]),
+  annotations: z.record(z.string(), z.string()).default({}),
 });
-/** With who wrote it. */
+const DetailedMetadata = DetailedInput.transform((metadata) => ({
+  ...SecretMetadata.parse(metadata),
+  labels: metadata.labels,
+  annotations: metadata.annotations,
+  content: contentOf(metadata),
+}));
+/**
+ * With its labels and annotations, and a digest of all metadata but the resource version. An API server that only stores the
+ * record under another key leaves all of that alone. A value that changes shows in it only when its field gets another manager
+ * (`managedFields`); of an immutable Secret no value changes at all.
+ */
 export type DetailedMetadata = z.infer<typeof DetailedMetadata>;
+
+/** As a list shows it. */
+export interface ListedSecret extends SecretMetadata {
+  /** Names and values of all annotations, in bytes; only when the list was asked for it. */
+  readonly annotationBytes?: number;
+  /** As `DetailedMetadata` has it; only when the list was asked for it. */
+  readonly content?: string;
+}
+
+/** A Secret of a list with the size of its annotations. */
+export const MeasuredMetadata = DetailedInput.transform((metadata): ListedSecret => ({
+  ...SecretMetadata.parse(metadata),
+  annotationBytes: annotationBytes(metadata),
+}));
+/** A Secret of a list with all that can be told of its content without a value. */
+export const ComparableMetadata = DetailedInput.transform((metadata): ListedSecret => ({
+  ...SecretMetadata.parse(metadata),
+  annotationBytes: annotationBytes(metadata),
+  content: contentOf(metadata),
+}));
 
 const PartialObject = z.object({ metadata: SecretMetadata });
 const DetailedObject = z.object({ metadata: DetailedMetadata });
@@ -76,14 +108,21 @@ export async function patchFenced(
 
 /**
  * What `patchFenced` would meet, whatever state the object is in; stores nothing.
+ * @param changes labels and annotations as if somebody had given them to it
+ * @returns the object as it would be stored
  * @throws KubeError; 409 when it is another object, 404 when it is gone
  */
 export async function patchDryRun(
   connection: KubeConnection,
   { namespace, name, uid }: SecretMetadata,
   options: MetadataOptions = {},
-): Promise<void> {
-  await connection.request({ ...patchOf({ namespace, name }, { uid }, '&dryRun=All'), ...options });
+  changes: Partial<Pick<DetailedMetadata, 'labels' | 'annotations'>> = {},
+): Promise<DetailedMetadata> {
+  const answer = await connection.request({
+    ...patchOf({ namespace, name }, { uid, ...changes }, '&dryRun=All'),
+    ...options,
+  });
+  return DetailedObject.parse(answer).metadata;
 }
 
 /** Patches whatever state the object is in, with nothing or with annotations. @throws KubeError */
@@ -98,27 +137,33 @@ export async function patchByUid(
   return DetailedObject.parse(answer).metadata;
 }
 
+/** A Secret to be made. */
+export interface NewSecret {
+  readonly metadata: {
+    readonly namespace: string;
+    readonly name: string;
+    readonly labels: Readonly<Record<string, string>>;
+  };
+  readonly immutable?: boolean;
+  readonly stringData: Readonly<Record<string, string>>;
+}
+
 /** Makes an Opaque Secret. @throws KubeError; 409 when there is one of that name */
 export async function createSecret(
   connection: KubeConnection,
-  secret: {
-    readonly metadata: {
-      readonly namespace: string;
-      readonly name: string;
-      readonly labels: Readonly<Record<string, string>>;
-    };
-    readonly stringData: Readonly<Record<string, string>>;
-  },
+  secret: NewSecret,
   options: MetadataOptions = {},
 ): Promise<DetailedMetadata> {
-  const answer = await connection.request({
-    method: 'POST',
-    path: `/api/v1/namespaces/${encodeURIComponent(secret.metadata.namespace)}/secrets?fieldManager=${FIELD_MANAGER}`,
-    accept: AS_METADATA,
-    body: { apiVersion: 'v1', kind: 'Secret', type: 'Opaque', ...secret },
-    ...options,
-  });
-  return DetailedObject.parse(answer).metadata;
+  return DetailedObject.parse(await connection.request({ ...creationOf(secret), ...options })).metadata;
+}
+
+/** Whether `createSecret` would be refused; stores nothing. @throws KubeError when it would */
+export async function createDryRun(
+  connection: KubeConnection,
+  secret: NewSecret,
+  options: MetadataOptions = {},
+): Promise<void> {
+  await connection.request({ ...creationOf(secret, '&dryRun=All'), ...options });
 }
 
 /** Deletes a Secret; one that is gone is fine. @throws KubeError */
@@ -146,6 +191,16 @@ export function fencedPatch(
   return patchOf({ namespace, name }, { uid, resourceVersion, ...(annotations ? { annotations } : {}) });
 }
 
+function creationOf(secret: NewSecret, query = ''): KubeRequest {
+  const namespace = encodeURIComponent(secret.metadata.namespace);
+  return {
+    method: 'POST',
+    path: `/api/v1/namespaces/${namespace}/secrets?fieldManager=${FIELD_MANAGER}${query}`,
+    accept: AS_METADATA,
+    body: { apiVersion: 'v1', kind: 'Secret', type: 'Opaque', ...secret },
+  };
+}
+
 function patchOf(
   { namespace, name }: { readonly namespace: string; readonly name: string },
   metadata: Readonly<Record<string, unknown>>,
@@ -163,4 +218,14 @@ function patchOf(
 
 function pathOf(namespace: string, name: string): string {
   return `/api/v1/namespaces/${encodeURIComponent(namespace)}/secrets/${encodeURIComponent(name)}`;
+}
+
+function contentOf({ resourceVersion: _, managedFields, ...rest }: Readonly<Record<string, unknown>>): string {
+  // Their order says nothing.
+  const managers = Array.isArray(managedFields) ? managedFields.map((one) => canonicalJson(one)).sort() : [];
+  return digestOf({ ...rest, managers });
+}
+
+function annotationBytes({ annotations }: { readonly annotations: Readonly<Record<string, string>> }): number {
+  return Object.entries(annotations).reduce((sum, pair) => sum + Buffer.byteLength(pair.join('')), 0);
 }

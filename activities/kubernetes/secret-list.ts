@@ -6,8 +6,8 @@
  */
 import { z } from 'zod';
 import type { KubeConnection } from './connection';
-import { KubeError } from './errors';
-import { SecretMetadata } from './metadata';
+import { KubeError, parseAnswer } from './errors';
+import { ComparableMetadata, MeasuredMetadata, SecretMetadata, type ListedSecret } from './metadata';
 
 const AS_METADATA_LIST = 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io';
 /** Objects of a first page: nobody knows yet how large they are. */
@@ -17,6 +17,14 @@ export const LARGEST_PAGE_SIZE = 500;
 /** Text of a page, about: two pages at a time are in memory, as text and as objects. */
 const PAGE_LENGTH = 4 * 1024 * 1024;
 
+/** What a list tells of each Secret: the more, the more text is read and hashed. */
+export type ListDetail = 'state' | 'size' | 'content';
+const METADATA: Readonly<Record<ListDetail, z.ZodType<ListedSecret>>> = {
+  state: SecretMetadata,
+  size: MeasuredMetadata,
+  content: ComparableMetadata,
+};
+
 const PartialList = z.object({
   metadata: z.object({
     resourceVersion: z.string(),
@@ -25,7 +33,7 @@ const PartialList = z.object({
   }),
   // A page whose objects the selector all leaves out has null here, not an empty list (kube-apiserver 1.34).
   items: z
-    .array(z.object({ metadata: SecretMetadata }))
+    .array(z.object({ metadata: z.unknown() }))
     .nullish()
     .transform((items) => items ?? []),
 });
@@ -41,7 +49,7 @@ interface Page {
 export interface SecretPage {
   /** Resource version of the whole list: the same on every page. */
   readonly resourceVersion: string;
-  readonly items: readonly SecretMetadata[];
+  readonly items: readonly ListedSecret[];
 }
 
 /** What is asked for. */
@@ -62,13 +70,13 @@ interface PageOptions {
  */
 export async function* listSecretPages(
   connection: KubeConnection,
-  options: { readonly signal?: AbortSignal },
+  { detail = 'state', ...options }: { readonly signal?: AbortSignal; readonly detail?: ListDetail },
 ): AsyncGenerator<SecretPage> {
   let coming: Promise<Page> | undefined = readPage(connection, { ...options, limit: FIRST_PAGE_SIZE });
   while (coming) {
     const page: Page = await coming;
     const { resourceVersion, continue: token } = page.list.metadata;
-    const items = page.list.items.map((item) => item.metadata);
+    const items = page.list.items.map(({ metadata }) => METADATA[detail].parse(metadata));
     const limit = nextPageSize(items.length, page.length);
     coming = token ? readPage(connection, { ...options, limit, token }) : undefined;
     // Whoever stops in the middle does not wait for it: its failure is nobody's then.
@@ -111,5 +119,5 @@ async function askForPage(connection: KubeConnection, { limit, token, signal }: 
   if (token !== undefined) query.set('continue', token);
   const path = `/api/v1/secrets?${query.toString()}`;
   const text = await connection.requestText({ method: 'GET', path, accept: AS_METADATA_LIST, signal });
-  return { list: PartialList.parse(JSON.parse(text)), length: text.length };
+  return { list: PartialList.parse(parseAnswer(text)), length: text.length };
 }

@@ -26,15 +26,20 @@ const LeaseList = z.object({
 });
 
 /**
- * The identity leases of the servers that run now. "Now" is the newest renewal of any of them: our own clock may differ
- * from the control plane's.
+ * The identity leases of the servers that run now. "Now" is the newest renewal of any of them, since our own clock may be
+ * ahead of the control plane's; but never later than our own clock: anybody who may write leases could date one in the
+ * future, and hide every server. While our clock is behind, servers that are gone are only waited for a little longer.
  * @throws KubeError
  */
-export async function liveLeases(connection: KubeConnection, signal?: AbortSignal): Promise<ApiServerLease[]> {
+export async function liveLeases(
+  connection: KubeConnection,
+  signal?: AbortSignal,
+  clock: () => number = Date.now,
+): Promise<ApiServerLease[]> {
   const list = LeaseList.parse(await connection.request({ method: 'GET', path: LEASES, signal }));
   const items = list.items.filter(({ metadata }) => IDENTITY_LABELS.some((name) => metadata.labels[name] === IDENTITY));
   const renewed = items.map(({ spec }) => Date.parse(spec.renewTime ?? '') || 0);
-  const now = Math.max(0, ...renewed);
+  const now = Math.min(Math.max(0, ...renewed), clock());
   return items
     .filter((_, index) => now - (renewed[index] ?? 0) <= LIVE_WITHIN_IN_MS)
     .map(({ metadata }) => ({ name: metadata.name, host: metadata.labels['kubernetes.io/hostname'] }))

@@ -1,22 +1,42 @@
 /**
- * The census: a dry run of the rewrite, Secret by Secret, before any key is touched.
+ * The census: what can be known of the rewrite, Secret by Secret, before any key is touched.
  *
- * A dry-run patch reads the record from etcd and runs authorization, admission and validation; it stores nothing.
- * Source: research note rotation-systems.md 1.1 (5).
+ * Does: asks each Secret in the cheapest way that tells what can be told in this cluster: by the list itself (to Kubernetes 1.30
+ *       it reads every record from etcd; later versions list from a cache), by a read of its metadata, or by a dry run of the
+ *       patch where admission or authorization could deny or change it. After an earlier census it asks for what has changed.
+ * Never does: store anything, or read a value.
+ * Source: research note rotation-systems.md 1.1 (5); KEP-2340 (lists from the cache).
  */
-import { CENSUS_NAMES, type Census, type CensusProblem } from '../../domain/census';
-import { refusalReason, RefusalReason, type Refusal } from '../../domain/refusal';
+import { couldApply, couldChange, type AdmissionSight } from '../../domain/admission';
+import { CENSUS_NAMES, leavesRoom, mayBuildOn, type Census, type CensusProblem } from '../../domain/census';
+import { compareResourceVersions } from '../../domain/proof';
+import { refusalReason, RefusalReason } from '../../domain/refusal';
+import { readAdmission } from '../kubernetes/admission';
+import { mayPatchSecrets, minorVersion, namespaceNames } from '../kubernetes/cluster-facts';
 import type { KubeConnection } from '../kubernetes/connection';
 import { KubeError } from '../kubernetes/errors';
-import { patchDryRun, readSecret, type SecretMetadata } from '../kubernetes/metadata';
+import type { ListedSecret } from '../kubernetes/metadata';
+import { rehearse } from '../rehearsal';
 import type { Running } from '../running';
 import { passOverSecrets, type Pace, type PassContext } from './pass';
-import { Patience } from './patience';
+import { tryOut } from './try-out';
 
 /** A finalizer that took longer than this is stuck: a deletion that is under way says nothing. */
 const FINALIZING_AFTER_IN_MS = 10 * 60_000;
 /** The key that an API server names when it cannot decrypt a record: `/registry/secrets/{namespace}/{name}`. */
-const RECORD = /\/registry\/secrets\/([^/"\s]+)\/([^/"\s:]+)/;
+const RECORD = /\/registry\/secrets\/([a-z0-9.-]+)\/([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)/;
+/** From this minor version on a list comes from the watch cache and says nothing of what is in etcd. */
+const LISTS_FROM_CACHE = 31;
+
+/** Options of a census. */
+export interface CensusOptions {
+  /** Taken over for what has not changed since, where that is right. */
+  readonly earlier?: Census;
+  readonly now?: () => number;
+}
+
+/** How one Secret is asked: `list` means that the list has told all. */
+type HowToAsk = (secret: ListedSecret) => 'list' | 'read' | 'dry-run';
 
 /**
  * Asks what would happen to every Secret.
@@ -26,88 +46,104 @@ export async function takeCensus(
   connection: KubeConnection,
   pace: Pace,
   running: Running,
-  now: () => number = Date.now,
+  { earlier, now = Date.now }: CensusOptions = {},
 ): Promise<Census> {
-  const problems = new Map<RefusalReason, CensusProblem>();
-  const finalizing = { count: 0, secrets: [] as string[] };
-  let secrets = 0;
-  const met = (secret: string, reason: RefusalReason, message: string): void => {
-    const known = problems.get(reason) ?? { reason, count: 0, secrets: [], message };
-    problems.set(reason, {
-      ...known,
-      count: known.count + 1,
-      secrets: known.secrets.length < CENSUS_NAMES ? [...known.secrets, secret] : known.secrets,
-    });
-  };
-  const handle = async (secret: SecretMetadata, context: PassContext): Promise<void> => {
+  const admission = await readAdmission(connection, running.signal);
+  const rehearsal = await rehearse(connection, admission, pace, running.signal);
+  const howToAsk = await waysToAsk(connection, admission, running.signal);
+  const since = mayBuildOn(earlier, admission) ? earlier.listRv : undefined;
+  const tally = new Tally();
+  let listRv: string | undefined;
+  const handle = async (secret: ListedSecret, context: PassContext): Promise<void> => {
+    const unchanged = since !== undefined && compareResourceVersions(secret.resourceVersion, since) <= 0;
+    const how = unchanged ? 'list' : howToAsk(secret);
+    const tried = how === 'list' ? {} : await tryOut(connection, secret, how, context);
+    if (tried.gone) return;
+    tally.secrets++;
     const name = `${secret.namespace}/${secret.name}`;
-    const refusal = await tryOut(connection, secret, context);
-    if (refusal === 'gone') return;
-    secrets++;
-    if (refusal !== undefined) met(name, refusal.reason, refusal.message);
-    const deletedAt = Date.parse(secret.deletionTimestamp ?? '');
-    if (now() - deletedAt > FINALIZING_AFTER_IN_MS) {
-      finalizing.count++;
-      if (finalizing.secrets.length < CENSUS_NAMES) finalizing.secrets.push(name);
-    }
+    if (tried.refusal) tally.met(name, tried.refusal.reason, tried.refusal.message);
+    if (tried.changed) tally.changed.add(name);
+    if (!leavesRoom(secret.annotationBytes ?? 0)) tally.annotated.add(name);
+    if (now() - Date.parse(secret.deletionTimestamp ?? '') > FINALIZING_AFTER_IN_MS) tally.finalizing.add(name);
   };
   try {
-    await passOverSecrets(connection, { pace, handle }, running);
+    const detail = couldChange(admission) ? 'content' : 'size';
+    // A list that became too old goes on with a later resource version: what its first pages showed is of the first.
+    const onPage = (pageRv: string): void => void (listRv ??= pageRv);
+    await passOverSecrets(connection, { pace, detail, onPage, handle }, running);
   } catch (error) {
     // API servers below 1.31 list from etcd, and one record that cannot be decrypted fails the whole list.
     const reason = error instanceof KubeError ? refusalReason(error) : undefined;
     if (!(error instanceof KubeError) || reason !== 'Unreadable') throw error;
     const [, namespace, name] = RECORD.exec(error.message) ?? [];
-    met(name === undefined ? 'one that the API server does not name' : `${namespace}/${name}`, reason, error.message);
+    tally.met(
+      name === undefined ? 'one that the API server does not name' : `${namespace}/${name}`,
+      reason,
+      error.message,
+    );
   }
-  const order = RefusalReason.options;
-  return {
-    secrets,
-    problems: [...problems.values()].sort((a, b) => order.indexOf(a.reason) - order.indexOf(b.reason)),
-    finalizing,
-  };
+  return { ...tally.result(), listRv, admission, ...rehearsal };
 }
 
-async function tryOut(
+/** What this cluster leaves open decides how a Secret is asked. What Keyturn may not see counts as open. */
+async function waysToAsk(
   connection: KubeConnection,
-  secret: SecretMetadata,
-  { pacer, signal }: PassContext,
-): Promise<'gone' | Refusal | undefined> {
-  const patience = new Patience(pacer, signal);
-  for (;;) {
-    try {
-      await pacer.run(() => patchDryRun(connection, secret, { signal }), signal);
-      return undefined;
-    } catch (error) {
-      if (!(error instanceof KubeError)) throw error;
-      // Also said when its namespace is not there, and by webhooks with any status that they like: so it is looked for.
-      if (
-        (error.status === 404 || error.status === 409) &&
-        (await isGone(connection, secret, { pacer, signal }, patience))
-      ) {
-        return 'gone';
-      }
-      const refusal = await patience.meet(error);
-      if (refusal !== undefined) return refusal;
-    }
+  admission: AdmissionSight,
+  signal: AbortSignal,
+): Promise<HowToAsk> {
+  if (couldApply(admission) || !(await mayPatchSecrets(connection, signal))) return () => 'dry-run';
+  const namespaces = await namespaceNames(connection, signal);
+  const elsewhere = (await minorVersion(connection, signal)) < LISTS_FROM_CACHE ? 'list' : 'read';
+  // A Secret without its namespace is refused by admission that is built in.
+  return ({ namespace }) => (namespaces?.has(namespace) ? elsewhere : 'dry-run');
+}
+
+/** Some Secrets: all are counted, the first by name are named. */
+class Names {
+  count = 0;
+  readonly secrets: string[] = [];
+
+  /** @returns whether it is the first by name of those so far */
+  add(name: string): boolean {
+    this.count++;
+    // By name, not in the order of answers: the same Secrets give the same census.
+    this.secrets.push(name);
+    this.secrets.sort();
+    this.secrets.splice(CENSUS_NAMES);
+    return this.secrets[0] === name;
   }
 }
 
-/** Whether it was deleted, or deleted and made again: then it is not the Secret of the list any more. */
-async function isGone(
-  connection: KubeConnection,
-  secret: SecretMetadata,
-  { pacer, signal }: Pick<PassContext, 'pacer' | 'signal'>,
-  patience: Patience,
-): Promise<boolean> {
-  for (;;) {
-    try {
-      const { uid } = await pacer.run(() => readSecret(connection, secret, { signal }), signal);
-      return uid !== secret.uid;
-    } catch (error) {
-      if (!(error instanceof KubeError)) throw error;
-      if (error.status === 404) return true;
-      if ((await patience.meet(error)) !== undefined) return false;
-    }
+/** What was found so far. */
+class Tally {
+  secrets = 0;
+  readonly finalizing = new Names();
+  readonly changed = new Names();
+  readonly annotated = new Names();
+  readonly #problems = new Map<RefusalReason, { readonly names: Names; readonly message: string }>();
+
+  met(secret: string, reason: RefusalReason, message: string): void {
+    const problem = this.#problems.get(reason) ?? { names: new Names(), message };
+    const isFirst = problem.names.add(secret);
+    this.#problems.set(reason, isFirst ? { ...problem, message } : problem);
   }
+
+  result(): Pick<Census, 'secrets' | 'problems' | 'finalizing' | 'changed' | 'annotated'> {
+    const problems = RefusalReason.options.flatMap((reason): CensusProblem[] => {
+      const problem = this.#problems.get(reason);
+      return problem ? [{ reason, ...plain(problem.names), message: problem.message }] : [];
+    });
+    const { secrets, finalizing, changed, annotated } = this;
+    return {
+      secrets,
+      problems,
+      finalizing: plain(finalizing),
+      changed: plain(changed),
+      annotated: plain(annotated),
+    };
+  }
+}
+
+function plain({ count, secrets }: Names): { count: number; secrets: string[] } {
+  return { count, secrets: [...secrets] };
 }

@@ -4,13 +4,13 @@
  * Nobody waits while a page lasts: a promise for each of a hundred thousand Secrets would cost a proof more than its
  * judgement does.
  */
-import type { SecretMetadata } from '../kubernetes/metadata';
+import type { ListedSecret } from '../kubernetes/metadata';
 import type { SecretPage } from '../kubernetes/secret-list';
 
 /** One list, handed out. */
 export class SecretFeed {
   readonly #pages: AsyncIterator<SecretPage>;
-  #items: readonly SecretMetadata[] = [];
+  #items: readonly ListedSecret[] = [];
   #taken = 0;
   #turning: Promise<boolean> | undefined;
 
@@ -19,7 +19,7 @@ export class SecretFeed {
   }
 
   /** The next Secret of this page; undefined when it has none left. */
-  take(): SecretMetadata | undefined {
+  take(): ListedSecret | undefined {
     return this.#items[this.#taken++];
   }
 

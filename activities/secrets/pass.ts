@@ -7,8 +7,8 @@
 import { setMaxListeners } from 'node:events';
 import type { RewriteHeartbeat } from '../contract';
 import type { KubeConnection } from '../kubernetes/connection';
-import type { SecretMetadata } from '../kubernetes/metadata';
-import { countSecrets, listSecretPages, type SecretPage } from '../kubernetes/secret-list';
+import type { ListedSecret } from '../kubernetes/metadata';
+import { countSecrets, listSecretPages, type ListDetail, type SecretPage } from '../kubernetes/secret-list';
 import { heartbeating, type Running } from '../running';
 import { SecretFeed } from './feed';
 import { guardingLatency } from './latency-guard';
@@ -39,11 +39,13 @@ export interface PassContext {
 export interface PassOptions {
   readonly pace: Pace;
   /** Secrets that are not handled and not counted, and how many there are. */
-  readonly leaveOut?: { readonly isOne: (secret: SecretMetadata) => boolean; readonly count: number };
+  readonly leaveOut?: { readonly isOne: (secret: ListedSecret) => boolean; readonly count: number };
+  /** What the list tells of each Secret; its state when absent. */
+  readonly detail?: ListDetail;
   /** Called for each page before its Secrets; what it throws ends the pass. */
   readonly onPage?: (listRv: string) => void;
   /** @returns undefined when there is nothing to wait for */
-  readonly handle: (secret: SecretMetadata, context: PassContext) => Promise<void> | undefined;
+  readonly handle: (secret: ListedSecret, context: PassContext) => Promise<void> | undefined;
 }
 
 /**
@@ -72,7 +74,7 @@ export async function passOverSecrets(
 
 async function handleListed(
   connection: KubeConnection,
-  { pace, leaveOut, onPage, handle }: PassOptions,
+  { pace, leaveOut, detail, onPage, handle }: PassOptions,
   outer: AbortSignal,
   pacer: Pacer,
   meter: Meter,
@@ -84,7 +86,7 @@ async function handleListed(
   setMaxListeners(0, signal);
   let listRv = '';
   const pages = async function* (): AsyncGenerator<SecretPage> {
-    for await (const page of listSecretPages(connection, { signal })) {
+    for await (const page of listSecretPages(connection, { signal, detail })) {
       onPage?.(page.resourceVersion);
       listRv = page.resourceVersion;
       yield page;

@@ -1,0 +1,154 @@
+/**
+ * Waiting for a long-running operation of ARM, and for the cluster to show what was asked for.
+ *
+ * Does: polls the operation, and looks at the cluster beside it. An operation that ended Succeeded is not enough: the cluster
+ *       must show the change. An operation that never ends does not matter once the cluster rests: then its own state decides.
+ * Never does: write.
+ */
+import { ArmError } from '../../azure/errors';
+import type { ClusterSnapshot, ManagedClusters, OperationState } from '../../azure/managed-clusters';
+import { describeChange, describeKms, isApplied, isBusy, type ClusterChange } from '../../domain/cluster-change';
+import type { ArmOperation } from '../../domain/plan/outputs';
+import { needsPerson } from '../failures';
+import { sleep } from '../running';
+
+/** How often ARM is asked, and when the cluster decides. */
+export interface AwaitLimits {
+  /** Between two reads of the cluster, and between two polls when ARM does not say: what the Azure SDK does. */
+  readonly pollInMs: number;
+  /** The cluster is read beside every so many polls of the operation. */
+  readonly pollsPerRead: number;
+  /** A cluster that rests for so long while its operation shows no end decides by its own state. */
+  readonly restsInMs: number;
+  /** ARM reads may lag behind its writes for a moment: so many reads in a row must not show the change before that is believed. */
+  readonly strangeReads: number;
+}
+
+/** What operations use. */
+export const AWAIT_LIMITS: AwaitLimits = { pollInMs: 2_000, pollsPerRead: 5, restsInMs: 180_000, strangeReads: 5 };
+
+const LONGEST_POLL_IN_MS = 60_000;
+
+/** What is waited for. */
+export interface Awaited {
+  readonly cluster: string;
+  readonly change: ClusterChange;
+  readonly operationUrl?: string;
+}
+
+interface Waiting {
+  readonly signal: AbortSignal;
+  /** Says what is waited for, to complete "waiting for …". */
+  readonly tell: (waitsFor: string) => void;
+  readonly limits: AwaitLimits;
+}
+
+/**
+ * @throws ApplicationFailure `ArmOperationFailed`, `ChangeNotApplied`, both non-retryable; ArmError, TokenError
+ */
+export async function awaitOperation(
+  clusters: ManagedClusters,
+  input: Awaited,
+  waiting: Waiting,
+): Promise<ArmOperation> {
+  const ended = input.operationUrl === undefined ? undefined : await pollOperation(clusters, input, waiting);
+  const status = await pollCluster(clusters, { ...input, ended: ended !== undefined }, waiting);
+  if (ended) return ended;
+  const { operationUrl } = input;
+  return { ...(operationUrl === undefined ? {} : { operationUrl }), status, decidedBy: 'cluster' };
+}
+
+/** @returns undefined when the operation cannot tell: ARM has forgotten it, or the cluster rested long enough beside it */
+async function pollOperation(
+  clusters: ManagedClusters,
+  { cluster, operationUrl = '' }: Awaited,
+  { signal, tell, limits }: Waiting,
+): Promise<ArmOperation | undefined> {
+  let restingSince: number | undefined;
+  for (let polls = 1; ; polls++) {
+    const state = await stateOf(clusters, operationUrl, signal);
+    if (state === undefined) return undefined;
+    const { status, startedAt, endedAt, error } = state;
+    if (status === 'Succeeded') return { operationUrl, status, startedAt, endedAt };
+    if (status === 'Failed' || status === 'Canceled') throw failedOperation(cluster, status, error);
+    tell(`Azure: its operation on the cluster is ${status}`);
+    if (polls % limits.pollsPerRead === 0) {
+      const { provisioningState } = (await clusters.read(cluster, { abortSignal: signal })).observed;
+      restingSince = isBusy(provisioningState) ? undefined : (restingSince ?? Date.now());
+      if (restingSince !== undefined) {
+        if (Date.now() - restingSince >= limits.restsInMs) return undefined;
+        tell(`Azure: its operation on the cluster is ${status}, though the cluster is ${provisioningState}`);
+      }
+    }
+    await sleep(Math.min(LONGEST_POLL_IN_MS, Math.max(100, state.retryAfterInMs ?? limits.pollInMs)), signal);
+  }
+}
+
+/**
+ * @returns undefined when ARM says for good that it will not tell of this operation
+ * @throws ArmError, TokenError when nobody answered
+ */
+async function stateOf(
+  clusters: ManagedClusters,
+  operationUrl: string,
+  signal: AbortSignal,
+): Promise<Pick<OperationState, 'status' | 'startedAt' | 'endedAt' | 'error' | 'retryAfterInMs'> | undefined> {
+  try {
+    return await clusters.operation(operationUrl, { abortSignal: signal });
+  } catch (error) {
+    if (!(error instanceof ArmError) || error.status === undefined || error.status === 401) throw error;
+    if (!error.retryable) return undefined;
+    // Not an end: the cluster is looked at beside it, so a URL that only ever fails cannot keep the operation waiting.
+    return { status: `not to be read (${error.code})`, error: {}, retryAfterInMs: error.retryAfterInMs };
+  }
+}
+
+/** @returns the provisioning state of a cluster that shows the change */
+async function pollCluster(
+  clusters: ManagedClusters,
+  { cluster, change, ended }: Awaited & { readonly ended: boolean },
+  { signal, tell, limits }: Waiting,
+): Promise<string> {
+  for (let strangeReads = 0; ;) {
+    const snapshot: ClusterSnapshot = await clusters.read(cluster, { abortSignal: signal });
+    const { provisioningState, kms } = snapshot.observed;
+    const applied = isApplied(snapshot.observed, change);
+    // Once the operation has ended, whatever keeps the cluster busy or failed is another change.
+    if (ended && applied) return provisioningState;
+    if (isBusy(provisioningState)) {
+      tell(`Azure: the cluster is ${provisioningState}`);
+      strangeReads = 0;
+    } else {
+      if (provisioningState !== 'Succeeded') {
+        throw failedOperation(cluster, provisioningState, snapshot.provisioningError);
+      }
+      if (applied) return provisioningState;
+      tell(`Azure to show ${describeChange(change)}`);
+      if (++strangeReads === limits.strangeReads) {
+        const accepted = ended ? 'accepted the change and ended its operation Succeeded' : 'is done with the cluster';
+        throw needsPerson(
+          'ChangeNotApplied',
+          `Azure ${accepted}, but reports ${describeKms(kms)} instead of ${describeChange(change)}. Azure dropped or undid the change, or ` +
+            'somebody else changed the cluster. Keep all keys enabled, find out which, then retry: Keyturn sends the change again.',
+        );
+      }
+    }
+    await sleep(limits.pollInMs, signal);
+  }
+}
+
+function failedOperation(
+  cluster: string,
+  status: string,
+  error: { readonly code?: string; readonly message?: string },
+): Error {
+  const why =
+    error.code === undefined && error.message === undefined
+      ? 'Azure gave no reason.'
+      : [error.code, error.message].filter(Boolean).join(': ');
+  return needsPerson(
+    'ArmOperationFailed',
+    `Azure's operation on ${cluster.split('/').at(-1)} ended ${status}. ${why} ` +
+      'Some API servers may have the new key: keep both keys enabled and unexpired. Repair the cause, then retry.',
+  );
+}

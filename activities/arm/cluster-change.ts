@@ -1,0 +1,132 @@
+/**
+ * One change of a managed cluster in ARM, whatever it is: submit it, wait for it, verify it.
+ *
+ * Does: one fenced PUT of the whole cluster; everything else reads.
+ * Never does: PUT while ARM reports the change already, while ARM is busy, or over somebody else's change; call a change
+ *             done that the cluster itself does not show.
+ */
+import type { AzureAccess } from '../../azure/access';
+import { ArmError } from '../../azure/errors';
+import { ENTITY_TAG_MISSING } from '../../azure/managed-clusters';
+import {
+  describeChange,
+  describeKms,
+  describeProfile,
+  hasProfile,
+  isApplied,
+  isBusy,
+  type ClusterChange,
+  type KmsProfile,
+} from '../../domain/cluster-change';
+import type { ArmOperation } from '../../domain/plan/outputs';
+import { needsPerson, sentenceOf, tryAgain } from '../failures';
+import { heartbeating, type Running } from '../running';
+import { awaitOperation, AWAIT_LIMITS, type AwaitLimits } from './await-operation';
+
+const BUSY_RETRY_IN_MS = 15_000;
+
+/** A change, and the cluster that it is of. */
+export interface ChangeOfCluster {
+  readonly cluster: string;
+  readonly change: ClusterChange;
+}
+
+type Clusters = Pick<AzureAccess, 'clusters'>;
+
+/**
+ * Asks ARM for the change, once. ARM reporting the change already is an answer, except after a failed change: then the same
+ * is asked for again, which is how AKS leaves the state Failed.
+ * @throws ApplicationFailure as activities/contract.ts says; ArmError, TokenError
+ */
+export async function submitClusterChange(
+  { clusters }: Clusters,
+  { cluster, change, expect }: ChangeOfCluster & { readonly expect: KmsProfile },
+  abortSignal: AbortSignal,
+): Promise<{ operationUrl?: string; submitted: boolean }> {
+  const snapshot = await clusters.read(cluster, { abortSignal });
+  const { observed } = snapshot;
+  const { provisioningState, kms } = observed;
+  const applied = isApplied(observed, change);
+  const broken = provisioningState === 'Failed' || provisioningState === 'Canceled';
+  if (applied && !broken) return { submitted: false };
+  if (isBusy(provisioningState)) throw busy(provisioningState);
+  if (!applied && !hasProfile(kms, expect)) {
+    throw needsPerson(
+      'ClusterChangedOutside',
+      `Azure reports ${describeKms(kms)}, but ${describeProfile(expect)} was expected. Somebody else changed the cluster; ` +
+        'Keyturn sent nothing. Find out who and why, and start a new operation.',
+    );
+  }
+  try {
+    const { operationUrl } = await clusters.putChange(snapshot, change, { abortSignal });
+    return { submitted: true, ...(operationUrl === undefined ? {} : { operationUrl }) };
+  } catch (error) {
+    throw refusalOf(error);
+  }
+}
+
+/**
+ * Waits until ARM is done and the cluster shows the change.
+ * @throws ApplicationFailure as activities/contract.ts says; ArmError, TokenError
+ */
+export async function awaitClusterChange(
+  { clusters }: Clusters,
+  input: ChangeOfCluster & { readonly operationUrl?: string },
+  running: Running,
+  limits: AwaitLimits = AWAIT_LIMITS,
+): Promise<ArmOperation> {
+  let waitsFor = 'Azure to answer';
+  const tell = (text: string): void => {
+    waitsFor = text;
+    running.heartbeat({ waitsFor });
+  };
+  return await heartbeating(
+    running,
+    () => ({ waitsFor }),
+    () => awaitOperation(clusters, input, { signal: running.signal, tell, limits }),
+  );
+}
+
+/**
+ * @throws ApplicationFailure `ClusterBusy` while Azure changes the cluster; `KeyNotReported`, non-retryable; ArmError, TokenError
+ */
+export async function verifyCluster(
+  { clusters }: Clusters,
+  { cluster, change }: ChangeOfCluster,
+  abortSignal: AbortSignal,
+): Promise<{ keyId: string | null; provisioningState: string }> {
+  const { observed } = await clusters.read(cluster, { abortSignal });
+  const { kms, provisioningState } = observed;
+  if (isBusy(provisioningState)) throw busy(provisioningState);
+  if (!isApplied(observed, change) || provisioningState !== 'Succeeded') {
+    throw needsPerson(
+      'KeyNotReported',
+      `Azure reports ${describeKms(kms)} in the provisioning state ${provisioningState}; ${describeChange(change)} and Succeeded were expected. ` +
+        'Keep both keys enabled, find out who changed the cluster, then retry.',
+    );
+  }
+  return { keyId: change.to.mode === 'on' ? change.to.keyId : null, provisioningState };
+}
+
+function busy(provisioningState: string): Error {
+  return tryAgain(
+    'ClusterBusy',
+    `Azure is busy with the cluster: its provisioning state is ${provisioningState}.`,
+    BUSY_RETRY_IN_MS,
+  );
+}
+
+/** Busy and "somebody was faster" end by themselves, and the next try reads again; any other refusal needs a person. */
+function refusalOf(error: unknown): unknown {
+  if (!(error instanceof ArmError)) return error;
+  if (error.code === ENTITY_TAG_MISSING) {
+    return needsPerson('EntityTagMissing', `${error.message} Retry; if it goes on, ask Azure support.`, error);
+  }
+  if (error.status === undefined) return error;
+  const sentence = `Azure did not take the change of the cluster: ${sentenceOf(error)}`;
+  if (error.retryable && (error.status === 409 || error.status === 412)) {
+    return tryAgain('ClusterBusy', sentence, error.retryAfterInMs ?? BUSY_RETRY_IN_MS, error);
+  }
+  if (error.retryable || error.status === 401) return error;
+  return needsPerson('ArmRequestRefused', sentence, error);
+}

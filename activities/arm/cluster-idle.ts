@@ -1,0 +1,43 @@
+/** Waiting until Azure is not changing a cluster, whoever asked for the change. */
+import type { AzureAccess } from '../../azure/access';
+import { ArmError } from '../../azure/errors';
+import { isBusy } from '../../domain/cluster-change';
+import { heartbeating, sleep, type Running } from '../running';
+
+const POLL_IN_MS = 5_000;
+const GONE = 'Deleted';
+
+/**
+ * Waits until the provisioning state is one that nothing moves out of by itself. Says what it waits for in its heartbeats.
+ * @returns the state; `Deleted` when there is no such cluster any more
+ * @throws ArmError, TokenError
+ */
+export async function awaitClusterIdle(
+  { clusters }: Pick<AzureAccess, 'clusters'>,
+  { cluster }: { readonly cluster: string },
+  running: Running,
+  pollInMs = POLL_IN_MS,
+): Promise<{ provisioningState: string }> {
+  let waitsFor = 'Azure to answer';
+  return await heartbeating(
+    running,
+    () => ({ waitsFor }),
+    async () => {
+      for (;;) {
+        const provisioningState = await stateOf(clusters, cluster, running.signal);
+        if (!isBusy(provisioningState) || provisioningState === GONE) return { provisioningState };
+        waitsFor = `Azure: the cluster is ${provisioningState}`;
+        await sleep(pollInMs, running.signal);
+      }
+    },
+  );
+}
+
+async function stateOf(clusters: AzureAccess['clusters'], cluster: string, abortSignal: AbortSignal): Promise<string> {
+  try {
+    return (await clusters.read(cluster, { abortSignal })).observed.provisioningState;
+  } catch (error) {
+    if (error instanceof ArmError && error.status === 404) return GONE;
+    throw error;
+  }
+}

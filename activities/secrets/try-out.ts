@@ -1,0 +1,80 @@
+/**
+ * What a census asks of one Secret: a read of its record, or a dry run of its patch.
+ *
+ * Never does: store anything, or read a value.
+ */
+import type { Refusal } from '../../domain/refusal';
+import type { KubeConnection } from '../kubernetes/connection';
+import { KubeError } from '../kubernetes/errors';
+import { patchDryRun, readSecret, type DetailedMetadata, type ListedSecret } from '../kubernetes/metadata';
+import type { PassContext } from './pass';
+import { Patience } from './patience';
+
+/** What came out for one Secret. */
+export interface Tried {
+  /** Deleted, or deleted and made again: it is not the Secret of the list any more. */
+  readonly gone?: boolean;
+  readonly refusal?: Refusal;
+  /** Its content would not be what it is. */
+  readonly changed?: boolean;
+}
+
+/** Asks for one Secret. @throws KubeError when the API server is away; the signal's reason */
+export async function tryOut(
+  connection: KubeConnection,
+  secret: ListedSecret,
+  how: 'read' | 'dry-run',
+  context: PassContext,
+): Promise<Tried> {
+  const patience = new Patience(context.pacer, context.signal);
+  const { pacer, signal } = context;
+  for (;;) {
+    try {
+      if (how === 'read') {
+        const { uid } = await pacer.run(() => readSecret(connection, secret, { signal }), signal);
+        return { gone: uid !== secret.uid };
+      }
+      const would = await pacer.run(() => patchDryRun(connection, secret, { signal }), signal);
+      return { changed: await wouldChange(connection, secret, would, context) };
+    } catch (error) {
+      if (!(error instanceof KubeError)) throw error;
+      // Also said when its namespace is not there, and by webhooks with any status that they like: so it is looked for.
+      const perhapsGone = error.status === 404 || error.status === 409;
+      if (perhapsGone && (await isGone(connection, secret, context, patience))) return { gone: true };
+      const refusal = await patience.meet(error);
+      if (refusal !== undefined) return { refusal };
+    }
+  }
+}
+
+/** Compares what would be stored with what is, without a value: labels, annotations, and who has which field. */
+async function wouldChange(
+  connection: KubeConnection,
+  listed: ListedSecret,
+  would: DetailedMetadata,
+  { pacer, signal }: PassContext,
+): Promise<boolean> {
+  if (listed.content === undefined || would.content === listed.content) return false;
+  if (would.resourceVersion === listed.resourceVersion) return true;
+  // Somebody wrote it since the list: what is stored now is the state to compare with.
+  const now = await pacer.run(() => readSecret(connection, listed, { signal }), signal);
+  return now.resourceVersion === would.resourceVersion && now.content !== would.content;
+}
+
+async function isGone(
+  connection: KubeConnection,
+  secret: ListedSecret,
+  { pacer, signal }: PassContext,
+  patience: Patience,
+): Promise<boolean> {
+  for (;;) {
+    try {
+      const { uid } = await pacer.run(() => readSecret(connection, secret, { signal }), signal);
+      return uid !== secret.uid;
+    } catch (error) {
+      if (!(error instanceof KubeError)) throw error;
+      if (error.status === 404) return true;
+      if ((await patience.meet(error)) !== undefined) return false;
+    }
+  }
+}
