@@ -8,7 +8,7 @@ import { Client, Connection } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import pino from 'pino';
 import { createActivities } from '../activities';
-import { createLockActivities } from '../activities/cluster-lock';
+import { createLockActivities, fencedByLock } from '../activities/cluster-lock';
 import { createAzureAccess } from '../azure/access';
 import { openSigningKey } from '../evidence/key';
 import { SettingsError } from '../settings/environment';
@@ -49,11 +49,14 @@ async function createWorker({ temporal, ...settings }: WorkerSettings): Promise<
     taskQueue: settings.taskQueue,
     workflowBundle: { codePath: WORKFLOW_BUNDLE },
     activities: {
-      ...createActivities({
-        azure: createAzureAccess(settings.cloud),
-        evidence: { directory: settings.evidenceDirectory, key: await openSigningKey(settings.evidenceKeyFile) },
-        pace: settings.pace,
-      }),
+      ...fencedByLock(
+        createActivities({
+          azure: createAzureAccess(settings.cloud),
+          evidence: { directory: settings.evidenceDirectory, key: await openSigningKey(settings.evidenceKeyFile) },
+          pace: settings.pace,
+        }),
+        client,
+      ),
       ...createLockActivities({ client }),
     },
     shutdownGraceTime: SHUTDOWN_GRACE_TIME,

@@ -29,7 +29,7 @@ export function short(summary: string): AllActivities {
 }
 
 /** Activities that are tried for two minutes and then given up: for what is good to have done and no reason to wait. */
-export function brief(summary: string): AllActivities {
+export function bestEffort(summary: string): AllActivities {
   return proxyActivities<AllActivities>({
     scheduleToCloseTimeout: '2 minutes',
     heartbeatTimeout: HEARTBEAT_TIMEOUT,

@@ -3,10 +3,19 @@
  *
  * Temporal lets one workflow with an id run at a time, so whoever starts it holds the lock. It ends when its holder
  * releases it or ends for whatever reason (parent close policy), so it can neither expire under a live holder nor outlive
- * a dead one.
+ * a dead one. Somebody may end it in Temporal all the same: the holder watches it, and is told.
  */
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
-import { condition, defineSignal, ParentClosePolicy, setHandler, startChild, workflowInfo } from '@temporalio/workflow';
+import {
+  condition,
+  defineSignal,
+  log,
+  ParentClosePolicy,
+  setHandler,
+  startChild,
+  workflowInfo,
+  type ChildWorkflowHandle,
+} from '@temporalio/workflow';
 import { clusterLockId } from '../domain/resource-ids';
 import { CLUSTER_LOCK_WORKFLOW, Memo } from './messages';
 
@@ -19,26 +28,86 @@ export async function clusterLock(): Promise<void> {
   await condition(() => released);
 }
 
-/** A held lock. */
-export interface HeldLock {
-  release(): Promise<void>;
+/** The lock was lost: another operation may change the cluster, so this one must not write before it holds it again. */
+export class LockLost extends Error {
+  constructor(cluster: string) {
+    super(`The lock of ${cluster} was lost.`);
+    this.name = 'LockLost';
+  }
 }
 
-/** Takes the lock of a cluster for this operation; undefined when another one holds it. */
-export async function takeClusterLock(cluster: string): Promise<HeldLock | undefined> {
+/** One hold of the lock: a child workflow, and whether it has ended. */
+interface Hold {
+  readonly child: ChildWorkflowHandle<typeof clusterLock>;
+  ended: boolean;
+}
+
+/**
+ * Takes a cluster's lock, watches it, and releases it.
+ *
+ * Does: knows at each moment whether its operation holds the lock; calls `onLost` when the lock ends and nobody released it.
+ * Never does: take the lock again by itself, or fail because a lock that is gone cannot be released.
+ */
+export class ClusterLockGuard {
+  private hold: Hold | undefined;
+  private wasLost = false;
+  /** Called when the lock ends without having been released. */
+  onLost: () => void = () => undefined;
+
+  constructor(private readonly cluster: string) {}
+
+  /** Whether the lock was taken, and ended before it was released. False again once it is taken again. */
+  get lost(): boolean {
+    return this.wasLost;
+  }
+
+  /** @throws LockLost before a write that another operation could get in the way of */
+  check(): void {
+    if (this.hold === undefined || this.hold.ended) throw new LockLost(this.cluster);
+  }
+
+  /** Takes the lock; false when another operation holds it. */
+  async take(): Promise<boolean> {
+    const child = await startLock(this.cluster);
+    if (child === undefined) return false;
+    const hold: Hold = { child, ended: false };
+    this.hold = hold;
+    this.wasLost = false;
+    const end = (): void => {
+      hold.ended = true;
+      if (this.hold !== hold) return;
+      this.wasLost = true;
+      log.warn('The lock of the cluster was lost', { cluster: this.cluster });
+      this.onLost();
+    };
+    child.result().then(end, end);
+    return true;
+  }
+
+  /** Releases the lock if it is held. A lock that is gone is released. */
+  async release(): Promise<void> {
+    const hold = this.hold;
+    this.hold = undefined;
+    this.wasLost = false;
+    if (hold === undefined || hold.ended) return;
+    try {
+      await hold.child.signal(release);
+    } catch {
+      // It ended in this very moment: there is nothing left to release.
+      return;
+    }
+    await condition(() => hold.ended);
+  }
+}
+
+async function startLock(cluster: string): Promise<Hold['child'] | undefined> {
   try {
-    const child = await startChild(CLUSTER_LOCK_WORKFLOW, {
+    return await startChild<typeof clusterLock>(CLUSTER_LOCK_WORKFLOW, {
       workflowId: clusterLockId(cluster),
       parentClosePolicy: ParentClosePolicy.TERMINATE,
       memo: { [Memo.Holder]: workflowInfo().workflowId },
       staticSummary: `Lock of ${cluster.split('/').at(-1)}`,
     });
-    return {
-      async release() {
-        await child.signal(release);
-        await child.result();
-      },
-    };
   } catch (error) {
     if (error instanceof WorkflowExecutionAlreadyStartedError) return undefined;
     throw error;

@@ -1,27 +1,39 @@
 /**
  * The gate: approvals of exactly the plan that stands, from others than the requester, before a deadline.
  *
- * Validators are synchronous: the SDK does not await them, and an asynchronous one never rejects. What they check is
- * checked again in the handler, since the state may change between the two.
+ * What validators check is checked again in the handler, since the state may change between the two.
  */
-import { ApplicationFailure, condition, log, setHandler } from '@temporalio/workflow';
-import { acceptanceFault, type AcceptanceDecision } from '../domain/acceptance';
-import { decisionFault, approvedBy, type Decision, type GateState } from '../domain/approval';
-import type { Fault } from '../domain/errors';
+import { condition, log } from '@temporalio/workflow';
+import { acceptanceFault, AcceptanceDecision } from '../domain/acceptance';
+import { decisionFault, approvedBy, Decision, START_GATE, type Approval, type GateState } from '../domain/approval';
 import { OperationStatus } from '../domain/operation';
-import { Role, type Person } from '../domain/people';
-import { StepId, type Plan } from '../domain/plan';
-import { accept, approve, approveSignal, cancel, deny, denySignal, retry } from './messages';
-import { now, OperationEnds, type Run } from './run';
+import { Role } from '../domain/people';
+import type { Plan } from '../domain/plan/plan';
+import type { PlanStep } from '../domain/plan/steps';
+import { failure, handleSignal, handleUpdate, MOST_CANCELLATIONS, MOST_MESSAGES, UpdateBudget } from './handlers';
+import {
+  accept,
+  approve,
+  approveSignal,
+  cancel,
+  Cancellation,
+  cancelSignal,
+  deny,
+  denySignal,
+  retry,
+  Retry,
+} from './messages';
+import { now, OperationEnds, type OperationRun } from './operation-run';
 
 /** Registers every handler. Must be called before the first await of the workflow. */
-export function handleMessages(run: Run): { readonly denial: () => Decision | undefined } {
+export function handleMessages(run: OperationRun): { readonly denial: () => Decision | undefined } {
   let denial: Decision | undefined;
 
   const gate = (): GateState => ({
     requestedBy: run.operation.requestedBy,
     planDigest: run.operation.plan?.digest ?? null,
     open: run.operation.status === OperationStatus.AwaitingApproval && !deadlinePassed(run) && denial === undefined,
+    gate: openGate(run)?.id ?? null,
     approvals: run.operation.approvals,
   });
   const check = (decision: Decision, verb: 'approve' | 'deny'): void => {
@@ -31,29 +43,31 @@ export function handleMessages(run: Run): { readonly denial: () => Decision | un
   const takeApproval = (decision: Decision): void => {
     check(decision, 'approve');
     const { approvals } = run.operation;
-    if (approvedBy(decision.by, approvals, decision.planDigest)) return;
-    const { by, planDigest, comment } = decision;
-    run.publish({ approvals: [...approvals, { by, planDigest, comment, at: now() }] });
+    if (approvedBy(decision, approvals)) return;
+    const { by, planDigest, comment, gate: named = START_GATE } = decision;
+    run.publish({ approvals: [...approvals, { by, planDigest, gate: named, comment, at: now() }] });
   };
   const takeDenial = (decision: Decision): void => {
     check(decision, 'deny');
     denial ??= decision;
   };
 
-  setHandler(approve, takeApproval, { validator: (decision: Decision) => check(decision, 'approve') });
-  setHandler(deny, takeDenial, { validator: (decision: Decision) => check(decision, 'deny') });
-  const takeRetry = ({ by }: { readonly by: Person }): void => {
-    log.info('A person asked for another try of the blocked step', { by: by.objectId });
-    run.requestRetry();
-  };
-  const checkRetry = (_asked: { readonly by: Person }): void => {
-    if (run.operation.status === OperationStatus.Blocked) return;
-    throw failure({
-      code: 'NotBlocked',
-      detail: `The operation is ${run.operation.status}; there is nothing to try again.`,
-    });
-  };
-  setHandler(retry, takeRetry, { validator: checkRetry });
+  const budget = new UpdateBudget(MOST_MESSAGES);
+  handleUpdate(approve, Decision, budget, { check: (decision) => check(decision, 'approve'), take: takeApproval });
+  handleUpdate(deny, Decision, budget, { check: (decision) => check(decision, 'deny'), take: takeDenial });
+  handleUpdate(retry, Retry, budget, {
+    check() {
+      if (run.operation.status === OperationStatus.Blocked) return;
+      throw failure({
+        code: 'NotBlocked',
+        detail: `The operation is ${run.operation.status}; there is nothing to try again.`,
+      });
+    },
+    take({ by }) {
+      log.info('A person asked for another try of the blocked step', { by: by.objectId });
+      run.requestRetry();
+    },
+  });
   const checkAcceptance = (decision: AcceptanceDecision): void => {
     const { requestedBy, blockedSecrets } = run.operation;
     const fault = acceptanceFault(decision, { requestedBy, blocked: blockedSecrets });
@@ -66,35 +80,47 @@ export function handleMessages(run: Run): { readonly denial: () => Decision | un
     log.info('An approver accepted Secrets that are not under the new key', { by: by.objectId, count: secrets.length });
     run.accept({ by, at: now(), reason, digest, secrets });
   };
-  setHandler(accept, takeAcceptance, { validator: checkAcceptance });
-  setHandler(cancel, ({ by, comment }) =>
-    run.requestCancel(`${by.name} canceled the operation${comment === undefined ? '.' : `: ${comment}`}`),
-  );
-  setHandler(approveSignal, (decision) => quietly(() => takeApproval(decision)));
-  setHandler(denySignal, (decision) => quietly(() => takeDenial(decision)));
+  handleUpdate(accept, AcceptanceDecision, budget, { check: checkAcceptance, take: takeAcceptance });
+  const takeCancellation = ({ by, comment }: Cancellation): void =>
+    run.requestCancel(`${by.name} canceled the operation${comment === undefined ? '.' : `: ${comment}`}`);
+  handleUpdate(cancel, Cancellation, new UpdateBudget(MOST_CANCELLATIONS), { take: takeCancellation });
+  handleSignal(approveSignal, Decision, { take: takeApproval });
+  handleSignal(denySignal, Decision, { take: takeDenial });
+  handleSignal(cancelSignal, Cancellation, { take: takeCancellation });
   return { denial: () => denial };
 }
 
+/** A gate of the plan. */
+type Gate = Extract<PlanStep, { type: 'gate' }>;
+
+/** The gates that a plan begins with: they are passed before the cluster's lock is taken. */
+export function firstGates({ steps }: Plan): Gate[] {
+  const end = steps.findIndex(({ type }) => type !== 'gate');
+  return steps.slice(0, end < 0 ? steps.length : end) as Gate[];
+}
+
 /**
- * Waits for the approvals that the plan needs.
+ * Waits for the approvals that a gate of the plan needs.
  * @throws OperationEnds when somebody denies it or cancels, or when the deadline passes
  */
-export async function awaitApproval(run: Run, denial: () => Decision | undefined, timeoutInMs: number): Promise<void> {
-  const { plan } = run.operation;
-  if (!plan) throw new Error('There is no plan to approve.');
-  const missing = (): number => plan.approvalsRequired - run.operation.approvals.length;
+export async function passGate(
+  run: OperationRun,
+  gate: Gate,
+  denial: () => Decision | undefined,
+  timeoutInMs: number,
+): Promise<void> {
+  const granted = (): Approval[] => run.operation.approvals.filter(({ gate: id }) => id === gate.id);
+  const enough = (): boolean => granted().length >= gate.approvals;
 
   run.publish({
+    ...run.withStep(gate.id, { status: 'running', startedAt: now() }),
     status: OperationStatus.AwaitingApproval,
     approvalDeadline: new Date(Date.now() + timeoutInMs).toISOString(),
-    waitingFor: whatIsAsked(run, plan),
+    waitingFor: whatIsAsked(run, gate),
     offers: ['approve', 'deny', 'cancel'],
-    steps: run.operation.steps.map((step) =>
-      step.id === StepId.Approve ? { ...step, status: 'running', startedAt: now() } : step,
-    ),
   });
-  const decided = await condition(() => missing() <= 0 || denial() !== undefined || run.cancelRequested, timeoutInMs, {
-    summary: `Wait for approval: ${plan.summary}`.slice(0, 200),
+  const decided = await condition(() => enough() || denial() !== undefined || run.cancelRequested, timeoutInMs, {
+    summary: gate.title.slice(0, 200),
   });
 
   const denied = denial();
@@ -106,35 +132,34 @@ export async function awaitApproval(run: Run, denial: () => Decision | undefined
   }
   run.safePoint();
   if (!decided) {
-    const detail = `Nobody approved the plan before ${run.operation.approvalDeadline}. Nothing was changed. Ask again with a new Idempotency-Key.`;
+    const detail = `The plan was not approved before ${run.operation.approvalDeadline}. Nothing was changed. Ask again with a new Idempotency-Key.`;
     throw new OperationEnds(OperationStatus.Canceled, [{ code: 'ApprovalExpired', detail }]);
   }
-  run.finishStep(StepId.Approve, `Approved by ${run.operation.approvals.map(({ by }) => by.name).join(', ')}.`);
-  run.publish({ status: OperationStatus.Planning, approvalDeadline: null, waitingFor: null, offers: ['cancel'] });
+  const approvedBy = granted().map(({ by }) => by.name);
+  run.keep(gate.id, { type: 'gate', approvedBy });
+  run.publish({
+    ...run.withStep(gate.id, { status: 'done', endedAt: now(), result: `Approved by ${approvedBy.join(', ')}.` }),
+    status: OperationStatus.Planning,
+    approvalDeadline: null,
+    waitingFor: null,
+    offers: ['cancel'],
+  });
 }
 
-function whatIsAsked(run: Run, plan: Plan): string {
+function openGate({ operation }: OperationRun): PlanStep | undefined {
+  const running = operation.steps.find(({ status }) => status === 'running');
+  return operation.plan?.steps.find(({ id, type }) => id === running?.id && type === 'gate');
+}
+
+function whatIsAsked(run: OperationRun, gate: Gate): string {
   const { planRevision, requestedBy } = run.operation;
   const anew = planRevision > 1 ? 'a new approval, since the plan is not the one that was approved: ' : '';
-  const people = plan.approvalsRequired === 1 ? 'one person' : `${plan.approvalsRequired} people`;
-  return `${anew}approval of the plan by ${people} with the role ${Role.Approver}, other than ${requestedBy.name}.`;
+  const people = gate.approvals === 1 ? 'one person' : `${gate.approvals} people`;
+  const what = gate.gate === 'plaintext' ? `plaintext at rest (\`gate\`: ${gate.id})` : 'the plan';
+  return `${anew}approval of ${what} by ${people} with the role ${Role.Approver}, other than ${requestedBy.name}.`;
 }
 
-function deadlinePassed(run: Run): boolean {
+function deadlinePassed(run: OperationRun): boolean {
   const { approvalDeadline } = run.operation;
   return approvalDeadline !== null && now() >= approvalDeadline;
-}
-
-function failure({ code, detail }: Fault): ApplicationFailure {
-  return ApplicationFailure.nonRetryable(detail, code);
-}
-
-/** A signal has nobody to answer to: a decision that does not count is noted in the log and changes nothing. */
-function quietly(take: () => void): void {
-  try {
-    take();
-  } catch (error) {
-    if (!(error instanceof ApplicationFailure)) throw error;
-    log.warn('A decision sent by signal does not count', { code: error.type, detail: error.message });
-  }
 }

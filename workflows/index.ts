@@ -1,3 +1,8 @@
-/** The workflows that the worker registers; names are their type names in Temporal. */
+/** The workflows that the worker registers; names are their type names in Temporal: one for each kind, and the lock. */
 export { clusterLock } from './cluster-lock';
-export { operation } from './operation';
+export {
+  operation as disableKms,
+  operation as enableKms,
+  operation as rewriteSecrets,
+  operation as rotateKey,
+} from './operation';

@@ -1,20 +1,26 @@
 /**
- * What is said to a running operation, and where its state is read. Imported by the API and the workflow alike.
+ * Messages that a running operation accepts, and where its state is stored. Imported by the API and the workflow alike.
  *
  * The state is in the memo, not behind a query: a memo is read without a worker, also long after the operation has ended.
  * Live counts of a long step are in the heartbeat of its pending activity.
  */
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import { defineSignal, defineUpdate } from '@temporalio/workflow';
+import { z } from 'zod';
 import { HOLDER_MEMO } from '../activities/contract';
 import type { AcceptanceDecision } from '../domain/acceptance';
 import type { Decision } from '../domain/approval';
-import type { Person } from '../domain/people';
-import type { PlanPolicy } from '../domain/kinds/rotate-key';
+import { Person } from '../domain/people';
+import type { PlanPolicy } from '../domain/plan/plan';
 import type { OperationRequest } from '../domain/request';
 
-/** Type name of the workflow that runs an operation; its workflow id is the operation id. */
-export const OPERATION_WORKFLOW = 'operation';
+/**
+ * Type name of the workflow that runs operations of a kind: `rotateKey` for `rotate-key`, so that the Temporal UI says what runs. Its
+ * workflow id is the operation id.
+ */
+export function workflowTypeOf(kind: string): string {
+  return kind.replaceAll(/-([a-z0-9])/g, (_, letter: string) => letter.toUpperCase());
+}
 /** Type name of the workflow that is a cluster's lock; its workflow id is `clusterLockId(resourceId)`. */
 export const CLUSTER_LOCK_WORKFLOW = 'clusterLock';
 
@@ -33,8 +39,10 @@ export interface OperationInput {
 export const Memo = {
   /** `digestOf` the request as parsed; tells a repeated POST from another body under the same Idempotency-Key. */
   Fingerprint: 'fingerprint',
-  /** The `Operation` of domain/operation.ts. */
+  /** The `Operation` of domain/operation.ts, without its plan; of each step only what changes. */
   Operation: 'operation',
+  /** The plan, written once for each revision. */
+  Plan: 'plan',
   /** On the lock workflow: the operation id of the holder. */
   Holder: HOLDER_MEMO,
 } as const;
@@ -47,17 +55,29 @@ export const SearchAttributes = {
   change: defineSearchAttributeKey('KeyturnChange', SearchAttributeType.KEYWORD),
 };
 
+/** Another try of a blocked step, and who asks for it. */
+export const Retry = z.object({ by: Person });
+/** Another try of a blocked step. */
+export type Retry = z.infer<typeof Retry>;
+
+/** The wish to stop, and whose it is. */
+export const Cancellation = z.object({ by: Person, comment: z.string().max(500).optional() });
+/** The wish to stop. */
+export type Cancellation = z.infer<typeof Cancellation>;
+
 /** Approve the plan that has the decision's digest. Rejected with an `ApplicationFailure` whose type is an error code. */
 export const approve = defineUpdate<void, [Decision]>('approve');
 /** Deny it: the operation ends Canceled. */
 export const deny = defineUpdate<void, [Decision]>('deny');
 /** Try a blocked step again. */
-export const retry = defineUpdate<void, [{ readonly by: Person }]>('retry');
+export const retry = defineUpdate<void, [Retry]>('retry');
 /** Accept the Secrets that a blocked step waits for as they are. */
 export const accept = defineUpdate<void, [AcceptanceDecision]>('accept');
 /** Stop at the next safe point. */
-export const cancel = defineUpdate<void, [{ readonly by: Person; readonly comment?: string }]>('cancel');
+export const cancel = defineUpdate<void, [Cancellation]>('cancel');
 /** `approve` for the Temporal CLI and UI, which cannot be answered: a decision that does not count is ignored, and said in the workflow's log. */
 export const approveSignal = defineSignal<[Decision]>('approve-signal');
 /** `deny` for the Temporal CLI and UI. */
 export const denySignal = defineSignal<[Decision]>('deny-signal');
+/** `cancel` for the Temporal CLI and UI, and for when Temporal takes no more updates of an operation. */
+export const cancelSignal = defineSignal<[Cancellation]>('cancel-signal');

@@ -1,6 +1,6 @@
 /**
- * One operation, end to end: observe and plan, ask for approval, take the cluster's lock, look again, execute, seal the
- * evidence. DESIGN: "One operation, end to end".
+ * One operation, end to end: check the rules, plan, ask for approval, take the cluster's lock, look again, execute, seal the
+ * evidence. The same for every kind: the plan says what is done.
  */
 import {
   ActivityFailure,
@@ -12,20 +12,25 @@ import {
   log,
   workflowInfo,
 } from '@temporalio/workflow';
-import { assertNever } from '../domain/assert-never';
+import type { Census } from '../domain/census';
+import type { ErrorCode } from '../domain/errors';
 import { newOperation } from '../domain/new-operation';
-import type { Observation } from '../domain/observed';
 import { OperationStatus, type StoredFault } from '../domain/operation';
-import { StepId, type Plan } from '../domain/plan';
-import { plan as makePlan } from '../domain/planner';
-import { rewriteCeiling } from '../domain/rewrite-pace';
-import { OperationKind } from '../domain/request';
-import { brief, long, short } from './activities';
-import { takeClusterLock, type HeldLock } from './cluster-lock';
-import { awaitApproval, handleMessages } from './gate';
+import type { Plan, PlanResult } from '../domain/plan/plan';
+import { resultOf } from '../domain/plan/outputs';
+import { bestEffort, long, short } from './activities';
+import { awaitIdleCluster } from './cluster-idle';
+import { ClusterLockGuard } from './cluster-lock';
+import { awaitClusterFree, clusterHolder } from './cluster-wait';
+import { execute } from './execute';
+import { firstGates, handleMessages, passGate } from './gate';
+import { HeldCluster } from './held-cluster';
 import type { OperationInput } from './messages';
-import { rotateKey, type EvidenceFacts } from './procedures/rotate-key';
-import { faultOf, OperationEnds, Run } from './run';
+import { faultOf, OperationEnds, OperationRun } from './operation-run';
+import { profileOf } from './steps/change';
+
+/** How long a lock that is being released is still there. */
+const LOCK_ENDS_WITHIN_IN_MS = 1_000;
 
 /**
  * Runs one operation. Its workflow id is the operation's id.
@@ -35,8 +40,9 @@ import { faultOf, OperationEnds, Run } from './run';
 export async function operation(
   input: OperationInput,
 ): Promise<{ status: OperationStatus; reason: StoredFault | null }> {
-  const run = new Run(newOperation({ id: workflowInfo().workflowId, ...input }));
+  const run = new OperationRun(newOperation({ id: workflowInfo().workflowId, ...input }));
   const { denial } = handleMessages(run);
+  const guard = new ClusterLockGuard(input.request.cluster);
   let canceledByTemporal = false;
   CancellationScope.current().cancelRequested.catch(() => {
     canceledByTemporal = true;
@@ -45,17 +51,22 @@ export async function operation(
 
   // Cancellation is a wish, honoured at safe points: nothing here is cut off in the middle.
   return await CancellationScope.nonCancellable(async () => {
-    const facts: EvidenceFacts = { armOperations: [], baseline: null, convergence: null, ledger: null };
     try {
-      await planApproveExecute(run, input, denial, facts);
+      await planApproveExecute(run, input, denial, guard);
+      run.publish({ result: resultOf(run.plan, run.outputs) });
       run.end(OperationStatus.Succeeded, []);
     } catch (error) {
       if (!(error instanceof OperationEnds)) throw error;
       run.end(error.status, error.faults);
       await removeCanaries(run);
     }
-    const sealed = await short('Seal the evidence').sealEvidence({ record: { operation: run.operation, ...facts } });
-    run.publish({ evidence: sealed });
+    // Sealing is retried for as long as it takes: the cluster must not wait for it.
+    await guard.release();
+    // What was refused because of earlier evidence leaves that evidence alone.
+    if (run.operation.reason?.code !== ('EvidenceExists' satisfies ErrorCode)) {
+      const record = { operation: run.operation, outputs: run.outputs };
+      run.publish({ evidence: await short('Seal the evidence').sealEvidence({ record }) });
+    }
     await condition(allHandlersFinished);
 
     const { status, reason } = run.operation;
@@ -67,15 +78,15 @@ export async function operation(
 }
 
 /**
- * Canaries of an operation that did not finish are Secrets like any other: one that is left under an old key would stand in
- * the way of later rotations. A cluster that does not answer must not keep the operation from ending, so this gives up.
+ * Canaries of an operation that did not finish are Secrets like any other: one that is left under an old key would be unreadable
+ * after later rotations. A cluster that does not answer must not keep the operation from ending, so this gives up.
  */
-async function removeCanaries(run: Run): Promise<void> {
+async function removeCanaries(run: OperationRun): Promise<void> {
   const { id, plan, steps } = run.operation;
-  const touched = steps.some(({ id: step, startedAt }) => startedAt !== undefined && step !== StepId.Approve);
+  const touched = steps.some(({ changes, startedAt }) => startedAt !== undefined && changes === 'kubernetes');
   if (!plan || !touched) return;
   try {
-    await brief('Delete the canaries').removeCanaries({ cluster: plan.cluster, operationId: id });
+    await bestEffort('Delete the canaries').removeCanaries({ cluster: plan.cluster, operationId: id });
   } catch (error) {
     if (!(error instanceof ActivityFailure)) throw error;
     log.warn('The canaries could not be deleted; the next operation rewrites them like any Secret', {
@@ -85,103 +96,92 @@ async function removeCanaries(run: Run): Promise<void> {
 }
 
 async function planApproveExecute(
-  run: Run,
+  run: OperationRun,
   input: OperationInput,
   denial: ReturnType<typeof handleMessages>['denial'],
-  facts: EvidenceFacts,
+  guard: ClusterLockGuard,
 ): Promise<void> {
-  await awaitQuietCluster(run, input);
-  run.takePlan(await observeAndPlan(run, input));
+  await refusing(short('Check that no evidence has this id').refuseUsedOperationId({ operationId: run.operation.id }));
+  const { cluster } = input.request;
+  // While another operation changes the cluster there is nothing to plan from: an operation that was asked to wait, waits first.
+  if (input.request.whenBusy === 'wait') await awaitClusterFree(run, cluster, OperationStatus.Planning);
+  let planned = await makePlan(run, input, { waitsWhileBusy: input.request.whenBusy === 'wait' });
+  run.takePlan(planned.plan);
   for (;;) {
-    await awaitApproval(run, denial, input.approvalTimeoutInMs);
-    const lock = await takeOrAwaitLock(run, input);
+    for (const gate of firstGates(run.plan)) await passGate(run, gate, denial, input.approvalTimeoutInMs);
     // Approved = executed (O3): look again under the lock, and ask anew if the plan is not the approved one any more.
-    const fresh = await observeAndPlan(run, input);
-    if (fresh.digest === run.operation.plan?.digest) {
+    do {
+      await takeOrAwaitLock(run, input, guard);
+      planned = await makePlan(run, input, { waitsWhileBusy: true, earlier: planned.census });
+    } while (guard.lost);
+    if (planned.plan.digest === run.plan.digest) {
+      run.useLock(new HeldCluster(run, guard, cluster, profileOf(run.plan.from)));
       run.publish({ status: OperationStatus.Running });
-      run.publish({ result: await execute(run, fresh, facts) });
-      await lock.release();
+      await execute(run);
       return;
     }
-    await lock.release();
-    run.takePlan(fresh);
+    await guard.release();
+    run.takePlan(planned.plan);
   }
 }
 
-async function observeAndPlan(run: Run, { request, policy }: OperationInput): Promise<Plan> {
+/**
+ * Rules first; every Secret by the census when they leave a plan possible; then the plan.
+ * @param options.earlier the census of before, if there is one: only what has changed since is asked again
+ */
+async function makePlan(
+  run: OperationRun,
+  { request, policy }: OperationInput,
+  { waitsWhileBusy, earlier }: { readonly waitsWhileBusy: boolean; readonly earlier?: Census },
+): Promise<{ readonly plan: Plan; readonly census?: Census }> {
   run.safePoint();
-  let observation;
+  let checked = await refusing(short('Check the rules').checkRules({ request }));
+  while (waitsWhileBusy && checked.busy !== null) {
+    await refusing(awaitIdleCluster(run, request.cluster, checked.busy));
+    checked = await refusing(short('Check the rules').checkRules({ request }));
+  }
+  refuse(checked.faults);
+  let census: Census | null = null;
+  if (checked.cluster !== null) {
+    const input = { cluster: checked.cluster, perSecond: checked.perSecond, earlier };
+    run.publish({ waitingFor: 'the census: Keyturn looks at every Secret. Nothing is stored.' });
+    census = await run.interruptibly(() => refusing(long('Census: look at every Secret').takeCensus(input)));
+    run.publish({ waitingFor: null });
+  }
+  run.safePoint();
+  const { plan, faults }: PlanResult = await refusing(short('Make the plan').makePlan({ request, policy, census }));
+  refuse(faults);
+  if (!plan) throw new Error('The planner gave neither a plan nor a fault.');
+  return { plan, ...(census === null ? {} : { census }) };
+}
+
+/** Before anything is changed, what an activity refuses ends the operation. */
+async function refusing<T>(work: Promise<T>): Promise<T> {
   try {
-    observation = await observe(run, request);
+    return await work;
   } catch (error) {
-    if (error instanceof OperationEnds) throw error;
+    if (error instanceof OperationEnds || !(error instanceof ActivityFailure)) throw error;
+    if (error.cause instanceof CancelledFailure) throw error;
     throw new OperationEnds(OperationStatus.Failed, [faultOf(error)]);
   }
-  run.safePoint();
-  const { plan, faults } = makePlan(request, observation, policy);
+}
+
+function refuse(faults: readonly StoredFault[]): void {
   const [first, ...rest] = faults;
-  if (plan) return plan;
-  if (!first) throw new Error('The planner gave neither a plan nor a fault.');
-  throw new OperationEnds(OperationStatus.Failed, [first, ...rest]);
+  if (first) throw new OperationEnds(OperationStatus.Failed, [first, ...rest]);
 }
 
-/** Azure and the ledger first; every Secret by a dry run when those leave a plan possible. */
-async function observe(run: Run, request: OperationInput['request']): Promise<Observation> {
-  const observation = await short('Observe the cluster, its keys and its ledger').observe({ request });
-  const { azure, ledger } = observation;
-  if (ledger === undefined || !azure.cluster.found) return observation;
-  run.publish({ waitingFor: 'the census: a dry run of the rewrite of every Secret. Nothing is stored.' });
-  const input = { cluster: azure.cluster.cluster.resourceId, perSecond: rewriteCeiling(azure) };
-  const census = await run.interruptibly(() => long('Census: try out every Secret').takeCensus(input));
-  run.publish({ waitingFor: null });
-  return { ...observation, census };
-}
-
-async function takeOrAwaitLock(run: Run, { request }: OperationInput): Promise<HeldLock> {
+async function takeOrAwaitLock(run: OperationRun, { request }: OperationInput, guard: ClusterLockGuard): Promise<void> {
   for (;;) {
     run.safePoint();
-    const lock = await takeClusterLock(request.cluster);
-    if (lock) return lock;
+    if (await guard.take()) return;
     const holder = await clusterHolder(request.cluster);
-    if (holder === null) continue;
-    if (request.whenBusy === 'refuse') {
+    if (holder !== null && request.whenBusy === 'refuse') {
       const detail = `Operation ${holder} is executing on this cluster. Ask again when it has ended, or ask to wait.`;
       throw new OperationEnds(OperationStatus.Failed, [{ code: 'ClusterBusy', detail }]);
     }
-    await awaitHolder(run, request.cluster, holder);
-  }
-}
-
-/** While another operation changes the cluster there is nothing to plan from: who asked to wait, waits first. */
-async function awaitQuietCluster(run: Run, { request }: OperationInput): Promise<void> {
-  if (request.whenBusy !== 'wait') return;
-  for (;;) {
-    run.safePoint();
-    const holder = await clusterHolder(request.cluster);
-    if (holder === null) return;
-    await awaitHolder(run, request.cluster, holder);
-  }
-}
-
-async function clusterHolder(cluster: string): Promise<string | null> {
-  return (await short('Read who holds the cluster').readClusterHolder({ cluster })).operationId;
-}
-
-async function awaitHolder(run: Run, cluster: string, holder: string): Promise<void> {
-  run.publish({
-    status: OperationStatus.AwaitingCluster,
-    waitingFor: `operation ${holder} to end: it executes on this cluster.`,
-  });
-  await run.interruptibly(() => long(`Wait for operation ${holder}`).awaitClusterFree({ cluster }));
-  run.publish({ status: OperationStatus.Planning, waitingFor: null });
-}
-
-async function execute(run: Run, plan: Plan, facts: EvidenceFacts): Promise<Awaited<ReturnType<typeof rotateKey>>> {
-  const { kind } = run.operation.request;
-  switch (kind) {
-    case OperationKind.RotateKey:
-      return await rotateKey(run, plan, facts);
-    default:
-      return assertNever(kind);
+    if (holder !== null) await awaitClusterFree(run, request.cluster, OperationStatus.Planning);
+    // The lock was there a moment ago and is not now: it is ending, and the next try may still be too early.
+    else await run.pause(LOCK_ENDS_WITHIN_IN_MS);
   }
 }

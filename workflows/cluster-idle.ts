@@ -1,0 +1,19 @@
+/**
+ * Waiting for Azure while it changes the cluster for somebody else: visible, interruptible, and no reason to fail or to block.
+ */
+import { long } from './activities';
+import type { OperationRun } from './operation-run';
+
+/**
+ * Waits until Azure is not changing the cluster. While a step runs, the activity's heartbeats say what is waited for.
+ * @param seen the state that was seen, when no step runs that could show the wait
+ * @throws OperationEnds when somebody asks for the end; ActivityFailure
+ */
+export async function awaitIdleCluster(run: OperationRun, cluster: string, seen?: string): Promise<void> {
+  if (seen !== undefined) {
+    const waitingFor = `Azure: the cluster is ${seen}, by a change that is not Keyturn's. The operation goes on when that has ended.`;
+    run.publish({ waitingFor });
+  }
+  await run.interruptibly(() => long('Wait until Azure is not changing the cluster').awaitClusterIdle({ cluster }));
+  if (seen !== undefined) run.publish({ waitingFor: null });
+}
