@@ -89,6 +89,11 @@ export class SandboxControl {
     await this.send('POST', `/clusters/${cluster}/restore`, { snapshot });
   }
 
+  /** Gives the cluster a new authority and new credentials, as `az aks rotate-certs` does. */
+  async rotateCertificates(cluster: string): Promise<void> {
+    await this.send('POST', `/clusters/${cluster}/rotate-certificates`);
+  }
+
   /** Makes an access token for Keyturn's API, right or wrong as asked for. */
   async mintToken(token: {
     readonly name?: string;

@@ -2,7 +2,7 @@
  * What the control API shows of clusters and does to them, past Azure.
  *
  * Needs: the managed clusters.
- * Does: seeds a cluster, saves and restores its etcd, shows what its API servers really run with.
+ * Does: seeds a cluster, saves and restores its etcd, rotates its certificates, shows what its API servers really run with.
  * Never does: show a kubeconfig, or change what ARM knows.
  */
 import { Router } from 'express';
@@ -53,6 +53,12 @@ export function clusterControls(clusters: Clusters, seed?: SeedFunction): Router
       throw error;
     }
     response.json({ snapshot });
+  });
+
+  router.post('/:name/rotate-certificates', async (request, response) => {
+    nothing.parse(request.body ?? {});
+    await running(clusters, request.params.name).rotateCertificates();
+    response.json({});
   });
 
   return router;

@@ -39,6 +39,10 @@ export const FAULT_SCHEMAS = {
    * first stage: they write with the old key and can read the new one. Switching the fault off brings them to the end.
    */
   'late-servers': z.strictObject({ path: z.string().default(''), servers: z.int().min(1).default(1) }),
+  /** A PUT of an existing cluster whose id contains `path` is accepted and its operation ends Succeeded, but nothing changes. */
+  'ignore-change': z.strictObject({ path: z.string().default('') }),
+  /** Polls of the operations on resources whose id contains `path` show InProgress, also when the operation has ended, until the fault is switched off. */
+  'stuck-operation-url': z.strictObject({ path: z.string().default('') }),
   /** Every chunk between a client and any cluster's API servers is delayed by this long, both ways. */
   'kube-latency': z.strictObject({ milliseconds: z.int().min(0).max(60_000) }),
 } as const;

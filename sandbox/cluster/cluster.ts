@@ -101,10 +101,10 @@ interface Parts {
 }
 
 class LocalCluster implements SandboxCluster {
-  readonly adminKubeconfig: string;
   readonly etcdUrl: string;
   readonly server: string;
   readonly #parts: Parts;
+  #adminKubeconfig: string;
   #etcd: Etcd;
   #lateServers = 0;
   /** Whether somebody stopped it: only then do its servers stay down after a snapshot or a restore. */
@@ -118,7 +118,11 @@ class LocalCluster implements SandboxCluster {
     this.#etcd = parts.etcd;
     this.server = `https://127.0.0.1:${parts.balancer.port}`;
     this.etcdUrl = parts.etcd.url;
-    this.adminKubeconfig = adminKubeconfig(parts.options.name, this.server, parts.admin);
+    this.#adminKubeconfig = adminKubeconfig(parts.options.name, this.server, parts.admin);
+  }
+
+  get adminKubeconfig(): string {
+    return this.#adminKubeconfig;
   }
 
   applyEncryption(encryption: EncryptionState): Promise<void> {
@@ -174,6 +178,17 @@ class LocalCluster implements SandboxCluster {
         throw new UnknownSnapshotError(`${this.#parts.options.name} has no snapshot ${snapshot}. ${known}`);
       }
       await this.#whileStopped(() => loadSnapshot(this.#parts.etcdOptions.directory, snapshot));
+    });
+  }
+
+  rotateCertificates(): Promise<void> {
+    return this.#inTurn(async () => {
+      const { controlPlane, options } = this.#parts;
+      await controlPlane.stop();
+      const { admin } = await prepareLayout(options.directory);
+      controlPlane.setAdmin(admin);
+      this.#adminKubeconfig = adminKubeconfig(options.name, this.server, admin);
+      if (!this.#stopped) await controlPlane.start();
     });
   }
 

@@ -88,6 +88,8 @@ export interface SandboxCluster {
   setLatency(latencyInMs: number): void;
   /** What clients and API servers have said to each other so far. Never goes back, also over stop and start. */
   traffic(): Traffic;
+  /** az aks rotate-certs: a new authority and new credentials; the servers are down for some seconds. `adminKubeconfig` is another one afterwards. */
+  rotateCertificates(): Promise<void>;
   /** az aks stop: API servers end, etcd data stays. */
   stop(): Promise<void>;
   /** az aks start, with the encryption it had. */

@@ -62,11 +62,18 @@ export class ControlPlane {
   readonly #members = new Map<number, Member>();
   /** What servers are to run with: the end of the last roll. */
   #config: ServerConfig;
+  #admin: ApiCredentials;
   #startedServers = 0;
 
   constructor(options: ControlPlaneOptions) {
     this.#options = options;
     this.#config = options.config;
+    this.#admin = options.admin;
+  }
+
+  /** Servers that start from now on are asked with these credentials whether they are ready. */
+  setAdmin(admin: ApiCredentials): void {
+    this.#admin = admin;
   }
 
   get running(): boolean {
@@ -192,7 +199,7 @@ export class ControlPlane {
   }
 
   async #startServer(number: number, config: ServerConfig): Promise<ApiServer> {
-    const { clusterName, layout, etcdUrl, admin, plugins, hostNames, signal } = this.#options;
+    const { clusterName, layout, etcdUrl, plugins, hostNames, signal } = this.#options;
     this.#startedServers++;
     const server = await startApiServer({
       binary: config.binary,
@@ -205,7 +212,7 @@ export class ControlPlane {
         (plugin) => plugins.endpointOf(plugin),
         kmsSchemeOf(config.kubernetesMinor, this.#options.kmsProviderNames),
       ),
-      admin,
+      admin: this.#admin,
       host: hostNames === undefined ? undefined : { name: serverHostName(clusterName, number), names: hostNames },
       hints: () => plugins.failures(),
       signal,

@@ -149,6 +149,10 @@ export class Clusters {
       kubeletIdentity: (id) => this.#registerKubelet(id, name),
       before: existing?.body,
     });
+    if (existing !== undefined && concerns(this.#options.faults.get('ignore-change'), existing.id)) {
+      const operation = this.#startOperation(existing, 'Updating', async () => undefined);
+      return { cluster: existing, operation, created: false, kmsChanged };
+    }
     const cluster = existing ?? this.#add(resourceGroup, name, cloud, release, body);
     cluster.body = body;
     const operation = this.#startOperation(cluster, existing === undefined ? 'Creating' : 'Updating', () =>

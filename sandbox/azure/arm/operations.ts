@@ -1,7 +1,7 @@
 /**
  * ARM's long-running operations (facts 1.2).
  *
- * Needs: the faults `hold-operation` and `fail-operation`.
+ * Needs: the faults `hold-operation`, `fail-operation` and `stuck-operation-url`.
  * Does: runs work in the background, keeps its status, answers polls.
  * Never does: retry work, or forget an operation.
  */
@@ -21,6 +21,8 @@ export interface OperationFailure {
 /** One long-running operation. */
 export interface Operation {
   readonly id: string;
+  /** The resource that it is about. */
+  readonly resourceId: string;
   readonly location: string;
   readonly startTime: Date;
   readonly status: 'InProgress' | 'Succeeded' | 'Failed' | 'Canceled';
@@ -61,6 +63,7 @@ export class Operations {
   start(work: OperationWork): Operation {
     const operation: Operation = {
       id: randomUUID(),
+      resourceId: work.resourceId,
       location: work.location.toLowerCase().replaceAll(' ', ''),
       startTime: new Date(),
       status: 'InProgress',
@@ -73,6 +76,12 @@ export class Operations {
 
   get(id: string): Operation | undefined {
     return this.#operations.get(id.toLowerCase());
+  }
+
+  /** An operation as polls show it. */
+  shown(operation: Operation): Operation {
+    const stuck = concerns(this.#faults.get('stuck-operation-url'), operation.resourceId);
+    return stuck ? { ...operation, status: 'InProgress', endTime: undefined, failure: undefined } : operation;
   }
 
   all(): readonly Operation[] {
@@ -161,12 +170,12 @@ export function operationsRouter(operations: Operations): Router {
   const base = '/subscriptions/:subscription/providers/Microsoft.ContainerService/locations/:location';
 
   router.get(`${base}/operations/:id`, (request, response) => {
-    const operation = requireOperation(operations, request, request.params.id);
+    const operation = operations.shown(requireOperation(operations, request, request.params.id));
     retryAfter(operation, operations, response).json(statusBody(operation));
   });
 
   router.get(`${base}/operationresults/:id`, (request, response) => {
-    const operation = requireOperation(operations, request, request.params.id);
+    const operation = operations.shown(requireOperation(operations, request, request.params.id));
     if (operation.failure !== undefined) {
       throw new AzureError(409, operation.failure.code, operation.failure.message);
     }
