@@ -25,12 +25,12 @@ export interface NewOperation {
   readonly input: OperationInput;
 }
 
-/** What is said to a running operation. The id makes a repetition harmless; without one each is a message of its own. */
+/** What is said to a running operation. The id makes a repetition harmless: it counts once. */
 export type Message =
   | { readonly type: 'approve' | 'deny'; readonly decision: Decision; readonly id: string }
-  | { readonly type: 'cancel'; readonly by: Person; readonly comment?: string }
-  | { readonly type: 'retry'; readonly by: Person }
-  | { readonly type: 'accept'; readonly decision: AcceptanceDecision };
+  | { readonly type: 'cancel'; readonly by: Person; readonly comment?: string; readonly id: string }
+  | { readonly type: 'retry'; readonly by: Person; readonly id: string }
+  | { readonly type: 'accept'; readonly decision: AcceptanceDecision; readonly id: string };
 
 /** Something without which operations cannot run. */
 export interface Missing {

@@ -11,7 +11,7 @@ import { ERRORS, type ErrorCode } from '../domain/errors';
 import { type Role } from '../domain/people';
 import type { Caller } from './caller';
 import { ApiError } from './problem';
-import { faultsOfIssues } from './validation';
+import { faultsOfBody, faultsOfIssues } from './validation';
 
 /** An answer that is not a problem. */
 export interface Answer {
@@ -175,5 +175,5 @@ function parseParams<Schema extends z.ZodType>(schema: Schema, params: unknown):
 function parseBody<Schema extends z.ZodType>(schema: Schema, body: unknown): z.infer<Schema> {
   const parsed = schema.safeParse(body, { reportInput: true });
   if (parsed.success) return parsed.data;
-  throw new ApiError(faultsOfIssues(parsed.error.issues));
+  throw new ApiError(faultsOfBody(schema, body, parsed.error.issues));
 }

@@ -6,9 +6,19 @@
  */
 import { defaultPayloadConverter, type Payload } from '@temporalio/common';
 import type { WorkflowExecutionDescription } from '@temporalio/client';
+import { tsToMs } from '@temporalio/common/lib/time';
 import { z } from 'zod';
 import type { ConvergenceHeartbeat, RewriteHeartbeat } from '../activities/contract';
-import { isFinal, Operation, OperationStatus, type StepProgress } from '../domain/operation';
+import {
+  isFinal,
+  Operation,
+  OperationStatus,
+  stepsAtEnd,
+  stepStates,
+  StepStatus,
+  type StepProgress,
+} from '../domain/operation';
+import { Plan } from '../domain/plan/plan';
 import { Memo } from '../workflows/messages';
 import type { StoredOperation } from './operations-gateway';
 import { ApiError } from './problem';
@@ -19,7 +29,17 @@ export type DescribedWorkflow = Pick<
   'workflowId' | 'status' | 'memo' | 'closeTime' | 'raw'
 >;
 
-const StoredMemo = z.object({ [Memo.Fingerprint]: z.string(), [Memo.Operation]: Operation });
+type PendingActivity = NonNullable<DescribedWorkflow['raw']['pendingActivities']>[number];
+/** `PENDING_ACTIVITY_STATE_STARTED` of Temporal's API: a worker runs it; the others wait for one, or for the next try. */
+const ACTIVITY_STARTED = 2;
+/** Longer than most faults take to show again. */
+const RUNS_WELL_AFTER_MS = 15_000;
+
+const StoredMemo = z.object({
+  [Memo.Fingerprint]: z.string(),
+  [Memo.Operation]: Operation.omit({ plan: true, steps: true }).extend({ steps: z.array(StepStatus) }),
+  [Memo.Plan]: Plan.nullish(),
+});
 const Heartbeat: z.ZodType<RewriteHeartbeat> = z.object({
   done: z.int(),
   total: z.int(),
@@ -54,7 +74,9 @@ export function storedOperation(description: DescribedWorkflow): StoredOperation
       { cause: memo.error },
     );
   }
-  const operation = memo.data[Memo.Operation];
+  const { steps, ...rest } = memo.data[Memo.Operation];
+  const plan = memo.data[Memo.Plan] ?? null;
+  const operation: Operation = { ...rest, plan, steps: stepStates(plan, steps) };
   const how = ENDS[description.status.name];
   const view =
     how !== undefined && !isFinal(operation.status)
@@ -85,12 +107,16 @@ function endedFromOutside(operation: Operation, how: string, closeTime: Date | u
     progress: null,
     waitingFor: null,
     offers: [],
+    blockedSecrets: null,
+    steps: stepsAtEnd(operation.steps),
   };
 }
 
 /** A fault outside is waited for, visibly: what Temporal tries again, and why. */
 function faultOutside({ raw }: DescribedWorkflow): string | undefined {
-  const failing = raw.pendingActivities?.find(({ attempt, lastFailure }) => (attempt ?? 1) > 1 && lastFailure);
+  const failing = raw.pendingActivities?.find(
+    (activity) => (activity.attempt ?? 1) > 1 && activity.lastFailure && !runsWell(activity),
+  );
   const message = failing?.lastFailure?.message;
   if (!failing || !message) return undefined;
   // What Temporal itself says of a worker that it lost is not a sentence for people.
@@ -100,12 +126,18 @@ function faultOutside({ raw }: DescribedWorkflow): string | undefined {
   return `a fault outside to end; try ${failing.attempt} is under way: ${said}`;
 }
 
+/** Temporal keeps the last failure while the next try runs. A try that has told for a while that it lives has overcome it. */
+function runsWell({ lastStartedTime, lastHeartbeatTime, state }: PendingActivity): boolean {
+  if (Number(state) !== ACTIVITY_STARTED || !lastStartedTime || !lastHeartbeatTime) return false;
+  return tsToMs(lastHeartbeatTime) - tsToMs(lastStartedTime) >= RUNS_WELL_AFTER_MS;
+}
+
 function liveProgress(operation: Operation, { raw }: DescribedWorkflow): StepProgress | undefined {
   const running = operation.steps.find(({ status }) => status === 'running');
   // Between two steps there is nothing to count.
   const step = running?.id ?? (operation.status === OperationStatus.Planning ? CENSUS : undefined);
   const heartbeat = step === undefined ? undefined : heartbeatOf(Heartbeat, raw);
-  return step && heartbeat && { step, ...heartbeat };
+  return step === undefined || heartbeat === undefined ? undefined : { step, ...heartbeat };
 }
 
 function liveWait(operation: Operation, { raw }: DescribedWorkflow): string | undefined {

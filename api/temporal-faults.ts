@@ -37,6 +37,14 @@ export function isRefusedArgument(error: unknown, message: RegExp): boolean {
   return grpc?.code === INVALID_ARGUMENT && message.test(grpc.details);
 }
 
+/** Whether an operation takes no more updates: Temporal's limit for one workflow, or the operation's own. */
+export function isUpdateLimit(error: unknown): boolean {
+  const failure = error instanceof WorkflowUpdateFailedError ? error.cause : undefined;
+  if (failure instanceof ApplicationFailure) return failure.type === 'TooManyMessages';
+  const details = grpcErrorOf(error)?.details ?? '';
+  return /limit/i.test(details) && /\bupdates\b/i.test(details);
+}
+
 /** `TemporalUnavailable`, when the error says that Temporal did not answer, or not us; undefined for any other error. */
 export function temporalFault(error: unknown, namespace: string): ApiError | undefined {
   const unavailable = (detail: string): ApiError =>

@@ -9,27 +9,33 @@ import {
   WorkflowExecutionAlreadyStartedError,
   type Client,
   type WorkflowExecutionDescription,
+  type WorkflowHandle,
   type WorkflowStartOptions,
 } from '@temporalio/client';
 import { temporal } from '@temporalio/proto';
 import { z } from 'zod';
 import { assertNever } from '../domain/assert-never';
+import { KINDS } from '../domain/kinds';
+import type { Operation } from '../domain/operation';
 import { clusterLockId, parseClusterId } from '../domain/resource-ids';
 import {
   accept,
   approve,
   cancel,
+  cancelSignal,
   deny,
   Memo,
-  OPERATION_WORKFLOW,
   retry,
   SearchAttributes,
+  workflowTypeOf,
 } from '../workflows/messages';
 import type { Message, Missing, NewOperation, OperationsGateway, StoredOperation } from './operations-gateway';
 import { ApiError } from './problem';
 import { storedOperation } from './stored-operation';
-import { isNotFound, isRefusedArgument, temporalFault, updateFault } from './temporal-faults';
+import { isNotFound, isRefusedArgument, isUpdateLimit, temporalFault, updateFault } from './temporal-faults';
 
+/** The types of workflows that are operations. */
+const OPERATION_TYPES = KINDS.map(({ name }) => workflowTypeOf(name));
 const CALL_TIMEOUT_IN_MS = 5_000;
 const UPDATE_TIMEOUT_IN_MS = 10_000;
 const PROBE_TIMEOUT_IN_MS = 2_000;
@@ -70,13 +76,15 @@ export function createTemporalGateway({ client, taskQueue, clock }: TemporalGate
 
     async find(id): Promise<StoredOperation | undefined> {
       const description = await describe(id);
-      if (description?.type !== OPERATION_WORKFLOW) return undefined;
+      if (description === undefined || !OPERATION_TYPES.includes(description.type)) return undefined;
       return storedOperation(description);
     },
 
     async start(operation) {
       try {
-        await call(() => client.workflow.start(OPERATION_WORKFLOW, startOptions(operation, taskQueue)));
+        await call(() =>
+          client.workflow.start(workflowTypeOf(operation.operation.kind), startOptions(operation, taskQueue)),
+        );
         return 'started';
       } catch (error) {
         if (error instanceof WorkflowExecutionAlreadyStartedError) return 'exists';
@@ -136,7 +144,7 @@ function startOptions({ operation, fingerprint, input }: NewOperation, taskQueue
     args: [input],
     workflowIdReusePolicy: 'REJECT_DUPLICATE',
     workflowIdConflictPolicy: 'FAIL',
-    memo: { [Memo.Fingerprint]: fingerprint, [Memo.Operation]: operation },
+    memo: { [Memo.Fingerprint]: fingerprint, [Memo.Operation]: withoutPlan(operation) },
     typedSearchAttributes: [
       { key: SearchAttributes.kind, value: kind },
       { key: SearchAttributes.status, value: status },
@@ -153,6 +161,11 @@ function startOptions({ operation, fingerprint, input }: NewOperation, taskQueue
   };
 }
 
+/** The plan has a memo key of its own, and is not made yet. */
+function withoutPlan({ plan: _none, ...operation }: Operation): Omit<Operation, 'plan'> {
+  return operation;
+}
+
 async function tellWorkflow(client: Client, id: string, message: Message): Promise<void> {
   const handle = client.workflow.getHandle(id);
   switch (message.type) {
@@ -161,13 +174,27 @@ async function tellWorkflow(client: Client, id: string, message: Message): Promi
     case 'deny':
       return await handle.executeUpdate(deny, { args: [message.decision], updateId: message.id });
     case 'cancel':
-      return await handle.executeUpdate(cancel, { args: [{ by: message.by, comment: message.comment }] });
+      return await cancelByAnyMeans(handle, message);
     case 'retry':
-      return await handle.executeUpdate(retry, { args: [{ by: message.by }] });
+      return await handle.executeUpdate(retry, { args: [{ by: message.by }], updateId: message.id });
     case 'accept':
-      return await handle.executeUpdate(accept, { args: [message.decision] });
+      return await handle.executeUpdate(accept, { args: [message.decision], updateId: message.id });
     default:
       return assertNever(message);
+  }
+}
+
+/** An operation that takes no more updates, as a flood of them makes it, can be canceled all the same: by a signal. */
+async function cancelByAnyMeans(
+  handle: WorkflowHandle,
+  { by, comment, id }: Extract<Message, { type: 'cancel' }>,
+): Promise<void> {
+  const cancellation = { by, comment };
+  try {
+    await handle.executeUpdate(cancel, { args: [cancellation], updateId: id });
+  } catch (error) {
+    if (!isUpdateLimit(error)) throw error;
+    await handle.signal(cancelSignal, cancellation);
   }
 }
 

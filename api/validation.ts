@@ -1,5 +1,5 @@
 /** From what zod found wrong to sentences of our own, each pointing at the member that it is about. */
-import type { z } from 'zod';
+import { z } from 'zod';
 import { isErrorCode, type ErrorCode, type Fault } from '../domain/errors';
 
 type Issue = z.core.$ZodIssue;
@@ -17,6 +17,35 @@ export function faultsOfIssues(issues: readonly Issue[]): [Fault, ...Fault[]] {
     first ?? { code: 'InvalidRequest', detail: 'The value cannot be used.' },
     ...others.slice(0, MOST_FAULTS - 1),
   ];
+}
+
+/**
+ * The faults of a body. A union says nothing but that its discriminator is wrong: then the members that all its options share are
+ * checked too, so that one answer tells everything.
+ */
+export function faultsOfBody(schema: z.ZodType, body: unknown, issues: readonly Issue[]): [Fault, ...Fault[]] {
+  const [issue] = issues;
+  if (issue?.code !== 'invalid_union' || !(schema instanceof z.ZodDiscriminatedUnion)) return faultsOfIssues(issues);
+  const { discriminator } = schema.def;
+  const options = schema.options as unknown as readonly z.ZodObject<Record<string, z.ZodType>>[];
+  const names = options.flatMap(({ shape }) => {
+    const member = shape[discriminator];
+    return member instanceof z.ZodLiteral ? [...member.values] : [];
+  });
+  const given = (body as Readonly<Record<string, unknown>>)[discriminator];
+  const own: Fault = {
+    code: 'InvalidRequest',
+    detail:
+      given === undefined
+        ? 'This member is required.'
+        : `Expected one of ${names.map((name) => JSON.stringify(name)).join(', ')}.`,
+    pointer: jsonPointer([discriminator]),
+  };
+  const guess = options[0]?.safeParse({ ...(body as object), [discriminator]: names[0] }, { reportInput: true });
+  const shared = (guess?.error?.issues ?? []).filter(({ path }) =>
+    options.every(({ shape }) => shape[String(path[0])] === options[0]?.shape[String(path[0])]),
+  );
+  return [own, ...shared.flatMap(faultsOf)].slice(0, MOST_FAULTS) as [Fault, ...Fault[]];
 }
 
 /** A JSON Pointer (RFC 6901). The empty one is the whole document. */

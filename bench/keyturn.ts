@@ -49,6 +49,7 @@ export async function runKeyturn(
     throw new Error(`Keyturn's operation ended ${operation.status}: ${operation.reason?.detail ?? 'no reason given'}`);
   }
   const { currentKeyId, rewrite } = operation.result;
+  if (rewrite === null || currentKeyId === null) throw new Error('The operation was no rotation.');
   if (rewrite.rewritten < rig.secrets) {
     throw new Error(`Keyturn rewrote ${rewrite.rewritten} of ${rig.secrets} Secrets; was somebody else at work?`);
   }

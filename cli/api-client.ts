@@ -43,9 +43,9 @@ export class ApiClient {
     return await operationOf(await this.send('GET', `/v1/operations/${id}`, undefined, headers));
   }
 
-  /** Approves the plan with this digest. @throws ApiProblem */
-  async approve(id: string, planDigest: string): Promise<OperationAnswer> {
-    return await operationOf(await this.send('POST', `/v1/operations/${id}:approve`, { planDigest }));
+  /** Approves the plan with this digest. @param gate by step id; the start gate when absent @throws ApiProblem */
+  async approve(id: string, planDigest: string, gate?: string): Promise<OperationAnswer> {
+    return await operationOf(await this.send('POST', `/v1/operations/${id}:approve`, { planDigest, gate }));
   }
 
   /** Denies the plan with this digest: the operation ends Canceled. @throws ApiProblem */

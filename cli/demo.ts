@@ -97,7 +97,7 @@ async function runDemo(stack: SandboxStack, directory: string, secrets: number, 
   if (operation.result) {
     const { rewrite, proof } = operation.result;
     say(
-      `Secrets rewritten  ${rewrite.rewritten} of ${rewrite.secrets}`,
+      `Secrets rewritten  ${rewrite?.rewritten ?? 0} of ${proof.secrets}`,
       `Resource versions  R0 ${proof.bounds.baselineRv} (before the switch), Rc ${proof.bounds.convergedRv} (all servers switched), final list ${proof.finalRv}`,
       `Not proven         ${proof.unproven}`,
       `Raw etcd before    ${before.newKey} under the old key, 0 under the new key, ${before.plaintext} in plaintext`,
@@ -120,7 +120,7 @@ async function runDemo(stack: SandboxStack, directory: string, secrets: number, 
     status: operation.status,
     operationId: operation.id,
     secrets: operation.result?.proof.secrets ?? 0,
-    rewritten: operation.result?.rewrite.rewritten ?? 0,
+    rewritten: operation.result?.rewrite?.rewritten ?? 0,
     unproven: operation.result?.proof.unproven ?? secrets,
     etcd: { newKey: operation.result ? after.newKey : 0, oldKey: after.oldKey, plaintext: after.plaintext },
     armWrites,

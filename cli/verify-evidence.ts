@@ -18,6 +18,8 @@ const command = new Command('npm run verify-evidence --')
   )
   .parse();
 
+const keyName = (keyId: string | null): string => (keyId === null ? 'plaintext (KMS off)' : shortKeyId(keyId));
+
 async function main(): Promise<number> {
   const [file = ''] = command.args;
   const { key } = command.opts<{ key?: string }>();
@@ -50,7 +52,7 @@ function summaryOf({ operation, sealedAt }: EvidenceRecord): string[] {
     ...operation.approvals.map(({ by, at }) => `Approved   by ${by.name} (${by.objectId}) at ${at}`),
     ...(result
       ? [
-          `Keys       ${shortKeyId(result.previousKeyId)} -> ${shortKeyId(result.currentKeyId)}`,
+          `Keys       ${keyName(result.previousKeyId)} -> ${keyName(result.currentKeyId)}`,
           `Proof      ${result.proof.secrets} Secrets, ${result.proof.unproven} unproven; R0 ${result.proof.bounds.baselineRv}, Rc ${result.proof.bounds.convergedRv}, final list ${result.proof.finalRv}`,
         ]
       : []),

@@ -9,7 +9,7 @@ import { Role } from '../../domain/people';
 import type { ApiDeps } from '../deps';
 import { ApiError } from '../problem';
 import { route, type Route } from '../route';
-import { refuseEnded, tellOperation } from './ended';
+import { blockOf, messageId, refuseEnded, tellOperation } from './ended';
 import { findOperation, OperationIdParams } from './get-operation';
 import { OPERATION_NOW, operationNow } from './operation-answer';
 
@@ -45,6 +45,7 @@ export function acceptSecrets(deps: ApiDeps): Route {
       'RequesterCannotApprove',
       'NothingToAccept',
       'BlockedListChanged',
+      'TooManyMessages',
       'OperationEnded',
       'ApprovalExpired',
       'TemporalUnavailable',
@@ -56,7 +57,9 @@ export function acceptSecrets(deps: ApiDeps): Route {
       refuseEnded(before, clock());
       const fault = acceptanceFault(decision, { requestedBy: before.requestedBy, blocked: before.blockedSecrets });
       if (fault) throw new ApiError(fault);
-      return operationNow(await tellOperation(deps, id, { type: 'accept', decision }), request, deps);
+      const { tenantId, objectId } = caller.person;
+      const message = messageId('accept', tenantId, objectId, decision.digest, ...blockOf(before));
+      return operationNow(await tellOperation(deps, id, { type: 'accept', decision, id: message }), request, deps);
     },
   });
 }

@@ -6,14 +6,14 @@
  * cluster); a change whose preconditions do not hold is refused with all of them; then the operation is started.
  */
 import { digestOf } from '../../domain/canonical';
-import type { Fault } from '../../domain/errors';
+import type { ErrorCode, Fault } from '../../domain/errors';
 import { newOperation } from '../../domain/new-operation';
 import type { AzureObservation } from '../../domain/observed';
 import type { Operation } from '../../domain/operation';
 import { Role } from '../../domain/people';
-import { rotateKeyFaults } from '../../domain/preconditions';
-import { assertNever } from '../../domain/assert-never';
-import { OperationKind, OperationRequest } from '../../domain/request';
+import { KINDS } from '../../domain/kinds';
+import { ruleCodes, ruleFaults } from '../../domain/planner';
+import { OperationRequest } from '../../domain/request';
 import type { ApiDeps } from '../deps';
 import { idempotencyKey, operationIdFor } from '../idempotency';
 import type { NewOperation } from '../operations-gateway';
@@ -24,6 +24,18 @@ import type { Request } from 'express';
 
 /** Azure is asked for this long at most; a change-management system waits about 30 s for an answer. */
 const OBSERVATION_TIMEOUT_IN_MS = 25_000;
+
+/** What an operation that executes may change before it ends: the state of the cluster, its encryption, its keys and version. */
+const ENDS_WITH_THE_HOLDER: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'ClusterNotSucceeded',
+  'ClusterNotRunning',
+  'ClusterVersionUnsupported',
+  'KmsNotEnabled',
+  'KmsAlreadyEnabled',
+  'KeyAlreadyCurrent',
+  'KeyForeign',
+  'CurrentKeyUnusable',
+]);
 
 /** The route. */
 export function createOperation(deps: ApiDeps): Route {
@@ -57,23 +69,7 @@ export function createOperation(deps: ApiDeps): Route {
       'IdempotencyKeyInvalid',
       'IdempotencyKeyReused',
       'ClusterBusy',
-      'ClusterNotFound',
-      'ClusterNotRunning',
-      'ClusterNotSucceeded',
-      'ClusterIdentityUnsupported',
-      'ClusterVersionUnsupported',
-      'LocalAccountsDisabled',
-      'KmsNotEnabled',
-      'PlatformManagedEncryption',
-      'KeyNotFound',
-      'KeyForeign',
-      'KeyAlreadyCurrent',
-      'KeyDisabled',
-      'KeyExpired',
-      'KeyNotYetValid',
-      'KeyTypeUnsupported',
-      'KeyOperationsMissing',
-      'CurrentKeyUnusable',
+      ...ruleCodes(KINDS),
       'AzureUnavailable',
       'TemporalUnavailable',
       'WorkerUnavailable',
@@ -90,9 +86,10 @@ export function createOperation(deps: ApiDeps): Route {
       if (known) return accepted(known, request, { again: true });
 
       const holder = await refuseWhenBusy(body);
-      const faults = await preconditionFaults(body, signal);
-      // The operation that executes is why the cluster is not at rest; whoever asked to wait for it is not refused for that.
-      refuse(holder === undefined ? faults : faults.filter(({ code }) => code !== 'ClusterNotSucceeded'));
+      const faults = ruleFaults(body, await observe(deps, body, signal));
+      // The operation that executes may be why the cluster is as it is; a request that waits for it is not refused for that.
+      // The plan is made when it has ended, and refuses what is still wrong then.
+      refuse(holder === undefined ? faults : faults.filter(({ code }) => !ENDS_WITH_THE_HOLDER.has(code)));
 
       const started = await gateway.start(startOf(asked, fingerprint));
       if (started === 'started') return accepted(asked, request, { again: false });
@@ -123,16 +120,6 @@ export function createOperation(deps: ApiDeps): Route {
       pointer: '/cluster',
       detail: `Operation ${holder} executes on this cluster. Wait for it, or ask with "whenBusy": "wait".`,
     });
-  }
-
-  async function preconditionFaults(request: OperationRequest, signal: AbortSignal): Promise<Fault[]> {
-    const observed = await observe(deps, request, signal);
-    switch (request.kind) {
-      case OperationKind.RotateKey:
-        return rotateKeyFaults(request, observed);
-      default:
-        return assertNever(request.kind);
-    }
   }
 
   function startOf(operation: Operation, fingerprint: string): NewOperation {

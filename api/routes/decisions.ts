@@ -5,7 +5,7 @@
  * worker runs. The workflow checks the same again before it counts the decision.
  */
 import { z } from 'zod';
-import { approvedBy, Decision, decisionFault, type GateState } from '../../domain/approval';
+import { approvedBy, Decision, decisionFault, START_GATE, type GateState } from '../../domain/approval';
 import { canonicalJson, sha256Hex } from '../../domain/canonical';
 import { OperationStatus, type Operation } from '../../domain/operation';
 import { Role } from '../../domain/people';
@@ -21,6 +21,10 @@ const DecisionBody = z
     planDigest: z.string().min(1).max(100).meta({
       description: '`plan.digest` of the operation as the person saw it. Another plan is not approved with it.',
       example: 'sha256:4f0c…',
+    }),
+    gate: Decision.shape.gate.meta({
+      description: 'The gate that is approved, by step id: the one that `waitingFor` names. Default: the start gate.',
+      example: 'approve-plaintext',
     }),
     comment: Decision.shape.comment.meta({ description: 'Why, for the auditor.' }),
   })
@@ -59,6 +63,7 @@ function decisionRoute(deps: ApiDeps, verb: 'approve' | 'deny'): Route {
       'NotAwaitingApproval',
       'OperationEnded',
       'ApprovalExpired',
+      'TooManyMessages',
       'TemporalUnavailable',
       'WorkerUnavailable',
       ...(verb === 'approve' ? (['RequesterCannotApprove', 'ClusterBusy'] as const) : []),
@@ -67,7 +72,7 @@ function decisionRoute(deps: ApiDeps, verb: 'approve' | 'deny'): Route {
       const decision: Decision = { by: caller.person, roles: [...caller.roles], ...body };
       const operation = await findOperation(gateway, id);
       refuseWhatDoesNotCount(decision, operation);
-      const counted = verb === 'approve' && approvedBy(decision.by, operation.approvals, decision.planDigest);
+      const counted = verb === 'approve' && approvedBy(decision, operation.approvals);
       if (!counted) {
         if (verb === 'approve') await refuseWhenBusy(operation);
         const told = await gateway.tell(id, { type: verb, decision, id: messageId(decision, operation) });
@@ -92,6 +97,7 @@ function decisionRoute(deps: ApiDeps, verb: 'approve' | 'deny'): Route {
       requestedBy: operation.requestedBy,
       planDigest: operation.plan?.digest ?? null,
       open: waits && endedFault(operation, clock()) === undefined,
+      gate: openGate(operation),
       approvals: operation.approvals,
     };
   }
@@ -107,10 +113,16 @@ function decisionRoute(deps: ApiDeps, verb: 'approve' | 'deny'): Route {
   }
 }
 
+/** The gate that waits for approval, by step id. */
+function openGate({ plan, steps }: Operation): string | null {
+  const running = steps.find(({ status }) => status === 'running');
+  return plan?.steps.find(({ id, type }) => id === running?.id && type === 'gate')?.id ?? null;
+}
+
 /**
  * One person's decision on one plan is one message, however often it is sent. The revision is in it because a plan may come
  * back with the same digest after another one, and is then asked for anew.
  */
-function messageId({ by, planDigest }: Decision, { planRevision }: Operation): string {
-  return sha256Hex(canonicalJson([by.tenantId, by.objectId, planDigest, planRevision])).slice(0, 32);
+function messageId({ by, planDigest, gate = START_GATE }: Decision, { planRevision }: Operation): string {
+  return sha256Hex(canonicalJson([by.tenantId, by.objectId, planDigest, planRevision, gate])).slice(0, 32);
 }

@@ -1,4 +1,5 @@
 /** Why nothing can be asked of an operation any more, and how it is found out when something is asked. */
+import { canonicalJson, sha256Hex } from '../../domain/canonical';
 import type { Fault } from '../../domain/errors';
 import { isFinal, OperationStatus, type Operation } from '../../domain/operation';
 import type { ApiDeps } from '../deps';
@@ -42,4 +43,18 @@ export async function tellOperation({ gateway, clock }: ApiDeps, id: string, mes
   const operation = await findOperation(gateway, id);
   if (told === 'ended') refuseEnded(operation, clock());
   return operation;
+}
+
+/**
+ * The id of a message to an operation: what is sent again is the same message, and counts once. Temporal takes a limited
+ * number of messages in.
+ */
+export function messageId(...parts: readonly (string | number)[]): string {
+  return sha256Hex(canonicalJson(parts)).slice(0, 32);
+}
+
+/** Tells one block of an operation from the next: a retry is meant for the block that the person saw. */
+export function blockOf({ planRevision, steps }: Operation): readonly (string | number)[] {
+  const step = steps.find(({ status }) => status === 'blocked');
+  return [planRevision, step?.id ?? 'none', step?.attempt ?? 1];
 }

@@ -5,7 +5,7 @@ import { Role } from '../../domain/people';
 import type { ApiDeps } from '../deps';
 import { ApiError } from '../problem';
 import { route, type Route } from '../route';
-import { refuseEnded, tellOperation } from './ended';
+import { blockOf, messageId, refuseEnded, tellOperation } from './ended';
 import { findOperation, OperationIdParams } from './get-operation';
 import { OPERATION_NOW, operationNow } from './operation-answer';
 
@@ -26,7 +26,12 @@ export function cancelOperation(deps: ApiDeps): Route {
     codes: ['OperationNotFound', 'OperationEnded', 'ApprovalExpired', 'TemporalUnavailable', 'WorkerUnavailable'],
     handle: async ({ request, caller, params: { id }, body }) => {
       refuseEnded(await findOperation(deps.gateway, id), deps.clock());
-      const operation = await tellOperation(deps, id, { type: 'cancel', by: caller.person, ...body });
+      const operation = await tellOperation(deps, id, {
+        type: 'cancel',
+        by: caller.person,
+        ...body,
+        id: messageId('cancel', caller.person.tenantId, caller.person.objectId),
+      });
       return operationNow(operation, request, deps);
     },
   });
@@ -49,6 +54,7 @@ export function retryOperation(deps: ApiDeps): Route {
       'OperationEnded',
       'ApprovalExpired',
       'NotBlocked',
+      'TooManyMessages',
       'TemporalUnavailable',
       'WorkerUnavailable',
     ],
@@ -61,7 +67,11 @@ export function retryOperation(deps: ApiDeps): Route {
           detail: `Operation ${id} is ${before.status}; there is no blocked step to try again.`,
         });
       }
-      const operation = await tellOperation(deps, id, { type: 'retry', by: caller.person });
+      const operation = await tellOperation(deps, id, {
+        type: 'retry',
+        by: caller.person,
+        id: messageId('retry', caller.person.tenantId, caller.person.objectId, ...blockOf(before)),
+      });
       return operationNow(operation, request, deps);
     },
   });
