@@ -117,6 +117,17 @@ describe('an API server that shows less', () => {
     const [lease] = await liveLeases(c.connection);
     expect(lease?.host).toMatch(/^[a-z0-9.-]+$/i);
   });
+
+  it('is not hidden by a lease that somebody dates in the future', async () => {
+    const before = await liveLeases(c.connection);
+    const leases = '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases';
+    const labels = { 'apiserver.kubernetes.io/identity': 'kube-apiserver' };
+    const spec = { renewTime: '2099-01-01T00:00:00.000000Z' };
+    await c.call('POST', leases, { metadata: { name: 'forged', labels }, spec });
+    const names = (await liveLeases(c.connection)).map(({ name }) => name);
+    expect(names).toEqual(expect.arrayContaining(before.map(({ name }) => name)));
+    await c.call('DELETE', `${leases}/forged`);
+  });
 });
 
 describe('a cluster whose etcd is restored', () => {

@@ -3,7 +3,7 @@ import { generateKeyPairSync } from 'node:crypto';
 import { chmod, mkdtemp, readdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { sealEvidence } from '../../activities/evidence';
+import { refuseUsedOperationId, sealEvidence } from '../../activities/evidence';
 import type { EvidenceRecord } from '../../domain/evidence';
 import { openSigningKey, publicKeyFile, type SigningKey } from '../../evidence/key';
 import { verifyEvidence } from '../../evidence/verify';
@@ -32,7 +32,15 @@ function record(id = 'op-1a2b3c'): Omit<EvidenceRecord, 'sealedAt' | 'format'> {
       endedAt: '2026-01-01T00:00:01.000Z',
       plan: null,
       planRevision: 0,
-      approvals: [{ by: requestedBy, at: '2026-01-01T00:00:00.500Z', planDigest: 'sha256:00', comment: undefined }],
+      approvals: [
+        {
+          by: requestedBy,
+          at: '2026-01-01T00:00:00.500Z',
+          planDigest: 'sha256:00',
+          gate: 'approve',
+          comment: undefined,
+        },
+      ],
       approvalDeadline: null,
       steps: [],
       progress: null,
@@ -44,10 +52,12 @@ function record(id = 'op-1a2b3c'): Omit<EvidenceRecord, 'sealedAt' | 'format'> {
       result: null,
       evidence: null,
     },
-    armOperations: [{ status: 'Succeeded' }],
-    baseline: { baselineRv: '100', canaries: [], processes: [] },
-    convergence: null,
-    ledger: null,
+    outputs: {
+      'rotate.take-baseline': {
+        type: 'take-baseline' as const,
+        baseline: { baselineRv: '100', canaries: [], processes: [] },
+      },
+    },
   };
 }
 
@@ -119,16 +129,38 @@ describe('evidence', () => {
     });
   });
 
-  it('replaces the file of its own operation, and takes no operation id for a path', async () => {
+  it('is written once: the same record again is the file as it was, another record is refused', async () => {
+    const store = { directory: join(directory, 'out'), key };
     const first = await seal();
-    const second = await sealEvidence(
-      record(),
-      { directory: join(directory, 'out'), key },
-      () => '2030-01-01T00:00:00.000Z',
-    );
-    expect(second.file).toBe(first.file);
-    expect(second.digest).not.toBe(first.digest);
+    const bytes = await readFile(first.file);
+    const again = await sealEvidence(record(), store, () => '2030-01-01T00:00:00.000Z');
+    expect(again).toEqual(first);
+
+    const other = { ...record(), outputs: {} };
+    const refused = { type: 'EvidenceExists', nonRetryable: true };
+    await expect(sealEvidence(other, store)).rejects.toMatchObject(refused);
+    await expect(refuseUsedOperationId('op-1a2b3c', store)).rejects.toMatchObject(refused);
+    await expect(refuseUsedOperationId('op-unused', store)).resolves.toBeUndefined();
+    expect(await readFile(first.file)).toEqual(bytes);
+    expect(await readdir(store.directory)).toEqual(['op-1a2b3c.json']);
+  });
+
+  it('has one winner when several seal at the same moment, and every one is told of the same file', async () => {
+    const sealed = await Promise.all(Array.from({ length: 8 }, seal));
+    expect(new Set(sealed.map(({ digest }) => digest)).size).toBe(1);
+    expect(await readdir(join(directory, 'out'))).toEqual(['op-1a2b3c.json']);
+  });
+
+  it('is not replaced when the file that is there is no evidence', async () => {
+    const store = { directory, key };
+    await writeFile(join(directory, 'op-1a2b3c.json'), 'something else');
+    await expect(sealEvidence(record(), store)).rejects.toMatchObject({ type: 'EvidenceExists' });
+    expect(await readFile(join(directory, 'op-1a2b3c.json'), 'utf8')).toBe('something else');
+  });
+
+  it('takes no operation id for a path', async () => {
     await expect(sealEvidence(record('../op'), { directory, key })).rejects.toThrow('cannot be the name');
+    await expect(refuseUsedOperationId('../op', { directory, key })).rejects.toThrow('cannot be the name');
   });
 
   it('makes the key once, readable by its owner only, even when several start together', async () => {

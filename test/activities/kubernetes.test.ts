@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { metricsKeyIdHash } from '../../domain/resource-ids';
-import { safeMessage } from '../../activities/kubernetes/errors';
+import { toFailure } from '../../activities/failures';
+import { kubeErrorFrom, parseAnswer } from '../../activities/kubernetes/errors';
 import { parseKubeconfig } from '../../activities/kubernetes/kubeconfig';
 import { apiServerIdHash, parseServerMetrics } from '../../activities/kubernetes/servers';
 
@@ -42,17 +43,105 @@ describe('a kubeconfig', () => {
 });
 
 describe('messages of an API server', () => {
-  it('are shown without what may quote a Secret', () => {
-    const value = Buffer.from('a secret that is long enough to be seen').toString('base64');
-    const shown = [
-      `admission webhook "w.example" denied the request: password is ${value.slice(0, 12)}`,
-      `Secret "x" is invalid: data[a]: Invalid value: "${value.slice(0, 9)}": too bad`,
-      `something else: ${value}`,
-    ].map(safeMessage);
-    for (const message of shown) expect(message).not.toContain(value.slice(0, 9));
-    expect(shown[0]).toContain('w.example');
-    expect(shown[1]).toContain('data[a]: Invalid value: [left out]: too bad');
-    expect(safeMessage('word '.repeat(200))).toHaveLength(300);
+  const MARK = 'hunter2hunter2';
+  /** As an API server writes them around words that others chose. */
+  const QUOTING: readonly (readonly [number, string, string])[] = [
+    [403, 'Forbidden', `admission webhook "w.example" denied the request: password is ${MARK}`],
+    [403, MARK, `admission webhook "w.example" denied the request: ${MARK}`],
+    [
+      422,
+      'Invalid',
+      `secrets "x" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: ${MARK}`,
+    ],
+    [
+      500,
+      'InternalError',
+      `Internal error occurred: failed calling webhook "w.example": failed to call webhook: an error on the server ("policy engine: password ${MARK} is too weak") has prevented the request from succeeding`,
+    ],
+    [
+      500,
+      'InternalError',
+      `Internal error occurred: failed calling webhook "w.example": failed to call webhook: the server rejected our request for an unknown reason ("data.password=${MARK}")`,
+    ],
+    [
+      500,
+      'InternalError',
+      `Internal error occurred: failed calling webhook "w.example": "/registry/secrets/n/${MARK}" denied the request: User "${MARK}" cannot patch resource "secrets"`,
+    ],
+    [422, 'Invalid', `Secret "x" is invalid: data[a]: Invalid value: "${MARK}": too bad`],
+    [422, 'Invalid', `Secret "x" is invalid: type: Unsupported value: "${MARK}": supported values: "a"`],
+    [422, 'Invalid', `Secret "x" is invalid: metadata.finalizers[0]: Duplicate value: "${MARK}"`],
+    [403, 'Forbidden', `secrets "x" is forbidden: some plugin says ${MARK}`],
+    [413, 'RequestEntityTooLarge', `${MARK}: limit is 3145728`],
+    [500, 'InternalError', `Internal error occurred: unable to transform key "/registry/secrets/n/x": ${MARK}`],
+    [500, 'InternalError', `Internal error occurred: failed to encrypt DEK: ${MARK}`],
+    [418, MARK, MARK],
+  ];
+
+  it.each(QUOTING)('%i %s %s is told without the words of others', (status, reason, message) => {
+    const causes = [
+      { reason: 'FieldValueInvalid', message: MARK, field: 'data[a]' },
+      { reason: MARK, message: MARK, field: 'data[b]' },
+      { reason: 'FieldValueInvalid', message: MARK, field: `data[${MARK}!]` },
+    ];
+    const body = JSON.stringify({ reason, message, details: { causes } });
+    const error = kubeErrorFrom(status, body, undefined);
+    const failure = toFailure(error, { doing: 'Trying' }) as Error;
+    expect(
+      [error.message, error.reason, error.stack, failure.message, failure.stack, String(failure.cause)].join(),
+    ).not.toContain(MARK);
+    expect(error.message).toMatch(/^[A-Z].*\.$/);
+  });
+
+  it('name the webhook, the policy, the user, the namespace, the record and the fields', () => {
+    const told = (status: number, message: string, causes: unknown[] = []): string =>
+      kubeErrorFrom(status, JSON.stringify({ message, details: { causes } }), undefined).message;
+    expect(told(403, 'admission webhook "w.example" denied the request: x')).toContain(
+      'The admission webhook w.example denied',
+    );
+    expect(told(500, 'Internal error occurred: failed calling webhook "w.example": x')).toContain(
+      'The admission webhook w.example failed',
+    );
+    expect(
+      told(422, `secrets "x" is forbidden: ValidatingAdmissionPolicy 'p' with binding 'b' denied request: y`),
+    ).toContain('ValidatingAdmissionPolicy p with the binding b');
+    expect(
+      told(
+        403,
+        'secrets "x" is forbidden: User "system:serviceaccount:a:b" cannot patch resource "secrets" in API group "" in the namespace "n"',
+      ),
+    ).toContain('The user system:serviceaccount:a:b may not patch secrets in the namespace n.');
+    expect(told(403, 'secrets "x" is forbidden: exceeded quota: q, requested: secrets=1')).toContain(
+      'The ResourceQuota q',
+    );
+    expect(told(404, 'namespaces "left" not found')).toContain('The namespace left does not exist.');
+    expect(told(413, 'Request entity too large: limit is 3145728')).toContain('the limit is 3145728 bytes');
+    expect(
+      told(500, 'Internal error occurred: unable to transform key "/registry/secrets/n/x": no matching prefix found'),
+    ).toContain('the record /registry/secrets/n/x.');
+    expect(
+      told(422, 'Secret "x" is invalid: y', [{ reason: 'FieldValueRequired', field: 'data[.dockerconfigjson]' }]),
+    ).toContain('Fields: data[.dockerconfigjson] (FieldValueRequired).');
+  });
+
+  it('that are not JSON are not quoted, nor is what a parser or a library says of them', () => {
+    const failures = [
+      () => parseAnswer(`{"password": ${MARK}`),
+      () => JSON.parse(`{"password": ${MARK}`) as unknown,
+      () => {
+        throw new Error(`a library read\n    at ${MARK}`);
+      },
+    ].map((work) => {
+      try {
+        return work();
+      } catch (error) {
+        return toFailure(error, { doing: 'Trying' });
+      }
+    }) as Error[];
+    for (const { message, stack, cause } of failures) {
+      expect(message).toContain('Trying failed: ');
+      expect([message, stack, String(cause), (cause as Error).stack].join()).not.toContain(MARK);
+    }
   });
 });
 

@@ -10,7 +10,7 @@ import type { Proof, RewriteReport } from '../../domain/proof';
 import type { RefusedSecret } from '../../domain/refusal';
 import { seedSecrets } from '../../sandbox/cluster/seed';
 import { eventually } from '../sandbox/cluster-support';
-import { DENIED_WITH, startAdmissionWebhook } from './admission-webhook';
+import { DENIED_WITH, FAILURES, startAdmissionWebhook } from './admission-webhook';
 import { LIMITS, PACE, SECRETS, TestCluster, testRunning } from './cluster-support';
 import { putObject } from './etcd';
 
@@ -71,6 +71,27 @@ describe('a Secret that the API server refuses', () => {
     await eventually(async () => (await census()).problems.length === 0);
   });
 
+  it('because a webhook fails is told without a word of the webhook, which quotes the values', async () => {
+    const webhook = await startAdmissionWebhook();
+    for (const how of FAILURES) await c.createSecret(`failed-${how}`, { [DENIED_WITH]: how });
+    await c.call('POST', webhook.configurations, webhook.configuration);
+    await eventually(async () => (await census()).problems.length > 0);
+
+    const { report, proof } = await rotate();
+    const failed = FAILURES.map((how) => `default/failed-${how} WebhookUnavailable`).sort();
+    expect(named(proof.unprovenSecrets)).toEqual(failed);
+    const told = [await census(), report, proof];
+    for (const value of ['value-of-', Buffer.from('value-of-').toString('base64').slice(0, 10), 'password'])
+      expect(JSON.stringify(told)).not.toContain(value);
+    for (const { message } of proof.unprovenSecrets)
+      expect(message).toContain(`The admission webhook ${webhook.name} failed`);
+
+    await webhook.close();
+    await c.call('DELETE', `${webhook.configurations}/${webhook.name}`);
+    for (const how of FAILURES) await c.call('DELETE', `${SECRETS}/failed-${how}`);
+    await eventually(async () => (await census()).problems.length === 0);
+  });
+
   it('because its namespace is gone stays in the count until it is deleted', async () => {
     await putObject(c.cluster.etcdUrl, '/registry/secrets/left/stray', {
       apiVersion: 'v1',
@@ -86,7 +107,12 @@ describe('a Secret that the API server refuses', () => {
     });
     await eventually(async () => (await census()).secrets === OTHERS + 1);
     expect((await census()).problems).toMatchObject([
-      { reason: 'NamespaceMissing', count: 1, secrets: ['left/stray'], message: 'namespaces "left" not found' },
+      {
+        reason: 'NamespaceMissing',
+        count: 1,
+        secrets: ['left/stray'],
+        message: expect.stringContaining('The namespace left does not exist.'),
+      },
     ]);
     const { report, proof } = await rotate();
     expect(report).toMatchObject({ secrets: OTHERS + 1, rewritten: OTHERS, refused: 1, gone: 0 });

@@ -155,6 +155,15 @@ describe('a request for an operation', () => {
     expect((await api.ask('k1', { ...REQUEST, whenBusy: 'wait' })).status).toBe(202);
   });
 
+  it('on a cluster that another operation disables is taken when it is ready to wait', async () => {
+    if (!HEALTHY.cluster.found) throw new Error('unreachable');
+    const off = { ...HEALTHY.cluster.cluster, kms: { ...HEALTHY.cluster.cluster.kms, enabled: false } };
+    api.azure.says = { ...HEALTHY, cluster: { ...HEALTHY.cluster, cluster: off } };
+    expect((await api.ask('k0', { ...REQUEST, whenBusy: 'wait' })).problem()).toMatchObject({ code: 'KmsNotEnabled' });
+    api.gateway.holders.set(CLUSTER, 'op-holder');
+    expect((await api.ask('k1', { ...REQUEST, whenBusy: 'wait' })).status).toBe(202);
+  });
+
   it('is not taken while Azure does not answer, and can be repeated', async () => {
     api.azure.says = new Error('getaddrinfo ENOTFOUND management.azure.com, Bearer abc');
     const reply = await api.ask('k1');

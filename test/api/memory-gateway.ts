@@ -1,7 +1,7 @@
 /** Operations in memory: an honest stand-in for Temporal where a test is about HTTP. The real one is tested on a real server. */
 import { approvedBy, decisionFault, type Decision } from '../../domain/approval';
-import { OperationStatus, type Operation } from '../../domain/operation';
-import { sealPlan } from '../../domain/plan';
+import { OperationStatus, stepStates, type Operation } from '../../domain/operation';
+import { sealPlan } from '../../domain/plan/plan';
 import type { Message, Missing, NewOperation, OperationsGateway, StoredOperation } from '../../api/operations-gateway';
 import { ApiError } from '../../api/problem';
 
@@ -68,18 +68,26 @@ export class MemoryGateway implements OperationsGateway {
       cluster: request.cluster,
       changeNumber: request.change.number,
       summary: 'Turn it.',
-      currentKeyId: 'https://kv1.vault.azure.net/keys/k1/95a76f34842c4fcf9e2cc929e38359c0',
-      scheme: 'kms-v2',
-      ceilingPerSecond: null,
-      targetKeyId: null,
-      approvalsRequired: 1,
-      steps: [{ id: 'approve', title: 'Wait for approval', reason: 'Nobody turns a key alone.', changes: 'nothing' }],
+      from: { mode: 'off' },
+      to: { mode: 'off' },
+      keysNeeded: [],
+      steps: [
+        {
+          id: 'approve',
+          type: 'gate',
+          gate: 'start',
+          approvals: 1,
+          title: 'Wait for approval',
+          reason: 'No person rotates a key alone.',
+        },
+      ],
       warnings: [],
     });
     this.change(id, {
       status: OperationStatus.AwaitingApproval,
       plan,
       planRevision: 1,
+      steps: stepStates(plan, [{ id: 'approve', status: 'running' }]),
       offers: ['approve', 'deny', 'cancel'],
       ...change,
     });
@@ -91,14 +99,14 @@ export class MemoryGateway implements OperationsGateway {
     const open = status === OperationStatus.AwaitingApproval;
     const fault = decisionFault(
       decision,
-      { requestedBy, planDigest: plan?.digest ?? null, open, approvals },
+      { requestedBy, planDigest: plan?.digest ?? null, open, gate: open ? 'approve' : null, approvals },
       'approve',
     );
     if (fault) throw new ApiError(fault);
-    if (approvedBy(decision.by, approvals, decision.planDigest)) return;
+    if (approvedBy(decision, approvals)) return;
     const { by, planDigest, comment } = decision;
     this.change(operation.id, {
-      approvals: [...approvals, { by, planDigest, comment, at: '2026-01-01T00:00:00.000Z' }],
+      approvals: [...approvals, { by, planDigest, gate: 'approve', comment, at: '2026-01-01T00:00:00.000Z' }],
     });
   }
 

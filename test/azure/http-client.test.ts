@@ -1,7 +1,7 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { type AzureAccess, createAzureAccess } from '../../azure/access';
 import { createHttpClient } from '../../azure/http-client';
-import { AzureRig, PUBLIC_CLOUD } from './support';
+import { AzureRig, PUBLIC_CLOUD, kmsOn } from './support';
 
 const TIMEOUT_IN_MS = 1_000;
 
@@ -71,7 +71,7 @@ describe('a request to Azure', () => {
     const before = timers();
     rig.azure.sandbox.faults.set('lost-response');
     expect(
-      await failureOf(rig.access.clusters.putKey({ observed, body, provisioningError: {} }, rig.key)),
+      await failureOf(rig.access.clusters.putChange({ observed, body, provisioningError: {} }, kmsOn(rig.key))),
     ).toMatchObject({ name: 'ArmError', retryable: true });
     expect(timers()).toBe(before);
   });

@@ -1,8 +1,10 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
-import { createKeyVersion } from '../../activities/vault';
+import { randomUUID } from 'node:crypto';
+import { createKeyVersion, type NewVersion } from '../../activities/vault';
 import { observeAzure } from '../../activities/observe';
 import { createAzureAccess } from '../../azure/access';
-import { OPERATION_TAG } from '../../azure/keys';
+import { NONCE_TAG, OPERATION_TAG } from '../../azure/keys';
+import { ruleFaults } from '../../domain/planner';
 import type { OperationRequest } from '../../domain/request';
 import { AzureRig, keyOf, VAULT } from './support';
 
@@ -16,8 +18,16 @@ describe('keys in a vault', () => {
   afterAll(() => rig.stop());
 
   const creates = (): number =>
-    rig.azure.sandbox.journal.entries().filter(({ method, path }) => method === 'POST' && path.endsWith('/create'))
-      .length;
+    rig.azure.sandbox.journal
+      .entries()
+      // A new client asks once without a token, to learn whom to ask for one.
+      .filter(({ method, path, status }) => method === 'POST' && path.endsWith('/create') && status !== 401).length;
+  const newVersion = (operationId: string): NewVersion => ({
+    operationId,
+    basedOn: rig.key,
+    nonce: randomUUID(),
+    since: new Date().toISOString(),
+  });
   const request = (parameters: OperationRequest['parameters'], cluster = rig.cluster): OperationRequest => ({
     kind: 'rotate-key',
     cluster,
@@ -33,6 +43,7 @@ describe('keys in a vault', () => {
       found: true,
       key: {
         keyId: made.id,
+        createdOn: expect.any(String),
         keyType: 'RSA',
         keySizeInBits: 2048,
         operations: ['encrypt'],
@@ -69,7 +80,7 @@ describe('keys in a vault', () => {
 
   it('get one version for one operation, like the current one, however often it is asked for', async () => {
     const before = creates();
-    const input = { operationId: 'op-abc', basedOn: rig.key };
+    const input = newVersion('op-abc');
     const first = await createKeyVersion(rig.access.keys, input, never);
     const second = await createKeyVersion(rig.access.keys, input, never);
     expect(first).toMatchObject({ created: true });
@@ -79,16 +90,60 @@ describe('keys in a vault', () => {
     const { name, version } = keyOf(first.keyId);
     const made = await rig.azure.keys(VAULT).getKey(name, { version });
     const model = await rig.azure.keys(VAULT).getKey(name, { version: keyOf(rig.key).version });
-    expect(made.properties.tags).toEqual({ [OPERATION_TAG]: 'op-abc' });
+    expect(made.properties.tags).toEqual({ [OPERATION_TAG]: 'op-abc', [NONCE_TAG]: input.nonce });
     expect(made.key?.n?.length).toBe(3072 / 8);
     expect([made.keyType, made.keyOperations]).toEqual([model.keyType, model.keyOperations]);
 
-    const other = await createKeyVersion(rig.access.keys, { ...input, operationId: 'op-def' }, never);
+    const other = await createKeyVersion(rig.access.keys, newVersion('op-def'), never);
     expect(other.keyId).not.toBe(first.keyId);
   });
 
+  it('of an earlier operation with the same id are not taken for those of this one', async () => {
+    const earlier = await createKeyVersion(rig.access.keys, newVersion('op-again'), never);
+    const later = await createKeyVersion(rig.access.keys, newVersion('op-again'), never);
+    expect(later).toMatchObject({ created: true });
+    expect(later.keyId).not.toBe(earlier.keyId);
+  });
+
+  it('that carry the tags and are older than the step, or not like the model, are a matter for a person', async () => {
+    const planted = async (input: NewVersion, options: object): Promise<void> => {
+      const tags = { [OPERATION_TAG]: input.operationId, [NONCE_TAG]: input.nonce };
+      await rig.azure.keys(VAULT).createRsaKey('etcd', { keySize: 3072, tags, ...options });
+    };
+    const before = creates();
+    const late = { ...newVersion('op-late'), since: new Date(Date.now() + 3_600_000).toISOString() };
+    await planted(late, {});
+    const smaller = newVersion('op-small');
+    await planted(smaller, { keySize: 2048 });
+    const weaker = newVersion('op-weak');
+    await planted(weaker, { keyOps: ['encrypt', 'decrypt'] });
+    const off = newVersion('op-off');
+    await planted(off, { enabled: false });
+    for (const [input, why] of [
+      [late, 'this step began at'],
+      [smaller, 'size: 2048 instead of 3072'],
+      [weaker, 'permitted operations: decrypt, encrypt instead of'],
+      [off, 'enabled: false instead of true'],
+    ] as const) {
+      await expect(createKeyVersion(rig.access.keys, input, never)).rejects.toMatchObject({
+        type: 'KeyNotAsApproved',
+        nonRetryable: true,
+        message: expect.stringContaining(why),
+      });
+    }
+    expect(creates()).toBe(before + 4);
+  });
+
+  it('come back as the vault spells them, whatever the spelling that was asked for', async () => {
+    const { name } = keyOf(rig.key);
+    const shouted = rig.key.replace(`/keys/${name}/`, `/keys/${name.toUpperCase()}/`);
+    expect(await rig.access.keys.lookUp(shouted)).toMatchObject({ found: true, key: { keyId: rig.key } });
+    const facts = await observeAzure(rig.access, request({ keyId: shouted }));
+    expect(ruleFaults(request({ keyId: shouted }), facts).map(({ code }) => code)).toEqual(['KeyAlreadyCurrent']);
+  });
+
   it('are agreed on when two tries make a version at the same moment', async () => {
-    const input = { operationId: 'op-twice', basedOn: rig.key };
+    const input = newVersion('op-twice');
     const tries = await Promise.all([1, 2, 3].map(() => createKeyVersion(rig.access.keys, input, never)));
     const later = await createKeyVersion(rig.access.keys, input, never);
     expect(tries.map(({ keyId }) => keyId)).toContain(later.keyId);

@@ -3,10 +3,10 @@ import { createAzureAccess } from '../../azure/access';
 import { createArmClient } from '../../azure/arm';
 import { createCredential } from '../../azure/credentials';
 import { createHttpClient } from '../../azure/http-client';
-import { awaitKey, submitKey, verifyKey } from '../../activities/aks';
+import { awaitClusterChange, submitClusterChange, verifyCluster } from '../../activities/arm/cluster-change';
 import { toFailure } from '../../activities/failures';
 import { testRunning } from '../activities/cluster-support';
-import { AzureRig, PUBLIC_CLOUD } from './support';
+import { AzureRig, kmsOn, PUBLIC_CLOUD } from './support';
 
 const never = new AbortController().signal;
 
@@ -28,9 +28,14 @@ describe('a managed cluster and its key', () => {
 
   const read = () => rig.access.clusters.read(rig.cluster);
   const submit = (keyId: string, expectedKeyId = current) =>
-    submitKey(rig.access, { cluster: rig.cluster, keyId, expectedKeyId }, never);
+    submitClusterChange(
+      rig.access,
+      { cluster: rig.cluster, change: kmsOn(keyId), expect: kmsOn(expectedKeyId).to },
+      never,
+    );
   const wait = (keyId: string, operationUrl?: string) =>
-    awaitKey(rig.access, { cluster: rig.cluster, keyId, operationUrl }, testRunning());
+    awaitClusterChange(rig.access, { cluster: rig.cluster, change: kmsOn(keyId), operationUrl }, testRunning());
+  const verify = (keyId: string) => verifyCluster(rig.access, { cluster: rig.cluster, change: kmsOn(keyId) }, never);
 
   it('is read with a token of the environment, and with nothing but a proxy and an authority', async () => {
     const { observed } = await read();
@@ -94,7 +99,7 @@ describe('a managed cluster and its key', () => {
     expect(after.properties.madeUpTomorrow).toEqual({ kept: [1, 'two'] });
     expect(after.identity).toEqual(before.identity);
     expect(rig.kmsPuts()).toBe(puts + 1);
-    expect(await verifyKey(rig.access, { cluster: rig.cluster, keyId }, never)).toEqual({
+    expect(await verify(keyId)).toEqual({
       keyId,
       provisioningState: 'Succeeded',
     });
@@ -109,7 +114,7 @@ describe('a managed cluster and its key', () => {
     const failure = await submit(keyId).catch((error: unknown) => toFailure(error, { doing: 'Setting the key' }));
     expect(failure).toMatchObject({ type: 'AzureUnavailable', nonRetryable: false });
     expect(await submit(keyId)).toEqual({ submitted: false });
-    expect(await wait(keyId)).toEqual({ status: 'Succeeded' });
+    expect(await wait(keyId)).toEqual({ status: 'Succeeded', decidedBy: 'cluster' });
     expect(rig.kmsPuts()).toBe(puts + 1);
     current = keyId;
   });
@@ -125,16 +130,17 @@ describe('a managed cluster and its key', () => {
       nonRetryable: false,
       nextRetryDelay: expect.any(Number),
     });
-    await expect(verifyKey(rig.access, { cluster: rig.cluster, keyId: first }, never)).rejects.toMatchObject({
-      type: 'KeyNotReported',
-      nonRetryable: true,
-    });
+    await expect(verify(first)).rejects.toMatchObject({ type: 'ClusterBusy', nonRetryable: false });
 
     const running = testRunning();
-    const waiting = awaitKey(rig.access, { cluster: rig.cluster, keyId: first, operationUrl }, running);
+    const waiting = awaitClusterChange(
+      rig.access,
+      { cluster: rig.cluster, change: kmsOn(first), operationUrl },
+      running,
+    );
     setTimeout(() => running.abort(new Error('canceled')), 200);
     await expect(waiting).rejects.toThrow('canceled');
-    expect(running.heartbeats).toContainEqual({ status: 'InProgress' });
+    expect(running.heartbeats).toContainEqual({ waitsFor: 'Azure: its operation on the cluster is InProgress' });
     rig.azure.sandbox.faults.clear('hold-operation');
     await wait(first, operationUrl);
     current = first;
@@ -143,11 +149,12 @@ describe('a managed cluster and its key', () => {
   it('is not PUT over a change that somebody else made since it was read', async () => {
     const snapshot = await read();
     await rig.putRaw({ ...(await rig.raw()), tags: { changed: 'meanwhile' } });
-    const stale = rig.access.clusters.putKey(snapshot, await rig.newKey());
+    const stale = rig.access.clusters.putChange(snapshot, kmsOn(await rig.newKey()));
     await expect(stale).rejects.toMatchObject({ name: 'ArmError', status: 412, retryable: true });
   });
 
   it('that has a key which nobody expected is a matter for a person', async () => {
+    await expect(verify(rig.key)).rejects.toMatchObject({ type: 'KeyNotReported', nonRetryable: true });
     const puts = rig.kmsPuts();
     await expect(submit(await rig.newKey(), rig.key)).rejects.toMatchObject({
       type: 'ClusterChangedOutside',

@@ -1,5 +1,6 @@
 /** A sandbox with one cluster, and Keyturn's own way into Azure: the credential that the environment describes. */
 import { type AzureAccess, createAzureAccess } from '../../azure/access';
+import type { ClusterChange } from '../../domain/cluster-change';
 import { CLOUDS, type Cloud } from '../../domain/clouds';
 import { parseKeyId, type KeyId } from '../../domain/resource-ids';
 import { GROUP, TestAzure } from '../sandbox/azure-support';
@@ -64,6 +65,9 @@ export class AzureRig {
     return this.identityId;
   }
 }
+
+/** The change to a key in a public vault. */
+export const kmsOn = (keyId: string): ClusterChange => ({ type: 'kms', to: { mode: 'on', keyId, access: 'Public' } });
 
 export function keyOf(kid: string): KeyId {
   const key = parseKeyId(kid);

@@ -1,6 +1,7 @@
 import { describe, expect, it } from '@jest/globals';
 import {
   acceptanceFault,
+  acceptanceFor,
   blockedSecrets,
   isAccepted,
   AcceptanceDecision,
@@ -16,6 +17,7 @@ const refused = (name: string, reason: RefusalReason = 'AdmissionDenied', messag
 const acceptable = { acceptable: true };
 const blocked = blockedSecrets(2, [refused('x'), refused('y')], acceptable);
 const accepted = (secrets: RefusedSecret[]): Acceptance => ({
+  step: 'rotate.prove',
   by: person('bob'),
   at: NOW,
   reason: 'They go next week.',
@@ -37,6 +39,15 @@ describe('the list of Secrets in the way', () => {
     expect(blocked.acceptable).toBe(true);
     expect(blockedSecrets(2, [refused('x'), refused('y')], { acceptable: false }).acceptable).toBe(false);
     expect(blockedSecrets(101, [refused('x')], acceptable).acceptable).toBe(false);
+  });
+});
+
+describe('an acceptance', () => {
+  it('counts for the transition that it was given in, and for no other', () => {
+    const given = { ...accepted([refused('x')]), step: 'rotate.rewrite' };
+    expect(acceptanceFor(given, 'rotate.prove')).toBe(given);
+    expect(acceptanceFor(given, 'off.prove')).toBeNull();
+    expect(acceptanceFor(null, 'rotate.prove')).toBeNull();
   });
 });
 

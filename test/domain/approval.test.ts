@@ -1,11 +1,12 @@
 import { describe, expect, it } from '@jest/globals';
-import { decisionFault, type Decision, type GateState } from '../../domain/approval';
+import { approvedBy, decisionFault, type Decision, type GateState } from '../../domain/approval';
 import { person } from './fixtures';
 
 const gate = (change: Partial<GateState> = {}): GateState => ({
   requestedBy: person('ada'),
   planDigest: 'sha256:1',
   open: true,
+  gate: 'approve',
   approvals: [],
   ...change,
 });
@@ -35,13 +36,22 @@ describe('an approval', () => {
   });
 
   it('is refused while nobody is asked', () => {
-    expect(decisionFault(decision(), gate({ open: false }), 'approve')?.code).toBe('NotAwaitingApproval');
+    expect(decisionFault(decision(), gate({ open: false, gate: null }), 'approve')?.code).toBe('NotAwaitingApproval');
+  });
+
+  it('opens the gate that it names only: one that is sent again does not open the next gate', () => {
+    const approvals = [{ by: person('bob'), at: '', planDigest: 'sha256:1', gate: 'approve' }];
+    const second = gate({ gate: 'approve-plaintext', approvals });
+    expect(decisionFault(decision({ by: person('eve') }), second, 'approve')?.code).toBe('NotAwaitingApproval');
+    expect(approvedBy(decision(), approvals)).toBe(true);
+    expect(approvedBy(decision({ gate: 'approve-plaintext' }), approvals)).toBe(false);
+    expect(decisionFault(decision({ gate: 'approve-plaintext' }), second, 'approve')).toBeUndefined();
   });
 
   it('by the same person a second time is no fault, also after the gate has closed', () => {
-    const approvals = [{ by: person('bob'), at: '', planDigest: 'sha256:1' }];
+    const approvals = [{ by: person('bob'), at: '', planDigest: 'sha256:1', gate: 'approve' }];
     expect(decisionFault(decision(), gate({ approvals }), 'approve')).toBeUndefined();
-    expect(decisionFault(decision(), gate({ approvals, open: false }), 'approve')).toBeUndefined();
+    expect(decisionFault(decision(), gate({ approvals, open: false, gate: null }), 'approve')).toBeUndefined();
     expect(decisionFault(decision({ planDigest: 'sha256:0' }), gate({ approvals }), 'approve')?.code).toBe(
       'PlanDigestMismatch',
     );

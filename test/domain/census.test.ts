@@ -1,5 +1,13 @@
 import { describe, expect, it } from '@jest/globals';
-import { censusFaults, censusWarnings, type Census, type CensusProblem } from '../../domain/census';
+import {
+  censusFaults,
+  censusWarnings,
+  forcedRewriteWarnings,
+  leavesRoom,
+  mayBuildOn,
+  type Census,
+  type CensusProblem,
+} from '../../domain/census';
 import { RefusalReason, suggestionFor } from '../../domain/refusal';
 
 const census = (change: Partial<Census> = {}): Census => ({
@@ -59,10 +67,56 @@ describe('the census', () => {
       finalizing: { count: 2, secrets: ['n/a', 'n/b'] },
     });
     expect(censusFaults(all)).toHaveLength(2);
-    expect(censusWarnings(all)).toHaveLength(9);
+    expect(censusWarnings(all)).toHaveLength(10);
     expect(censusWarnings(all).at(-1)).toEqual({
       code: 'SecretsFinalizing',
       detail: '2 Secrets: n/a, n/b wait for a finalizer to be deleted, and are rewritten like any other.',
     });
+  });
+
+  it('warns of what admission changes, and names what matches, never its words', () => {
+    const admission = { changing: ['webhook w (MutatingWebhookConfiguration m)'], denying: ['P p'], unread: [] };
+    const warnings = censusWarnings(census({ admission, changed: { count: 1, secrets: ['n/x'] } }));
+    expect(warnings.map(({ code }) => code)).toEqual(['SecretsChangedByAdmission', 'AdmissionAppliesToSecrets']);
+    expect(warnings[0]?.detail).toMatch(/1 Secret: n\/x.*webhook w \(Mutating/);
+    expect(warnings[1]?.detail).toContain('P p');
+    const unread = { changing: [], denying: [], unread: ['mutatingadmissionpolicies'] };
+    expect(censusWarnings(census({ admission: unread }))[0]?.detail).toContain(
+      'may not read mutatingadmissionpolicies',
+    );
+    expect(censusWarnings(census({ admission: { changing: [], denying: [], unread: [] } }))).toEqual([]);
+  });
+
+  it('refuses what the API server would not store, and Secrets that never keep still', () => {
+    const object = 'Secret kube-system/c';
+    const refused = census({ refusedObjects: [{ object, reason: 'AdmissionDenied', message: 'quota.' }] });
+    expect(censusFaults(refused)).toMatchObject([
+      { code: 'ClusterAccessRefused', detail: expect.stringContaining(object) },
+    ]);
+    const unknown = census({ refusedObjects: [{ object, reason: 'DryRunUnsupported', message: 'no.' }] });
+    expect(censusFaults(unknown)).toEqual([]);
+    const admission = { changing: ['webhook w'], denying: [], unread: [] };
+    expect(censusFaults(census({ keepsChanging: true, admission }))).toMatchObject([
+      { code: 'CanariesNotStill', detail: expect.stringContaining('webhook w') },
+    ]);
+  });
+
+  it('foretells annotations that leave no room for one more', () => {
+    expect([262_000, 262_110, 262_144].map(leavesRoom)).toEqual([true, false, false]);
+    expect(forcedRewriteWarnings(census({ annotated: { count: 1, secrets: ['n/x'] } }))).toMatchObject([
+      { code: 'SecretsRefuseRewrite', detail: expect.stringMatching(/n\/x.*256 KiB/) },
+    ]);
+    expect(forcedRewriteWarnings(census())).toEqual([]);
+  });
+
+  it('builds on an earlier one only where that found nothing and the same webhooks apply', () => {
+    const none = { changing: [], denying: [], unread: [] };
+    const clean = census({ listRv: '7', admission: none });
+    expect(mayBuildOn(clean, none)).toBe(true);
+    expect(mayBuildOn(undefined, none)).toBe(false);
+    expect(mayBuildOn(census({ admission: none }), none)).toBe(false);
+    expect(mayBuildOn(clean, { ...none, denying: ['P p'] })).toBe(false);
+    expect(mayBuildOn({ ...found('TooLarge'), listRv: '7', admission: none }, none)).toBe(false);
+    expect(mayBuildOn({ ...clean, changed: { count: 1, secrets: ['n/x'] } }, none)).toBe(false);
   });
 });

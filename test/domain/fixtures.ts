@@ -2,6 +2,8 @@
 import type { Ledger } from '../../domain/ledger';
 import type { AzureObservation, Observation, ObservedCluster, ObservedKey } from '../../domain/observed';
 import type { Person } from '../../domain/people';
+import type { Plan } from '../../domain/plan/plan';
+import { plan } from '../../domain/planner';
 import { OperationRequest } from '../../domain/request';
 
 export const CLUSTER =
@@ -74,3 +76,30 @@ export const provenLedger = (...keyIds: string[]): Ledger => ({
     since: NOW,
   })),
 });
+
+/** A request of any kind; `enable-kms` names a key. */
+export function requestOf(kind: string, parameters?: Record<string, string>): OperationRequest {
+  const named = kind === 'enable-kms' ? { keyId: KEY_2 } : {};
+  return OperationRequest.parse({
+    kind,
+    cluster: CLUSTER,
+    change: { number: 'CHG1' },
+    parameters: parameters ?? named,
+  });
+}
+
+/** The plan of a kind on a good cluster in the state that the kind needs. */
+export function planned(kind: string, { proven = true }: { readonly proven?: boolean } = {}): Plan {
+  const off = kind === 'enable-kms';
+  const facts = off ? { ...azure({ cluster: { kms: { enabled: false } } }), currentKey: undefined } : azure();
+  const ledger: Ledger = {
+    version: 1,
+    generations: [
+      { keyId: off ? null : KEY_1, state: proven ? 'proven' : 'activated', origin: 'operation', since: NOW },
+    ],
+  };
+  const named = off ? { requestedKey: { found: true as const, key: goodKey(KEY_2) } } : {};
+  const result = plan(requestOf(kind), observation({ ...facts, ...named }, ledger), { approvalsRequired: 1 });
+  if (!result.plan) throw new Error(JSON.stringify(result.faults));
+  return result.plan;
+}

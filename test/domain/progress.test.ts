@@ -78,7 +78,14 @@ describe('Secrets in the way', () => {
 
 it('what was accepted is told with who accepted it and why', () => {
   const by = person('bob');
-  const acceptance = { by, at: NOW, reason: 'They go next week.', digest: 'sha256:1', secrets: refused(21) };
+  const acceptance = {
+    step: 'rotate.prove',
+    by,
+    at: NOW,
+    reason: 'They go next week.',
+    digest: 'sha256:1',
+    secrets: refused(21),
+  };
   const text = renderProgress(operation({ acceptance }));
   expect(text).toMatch(/Accepted as not rewritten by bob: n\/s0, .*n\/s19 and 1 more\. Reason: They go next week\./);
 });

@@ -26,6 +26,14 @@ it.each<[RefusalReason, ServerRefusal]>([
       'secrets is forbidden: User "u" cannot list resource "secrets" in API group "" at the cluster scope',
     ),
   ],
+  [
+    'AnnotationsTooLarge',
+    answer(422, 'Invalid', 'Secret "x" is invalid: metadata.annotations: Too long: must have at most 262144 bytes'),
+  ],
+  [
+    'AnnotationsTooLarge',
+    answer(422, 'Invalid', 'Secret "x" is invalid: metadata.annotations: Too long: may not be more than 262144 bytes'),
+  ],
   ['AdmissionDenied', answer(400, 'BadRequest', `admission webhook "w.x" denied the request ${OWN_WORDS}`)],
   ['AdmissionDenied', answer(403, 'Forbidden', 'admission webhook "w.x" denied the request without explanation')],
   [

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import type { Generation, Ledger } from '../../domain/ledger';
 import { plan } from '../../domain/planner';
 import type { Observation } from '../../domain/observed';
-import type { Plan } from '../../domain/plan';
+import type { Plan } from '../../domain/plan/plan';
 import type { RefusalReason } from '../../domain/refusal';
 import { CEILING_TAG } from '../../domain/rewrite-pace';
 import { minutesAfter } from '../../domain/times';
@@ -16,28 +16,17 @@ function planned(...args: Parameters<typeof plan>): Plan {
   return result.plan;
 }
 
+const ceilingOf = ({ steps }: Plan): number | null | undefined =>
+  steps.flatMap((step) => (step.type === 'rewrite' ? [step.perSecond] : []))[0];
 const stepsOf = (p: Plan): string[] => p.steps.map(({ id }) => id);
 const proven = observation(azure(), provenLedger(KEY_3, KEY_1));
 
 describe('the plan of rotate-key', () => {
-  it('approves, makes the key, notes R0, turns, converges, rewrites, proves and verifies, in this order', () => {
-    expect(stepsOf(planned(request(), proven, policy))).toEqual([
-      'approve',
-      'create-key-version',
-      'take-baseline',
-      'set-key',
-      'converge',
-      'rewrite',
-      'prove',
-      'verify-key',
-    ]);
-  });
-
-  it('makes no key when the request names one', () => {
+  it('creates no key when the request names one', () => {
     const facts = observation(azure({ requestedKey: goodKey(KEY_2) }), provenLedger(KEY_1));
     const p = planned(request({ keyId: KEY_2 }), facts, policy);
     expect(stepsOf(p)).not.toContain('create-key-version');
-    expect(p.targetKeyId).toBe(KEY_2);
+    expect(p.to).toMatchObject({ mode: 'on', key: KEY_2 });
   });
 
   it.each([
@@ -52,8 +41,25 @@ describe('the plan of rotate-key', () => {
     ['a key that somebody else set', provenLedger(KEY_3)],
   ])('proves the current key before it turns anything when there is %s (K2)', (_what, ledger) => {
     const steps = stepsOf(planned(request(), observation(azure(), ledger), policy));
-    expect(steps.indexOf('prove-current-key')).toBe(1);
-    expect(steps.indexOf('prove-current-key')).toBeLessThan(steps.indexOf('set-key'));
+    expect(steps.indexOf('current.converge')).toBe(1);
+    expect(steps.indexOf('current.record-proof')).toBeLessThan(steps.indexOf('rotate.set-kms'));
+  });
+
+  it('warns of a key that is older than the current one, and of another key object', () => {
+    const warnings = (keyId: string, createdOn?: string): string[] => {
+      const requestedKey = goodKey(keyId, { createdOn });
+      const facts = azure({ requestedKey, currentKey: { createdOn: '2026-06-01T00:00:00.000Z' } });
+      return planned(request({ keyId }), observation(facts, provenLedger(KEY_1)), policy).warnings.map(
+        ({ code }) => code,
+      );
+    };
+    expect(warnings(KEY_2, '2026-07-01T00:00:00.000Z')).toEqual([]);
+    expect(warnings(KEY_2, '2026-05-01T00:00:00.000Z')).toEqual(['KeyOlderThanCurrent']);
+    expect(warnings(KEY_2.replace('/k1/', '/k9/'), '2026-05-01T00:00:00.000Z')).toEqual([
+      'KeyOlderThanCurrent',
+      'OtherKeyObject',
+    ]);
+    expect(warnings(KEY_2)).toEqual([]);
   });
 
   it('warns of the previous key, or of not knowing it', () => {
@@ -61,25 +67,19 @@ describe('the plan of rotate-key', () => {
     expect(planned(request(), observation(azure()), policy).warnings).toMatchObject([{ code: 'PreviousSlotUnknown' }]);
   });
 
-  it('never disables or deletes a key (K1)', () => {
-    for (const { title } of planned(request(), observation(azure()), policy).steps)
-      expect(title).not.toMatch(/disable|delete|purge/i);
-  });
-
   it('has a ceiling when the owners have set one by a tag, and says so where it is felt', () => {
     const facts = observation(azure({ cluster: { tags: { [CEILING_TAG]: '25' } } }), provenLedger(KEY_1));
     const tagged = planned(request(), facts, policy);
-    expect(tagged).toMatchObject({ scheme: 'kms-v2', ceilingPerSecond: 25 });
-    expect(tagged.steps.find(({ id }) => id === 'rewrite')?.reason).toMatch(/At most 25 Secrets a second\.$/);
-    expect(planned(request(), proven, policy).ceilingPerSecond).toBeNull();
+    expect(ceilingOf(tagged)).toBe(25);
+    expect(tagged.steps.find(({ id }) => id === 'rotate.rewrite')?.reason).toMatch(/At most 25 Secrets a second\.$/);
+    expect(ceilingOf(planned(request(), proven, policy))).toBeNull();
   });
 
   it('warns of a ceiling that is not understood', () => {
     const facts = observation(azure({ cluster: { tags: { [CEILING_TAG]: 'slow' } } }), provenLedger(KEY_1));
-    expect(planned(request(), facts, policy)).toMatchObject({
-      ceilingPerSecond: null,
-      warnings: [{ code: 'CeilingNotUnderstood' }],
-    });
+    const p = planned(request(), facts, policy);
+    expect(ceilingOf(p)).toBeNull();
+    expect(p.warnings).toMatchObject([{ code: 'CeilingNotUnderstood' }]);
   });
 
   it('for KMS v1 spares the vault, tells of the annotation, and says that the proof is weaker', () => {
@@ -89,17 +89,18 @@ describe('the plan of rotate-key', () => {
         observation(azure({ cluster: { kubernetesVersion: '1.26.15', tags } }), provenLedger(KEY_1)),
         policy,
       );
-    expect(v1({})).toMatchObject({ scheme: 'kms-v1', ceilingPerSecond: 66, warnings: [{ code: 'KmsV1' }] });
-    expect(v1({}).steps.find(({ id }) => id === 'rewrite')?.title).toMatch(/annotation/);
-    expect(v1({ [CEILING_TAG]: '5' }).ceilingPerSecond).toBe(5);
-    expect(v1({ [CEILING_TAG]: '500' }).ceilingPerSecond).toBe(66);
+    expect(v1({})).toMatchObject({ to: { scheme: 'kms-v1' }, warnings: [{ code: 'KmsV1' }] });
+    expect(ceilingOf(v1({}))).toBe(66);
+    expect(v1({}).steps.find(({ id }) => id === 'rotate.rewrite')?.title).toMatch(/annotation/);
+    expect(ceilingOf(v1({ [CEILING_TAG]: '5' }))).toBe(5);
+    expect(ceilingOf(v1({ [CEILING_TAG]: '500' }))).toBe(66);
   });
 
   it('for KMS v1 goes by the slower of the two keys', () => {
     const cluster = { kubernetesVersion: '1.26.15' };
     const requestedKey = goodKey(KEY_2, { keySizeInBits: 4096 });
     const facts = observation(azure({ cluster, requestedKey }), provenLedger(KEY_1));
-    expect(planned(request({ keyId: KEY_2 }), facts, policy).ceilingPerSecond).toBe(8);
+    expect(ceilingOf(planned(request({ keyId: KEY_2 }), facts, policy))).toBe(8);
   });
 
   it('for KMS v1 does not turn a key that was set within the last hour and is not proven', () => {
@@ -112,16 +113,16 @@ describe('the plan of rotate-key', () => {
     expect(plan(request(), turned(59), policy)).toMatchObject({
       plan: null,
       faults: [
-        { code: 'KeyTurnedRecently', detail: expect.stringContaining('Ask again after 2026-11-22T12:01:00.000Z') },
+        { code: 'KeyRotatedRecently', detail: expect.stringContaining('Ask again after 2026-11-22T12:01:00.000Z') },
       ],
     });
-    expect(stepsOf(planned(request(), turned(60), policy))).toContain('prove-current-key');
-    expect(stepsOf(planned(request(), turned(5, { state: 'proven' }), policy))).not.toContain('prove-current-key');
+    expect(stepsOf(planned(request(), turned(60), policy))).toContain('current.prove');
+    expect(stepsOf(planned(request(), turned(5, { state: 'proven' }), policy))).not.toContain('current.prove');
     // Nobody knows when it was set.
-    expect(stepsOf(planned(request(), turned(0, { origin: 'adopted' }), policy))).toContain('prove-current-key');
+    expect(stepsOf(planned(request(), turned(0, { origin: 'adopted' }), policy))).toContain('current.prove');
     // With KMS v2 every server says what it writes with.
     const v2 = { ...turned(5), azure: azure() };
-    expect(stepsOf(planned(request(), v2, policy))).toContain('prove-current-key');
+    expect(stepsOf(planned(request(), v2, policy))).toContain('current.prove');
   });
 
   it('carries what the census found: faults stop it, warnings are shown', () => {

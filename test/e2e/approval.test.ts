@@ -63,7 +63,8 @@ describe('approval', () => {
     const { requester, approver1 } = people();
     const asked = await askForRotation(requester, cluster.resourceId, { approvalTimeoutInSeconds: 2 });
     const over = await ended(requester, asked.id);
-    expect(over).toMatchObject({ status: 'Canceled', reason: { code: 'ApprovalExpired' }, keysNeeded: [] });
+    expect(over).toMatchObject({ status: 'Canceled', reason: { code: 'ApprovalExpired' } });
+    expect(over.keysNeeded).toEqual([cluster.keyId]);
     await expect(approver1.approve(asked.id, asked.plan?.digest ?? '')).rejects.toMatchObject({
       status: 409,
       code: 'ApprovalExpired',
@@ -112,7 +113,8 @@ describe('approval', () => {
       status: 'Canceled',
       reason: {
         code: 'CanceledOnRequest',
-        detail: 'The workflow was canceled through Temporal. Nothing was changed.',
+        detail:
+          'The workflow was canceled through Temporal. The cluster was not changed. Keep every key listed under keysNeeded.',
       },
     });
     await expect(handle.result()).rejects.toThrow();
@@ -186,7 +188,7 @@ describe('two operations on one cluster', () => {
     );
     expect(anew).toMatchObject({ status: 'AwaitingApproval', approvals: [] });
     expect(anew.plan?.digest).not.toBe(second.plan?.digest);
-    expect(anew.plan?.currentKeyId).toBe((await requester.get(first.id)).result?.currentKeyId);
+    expect(anew.plan?.from).toMatchObject({ key: (await requester.get(first.id)).result?.currentKeyId });
 
     await approver1.approve(anew.id, anew.plan?.digest ?? '');
     expect(await ended(requester, anew.id)).toMatchObject({ status: 'Succeeded' });
@@ -201,7 +203,7 @@ describe('two operations on one cluster', () => {
     await control().setFault('hold-operation', held);
     await approver1.approve(first.id, first.plan?.digest ?? '');
     await until(requester, first.id, ({ steps }) =>
-      steps.some(({ id, status }) => id === 'set-key' && status === 'running'),
+      steps.some(({ id, status }) => id === 'rotate.set-kms' && status === 'running'),
     );
 
     const refused = requester.create(rotateBody(cluster.resourceId), randomUUID());
@@ -229,7 +231,7 @@ describe('two operations on one cluster', () => {
     const done = await ended(requester, first.id);
     expect(done).toMatchObject({ status: 'Succeeded' });
     const planned = await until(requester, late.id, ({ offers }) => offers.includes('approve'));
-    expect(planned).toMatchObject({ planRevision: 1, plan: { currentKeyId: done.result?.currentKeyId } });
+    expect(planned).toMatchObject({ planRevision: 1, plan: { from: { key: done.result?.currentKeyId } } });
     await requester.cancel(late.id);
     const anew = await until(
       requester,

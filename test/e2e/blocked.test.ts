@@ -66,7 +66,7 @@ describe('an operation whose change Azure fails', () => {
     const over = await ended(requester, blocked.id);
     expect(over).toMatchObject({
       status: 'Canceled',
-      reason: { code: 'CanceledOnRequest', detail: expect.stringContaining('Keep both keys') },
+      reason: { code: 'CanceledOnRequest', detail: expect.stringContaining('Keep every key listed under keysNeeded') },
     });
     expect([...over.keysNeeded].sort()).toEqual([...blocked.keysNeeded].sort());
     expect(verifyEvidence(readFileSync(over.evidence?.file ?? ''))).toMatchObject({
@@ -83,7 +83,7 @@ describe('an operation whose change Azure fails', () => {
     });
     await putAsItIs(cluster.resourceId);
     const asked = await askForRotation(requester, cluster.resourceId);
-    expect(asked.plan?.steps.map(({ id }) => id)).toContain('prove-current-key');
+    expect(asked.plan?.steps.map(({ id }) => id)).toContain('current.prove');
     await approver1.approve(asked.id, asked.plan?.digest ?? '');
     expect(await ended(requester, asked.id)).toMatchObject({ status: 'Succeeded', result: { proof: { unproven: 0 } } });
   });

@@ -68,7 +68,7 @@ describe('kill -9 of the worker', () => {
       clusterWrites(await control().journal(), cluster.resourceId),
     ];
     const operation = await rotateWithCrash(
-      ({ steps }) => steps.some(({ id, status }) => id === 'set-key' && status === 'running'),
+      ({ steps }) => steps.some(({ id, status }) => id === 'rotate.set-kms' && status === 'running'),
       () => control().setFault('hold-operation', { path: '/managedclusters/crash' }),
       () => control().clearFault('hold-operation'),
     );
@@ -81,7 +81,7 @@ describe('kill -9 of the worker', () => {
       clusterWrites(await control().journal(), cluster.resourceId),
     ];
     const operation = await rotateWithCrash(
-      ({ progress }) => progress?.step === 'rewrite' && progress.done > 0 && progress.done < SECRETS,
+      ({ progress }) => progress?.step === 'rotate.rewrite' && progress.done > 0 && progress.done < SECRETS,
       () => control().setFault('kube-latency', { milliseconds: 150 }),
       () => control().clearFault('kube-latency'),
     );

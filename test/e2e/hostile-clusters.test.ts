@@ -22,7 +22,7 @@ describe('a rotation of a cluster', () => {
     const { clusters } = await control().state();
     const late = clusters.find(({ name }) => name === 'late')?.servers?.find(({ writes }) => writes === cluster.keyId);
     expect(waiting.waitingFor).toContain(`(host ${late?.name}) last wrote with another key`);
-    expect(waiting.steps.find(({ id }) => id === 'converge')).toMatchObject({ status: 'running' });
+    expect(waiting.steps.find(({ id }) => id === 'rotate.converge')).toMatchObject({ status: 'running' });
     expect(waiting.progressText).toContain(String(late?.name));
 
     await control().clearFault('late-servers');
@@ -31,7 +31,7 @@ describe('a rotation of a cluster', () => {
       status: 'Succeeded',
       result: { proof: { secrets: 60, unproven: 0, convergenceHeld: true, weaknesses: [] } },
     });
-    expect(over.steps.find(({ id }) => id === 'converge')?.result).toContain('3 API server(s) agree');
+    expect(over.steps.find(({ id }) => id === 'rotate.converge')?.result).toContain('3 API server(s) agree');
     const newKeyId = over.result?.currentKeyId ?? '';
     expect(await countByKey(readSecretRecords(cluster.etcd), { newKeyId })).toEqual({ ...NONE, newKey: 60 });
   });
@@ -42,9 +42,10 @@ describe('a rotation of a cluster', () => {
     const options = { kubernetesVersion: '1.26', keySize: 4096, tags: { 'keyturn-rewrites-per-second': '6' } };
     const cluster = await makeCluster('kms-v1', { count: 24 }, options);
     const asked = await askForRotation(requester, cluster.resourceId);
-    expect(asked.plan).toMatchObject({ scheme: 'kms-v1', ceilingPerSecond: 6 });
+    expect(asked.plan?.to).toMatchObject({ scheme: 'kms-v1' });
+    expect(asked.plan?.steps).toContainEqual(expect.objectContaining({ id: 'rotate.rewrite', perSecond: 6 }));
     expect(asked.plan?.warnings.map(({ code }) => code)).toContain('KmsV1');
-    expect(asked.plan?.steps.find(({ id }) => id === 'rewrite')?.reason).toContain('At most 6 Secrets a second');
+    expect(asked.plan?.steps.find(({ id }) => id === 'rotate.rewrite')?.reason).toContain('At most 6 Secrets a second');
     await approver1.approve(asked.id, asked.plan?.digest ?? '');
     const over = await ended(requester, asked.id);
     expect(over).toMatchObject({
@@ -52,7 +53,7 @@ describe('a rotation of a cluster', () => {
       result: { rewrite: { rewritten: 24, bounds: { method: 'no-op' } }, proof: { secrets: 24, unproven: 0 } },
     });
     expect(over.result?.proof.weaknesses.join()).toContain('KMS v1');
-    const step = over.steps.find(({ id }) => id === 'rewrite');
+    const step = over.steps.find(({ id }) => id === 'rotate.rewrite');
     expect(Date.parse(step?.endedAt ?? '') - Date.parse(step?.startedAt ?? '')).toBeGreaterThan(3_500);
     const newKeyId = over.result?.currentKeyId ?? '';
     expect(await countByKey(readSecretRecords(cluster.etcd), { newKeyId })).toEqual({ ...NONE, newKey: 24 });

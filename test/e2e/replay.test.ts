@@ -52,7 +52,7 @@ describe('a recorded history', () => {
     const event = changed.history.events.find((one) => JSON.stringify(one).includes('"takeBaseline"'));
     if (!event) throw new Error('The happy history has no takeBaseline.');
     const attributes = event.activityTaskScheduledEventAttributes as { activityType: { name: string } };
-    attributes.activityType.name = 'submitKey';
+    attributes.activityType.name = 'submitClusterChange';
     await expect(replay(changed)).rejects.toThrow(/[Nn]ondeterminism/);
   });
 });

@@ -134,7 +134,7 @@ describe('a rotation from request to proof', () => {
   it('can be followed by a second one, which needs no proof of the current key first', async () => {
     const { requester, approver2 } = people();
     const asked = await askForRotation(requester, cluster.resourceId);
-    expect(asked.plan?.steps.map(({ id }) => id)).not.toContain('prove-current-key');
+    expect(asked.plan?.steps.map(({ id }) => id)).not.toContain('current.prove');
     await approver2.approve(asked.id, asked.plan?.digest ?? '');
     const second = await ended(requester, asked.id);
     expect(second).toMatchObject({ status: 'Succeeded', result: { previousKeyId: newKeyId, proof: { unproven: 0 } } });

@@ -102,7 +102,7 @@ describe('Secrets that an admission policy denies', () => {
     const { requester, approver1 } = people();
     const writes = clusterWrites(await control().journal(), cluster.resourceId);
     const asked = await askForRotation(requester, cluster.resourceId);
-    expect(asked.plan?.steps.map(({ id }) => id)).toContain('prove-current-key');
+    expect(asked.plan?.steps.map(({ id }) => id)).toContain('current.prove');
     await approver1.approve(asked.id, asked.plan?.digest ?? '');
     const stuck = await untilBlocked(asked.id);
     expect(stuck).toMatchObject({ offers: ['retry', 'cancel'], blockedSecrets: { count: 2, acceptable: false } });

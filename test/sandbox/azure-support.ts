@@ -75,6 +75,7 @@ export function recordingFactory(): { factory: ClusterFactory; clusters: Recorde
         if (failure !== undefined) throw failure;
         record.events.push(`upgrade to ${kubernetesMinor}`);
       },
+      rotateCertificates: async () => void record.events.push('rotate certificates'),
       snapshot: async () => {
         record.snapshots.push(`snapshot-${record.snapshots.length + 1}`);
         return record.snapshots.at(-1) ?? '';

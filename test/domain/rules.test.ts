@@ -1,9 +1,9 @@
 import { describe, expect, it } from '@jest/globals';
-import { rotateKeyFaults } from '../../domain/preconditions';
+import { ruleFaults } from '../../domain/planner';
+import { keyWarnings } from '../../domain/rules';
 import { azure, FOREIGN_KEY, goodKey, KEY_1, KEY_2, request } from './fixtures';
 
-const codes = (...args: Parameters<typeof rotateKeyFaults>): string[] =>
-  rotateKeyFaults(...args).map(({ code }) => code);
+const codes = (...args: Parameters<typeof ruleFaults>): string[] => ruleFaults(...args).map(({ code }) => code);
 
 describe('rotate-key is refused', () => {
   it.each([
@@ -21,7 +21,7 @@ describe('rotate-key is refused', () => {
     ],
     ['disabled local accounts', { localAccountsDisabled: true }, 'LocalAccountsDisabled'],
   ])('for %s', (_what, cluster, code) => {
-    expect(rotateKeyFaults(request(), azure({ cluster }))).toEqual([
+    expect(ruleFaults(request(), azure({ cluster }))).toEqual([
       { code, pointer: '/cluster', detail: expect.stringMatching(/^[A-Z].*\.$/) },
     ]);
   });
@@ -29,22 +29,21 @@ describe('rotate-key is refused', () => {
   it.each([
     ['disabled', { enabled: false }, 'KeyDisabled'],
     ['expired', { expiresOn: '2026-11-22T12:00:00.000Z' }, 'KeyExpired'],
+    ['expiring within a day', { expiresOn: '2026-11-23T12:00:00.000Z' }, 'KeyExpiresSoon'],
     ['not valid yet', { notBefore: '2026-11-22T12:00:00.001Z' }, 'KeyNotYetValid'],
     ['of another type', { keyType: 'EC' }, 'KeyTypeUnsupported'],
     ['not for decryption', { operations: ['encrypt'] }, 'KeyOperationsMissing'],
   ])('for a key that is %s, requested or current', (_what, change, code) => {
     const requested = azure({ requestedKey: goodKey(KEY_2, change) });
-    expect(rotateKeyFaults(request({ keyId: KEY_2 }), requested)).toMatchObject([
-      { code, pointer: '/parameters/keyId' },
-    ]);
-    expect(rotateKeyFaults(request(), azure({ currentKey: change }))).toMatchObject([
+    expect(ruleFaults(request({ keyId: KEY_2 }), requested)).toMatchObject([{ code, pointer: '/parameters/keyId' }]);
+    expect(ruleFaults(request(), azure({ currentKey: change }))).toMatchObject([
       { code: 'CurrentKeyUnusable', pointer: '/cluster' },
     ]);
   });
 
   it('for a key of another vault, which is not even looked up', () => {
     const facts = { ...azure(), requestedKey: { found: false as const, keyId: FOREIGN_KEY, why: 'not looked up' } };
-    expect(rotateKeyFaults(request({ keyId: FOREIGN_KEY }), facts)).toMatchObject([
+    expect(ruleFaults(request({ keyId: FOREIGN_KEY }), facts)).toMatchObject([
       { code: 'KeyForeign', pointer: '/parameters/keyId' },
     ]);
   });
@@ -74,10 +73,20 @@ describe('rotate-key is refused', () => {
   });
 });
 
+it('warns of a key that expires within 30 days, current or requested, and of no other', () => {
+  const codesOf = (expiresOn: string): string[] =>
+    keyWarnings(azure({ currentKey: { expiresOn }, requestedKey: goodKey(KEY_2, { expiresOn }) })).map(
+      ({ code }) => code,
+    );
+  expect(codesOf('2026-12-22T12:00:00.000Z')).toEqual(['KeyExpiresSoon', 'KeyExpiresSoon']);
+  expect(codesOf('2026-12-22T12:00:00.001Z')).toEqual([]);
+  expect(keyWarnings(azure())).toEqual([]);
+});
+
 it('rotate-key is not refused for KMS v1', () => {
-  expect(rotateKeyFaults(request(), azure({ cluster: { kubernetesVersion: '1.26.15' } }))).toEqual([]);
+  expect(ruleFaults(request(), azure({ cluster: { kubernetesVersion: '1.26.15' } }))).toEqual([]);
 });
 
 it('rotate-key is not refused when every rule holds', () => {
-  expect(rotateKeyFaults(request({ keyId: KEY_2 }), azure({ requestedKey: goodKey(KEY_2) }))).toEqual([]);
+  expect(ruleFaults(request({ keyId: KEY_2 }), azure({ requestedKey: goodKey(KEY_2) }))).toEqual([]);
 });

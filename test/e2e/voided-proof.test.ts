@@ -1,0 +1,58 @@
+/** A proof is recorded only if nothing could change the cluster since it was taken; raw etcd is the judge. */
+import { afterEach, describe, expect, it } from '@jest/globals';
+import { armPut, connectAzure } from '../../launch/azure-client';
+import { countByKey, readSecretRecords } from '../../sandbox/cluster/raw-records';
+import { kubeApi } from '../support/kube';
+import { askForRotation, control, ended, makeCluster, people, testStack, until } from '../support/stack';
+
+const SECRETS = 30;
+const NAME = 'voided-proof';
+
+describe('an older key that is set again after the proof', () => {
+  afterEach(() => control().clearFault('stalled-response'));
+
+  it('voids it: after the repair the Secrets are rewritten and proven again before the key is recorded', async () => {
+    const { requester, approver1 } = people();
+    const cluster = await makeCluster(NAME, { count: SECRETS }, { tags: { 'keyturn-rewrites-per-second': '10' } });
+    const { request, close } = await connectAzure(testStack().sandbox);
+    const url = `https://management.azure.com${cluster.resourceId}?api-version=2026-04-01`;
+    const setKey = async (keyId: string): Promise<void> => {
+      body.properties.securityProfile.azureKeyVaultKms.keyId = keyId;
+      await armPut(request, cluster.resourceId, body);
+    };
+    const asked = await askForRotation(requester, cluster.resourceId);
+    await approver1.approve(asked.id, asked.plan?.digest ?? '');
+    await until(requester, asked.id, ({ steps }) =>
+      steps.some(({ id, status }) => id === 'rotate.rewrite' && status === 'running'),
+    );
+    const body = (await request('GET', url)).body as {
+      properties: { securityProfile: { azureKeyVaultKms: { keyId: string } } };
+    };
+    const newKeyId = body.properties.securityProfile.azureKeyVaultKms.keyId;
+    await control().setFault('stalled-response', { method: 'GET', path: `/managedClusters/${NAME}` });
+    await until(requester, asked.id, ({ steps }) =>
+      steps.some(({ id, status }) => id === 'rotate.record-proof' && status === 'running'),
+    );
+    await setKey(cluster.keyId);
+    const blocked = await until(requester, asked.id, ({ status }) => status === 'Blocked');
+    expect(blocked.reason?.code).toBe('KeyNotReported');
+
+    // Others write Secrets meanwhile: under the older key.
+    const { core } = kubeApi(cluster);
+    const { items } = await core.listSecretForAllNamespaces();
+    const ours = items.filter(({ metadata }) => metadata?.namespace !== 'kube-system').slice(0, 10);
+    for (const secret of ours) {
+      const { name = '', namespace = '' } = secret.metadata ?? {};
+      const metadata = { ...secret.metadata, annotations: { touched: 'yes' } };
+      await core.replaceNamespacedSecret({ name, namespace, body: { ...secret, metadata } });
+    }
+    await setKey(newKeyId);
+    expect((await countByKey(readSecretRecords(cluster.etcd), { newKeyId })).newKey).toBeLessThan(SECRETS);
+
+    await requester.retry(asked.id);
+    const over = await ended(requester, asked.id);
+    expect(over).toMatchObject({ status: 'Succeeded', result: { rewrite: { rewritten: SECRETS } } });
+    expect(await countByKey(readSecretRecords(cluster.etcd), { newKeyId })).toMatchObject({ newKey: SECRETS });
+    await close();
+  });
+});
