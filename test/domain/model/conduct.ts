@@ -1,5 +1,5 @@
 /**
- * How an operation is conducted in the model. `AS_PRODUCT` is what workflows/procedures and activities do; each test of a
+ * How an operation is conducted in the model. `AS_PRODUCT` is what workflows/steps and activities do; each test of a
  * mutation changes one member and shows that the model finds it out.
  */
 import { PROOF_RULE, type ProofRule, type RewriteMethod } from '../../../domain/proof';

@@ -1,6 +1,6 @@
 /**
  * The operation in the model: R0, the switch, convergence, Rc, rewrite, proof, second look, in the order of
- * workflows/procedures/rotate-key.ts. Secrets are settled by the product's own code, domain/settling.ts, several at a time.
+ * domain/plan/transition.ts. Secrets are settled by the product's own code, domain/settling.ts, several at a time.
  *
  * A generator that stops wherever others may act: before each request, and between the steps. Faults that end an activity are
  * not in it: they do not lead to "proven".

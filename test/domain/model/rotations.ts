@@ -1,5 +1,5 @@
 /**
- * Rotations in the model, in the order of workflows/procedures/rotate-key.ts: each step reads and writes the ledger as
+ * Rotations in the model, in the order of domain/kinds/rotate-key.ts: each step reads and writes the ledger as
  * activities/ledger.ts does, and asks ARM as activities/aks.ts does. Operations are given up between any two steps, steps are
  * repeated, and others set keys.
  */
