@@ -61,11 +61,6 @@ export function kmsScheme(kubernetesVersion: string): KmsScheme {
   return minorOf(kubernetesVersion) < FIRST_KMS_V2_MINOR ? 'kms-v1' : 'kms-v2';
 }
 
-/** The target of a KMS key on a cluster of a Kubernetes version. */
-export function kmsTarget(keyId: string, kubernetesVersion: string): KmsTarget {
-  return { scheme: kmsScheme(kubernetesVersion), keyId };
-}
-
 /**
  * The records that a state stands for.
  * @param keyMadeBy the key id that a step made

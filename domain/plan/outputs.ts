@@ -55,7 +55,7 @@ export function keyMadeBy(outputs: Outputs): (step: string) => string {
 }
 
 /** The ledger as the last step that wrote it left it. */
-export function lastLedger(plan: Plan, outputs: Outputs): Ledger | undefined {
+function lastLedger(plan: Plan, outputs: Outputs): Ledger | undefined {
   return plan.steps
     .map(({ id }) => outputs[id])
     .findLast((output) => output?.type === 'set-kms' || output?.type === 'record-proof')?.ledger;
