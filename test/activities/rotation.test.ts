@@ -244,7 +244,7 @@ describe('a rotation on a real cluster', () => {
     const report = await rewrite(bounds);
     expect(report).toMatchObject({ secrets: 501, rewritten: 500, refused: 1 });
     expect(report.refusedSecrets[0]).toMatchObject({ namespace: 'default', name: 'frozen', reason: 'AdmissionDenied' });
-    expect(report.refusedSecrets[0]?.message).toContain("ValidatingAdmissionPolicy frozen-secrets");
+    expect(report.refusedSecrets[0]?.message).toContain('ValidatingAdmissionPolicy frozen-secrets');
     expect(report.refusedSecrets[0]?.message).not.toContain(Buffer.from('value-of-frozen').toString('base64'));
     expect(await prove(operationId, bounds, convergence)).toMatchObject({
       unproven: 1,
