@@ -20,7 +20,7 @@ import {
   type NewSecret,
 } from './kubernetes/metadata';
 import { countSecrets } from './kubernetes/secret-list';
-import { hearProcesses } from './witnesses';
+import { hearProcesses } from './server-report';
 
 /** The label that every canary carries; its value tells the operation. */
 export const CANARY_LABEL = 'keyturn.dev/canary';

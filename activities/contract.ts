@@ -32,7 +32,7 @@ export type LedgerChange =
     };
 
 /** Where a rewrite or a proof works. */
-export interface RewriteInput {
+export interface PassInput {
   readonly cluster: string;
   readonly operationId: string;
   /** What every Secret must be stored under afterwards. */
@@ -54,7 +54,7 @@ export interface RulesChecked {
 }
 
 /** The heartbeat of `takeCensus`, `rewriteSecrets` and `proveSecrets`; the API reads it for live progress. */
-export interface RewriteHeartbeat {
+export interface PassProgress {
   readonly done: number;
   readonly total: number;
   readonly perSecond: number;
@@ -63,7 +63,7 @@ export interface RewriteHeartbeat {
 }
 
 /** The heartbeat of `awaitConvergence`, `awaitClusterChange` and `awaitClusterIdle`; the API reads it for what is waited for. */
-export interface ConvergenceHeartbeat {
+export interface WaitProgress {
   /** Completes "waiting for …": the API servers by name, where they can be known; what Azure reports. */
   readonly waitsFor: string;
 }
@@ -80,7 +80,7 @@ export interface Activities {
     readonly census: Census | null;
   }): Promise<PlanResult>;
 
-  /** What can be known of the rewrite, Secret by Secret. Stores nothing; heartbeats `RewriteHeartbeat`. */
+  /** What can be known of the rewrite, Secret by Secret. Stores nothing; heartbeats `PassProgress`. */
   takeCensus(input: {
     readonly cluster: string;
     readonly perSecond: number | null;
@@ -118,7 +118,7 @@ export interface Activities {
   }): Promise<{ operationUrl?: string; submitted: boolean }>;
 
   /**
-   * Waits until ARM's operation has ended and the cluster shows the change; heartbeats `ConvergenceHeartbeat`. Only reads, so it
+   * Waits until ARM's operation has ended and the cluster shows the change; heartbeats `WaitProgress`. Only reads, so it
    * may be interrupted. When the operation shows no end for minutes while the cluster rests, the cluster's own state decides.
    * Throws, non-retryable, `ArmOperationFailed` when it failed, `ChangeNotApplied` when the cluster does not show the change.
    */
@@ -129,12 +129,12 @@ export interface Activities {
   }): Promise<ArmOperation>;
 
   /**
-   * Waits until Azure is not changing the cluster, whoever asked for it; heartbeats `ConvergenceHeartbeat`. Only reads.
+   * Waits until Azure is not changing the cluster, whoever asked for it; heartbeats `WaitProgress`. Only reads.
    * @returns the resting provisioning state; `Deleted` when the cluster is gone
    */
   awaitClusterIdle(input: { readonly cluster: string }): Promise<{ provisioningState: string }>;
 
-  /** Waits until every API server writes with the target, by canaries, leases and metrics; heartbeats `ConvergenceHeartbeat`. */
+  /** Waits until every API server writes with the target, by canaries, leases and metrics; heartbeats `WaitProgress`. */
   awaitConvergence(input: {
     readonly cluster: string;
     readonly target: EncryptionTarget;
@@ -143,11 +143,11 @@ export interface Activities {
     readonly operationId: string;
   }): Promise<Convergence>;
 
-  /** Patches every Secret that is not proven yet; isolates those that are refused; heartbeats `RewriteHeartbeat`. */
-  rewriteSecrets(input: RewriteInput): Promise<RewriteReport>;
+  /** Patches every Secret that is not proven yet; isolates those that are refused; heartbeats `PassProgress`. */
+  rewriteSecrets(input: PassInput): Promise<RewriteReport>;
 
   /** A fresh metadata list of all Secrets judged by the proof rule, and a second look at convergence. Heartbeats. */
-  proveSecrets(input: RewriteInput & { readonly convergence: Convergence }): Promise<Proof>;
+  proveSecrets(input: PassInput & { readonly convergence: Convergence }): Promise<Proof>;
 
   /** Deletes the operation's canaries; those that are gone are fine. */
   removeCanaries(input: { readonly cluster: string; readonly operationId: string }): Promise<void>;

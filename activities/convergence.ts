@@ -11,13 +11,13 @@ import { allRestarted, type Baseline, type Convergence } from '../domain/converg
 import { describeTarget, type EncryptionTarget } from '../domain/encryption';
 import type { RewriteMethod } from '../domain/proof';
 import { CanaryWatch } from './canary-watch';
-import type { ConvergenceHeartbeat } from './contract';
+import type { WaitProgress } from './contract';
 import { needsPerson } from './failures';
 import type { KubeConnection } from './kubernetes/connection';
 import { KubeError } from './kubernetes/errors';
 import { countSecrets } from './kubernetes/secret-list';
 import { heartbeating, sleep, type Running } from './running';
-import { hearServers, type Testimony } from './witnesses';
+import { readServers, type ServerReport } from './server-report';
 
 /** What to wait for. */
 export interface ConvergenceInput {
@@ -48,7 +48,7 @@ export const CONVERGENCE_LIMITS: ConvergenceLimits = {
 
 /** What convergence was concluded from. */
 interface Conclusion {
-  readonly testimony: Testimony;
+  readonly report: ServerReport;
   readonly method: RewriteMethod;
   readonly weaknesses: readonly string[];
 }
@@ -71,7 +71,7 @@ export async function awaitConvergence(
   let waitsFor = 'a first answer of an API server';
   return await heartbeating(
     running,
-    (): ConvergenceHeartbeat => ({ waitsFor }),
+    (): WaitProgress => ({ waitsFor }),
     () => converge(connection, input, running.signal, limits, (text) => (waitsFor = text)),
   );
 }
@@ -112,7 +112,7 @@ async function conclude(
   connection: KubeConnection,
   watch: CanaryWatch,
   { stillProbes }: ConvergenceLimits,
-  { testimony, method, weaknesses }: Conclusion,
+  { report, method, weaknesses }: Conclusion,
   signal: AbortSignal,
 ): Promise<Convergence> {
   const { resourceVersion } = await countSecrets(connection, { signal });
@@ -122,9 +122,9 @@ async function conclude(
     stillProbes,
     flips: watch.flips,
     contentChanges: watch.contentChanges,
-    leases: [...testimony.leases],
-    processes: [...testimony.processes],
-    metrics: testimony.metrics === 'confirmed' ? 'confirmed' : 'unavailable',
+    leases: [...report.leases],
+    processes: [...report.processes],
+    metrics: report.metrics === 'confirmed' ? 'confirmed' : 'unavailable',
     method,
     weaknesses: [...weaknesses],
   };
@@ -142,62 +142,61 @@ async function nextStep(context: {
   const { target, baseline } = input;
   const unswitched = await watch.probeUnswitched();
   const still = unswitched.length === 0 && (await watch.isStill(limits.stillProbes));
-  const testimony = await hearServers(connection, target, signal);
+  const report = await readServers(connection, target, signal);
 
   if (unswitched.length > 0) {
     const canaries = `a change of the ${unswitched.length === 1 ? 'canary' : 'canaries'} ${unswitched.join(', ')}`;
     if (target.scheme === 'kms-v1' && baseline !== undefined && !watch.sawSwitch) {
-      return silentStep({ testimony, baseline, canaries, silent: waitedInMs >= limits.silenceInMs });
+      return silentStep({ report, baseline, canaries, silent: waitedInMs >= limits.silenceInMs });
     }
-    return waiting(canaries, testimony);
+    return waiting(canaries, report);
   }
   if (!still) {
     const foreign =
       watch.contentChanges === 0 ? '' : `; somebody changed the content of canaries ${watch.contentChanges} times`;
     return waiting(
       `API servers that agree (canaries were changed back and forth ${watch.flips} times${foreign})`,
-      testimony,
+      report,
     );
   }
-  if (testimony.metrics === 'confirmed')
-    return { done: true, conclusion: { testimony, method: 'no-op', weaknesses: [] } };
-  if (testimony.metrics === 'waiting') {
+  if (report.metrics === 'confirmed') return { done: true, conclusion: { report, method: 'no-op', weaknesses: [] } };
+  if (report.metrics === 'waiting') {
     // A server shows its key in the metrics only when it has written something.
-    await watch.touch(testimony.leases.length);
-    return { done: false, waitsFor: testimony.why };
+    await watch.touch(report.leases.length);
+    return { done: false, waitsFor: report.why };
   }
   if (!watch.sawSwitch) {
     const gone =
       watch.contentChanges === 0
         ? 'no canary of the time before the switch is left to tell'
         : 'somebody changed the content of canaries, which tells nothing of keys';
-    const waitsFor = `metrics, or an API server that stores a canary anew with the same content, because ${gone} (${testimony.why})`;
+    const waitsFor = `metrics, or an API server that stores a canary anew with the same content, because ${gone} (${report.why})`;
     return { done: false, waitsFor };
   }
   // Without a switch seen, nobody knows whether this KMS v1 has a provider name for each key.
   const method = target.scheme === 'kms-v1' && baseline === undefined ? 'forced' : 'no-op';
   const unlessShared = method === 'forced' ? ' If all keys share one provider name, canaries tell nothing.' : '';
-  const weakness = `${testimony.why} That every API server writes with ${describeTarget(target)} is concluded from canaries alone: ${limits.stillProbes} probes over fresh connections changed nothing.${unlessShared}`;
-  return { done: true, conclusion: { testimony, method, weaknesses: [weakness] } };
+  const weakness = `${report.why} That every API server writes with ${describeTarget(target)} is concluded from canaries alone: ${limits.stillProbes} probes over fresh connections changed nothing.${unlessShared}`;
+  return { done: true, conclusion: { report, method, weaknesses: [weakness] } };
 }
 
 /** KMS v1 and no canary changes: either nobody has switched yet, or both keys are behind one provider name. */
 function silentStep({
-  testimony,
+  report,
   baseline,
   canaries,
   silent,
 }: {
-  readonly testimony: Testimony;
+  readonly report: ServerReport;
   readonly baseline: Baseline;
   readonly canaries: string;
   readonly silent: boolean;
 }): Step {
-  const restarted = allRestarted(baseline.processes, testimony.processes);
+  const restarted = allRestarted(baseline.processes, report.processes);
   if (silent && restarted) {
     const weakness =
       'Behind KMS v1 nothing looked stale to any API server, as it is when both keys share one provider name. That every API server writes with the new key is concluded from all of them having been started after the baseline, so that the key is not called proven; every Secret is rewritten by a changed annotation.';
-    return { done: true, conclusion: { testimony, method: 'forced', weaknesses: [weakness] } };
+    return { done: true, conclusion: { report, method: 'forced', weaknesses: [weakness] } };
   }
   return {
     done: false,
@@ -208,6 +207,6 @@ function silentStep({
 }
 
 /** What is missing, with the servers by name when they say so themselves. */
-function waiting(what: string, testimony: Testimony): Step {
-  return { done: false, waitsFor: testimony.metrics === 'waiting' ? `${what}; ${testimony.why}` : what };
+function waiting(what: string, report: ServerReport): Step {
+  return { done: false, waitsFor: report.metrics === 'waiting' ? `${what}; ${report.why}` : what };
 }

@@ -16,7 +16,7 @@ import { storeLedgerDryRun } from './ledger';
 import { sleep } from './running';
 import { Pacer } from './secrets/pacer';
 import type { Pace } from './secrets/pass';
-import { Patience } from './secrets/patience';
+import { RetryBudget } from './secrets/retry-budget';
 
 /** What the dry runs said. */
 export interface Rehearsal {
@@ -40,14 +40,14 @@ export async function rehearse(
   pace: Pace,
   signal: AbortSignal,
 ): Promise<Rehearsal> {
-  const patience = (): Patience => new Patience(new Pacer(pace), signal);
+  const budget = (): RetryBudget => new RetryBudget(new Pacer(pace), signal);
   const refusedObjects: RefusedObject[] = [];
   const attempts: readonly [string, () => Promise<unknown>][] = [
     [`Secret ${NAMESPACE}/${NAME}`, () => createDryRun(connection, canarySecret(NAME, LABEL), { signal })],
     [`ConfigMap ${NAMESPACE}/keyturn-ledger`, () => storeLedgerDryRun(connection, signal)],
   ];
   for (const [object, attempt] of attempts) {
-    const refusal = await refusalOf(attempt, patience());
+    const refusal = await refusalOf(attempt, budget());
     if (refusal) refusedObjects.push({ object, ...refusal });
   }
   const keepsChanging = couldChange(admission) && (await changesEachTime(connection, signal));
@@ -56,15 +56,15 @@ export async function rehearse(
 
 async function refusalOf(
   attempt: () => Promise<unknown>,
-  patience: Patience,
-): Promise<Awaited<ReturnType<Patience['meet']>>> {
+  budget: RetryBudget,
+): Promise<Awaited<ReturnType<RetryBudget['next']>>> {
   for (;;) {
     try {
       await attempt();
       return undefined;
     } catch (error) {
       if (!(error instanceof KubeError)) throw error;
-      const refusal = await patience.meet(error);
+      const refusal = await budget.next(error);
       if (refusal) return refusal;
     }
   }

@@ -6,7 +6,7 @@
  */
 import { errors, jwtVerify, type JWTPayload, type JWTVerifyGetKey } from 'jose';
 import { z } from 'zod';
-import type { Person } from '../domain/people';
+import type { Actor } from '../domain/people';
 import { KeySetUnavailable } from './key-set';
 import { ApiError } from './problem';
 
@@ -27,7 +27,7 @@ export interface AuthSettings {
 
 /** Who is asking. */
 export interface Caller {
-  readonly person: Person;
+  readonly person: Actor;
   readonly roles: readonly string[];
 }
 
@@ -65,7 +65,7 @@ export function authenticator(
     if (claims.data.tid.toLowerCase() !== settings.tenantId.toLowerCase()) {
       throw invalidToken(`The access token is of another tenant than ${settings.tenantId}.`);
     }
-    return { person: personOf(claims.data), roles: claims.data.roles };
+    return { person: actorOf(claims.data), roles: claims.data.roles };
   };
 }
 
@@ -148,7 +148,7 @@ function invalidToken(
   );
 }
 
-function personOf(claims: z.infer<typeof Claims>): Person {
+function actorOf(claims: z.infer<typeof Claims>): Actor {
   // `idtyp` is an optional claim; without it an app-only token is known by having no delegated scope.
   const isApp = claims.idtyp === 'app' || claims.scp === undefined;
   const name =

@@ -5,7 +5,7 @@
 import type { Request } from 'express';
 import { z } from 'zod';
 import { canonicalJson, sha256Hex } from '../domain/canonical';
-import type { Person } from '../domain/people';
+import type { Actor } from '../domain/people';
 import { ApiError } from './problem';
 import type { HeaderReader } from './route';
 
@@ -16,7 +16,7 @@ const ID_DIGITS = 26;
 export const OPERATION_ID = new RegExp(`^op-[0-9a-f]{${ID_DIGITS}}$`);
 
 /** The id of the operation that a caller's key stands for. */
-export function operationIdFor(caller: Person, idempotencyKey: string): string {
+export function operationIdFor(caller: Actor, idempotencyKey: string): string {
   const identity = [caller.tenantId, caller.objectId, idempotencyKey];
   return `op-${sha256Hex(canonicalJson(identity)).slice(0, ID_DIGITS)}`;
 }

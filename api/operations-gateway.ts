@@ -7,7 +7,7 @@
 import type { AcceptanceDecision } from '../domain/acceptance';
 import type { Decision } from '../domain/approval';
 import type { Operation } from '../domain/operation';
-import type { Person } from '../domain/people';
+import type { Actor } from '../domain/people';
 import type { OperationInput } from '../workflows/messages';
 
 /** An operation as Temporal has it. */
@@ -28,8 +28,8 @@ export interface NewOperation {
 /** What is said to a running operation. The id makes a repetition harmless: it counts once. */
 export type Message =
   | { readonly type: 'approve' | 'deny'; readonly decision: Decision; readonly id: string }
-  | { readonly type: 'cancel'; readonly by: Person; readonly comment?: string; readonly id: string }
-  | { readonly type: 'retry'; readonly by: Person; readonly id: string }
+  | { readonly type: 'cancel'; readonly by: Actor; readonly comment?: string; readonly id: string }
+  | { readonly type: 'retry'; readonly by: Actor; readonly id: string }
   | { readonly type: 'accept'; readonly decision: AcceptanceDecision; readonly id: string };
 
 /** Something without which operations cannot run. */

@@ -8,7 +8,7 @@ import { defaultPayloadConverter, type Payload } from '@temporalio/common';
 import type { WorkflowExecutionDescription } from '@temporalio/client';
 import { tsToMs } from '@temporalio/common/lib/time';
 import { z } from 'zod';
-import type { ConvergenceHeartbeat, RewriteHeartbeat } from '../activities/contract';
+import type { WaitProgress, PassProgress } from '../activities/contract';
 import {
   isFinal,
   Operation,
@@ -40,13 +40,13 @@ const StoredMemo = z.object({
   [Memo.Operation]: Operation.omit({ plan: true, steps: true }).extend({ steps: z.array(StepStatus) }),
   [Memo.Plan]: Plan.nullish(),
 });
-const Heartbeat: z.ZodType<RewriteHeartbeat> = z.object({
+const Heartbeat: z.ZodType<PassProgress> = z.object({
   done: z.int(),
   total: z.int(),
   perSecond: z.number(),
   etaInSeconds: z.number().optional(),
 });
-const Wait: z.ZodType<ConvergenceHeartbeat> = z.object({ waitsFor: z.string() });
+const Wait: z.ZodType<WaitProgress> = z.object({ waitsFor: z.string() });
 /** While a plan is made no step of it runs: what is counted then is the census. */
 const CENSUS = 'census';
 

@@ -9,7 +9,7 @@ export interface BenchOptions {
   /** Runs of Keyturn and of the load generator, which has one more before the first; kubectl: see `kubectlRunsIn`. */
   readonly rounds: number;
   readonly json: boolean;
-  readonly neighbours: boolean;
+  readonly otherClients: boolean;
   /** Keyturn's patches under way at the same time, at most; the product's default when absent. */
   readonly inFlight?: number;
   /** KEYTURN_REWRITE_LATENCY_LIMIT of the worker; the product's default when absent. */
@@ -52,17 +52,17 @@ export function readOptions(argv: readonly string[], command: Command = new Comm
     .option(
       '--rounds <number>',
       `runs of Keyturn and the load generator; kubectl has one in every second round. Default: ${ROUNDS}; ${ROUNDS_OF_MUCH} with ` +
-        `${MANY_SECRETS} Secrets or ${MUCH_DATA_IN_MIB} MiB of values or more, or with --neighbours`,
+        `${MANY_SECRETS} Secrets or ${MUCH_DATA_IN_MIB} MiB of values or more, or with --other-clients`,
       wholeNumber(1, MOST_ROUNDS),
     )
     .option('--json', 'print the outcome as one JSON object on the last line')
     .option(
-      '--neighbours',
+      '--other-clients',
       'measure also what another client sees meanwhile; Keyturn then runs with its default latency limit, since that is what protects others',
     )
     .option(
       '--latency-limit <times>',
-      `Keyturn slows down when the API server answers so many times slower than idle; "off" never. Default: ${NO_LIMIT}, with --neighbours the service's own`,
+      `Keyturn slows down when the API server answers so many times slower than idle; "off" never. Default: ${NO_LIMIT}, with --other-clients the service's own`,
       latencyLimit,
     )
     .option(
@@ -78,13 +78,13 @@ export function readOptions(argv: readonly string[], command: Command = new Comm
     )
     .parse(argv);
   const given = command.opts<Partial<BenchOptions> & Pick<BenchOptions, 'secrets' | 'size' | 'generatorWorkers'>>();
-  const neighbours = given.neighbours ?? false;
+  const otherClients = given.otherClients ?? false;
   return {
     ...given,
-    rounds: given.rounds ?? (neighbours || isMuch(given) ? ROUNDS_OF_MUCH : ROUNDS),
+    rounds: given.rounds ?? (otherClients || isMuch(given) ? ROUNDS_OF_MUCH : ROUNDS),
     json: given.json ?? false,
-    neighbours,
-    latencyLimit: given.latencyLimit ?? (neighbours ? undefined : NO_LIMIT),
+    otherClients,
+    latencyLimit: given.latencyLimit ?? (otherClients ? undefined : NO_LIMIT),
   };
 }
 

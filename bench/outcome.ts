@@ -11,7 +11,7 @@ export interface Measurements {
   readonly kubectlSeconds: readonly number[];
   /** Patches per second of each run of the load generator: one before the first of Keyturn, and one after each. */
   readonly generatorRates: readonly number[];
-  readonly neighbours?: NeighbourLatency;
+  readonly otherClients?: OtherClientLatency;
 }
 
 /** One run of Keyturn. */
@@ -23,7 +23,7 @@ export interface KeyturnMeasurements {
 }
 
 /** What another client saw, in milliseconds. */
-export interface NeighbourLatency {
+export interface OtherClientLatency {
   readonly idle: Percentiles;
   readonly during: Percentiles;
 }
@@ -50,7 +50,7 @@ export interface Outcome {
   readonly ratioToGenerator: number;
   readonly speedupOverKubectl: number;
   readonly historyEvents: number;
-  readonly neighbours?: { readonly idleP99Ms: number; readonly duringP99Ms: number; readonly ratio: number };
+  readonly otherClients?: { readonly idleP99Ms: number; readonly duringP99Ms: number; readonly ratio: number };
 }
 
 const BYTES_IN_MB = 1024 * 1024;
@@ -65,7 +65,7 @@ export function outcomeOf({
   keyturn,
   kubectlSeconds,
   generatorRates,
-  neighbours,
+  otherClients,
 }: Measurements): Outcome {
   const seconds = mean(keyturn.map((run) => run.seconds));
   const most = (of: (run: KeyturnMeasurements) => number): number => Math.max(...keyturn.map(of));
@@ -87,12 +87,12 @@ export function outcomeOf({
     ratioToGenerator: rounded(keyturnRate / generatorRate, 3),
     speedupOverKubectl: rounded(keyturnRate / kubectlRate, 2),
     historyEvents: most(({ historyEvents }) => historyEvents),
-    ...(neighbours
+    ...(otherClients
       ? {
-          neighbours: {
-            idleP99Ms: rounded(neighbours.idle.p99, 1),
-            duringP99Ms: rounded(neighbours.during.p99, 1),
-            ratio: rounded(neighbours.during.p99 / neighbours.idle.p99, 2),
+          otherClients: {
+            idleP99Ms: rounded(otherClients.idle.p99, 1),
+            duringP99Ms: rounded(otherClients.during.p99, 1),
+            ratio: rounded(otherClients.during.p99 / otherClients.idle.p99, 2),
           },
         }
       : {}),
@@ -102,7 +102,7 @@ export function outcomeOf({
 /** The same for people, one line each. */
 export function tableOf(outcome: Outcome, measured: Measurements): string[] {
   const { keyturn, kubectl, generator } = outcome;
-  const { kubectlSeconds, generatorRates, neighbours } = measured;
+  const { kubectlSeconds, generatorRates, otherClients } = measured;
   const runs = (rates: readonly number[]): string => `(runs: ${rates.map((rate) => rounded(rate, 1)).join(', ')})`;
   const rows = [
     ['', 'seconds', 'Secrets/s', ''],
@@ -136,10 +136,10 @@ export function tableOf(outcome: Outcome, measured: Measurements): string[] {
     ...lines,
     '',
     `Keyturn's worker: ${keyturn.peakRssMb} MB at most; ${keyturn.bytesReceivedPerSecret} bytes received per Secret; ${outcome.historyEvents} events in the operation's history`,
-    ...(neighbours
+    ...(otherClients
       ? [
-          `Another client, idle:    p50 ${rounded(neighbours.idle.p50, 1)} ms, p99 ${rounded(neighbours.idle.p99, 1)} ms (${neighbours.idle.count} requests)`,
-          `               meanwhile: p50 ${rounded(neighbours.during.p50, 1)} ms, p99 ${rounded(neighbours.during.p99, 1)} ms (${neighbours.during.count} requests): ${outcome.neighbours?.ratio} times at p99`,
+          `Another client, idle:    p50 ${rounded(otherClients.idle.p50, 1)} ms, p99 ${rounded(otherClients.idle.p99, 1)} ms (${otherClients.idle.count} requests)`,
+          `               meanwhile: p50 ${rounded(otherClients.during.p50, 1)} ms, p99 ${rounded(otherClients.during.p99, 1)} ms (${otherClients.during.count} requests): ${outcome.otherClients?.ratio} times at p99`,
         ]
       : []),
   ];

@@ -16,9 +16,9 @@ import { ensureTools } from '../tools';
 import { runGenerator } from './generator';
 import { runKeyturn, type KeyturnRun } from './keyturn';
 import { runKubectl } from './kubectl';
-import { startNeighbour, type Neighbour } from './neighbours';
+import { startOtherClient, type OtherClient } from './other-clients';
 import { kubectlRunsIn, readOptions, type BenchOptions } from './options';
-import { outcomeOf, tableOf, type Measurements, type NeighbourLatency } from './outcome';
+import { outcomeOf, tableOf, type Measurements, type OtherClientLatency } from './outcome';
 import { expectAllUnder, makeRig, turnKey, type Rig } from './rig';
 
 /** What a shell reports of a program that Ctrl-C ended. */
@@ -108,14 +108,14 @@ async function measure(
 
   const keyturn: KeyturnRun[] = [];
   const kubectlSeconds: number[] = [];
-  let neighbours: NeighbourLatency | undefined;
+  let otherClients: OtherClientLatency | undefined;
   for (let round = 1; round <= rounds; round++) {
     heading(rounds === 1 ? 'Keyturn' : `Keyturn, run ${round} of ${rounds}`);
-    const neighbour = options.neighbours && round === 1 ? await idleNeighbour(rig) : undefined;
+    const otherClient = options.otherClients && round === 1 ? await idleOtherClient(rig) : undefined;
     const run = await runKeyturn({ service, temporal }, rig, onProgress);
     for (const { activity, startedAt, endedAt } of run.spans) say(`${activity} ${(endedAt - startedAt) / 1000} s`);
     say(`the worker's memory: ${Math.round(run.peakRssInBytes / 1024 ** 2)} MB at most`);
-    neighbours ??= await neighbour?.stop(run.spans);
+    otherClients ??= await otherClient?.stop(run.spans);
     keyturn.push(run);
 
     heading('The load generator, after Keyturn');
@@ -126,7 +126,7 @@ async function measure(
       kubectlSeconds.push(await replacing());
     }
   }
-  return { secrets, size, keyturn, kubectlSeconds, generatorRates, neighbours };
+  return { secrets, size, keyturn, kubectlSeconds, generatorRates, otherClients };
 }
 
 /** Makes every Secret stale, lets somebody move them, and sees in etcd that they moved. */
@@ -137,11 +137,11 @@ async function onNewKey<T>(rig: Rig, who: string, move: () => Promise<T>): Promi
   return result;
 }
 
-async function idleNeighbour(rig: Rig): Promise<Neighbour> {
-  const neighbour = await startNeighbour(rig);
+async function idleOtherClient(rig: Rig): Promise<OtherClient> {
+  const otherClient = await startOtherClient(rig);
   say('Another client reads one ConfigMap 20 times a second; first it is measured alone.');
-  await neighbour.idle();
-  return neighbour;
+  await otherClient.idle();
+  return otherClient;
 }
 
 runCommand(main);

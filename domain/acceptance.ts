@@ -8,7 +8,7 @@
 import { z } from 'zod';
 import { digestOf } from './canonical';
 import type { Fault } from './errors';
-import { holdsRole, Person, Role, samePerson } from './people';
+import { holdsRole, Actor, Role, sameActor } from './people';
 import { OF_ONE_SECRET, RefusedSecret } from './refusal';
 
 /** The Secrets that a blocked step waits for. */
@@ -28,7 +28,7 @@ export type BlockedSecrets = z.infer<typeof BlockedSecrets>;
 export const Acceptance = z.object({
   /** The step that was blocked. It holds for the transition of that step only. */
   step: z.string(),
-  by: Person,
+  by: Actor,
   at: z.string(),
   /** Why, in the person's words. */
   reason: z.string(),
@@ -40,7 +40,7 @@ export type Acceptance = z.infer<typeof Acceptance>;
 
 /** A person's wish to accept, as the API passes it on after it verified the person's token. */
 export const AcceptanceDecision = z.object({
-  by: Person,
+  by: Actor,
   roles: z.array(z.string().max(200)).max(100),
   digest: z.string().max(200),
   reason: z.string().trim().min(1).max(500),
@@ -84,7 +84,7 @@ export function isAccepted(acceptance: Acceptance | null, count: number, secrets
 /** Why a wish to accept does not count; undefined when it does. */
 export function acceptanceFault(
   decision: AcceptanceDecision,
-  state: { readonly requestedBy: Person; readonly blocked: BlockedSecrets | null },
+  state: { readonly requestedBy: Actor; readonly blocked: BlockedSecrets | null },
 ): Fault | undefined {
   const { by, roles, digest } = decision;
   if (by.type !== 'user') {
@@ -96,7 +96,7 @@ export function acceptanceFault(
   if (!holdsRole(roles, Role.Approver)) {
     return { code: 'RoleMissing', detail: `${by.name} does not hold the role ${Role.Approver}.` };
   }
-  if (samePerson(by, state.requestedBy)) {
+  if (sameActor(by, state.requestedBy)) {
     return {
       code: 'RequesterCannotApprove',
       detail: `${by.name} asked for this operation; somebody else must accept what it leaves.`,

@@ -1,11 +1,11 @@
 /** The approval policy: four eyes on exactly one plan. Checked in the API, in the update's validator, and in its handler. */
 import { z } from 'zod';
 import type { Fault } from './errors';
-import { holdsRole, Person, Role, samePerson } from './people';
+import { holdsRole, Actor, Role, sameActor } from './people';
 
 /** A person's decision on a plan, as the API passes it on after it verified the person's token. */
 export const Decision = z.object({
-  by: Person,
+  by: Actor,
   roles: z.array(z.string().max(200)).max(100),
   /** The digest of the plan that the person saw. */
   planDigest: z.string().max(200),
@@ -19,7 +19,7 @@ export type Decision = z.infer<typeof Decision>;
 
 /** An approval that counts. */
 export const Approval = z.object({
-  by: Person,
+  by: Actor,
   at: z.string(),
   planDigest: z.string(),
   /** The gate that it is for, by step id. */
@@ -34,7 +34,7 @@ export type Approval = z.infer<typeof Approval>;
 
 /** What a decision is judged against. */
 export interface GateState {
-  readonly requestedBy: Person;
+  readonly requestedBy: Actor;
   /** The digest of the plan that stands; null while there is none or nobody is asked. */
   readonly planDigest: string | null;
   /** Whether the operation waits for approval now. */
@@ -55,7 +55,7 @@ export function decisionFault(decision: Decision, gate: GateState, verb: 'approv
   if (!holdsRole(decision.roles, Role.Approver)) {
     return { code: 'RoleMissing', detail: `${decision.by.name} does not hold the role ${Role.Approver}.` };
   }
-  if (verb === 'approve' && samePerson(decision.by, gate.requestedBy)) {
+  if (verb === 'approve' && sameActor(decision.by, gate.requestedBy)) {
     return {
       code: 'RequesterCannotApprove',
       detail: `${decision.by.name} asked for this operation; somebody else must approve it.`,
@@ -88,6 +88,6 @@ export function approvedBy(
   approvals: readonly Approval[],
 ): boolean {
   return approvals.some(
-    (approval) => approval.planDigest === planDigest && approval.gate === gate && samePerson(approval.by, by),
+    (approval) => approval.planDigest === planDigest && approval.gate === gate && sameActor(approval.by, by),
   );
 }

@@ -1,13 +1,13 @@
 /** An operation at the moment it was asked for. */
 import { OperationStatus, type Operation } from './operation';
-import type { Person } from './people';
+import type { Actor } from './people';
 import type { OperationRequest } from './request';
 
 /** The first view of an operation, before anything was looked at. */
 export function newOperation(asked: {
   readonly id: string;
   readonly request: OperationRequest;
-  readonly requestedBy: Person;
+  readonly requestedBy: Actor;
   readonly requestedAt: string;
 }): Operation {
   return {

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { Acceptance, BlockedSecrets } from './acceptance';
 import { Approval } from './approval';
-import { Person } from './people';
+import { Actor } from './people';
 import { Plan } from './plan/plan';
 import { StepText, writesTo } from './plan/steps';
 import { Proof, RewriteReport } from './proof';
@@ -113,7 +113,7 @@ export const Operation = z.object({
   /** Every rule that was violated or thing that failed. */
   faults: z.array(StoredFault),
   request: StoredRequest,
-  requestedBy: Person,
+  requestedBy: Actor,
   requestedAt: z.string(),
   endedAt: z.string().nullable(),
   plan: Plan.nullable(),

@@ -7,7 +7,7 @@ export const Role = { Reader: 'Kms.Reader', Operator: 'Kms.Operator', Approver: 
 export type Role = (typeof Role)[keyof typeof Role];
 
 /** Who did something. The identity is `tenantId` and `objectId`; the name is for reading only and may change. */
-export const Person = z.object({
+export const Actor = z.object({
   tenantId: z.string().min(1).max(100),
   objectId: z.string().min(1).max(100),
   name: z.string().max(500),
@@ -15,10 +15,10 @@ export const Person = z.object({
   type: z.enum(['user', 'app']),
 });
 /** Who did something. */
-export type Person = z.infer<typeof Person>;
+export type Actor = z.infer<typeof Actor>;
 
 /** Whether two are the same: by tenant and object id, never by name. An id is the same in capitals. */
-export function samePerson(a: Person, b: Person): boolean {
+export function sameActor(a: Actor, b: Actor): boolean {
   return same(a.tenantId, b.tenantId) && same(a.objectId, b.objectId);
 }
 

@@ -8,18 +8,18 @@ import { proofsOf, type RecordedProof } from './plan/outputs';
 import { clusterLockId } from './resource-ids';
 
 /** What evidence says of one operation, as far as the ledger is judged by it. */
-export type Testimony = Pick<EvidenceRecord, 'operation' | 'sealedAt' | 'outputs'>;
+export type SealedOperation = Pick<EvidenceRecord, 'operation' | 'sealedAt' | 'outputs'>;
 
 /**
  * Whether evidence confirms that the ledger's current generation is proven. True when the ledger does not claim it.
- * @param testimonies of operations on any cluster, their signatures verified
+ * @param records of operations on any cluster, their signatures verified
  */
-export function isConfirmed(ledger: Ledger, cluster: string, testimonies: readonly Testimony[]): boolean {
+export function isConfirmed(ledger: Ledger, cluster: string, records: readonly SealedOperation[]): boolean {
   const current = currentGeneration(ledger);
   if (current?.state !== 'proven') return true;
   const { proof, keyId } = current;
   if (proof === undefined) return false;
-  const ofCluster = testimonies.filter(({ operation }) => isOf(operation.request.cluster, cluster));
+  const ofCluster = records.filter(({ operation }) => isOf(operation.request.cluster, cluster));
   const own = ofCluster.find(({ operation }) => operation.id === proof.operationId);
   const recorded = own && recordedIn(own).find((proven) => isTheSame(proven, keyId, proof));
   if (!own || !recorded) return false;
@@ -43,12 +43,12 @@ export function trustedLedger(ledger: Ledger, confirmed: boolean): Ledger {
   };
 }
 
-function recordedIn({ operation: { plan }, outputs }: Testimony): RecordedProof[] {
+function recordedIn({ operation: { plan }, outputs }: SealedOperation): RecordedProof[] {
   return plan ? proofsOf(plan, outputs) : [];
 }
 
 /** @param after a step's id: only switches of later steps count */
-function beganToSwitch({ operation: { plan, steps } }: Testimony, after?: string): boolean {
+function beganToSwitch({ operation: { plan, steps } }: SealedOperation, after?: string): boolean {
   const all = plan?.steps ?? [];
   return all
     .slice(all.findIndex(({ id }) => id === after) + 1)

@@ -19,7 +19,7 @@ const HEARTBEAT_TIMEOUT = '15 seconds';
  * Activities with a line for the Temporal UI.
  * @param summary what this call does, at most 200 bytes
  */
-export function short(summary: string): AllActivities {
+export function quick(summary: string): AllActivities {
   return proxyActivities<AllActivities>({
     startToCloseTimeout: '3 minutes',
     heartbeatTimeout: HEARTBEAT_TIMEOUT,
@@ -39,7 +39,7 @@ export function bestEffort(summary: string): AllActivities {
 }
 
 /** Activities that may take hours: long-running operations of Azure, convergence, the rewrite of many Secrets. */
-export function long(summary: string): AllActivities {
+export function lasting(summary: string): AllActivities {
   return proxyActivities<AllActivities>({
     startToCloseTimeout: '12 hours',
     heartbeatTimeout: HEARTBEAT_TIMEOUT,

@@ -1,7 +1,7 @@
 /**
  * Waiting for Azure while it changes the cluster for somebody else: visible, interruptible, and no reason to fail or to block.
  */
-import { long } from './activities';
+import { lasting } from './activities';
 import type { OperationRun } from './operation-run';
 
 /**
@@ -14,6 +14,6 @@ export async function awaitIdleCluster(run: OperationRun, cluster: string, seen?
     const waitingFor = `Azure: the cluster is ${seen}, by a change that is not Keyturn's. The operation goes on when that has ended.`;
     run.publish({ waitingFor });
   }
-  await run.interruptibly(() => long('Wait until Azure is not changing the cluster').awaitClusterIdle({ cluster }));
+  await run.interruptibly(() => lasting('Wait until Azure is not changing the cluster').awaitClusterIdle({ cluster }));
   if (seen !== undefined) run.publish({ waitingFor: null });
 }

@@ -4,12 +4,12 @@
  */
 import { pauseWhileBusy } from '../domain/busy-wait';
 import { OperationStatus } from '../domain/operation';
-import { short } from './activities';
+import { quick } from './activities';
 import type { OperationRun } from './operation-run';
 
 /** The operation that holds the cluster's lock; null when none does. */
 export async function clusterHolder(cluster: string): Promise<string | null> {
-  return (await short('Read who holds the cluster').readClusterHolder({ cluster })).operationId;
+  return (await quick('Read who holds the cluster').readClusterHolder({ cluster })).operationId;
 }
 
 /**

@@ -7,7 +7,7 @@
  */
 import { OperationStatus } from '../domain/operation';
 import { stateLeft } from '../domain/state-left';
-import { long, short } from './activities';
+import { lasting, quick } from './activities';
 import type { ClusterLockGuard } from './cluster-lock';
 import { awaitClusterFree } from './cluster-wait';
 import type { KmsProfile } from '../domain/cluster-change';
@@ -65,8 +65,8 @@ export class HeldCluster implements StepLock {
     if (!this.unverified) return;
     this.refuseOldApproval();
     if (this.expected !== null) {
-      await long('Wait until Azure is not changing the cluster').awaitClusterIdle({ cluster: this.cluster });
-      await short('Compare what Azure reports: the lock was lost').verifyCluster({
+      await lasting('Wait until Azure is not changing the cluster').awaitClusterIdle({ cluster: this.cluster });
+      await quick('Compare what Azure reports: the lock was lost').verifyCluster({
         cluster: this.cluster,
         change: { type: 'kms', to: this.expected },
       });
@@ -86,15 +86,15 @@ export class HeldCluster implements StepLock {
 }
 
 /** The activities of a step that holds the lock: each is asked for only while the lock is held. */
-export function underLock(run: OperationRun): { readonly short: typeof short; readonly long: typeof long } {
+export function underLock(run: OperationRun): { readonly quick: typeof quick; readonly lasting: typeof lasting } {
   return {
-    short(summary) {
+    quick(summary) {
       run.requireLock();
-      return short(summary);
+      return quick(summary);
     },
-    long(summary) {
+    lasting(summary) {
       run.requireLock();
-      return long(summary);
+      return lasting(summary);
     },
   };
 }

@@ -10,7 +10,7 @@ import { z } from 'zod';
 import { HOLDER_MEMO } from '../activities/contract';
 import type { AcceptanceDecision } from '../domain/acceptance';
 import type { Decision } from '../domain/approval';
-import { Person } from '../domain/people';
+import { Actor } from '../domain/people';
 import type { PlanPolicy } from '../domain/plan/plan';
 import type { OperationRequest } from '../domain/request';
 
@@ -27,7 +27,7 @@ export const CLUSTER_LOCK_WORKFLOW = 'clusterLock';
 /** What an operation is started with. */
 export interface OperationInput {
   readonly request: OperationRequest;
-  readonly requestedBy: Person;
+  readonly requestedBy: Actor;
   /** ISO 8601. */
   readonly requestedAt: string;
   readonly policy: PlanPolicy;
@@ -56,12 +56,12 @@ export const SearchAttributes = {
 };
 
 /** Another try of a blocked step, and who asks for it. */
-export const Retry = z.object({ by: Person });
+export const Retry = z.object({ by: Actor });
 /** Another try of a blocked step. */
 export type Retry = z.infer<typeof Retry>;
 
 /** The wish to stop, and whose it is. */
-export const Cancellation = z.object({ by: Person, comment: z.string().max(500).optional() });
+export const Cancellation = z.object({ by: Actor, comment: z.string().max(500).optional() });
 /** The wish to stop. */
 export type Cancellation = z.infer<typeof Cancellation>;
 

@@ -18,7 +18,7 @@ import { newOperation } from '../domain/new-operation';
 import { OperationStatus, type StoredFault } from '../domain/operation';
 import type { Plan, PlanResult } from '../domain/plan/plan';
 import { resultOf } from '../domain/plan/outputs';
-import { bestEffort, long, short } from './activities';
+import { bestEffort, lasting, quick } from './activities';
 import { awaitIdleCluster } from './cluster-idle';
 import { ClusterLockGuard } from './cluster-lock';
 import { awaitClusterFree, clusterHolder } from './cluster-wait';
@@ -65,7 +65,7 @@ export async function operation(
     // What was refused because of earlier evidence leaves that evidence alone.
     if (run.operation.reason?.code !== ('EvidenceExists' satisfies ErrorCode)) {
       const record = { operation: run.operation, outputs: run.outputs };
-      run.publish({ evidence: await short('Seal the evidence').sealEvidence({ record }) });
+      run.publish({ evidence: await quick('Seal the evidence').sealEvidence({ record }) });
     }
     await condition(allHandlersFinished);
 
@@ -101,7 +101,7 @@ async function planApproveExecute(
   denial: ReturnType<typeof handleMessages>['denial'],
   guard: ClusterLockGuard,
 ): Promise<void> {
-  await refusing(short('Check that no evidence has this id').refuseUsedOperationId({ operationId: run.operation.id }));
+  await refusing(quick('Check that no evidence has this id').refuseUsedOperationId({ operationId: run.operation.id }));
   const { cluster } = input.request;
   // While another operation changes the cluster there is nothing to plan from: an operation that was asked to wait, waits first.
   if (input.request.whenBusy === 'wait') await awaitClusterFree(run, cluster, OperationStatus.Planning);
@@ -135,21 +135,21 @@ async function makePlan(
   { waitsWhileBusy, earlier }: { readonly waitsWhileBusy: boolean; readonly earlier?: Census },
 ): Promise<{ readonly plan: Plan; readonly census?: Census }> {
   run.safePoint();
-  let checked = await refusing(short('Check the rules').checkRules({ request }));
+  let checked = await refusing(quick('Check the rules').checkRules({ request }));
   while (waitsWhileBusy && checked.busy !== null) {
     await refusing(awaitIdleCluster(run, request.cluster, checked.busy));
-    checked = await refusing(short('Check the rules').checkRules({ request }));
+    checked = await refusing(quick('Check the rules').checkRules({ request }));
   }
   refuse(checked.faults);
   let census: Census | null = null;
   if (checked.cluster !== null) {
     const input = { cluster: checked.cluster, perSecond: checked.perSecond, earlier };
     run.publish({ waitingFor: 'the census: Keyturn looks at every Secret. Nothing is stored.' });
-    census = await run.interruptibly(() => refusing(long('Census: look at every Secret').takeCensus(input)));
+    census = await run.interruptibly(() => refusing(lasting('Census: look at every Secret').takeCensus(input)));
     run.publish({ waitingFor: null });
   }
   run.safePoint();
-  const { plan, faults }: PlanResult = await refusing(short('Make the plan').makePlan({ request, policy, census }));
+  const { plan, faults }: PlanResult = await refusing(quick('Make the plan').makePlan({ request, policy, census }));
   refuse(faults);
   if (!plan) throw new Error('The planner gave neither a plan nor a fault.');
   return { plan, ...(census === null ? {} : { census }) };

@@ -1,5 +1,5 @@
 /** Counts what is done, and tells how fast and how much longer. */
-import type { RewriteHeartbeat } from '../contract';
+import type { PassProgress } from '../contract';
 
 /** The rate is that of the last so many milliseconds, so that people see what happens now. */
 const RATE_WINDOW_IN_MS = 5_000;
@@ -19,7 +19,7 @@ export class Meter {
     this.#done++;
   }
 
-  reading(): RewriteHeartbeat {
+  reading(): PassProgress {
     const elapsed = performance.now() - this.#mark.at;
     if (elapsed > 0) this.#perSecond = ((this.#done - this.#mark.done) * 1000) / elapsed;
     const total = Math.max(this.#total, this.#done);

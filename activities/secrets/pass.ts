@@ -5,7 +5,7 @@
  * Never does: hold more than a page: memory does not grow with the number of Secrets.
  */
 import { setMaxListeners } from 'node:events';
-import type { RewriteHeartbeat } from '../contract';
+import type { PassProgress } from '../contract';
 import type { KubeConnection } from '../kubernetes/connection';
 import type { ListedSecret } from '../kubernetes/metadata';
 import { countSecrets, listSecretPages, type ListDetail, type SecretPage } from '../kubernetes/secret-list';
@@ -64,7 +64,7 @@ export async function passOverSecrets(
   const latencyLimit = count < WORTH_GUARDING ? null : options.pace.latencyLimit;
   return heartbeating(
     running,
-    (): RewriteHeartbeat => meter.reading(),
+    (): PassProgress => meter.reading(),
     () =>
       guardingLatency({ connection, pacer, latencyLimit, signal: running.signal }, () =>
         handleListed(connection, options, running.signal, pacer, meter),

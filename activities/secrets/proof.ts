@@ -11,8 +11,8 @@ import type { KubeConnection } from '../kubernetes/connection';
 import type { SecretMetadata } from '../kubernetes/metadata';
 import { countSecrets } from '../kubernetes/secret-list';
 import type { Running } from '../running';
-import { lookAgain } from '../second-look';
-import { LookBesideList } from './look-beside-list';
+import { recheckConvergence } from '../convergence-recheck';
+import { ConcurrentRecheck } from './concurrent-recheck';
 import type { Pace } from './pass';
 import { NAMED_SECRETS } from './rewrite';
 import { refuseBackwards, settleAll } from './settle-all';
@@ -42,7 +42,7 @@ export async function proveSecrets(
   let secrets = 0;
   let unproven = 0;
   const unprovenSecrets: RefusedSecret[] = [];
-  const look = new LookBesideList((looking) => lookAgain(connection, input, looking, limits), running);
+  const look = new ConcurrentRecheck((looking) => recheckConvergence(connection, input, looking, limits), running);
   try {
     const listRv = await settleAll(
       connection,

@@ -12,7 +12,7 @@ import type { KubeConnection } from '../kubernetes/connection';
 import { KubeError } from '../kubernetes/errors';
 import { patchFenced, readSecret, type SecretMetadata } from '../kubernetes/metadata';
 import type { Pacer } from './pacer';
-import { Patience, refusalOf } from './patience';
+import { RetryBudget, refusalOf } from './retry-budget';
 
 /** What a forced rewrite changes; its value is new for each operation and each Rc, so that it always is a change. */
 export const REWRITTEN_ANNOTATION = 'keyturn.dev/rewritten';
@@ -35,11 +35,11 @@ export interface SettleContext {
  * @throws KubeError when the API server is away, or takes no requests of ours at all; the signal's reason
  */
 export async function settleSecret(listed: SecretMetadata, context: SettleContext): Promise<Outcome> {
-  const patience = new Patience(context.pacer, context.signal);
+  const budget = new RetryBudget(context.pacer, context.signal);
   const steps = settling(listed, context.bounds);
   let step = steps.next();
   while (!step.done) {
-    const answer = await ask(listed, step.value, context, patience);
+    const answer = await ask(listed, step.value, context, budget);
     if (answer.type === 'refused') return answer;
     step = steps.next(answer);
   }
@@ -50,7 +50,7 @@ async function ask(
   secret: SecretMetadata,
   question: Question,
   context: SettleContext,
-  patience: Patience,
+  budget: RetryBudget,
 ): Promise<Answer | Extract<Outcome, { type: 'refused' }>> {
   const { connection, pacer, signal } = context;
   try {
@@ -69,7 +69,7 @@ async function ask(
   } catch (error) {
     if (!(error instanceof KubeError)) throw error;
     if (error.status === 404) return { type: 'notFound', refusal: refusalOf(error) };
-    const refusal = await patience.meet(error);
+    const refusal = await budget.next(error);
     return refusal ? { type: 'refused', ...refusal } : { type: 'unknown' };
   }
 }

@@ -8,7 +8,7 @@ import type { KubeConnection } from '../kubernetes/connection';
 import { KubeError } from '../kubernetes/errors';
 import { patchDryRun, readSecret, type DetailedMetadata, type ListedSecret } from '../kubernetes/metadata';
 import type { PassContext } from './pass';
-import { Patience } from './patience';
+import { RetryBudget } from './retry-budget';
 
 /** What came out for one Secret. */
 export interface Tried {
@@ -26,7 +26,7 @@ export async function tryOut(
   how: 'read' | 'dry-run',
   context: PassContext,
 ): Promise<Tried> {
-  const patience = new Patience(context.pacer, context.signal);
+  const budget = new RetryBudget(context.pacer, context.signal);
   const { pacer, signal } = context;
   for (;;) {
     try {
@@ -40,8 +40,8 @@ export async function tryOut(
       if (!(error instanceof KubeError)) throw error;
       // Also said when its namespace is not there, and by webhooks with any status that they like: so it is looked for.
       const perhapsGone = error.status === 404 || error.status === 409;
-      if (perhapsGone && (await isGone(connection, secret, context, patience))) return { gone: true };
-      const refusal = await patience.meet(error);
+      if (perhapsGone && (await isGone(connection, secret, context, budget))) return { gone: true };
+      const refusal = await budget.next(error);
       if (refusal !== undefined) return { refusal };
     }
   }
@@ -65,7 +65,7 @@ async function isGone(
   connection: KubeConnection,
   secret: ListedSecret,
   { pacer, signal }: PassContext,
-  patience: Patience,
+  budget: RetryBudget,
 ): Promise<boolean> {
   for (;;) {
     try {
@@ -74,7 +74,7 @@ async function isGone(
     } catch (error) {
       if (!(error instanceof KubeError)) throw error;
       if (error.status === 404) return true;
-      if ((await patience.meet(error)) !== undefined) return false;
+      if ((await budget.next(error)) !== undefined) return false;
     }
   }
 }

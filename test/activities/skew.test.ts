@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { takeBaseline } from '../../activities/canaries';
 import { awaitConvergence } from '../../activities/convergence';
 import { connectKubernetes, type KubeConnection } from '../../activities/kubernetes/connection';
-import { lookAgain } from '../../activities/second-look';
+import { recheckConvergence } from '../../activities/convergence-recheck';
 import type { Baseline, Convergence } from '../../domain/convergence';
 import { encryptionConfiguration } from '../../sandbox/cluster/encryption-config';
 import { startEtcd } from '../../sandbox/cluster/etcd';
@@ -96,7 +96,7 @@ describe('two API servers behind one address', () => {
   it('no longer hold what was seen when an old server comes back', async () => {
     const holds = async (): Promise<boolean> => {
       const input = { target, operationId, convergence: first };
-      return (await lookAgain(connection, input, testRunning(), { ...LIMITS, deadlineInMs: 3_000 })).holds;
+      return (await recheckConvergence(connection, input, testRunning(), { ...LIMITS, deadlineInMs: 3_000 })).holds;
     };
     expect(await holds()).toBe(true);
     balancer.setBackends([oldServer.port, newServer.port]);

@@ -21,15 +21,15 @@ describe('the command line', () => {
       size: 1_024,
       rounds: 5,
       json: false,
-      neighbours: false,
+      otherClients: false,
       latencyLimit: 'off',
       generatorWorkers: 64,
     });
   });
 
   it("leaves the guard as the service has it when another client's latency is measured, unless it is told", () => {
-    expect(read('--neighbours').latencyLimit).toBeUndefined();
-    expect(read('--neighbours', '--latency-limit', '3').latencyLimit).toBe('3');
+    expect(read('--other-clients').latencyLimit).toBeUndefined();
+    expect(read('--other-clients', '--latency-limit', '3').latencyLimit).toBe('3');
     expect(read('--latency-limit', '1.5').latencyLimit).toBe('1.5');
   });
 
@@ -38,7 +38,7 @@ describe('the command line', () => {
     expect(read('--secrets', '20000').rounds).toBe(1);
     expect(read('--secrets', '511', '--size', '102400').rounds).toBe(5);
     expect(read('--secrets', '512', '--size', '102400').rounds).toBe(1);
-    expect(read('--neighbours').rounds).toBe(1);
+    expect(read('--other-clients').rounds).toBe(1);
     expect(read('--secrets', '20000', '--rounds', '2').rounds).toBe(2);
   });
 

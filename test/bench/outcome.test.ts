@@ -35,8 +35,12 @@ describe('the outcome', () => {
   });
 
   it('has what another client saw when that was measured', () => {
-    const neighbours = { idle: { count: 300, p50: 1, p99: 4 }, during: { count: 200, p50: 3, p99: 10 } };
-    expect(outcomeOf({ ...measured, neighbours }).neighbours).toEqual({ idleP99Ms: 4, duringP99Ms: 10, ratio: 2.5 });
+    const otherClients = { idle: { count: 300, p50: 1, p99: 4 }, during: { count: 200, p50: 3, p99: 10 } };
+    expect(outcomeOf({ ...measured, otherClients }).otherClients).toEqual({
+      idleP99Ms: 4,
+      duringP99Ms: 10,
+      ratio: 2.5,
+    });
   });
 
   it('is a table with every run for people', () => {

@@ -2,7 +2,7 @@
 import { describe, expect, it } from '@jest/globals';
 import { rateOf, targetLine } from '../../bench/generator';
 import { sortErrors } from '../../bench/kubectl';
-import { latencyOf } from '../../bench/neighbours';
+import { latencyOf } from '../../bench/other-clients';
 import { peakOf } from '../../bench/peak-memory';
 import { secretsPerCall } from '../../bench/rig';
 import { bytesDuring } from '../../bench/traffic';

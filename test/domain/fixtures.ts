@@ -1,7 +1,7 @@
 /** Facts and requests that the domain's tests start from; each test changes what it is about. */
 import type { Ledger } from '../../domain/ledger';
 import type { AzureObservation, Observation, ObservedCluster, ObservedKey } from '../../domain/observed';
-import type { Person } from '../../domain/people';
+import type { Actor } from '../../domain/people';
 import type { Plan } from '../../domain/plan/plan';
 import { plan } from '../../domain/planner';
 import { OperationRequest } from '../../domain/request';
@@ -15,7 +15,7 @@ export const KEY_2 = `https://kv1.vault.azure.net/keys/k1/${version('2')}`;
 export const KEY_3 = `https://kv1.vault.azure.net/keys/k1/${version('3')}`;
 export const FOREIGN_KEY = `https://kv2.vault.azure.net/keys/k1/${version('2')}`;
 
-export const person = (name: string): Person => ({ tenantId: 't', objectId: `oid-${name}`, name, type: 'user' });
+export const person = (name: string): Actor => ({ tenantId: 't', objectId: `oid-${name}`, name, type: 'user' });
 
 export function request(change: Partial<Record<'keyId', string>> & { whenBusy?: string } = {}): OperationRequest {
   const { keyId, ...rest } = change;

@@ -6,7 +6,7 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import type { Ledger } from '../../domain/ledger';
-import { LEDGER_RULES, Rotations, type Event, type LedgerRules, type TurnsBack } from './model/rotations';
+import { LEDGER_RULES, Rotations, type Event, type LedgerRules, type TurnsBack } from './proof-model/rotations';
 
 const SEED = 20_261;
 

@@ -5,9 +5,9 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { PROOF_RULE, type ProofRule } from '../../domain/proof';
-import { AS_PRODUCT, type Conduct } from './model/conduct';
-import { SCENARIOS, V1_NAMED, V1_SHARED, V2_FRESH, type Scenario } from './model/scenarios';
-import { run, stories, type Limits, type Outcome, type Story } from './model/world';
+import { AS_PRODUCT, type Behaviour } from './proof-model/behaviour';
+import { SCENARIOS, V1_NAMED, V1_SHARED, V2_FRESH, type Scenario } from './proof-model/scenarios';
+import { run, stories, type Limits, type Outcome, type Story } from './proof-model/world';
 
 /**
  * What the rule is right in. What is left out is shown to matter below, under "is not seen".
@@ -38,12 +38,12 @@ function isTrue({ proven, cluster }: Outcome, { target }: Scenario): boolean {
 
 const proofIsTrue = (
   scenario: Scenario,
-  conduct: Conduct,
+  behaviour: Behaviour,
   limits: Limits,
   { regrowth = false } = {},
 ): fc.IProperty<[Story]> =>
   fc.property(stories(), (story) => {
-    const outcome = run(scenario, conduct, limits, story);
+    const outcome = run(scenario, behaviour, limits, story);
     return (outcome.regrown && !regrowth) || isTrue(outcome, scenario);
   });
 
@@ -72,13 +72,13 @@ describe.each(SCENARIOS)('$name', (scenario) => {
 });
 
 describe('a change of the key that reached no server, with nobody looking at the servers', () => {
-  const unseen: Conduct = { ...AS_PRODUCT, convergence: 'believed', secondLook: 'none' };
+  const unseen: Behaviour = { ...AS_PRODUCT, convergence: 'believed', secondLook: 'none' };
   const limits: Limits = { ...CLAIMED, switches: false, restores: false };
 
   /** Not proven as long as one Secret is as it was before R0. */
-  const isFoundOut = (scenario: Scenario, conduct: Conduct): fc.IProperty<[Story]> =>
+  const isFoundOut = (scenario: Scenario, behaviour: Behaviour): fc.IProperty<[Story]> =>
     fc.property(stories(), (story) => {
-      const { proven, cluster, bounds } = run(scenario, conduct, limits, story);
+      const { proven, cluster, bounds } = run(scenario, behaviour, limits, story);
       const untouched = [...cluster.etcd.records.values()].some(
         ({ revision }) => revision <= Number(bounds.baselineRv),
       );
@@ -95,7 +95,7 @@ describe('a change of the key that reached no server, with nobody looking at the
   });
 });
 
-const rule = (change: Partial<ProofRule>): Partial<Conduct> => ({ rule: { ...PROOF_RULE, ...change } });
+const rule = (change: Partial<ProofRule>): Partial<Behaviour> => ({ rule: { ...PROOF_RULE, ...change } });
 const SHIFTED: ProofRule['bandOf'] = (rv, bounds) =>
   rv === bounds.convergedRv ? 'after-convergence' : PROOF_RULE.bandOf(rv, bounds);
 const WITHOUT_AMBIGUOUS: ProofRule['bandOf'] = (rv, bounds) =>
@@ -103,10 +103,10 @@ const WITHOUT_AMBIGUOUS: ProofRule['bandOf'] = (rv, bounds) =>
 const UNCHANGED_IS_FINE: ProofRule['judge'] = (band, _method, before, after) =>
   PROOF_RULE.judge(band, 'no-op', before, after);
 
-const OLD_LISTS: Partial<Conduct> = { lists: 'of-before-the-switch', comparesLists: 'never' };
+const OLD_LISTS: Partial<Behaviour> = { lists: 'of-before-the-switch', comparesLists: 'never' };
 
 describe('the model finds out', () => {
-  it.each<[string, Scenario, Partial<Conduct>]>([
+  it.each<[string, Scenario, Partial<Behaviour>]>([
     ['a Secret at Rc itself that is taken for a later one', V2_FRESH, rule({ bandOf: SHIFTED })],
     ['a Secret between R0 and Rc that is not asked about', V2_FRESH, rule({ bandOf: WITHOUT_AMBIGUOUS })],
     ['the same behind one provider name', V1_SHARED, rule({ bandOf: WITHOUT_AMBIGUOUS })],
@@ -134,13 +134,13 @@ describe('the model finds out', () => {
 
 describe('a double safety', () => {
   it('is that a forced patch that changes nothing is a contradiction: nothing is called proven by it', () => {
-    const conduct: Conduct = { ...AS_PRODUCT, forcedPatch: 'changes-nothing' };
-    fc.assert(proofIsTrue(V1_SHARED, conduct, CLAIMED), { numRuns: 1200 });
+    const behaviour: Behaviour = { ...AS_PRODUCT, forcedPatch: 'changes-nothing' };
+    fc.assert(proofIsTrue(V1_SHARED, behaviour, CLAIMED), { numRuns: 1200 });
   });
 
   it('is that a conflict is looked into: it matters only when a list is older than Rc, as whoever writes later has converged', () => {
     const limits: Limits = { ...CLAIMED, comeAndGo: false, restores: false };
-    const oldLists: Conduct = { ...AS_PRODUCT, ...OLD_LISTS };
+    const oldLists: Behaviour = { ...AS_PRODUCT, ...OLD_LISTS };
     fc.assert(proofIsTrue(V2_FRESH, oldLists, limits), { numRuns: 1200 });
     expect(refuted(proofIsTrue(V2_FRESH, { ...oldLists, onConflict: 'done' }, limits))).toBe(true);
     fc.assert(proofIsTrue(V2_FRESH, { ...AS_PRODUCT, onConflict: 'done' }, CLAIMED), { numRuns: 1000 });

@@ -6,7 +6,7 @@ import { stepStates } from '../../domain/operation';
 import type { Plan } from '../../domain/plan/plan';
 import type { Proof } from '../../domain/proof';
 import { plan } from '../../domain/planner';
-import { isConfirmed, trustedLedger, type Testimony } from '../../domain/trusted-ledger';
+import { isConfirmed, trustedLedger, type SealedOperation } from '../../domain/trusted-ledger';
 import { azure, CLUSTER, goodKey, KEY_1, KEY_2, NOW, observation, person, request } from './fixtures';
 
 const PROOF = { operationId: 'op-1', at: NOW, convergedRv: '900', secrets: 12 };
@@ -24,7 +24,7 @@ function rotation(from: string, to: string, proven: boolean): Plan {
 }
 
 /** Evidence of an operation that proved key 1 after it had switched to it; from key 1, before it switched to another. */
-function testimony(
+function sealedOperation(
   change: {
     id?: string;
     cluster?: string;
@@ -33,7 +33,7 @@ function testimony(
     sealedAt?: string;
     proved?: boolean;
   } = {},
-): Testimony {
+): SealedOperation {
   const { id = 'op-1', cluster = CLUSTER, from = KEY_2, switched = true, sealedAt = NOW, proved = true } = change;
   const made = from === KEY_1 ? rotation(KEY_1, KEY_2, false) : rotation(from, KEY_1, true);
   const transition = from === KEY_1 ? 'current' : 'rotate';
@@ -65,29 +65,42 @@ function testimony(
 
 describe('a ledger that calls the current key proven', () => {
   it('is believed with the evidence of that proof, whatever the case of the cluster’s id', () => {
-    expect(isConfirmed(ledger(PROVEN), CLUSTER.toUpperCase(), [testimony()])).toBe(true);
-    const earlier = testimony({ id: 'op-0', sealedAt: '2026-01-01T00:00:00.000Z' });
-    const onlyPlanned = testimony({ id: 'op-2', sealedAt: '2027-01-01T00:00:00.000Z', switched: false, proved: false });
-    expect(isConfirmed(ledger(PROVEN), CLUSTER, [earlier, testimony(), onlyPlanned])).toBe(true);
+    expect(isConfirmed(ledger(PROVEN), CLUSTER.toUpperCase(), [sealedOperation()])).toBe(true);
+    const earlier = sealedOperation({ id: 'op-0', sealedAt: '2026-01-01T00:00:00.000Z' });
+    const onlyPlanned = sealedOperation({
+      id: 'op-2',
+      sealedAt: '2027-01-01T00:00:00.000Z',
+      switched: false,
+      proved: false,
+    });
+    expect(isConfirmed(ledger(PROVEN), CLUSTER, [earlier, sealedOperation(), onlyPlanned])).toBe(true);
   });
 
-  it.each<[string, Ledger, Testimony[]]>([
+  it.each<[string, Ledger, SealedOperation[]]>([
     ['was edited, without any evidence', ledger(PROVEN), []],
-    ['has lost its proof', ledger({ ...PROVEN, proof: undefined }), [testimony()]],
-    ['names another operation', ledger({ ...PROVEN, proof: { ...PROOF, operationId: 'op-9' } }), [testimony()]],
-    ['names another resource version', ledger({ ...PROVEN, proof: { ...PROOF, convergedRv: '901' } }), [testimony()]],
-    ['names another number of Secrets', ledger({ ...PROVEN, proof: { ...PROOF, secrets: 13 } }), [testimony()]],
-    ['names another key', ledger({ ...PROVEN, keyId: KEY_2 }), [testimony()]],
-    ['was copied from another cluster', ledger(PROVEN), [testimony({ cluster: CLUSTER.replace('aks1', 'aks2') })]],
-    ['has evidence of an operation that proved nothing', ledger(PROVEN), [testimony({ proved: false })]],
+    ['has lost its proof', ledger({ ...PROVEN, proof: undefined }), [sealedOperation()]],
+    ['names another operation', ledger({ ...PROVEN, proof: { ...PROOF, operationId: 'op-9' } }), [sealedOperation()]],
+    [
+      'names another resource version',
+      ledger({ ...PROVEN, proof: { ...PROOF, convergedRv: '901' } }),
+      [sealedOperation()],
+    ],
+    ['names another number of Secrets', ledger({ ...PROVEN, proof: { ...PROOF, secrets: 13 } }), [sealedOperation()]],
+    ['names another key', ledger({ ...PROVEN, keyId: KEY_2 }), [sealedOperation()]],
+    [
+      'was copied from another cluster',
+      ledger(PROVEN),
+      [sealedOperation({ cluster: CLUSTER.replace('aks1', 'aks2') })],
+    ],
+    ['has evidence of an operation that proved nothing', ledger(PROVEN), [sealedOperation({ proved: false })]],
     [
       'was put back behind a later rotation',
       ledger(PROVEN),
-      [testimony(), testimony({ id: 'op-2', sealedAt: '2027-01-01T00:00:00.000Z', proved: false })],
+      [sealedOperation(), sealedOperation({ id: 'op-2', sealedAt: '2027-01-01T00:00:00.000Z', proved: false })],
     ],
-    ['was put back behind the switch of its own operation', ledger(PROVEN), [testimony({ from: KEY_1 })]],
-  ])('and %s is not believed, and the plan proves the key first', (_what, claimed, testimonies) => {
-    const confirmed = isConfirmed(claimed, CLUSTER, testimonies);
+    ['was put back behind the switch of its own operation', ledger(PROVEN), [sealedOperation({ from: KEY_1 })]],
+  ])('and %s is not believed, and the plan proves the key first', (_what, claimed, records) => {
+    const confirmed = isConfirmed(claimed, CLUSTER, records);
     expect(confirmed).toBe(false);
     const believed = trustedLedger(claimed, confirmed);
     expect(believed.generations.at(-1)).toMatchObject({ state: 'activated' });

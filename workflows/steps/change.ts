@@ -14,7 +14,7 @@ type StepOf<T extends PlanStep['type']> = PlanStep & { readonly type: T };
 /** Makes a key version, or finds the one that an earlier try made. */
 export async function createKeyVersion(step: StepOf<'create-key-version'>, { run }: Execution): Promise<StepOutcome> {
   const { keyId, created } = await underLock(run)
-    .short(step.title)
+    .quick(step.title)
     .createKeyVersion({
       operationId: run.operation.id,
       basedOn: step.like,
@@ -27,7 +27,7 @@ export async function createKeyVersion(step: StepOf<'create-key-version'>, { run
 
 /** Canaries and R0. */
 export async function takeBaseline(step: StepOf<'take-baseline'>, { run }: Execution): Promise<StepOutcome> {
-  const baseline = await underLock(run).short(step.title).takeBaseline({
+  const baseline = await underLock(run).quick(step.title).takeBaseline({
     cluster: run.plan.cluster,
     operationId: run.operation.id,
   });
@@ -40,7 +40,7 @@ export async function takeBaseline(step: StepOf<'take-baseline'>, { run }: Execu
 /** Notes the coming switch in the ledger, asks ARM for it, waits for its end, and notes that it happened. */
 export async function setKms(step: StepOf<'set-kms'>, { run }: Execution): Promise<StepOutcome> {
   const { cluster } = run.plan;
-  const { short, long } = underLock(run);
+  const { quick, lasting } = underLock(run);
   const operationId = run.operation.id;
   const keyOf = (state: EncryptionState): string | null => {
     const target = targetOf(state, keyMadeBy(run.outputs));
@@ -52,7 +52,7 @@ export async function setKms(step: StepOf<'set-kms'>, { run }: Execution): Promi
   const what = describeState(step.to);
   // From here on Azure may report either, until the switch is seen.
   run.expectProfile(null);
-  await short('Note the coming switch in the ledger').changeLedger({
+  await quick('Note the coming switch in the ledger').changeLedger({
     cluster,
     reportedKeyId: before,
     changes: [
@@ -61,16 +61,16 @@ export async function setKms(step: StepOf<'set-kms'>, { run }: Execution): Promi
     ],
   });
   await awaitIdleCluster(run, cluster);
-  const { operationUrl } = await short(step.title).submitClusterChange({
+  const { operationUrl } = await quick(step.title).submitClusterChange({
     cluster,
     change,
     expect: profileOf(step.expect, before),
   });
   // Waiting only reads: an operation that is canceled need not wait for Azure, and says that Azure was asked.
   const ended = await run.interruptibly(() =>
-    long(`Wait until Azure has set ${what}`).awaitClusterChange({ cluster, change, operationUrl }),
+    lasting(`Wait until Azure has set ${what}`).awaitClusterChange({ cluster, change, operationUrl }),
   );
-  const ledger = await short('Note the switch in the ledger').changeLedger({
+  const ledger = await quick('Note the switch in the ledger').changeLedger({
     cluster,
     reportedKeyId: after,
     changes: [{ type: 'activated', keyId: after }],

@@ -4,7 +4,7 @@
  * A proof holds for the convergence that it was made after. Whatever blocks or changes between converge and record voids it: then it
  * is taken again from convergence on, before anything is recorded.
  */
-import type { RewriteInput } from '../../activities/contract';
+import type { PassInput } from '../../activities/contract';
 import { acceptanceFor, isAccepted, type Acceptance } from '../../domain/acceptance';
 import { describeTarget, targetOf } from '../../domain/encryption';
 import { keyMadeBy, outputOf } from '../../domain/plan/outputs';
@@ -29,7 +29,7 @@ export async function converge(step: StepOf<'converge'>, execution: Execution): 
   const target = targetOf(step.to, keyMadeBy(run.outputs));
   proofs.converging(step.id, run.interruptions);
   const convergence = await underLock(run)
-    .long(`See every API server write with ${describeTarget(target)}`)
+    .lasting(`See every API server write with ${describeTarget(target)}`)
     .awaitConvergence({
       cluster: run.plan.cluster,
       operationId: run.operation.id,
@@ -81,7 +81,7 @@ export async function prove(
  */
 export async function recordProof(step: StepOf<'record-proof'>, execution: Execution): Promise<StepOutcome> {
   const { run } = execution;
-  const { short } = underLock(run);
+  const { quick } = underLock(run);
   const { cluster } = run.plan;
   const operationId = run.operation.id;
   const earlier = run.outputs[step.id];
@@ -90,7 +90,7 @@ export async function recordProof(step: StepOf<'record-proof'>, execution: Execu
     const proof = await currentProof(step, execution);
     const keyId = keyOf(step, execution);
     const proven = isConclusive(proof);
-    const ledger = await short('Record what is proven').changeLedger({
+    const ledger = await quick('Record what is proven').changeLedger({
       cluster,
       reportedKeyId: keyId,
       changes: [
@@ -103,7 +103,7 @@ export async function recordProof(step: StepOf<'record-proof'>, execution: Execu
     run.keep(step.id, recorded);
   }
   if (run.plan.steps.at(-1)?.id === step.id) {
-    await short('Delete the canaries').removeCanaries({ cluster, operationId });
+    await quick('Delete the canaries').removeCanaries({ cluster, operationId });
   }
   const { proof } = outputOf(run.outputs, step.proof, 'prove');
   const target = describeTarget(targetOf(step.to, keyMadeBy(run.outputs)));
@@ -117,7 +117,7 @@ export async function recordProof(step: StepOf<'record-proof'>, execution: Execu
  */
 async function currentProof(step: StepOf<'record-proof'>, execution: Execution): Promise<Proof> {
   const { run } = execution;
-  const { short } = underLock(run);
+  const { quick } = underLock(run);
   const { cluster } = run.plan;
   const proving = stepOf(run.plan.steps, step.proof, 'prove');
   const change = { type: 'kms', to: profileOf(step.to, keyOf(step, execution)) } as const;
@@ -125,12 +125,12 @@ async function currentProof(step: StepOf<'record-proof'>, execution: Execution):
     // Azure may be changing the cluster for reasons of its own: that is a wait.
     await awaitIdleCluster(run, cluster);
     if (isVoid(proving, execution)) {
-      await short('Compare what Azure reports').verifyCluster({ cluster, change });
+      await quick('Compare what Azure reports').verifyCluster({ cluster, change });
       const again = await run.interruptibly(() => proveInRounds(proving, execution, true));
       refuseIncomplete(again, acceptanceFor(run.operation.acceptance, proving.id));
       run.keep(step.proof, { type: 'prove', proof: again });
     }
-    const { keyId: reported } = await short('Compare what Azure reports').verifyCluster({ cluster, change });
+    const { keyId: reported } = await quick('Compare what Azure reports').verifyCluster({ cluster, change });
     if (!isVoid(proving, execution, reported)) return outputOf(run.outputs, step.proof, 'prove').proof;
   }
   throw new StepBlocked({
@@ -168,7 +168,7 @@ async function proveInRounds(step: StepOf<'prove'>, execution: Execution, fromCo
     }
     const { convergence } = outputOf(execution.run.outputs, step.since, 'converge');
     const proof = await underLock(execution.run)
-      .long(step.title)
+      .lasting(step.title)
       .proveSecrets({ ...inputOf(step, execution), convergence });
     execution.proofs.proven(step.id, Date.now());
     if (proof.convergenceHeld || proof.unproven > 0 || round === PROOF_ROUNDS) return proof;
@@ -210,14 +210,14 @@ async function rewriteOnce(
   execution: Execution,
 ): Promise<{ readonly pass: RewriteReport; readonly sum: RewriteReport }> {
   const { run } = execution;
-  const pass = await underLock(run).long(step.title).rewriteSecrets(inputOf(step, execution));
+  const pass = await underLock(run).lasting(step.title).rewriteSecrets(inputOf(step, execution));
   const earlier = run.outputs[step.id];
   const sum = earlier?.type === 'rewrite' ? addReports(earlier.report, pass) : pass;
   run.keep(step.id, { type: 'rewrite', report: sum });
   return { pass, sum };
 }
 
-function inputOf(step: StepOf<'rewrite'> | StepOf<'prove'>, { run }: Execution): RewriteInput {
+function inputOf(step: StepOf<'rewrite'> | StepOf<'prove'>, { run }: Execution): PassInput {
   const { convergence } = outputOf(run.outputs, step.since, 'converge');
   const { baseline } = stepOf(run.plan.steps, step.since, 'converge');
   return {

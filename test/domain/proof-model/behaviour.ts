@@ -5,7 +5,7 @@
 import { PROOF_RULE, type ProofRule, type RewriteMethod } from '../../../domain/proof';
 
 /** The decisions around the rule. */
-export interface Conduct {
+export interface Behaviour {
   readonly rule: ProofRule;
   /** `believed`: somebody says that all servers have switched, and nobody looks. */
   readonly convergence: 'seen' | 'believed';
@@ -27,7 +27,7 @@ export interface Conduct {
 }
 
 /** What the product does. */
-export const AS_PRODUCT: Conduct = {
+export const AS_PRODUCT: Behaviour = {
   rule: PROOF_RULE,
   convergence: 'seen',
   notesRc: 'after-convergence',

@@ -16,7 +16,7 @@ const TRIES_PER_SERVER = 8;
 const EXTRA_TRIES = 4;
 
 /** What the servers' leases and metrics say together. */
-export interface Testimony {
+export interface ServerReport {
   readonly leases: readonly ApiServerLease[];
   /** Of the servers that were met; all of them, unless there are more than chance let meet. */
   readonly processes: readonly string[];
@@ -30,12 +30,12 @@ export interface Testimony {
 }
 
 /** Asks every live API server. @throws KubeError of a transient kind; the signal's reason */
-export async function hearServers(
+export async function readServers(
   connection: KubeConnection,
   target: EncryptionTarget,
   signal: AbortSignal,
-): Promise<Testimony> {
-  const { leases, metrics } = await meetServers(connection, signal);
+): Promise<ServerReport> {
+  const { leases, metrics } = await readProcesses(connection, signal);
   if (leases.length === 0) {
     const why = 'The identity leases of the API servers cannot be read, so that nobody can tell how many there are.';
     return { leases, processes: [], metrics: 'unavailable', why };
@@ -62,13 +62,13 @@ export async function hearServers(
   return { leases, processes, metrics: objections.length === 0 ? 'confirmed' : 'waiting', why };
 }
 
-/** The processes of the API servers as they are now; empty when they cannot be told. @throws as `hearServers` */
+/** The processes of the API servers as they are now; empty when they cannot be told. @throws as `readServers` */
 export async function hearProcesses(connection: KubeConnection, signal?: AbortSignal): Promise<string[]> {
-  return processesOf((await meetServers(connection, signal)).metrics ?? []);
+  return processesOf((await readProcesses(connection, signal)).metrics ?? []);
 }
 
 /** The metrics of as many different servers as there are leases, over fresh connections. */
-async function meetServers(
+async function readProcesses(
   connection: KubeConnection,
   signal?: AbortSignal,
 ): Promise<{ readonly leases: readonly ApiServerLease[]; readonly metrics?: readonly ServerMetrics[] }> {

@@ -1,5 +1,5 @@
 /**
- * The process of the other client: `node dist/bench/neighbour.js KUBECONFIG PATH SAMPLES`, until SIGTERM.
+ * The process of the other client: `node dist/bench/other-client.js KUBECONFIG PATH SAMPLES`, until SIGTERM.
  *
  * Does: GETs one object 20 times a second over one kept HTTP/2 connection and writes when and how long, one JSON line each.
  * Never does: send the next request late because the last one was slow: that would leave out just the slow times.
@@ -7,16 +7,16 @@
 import { appendFileSync, writeFileSync } from 'node:fs';
 import { Client } from 'undici';
 import { readAccess } from './cluster-access';
-import type { NeighbourSample } from './neighbours';
+import type { OtherClientSample } from './other-clients';
 
 const INTERVAL_IN_MS = 50;
 const ANSWER_TIMEOUT_IN_MS = 65_000;
 
 function main([kubeconfig, objectPath, samplesFile]: readonly (string | undefined)[]): void {
   if (kubeconfig === undefined || objectPath === undefined || samplesFile === undefined) {
-    throw new Error('Usage: node dist/bench/neighbour.js KUBECONFIG PATH SAMPLES');
+    throw new Error('Usage: node dist/bench/other-client.js KUBECONFIG PATH SAMPLES');
   }
-  process.title = 'keyturn-bench-neighbour';
+  process.title = 'keyturn-bench-other-client';
   const { server, ca, token } = readAccess(kubeconfig);
   const client = new Client(server, {
     headersTimeout: ANSWER_TIMEOUT_IN_MS,
@@ -35,7 +35,7 @@ function main([kubeconfig, objectPath, samplesFile]: readonly (string | undefine
         return statusCode === 200;
       })
       .catch(() => false);
-    const sample: NeighbourSample = { at, ms: ok ? performance.now() - startedAt : null };
+    const sample: OtherClientSample = { at, ms: ok ? performance.now() - startedAt : null };
     appendFileSync(samplesFile, `${JSON.stringify(sample)}\n`);
   };
   writeFileSync(samplesFile, '');

@@ -9,7 +9,7 @@ import { sameProcesses } from '../../../domain/convergence';
 import { isComplete, wentBackwards, type ProofBounds } from '../../../domain/proof';
 import { settling, type Answer, type ObjectState, type Question, type Settlement } from '../../../domain/settling';
 import type { Cluster } from './cluster';
-import type { Conduct } from './conduct';
+import type { Behaviour } from './behaviour';
 import type { Scenario } from './scenarios';
 
 /** What becomes of one request: which Secret it is for, who answers it, and whether the answer comes. */
@@ -41,7 +41,7 @@ export interface Ending {
 interface Context {
   readonly cluster: Cluster;
   readonly scenario: Scenario;
-  readonly conduct: Conduct;
+  readonly behaviour: Behaviour;
   readonly stage: Stage;
 }
 
@@ -54,7 +54,7 @@ const NOT_FOUND: Answer = { type: 'notFound', refusal: { reason: 'ServerError', 
 
 /** Runs the operation. A second attempt is what a person's retry does: convergence is seen anew, with a new Rc. */
 export function* operation(context: Context): Generator<void, Ending, Turn> {
-  const { cluster, scenario, conduct, stage } = context;
+  const { cluster, scenario, behaviour, stage } = context;
   const before = cluster.list();
   const baselineRv = scenario.baseline ? before.resourceVersion : null;
   yield;
@@ -62,22 +62,22 @@ export function* operation(context: Context): Generator<void, Ending, Turn> {
   for (let attempts = 1; ; attempts++) {
     const early = cluster.list().resourceVersion;
     yield;
-    while (conduct.convergence === 'seen' && !cluster.allWriteWith(scenario.target)) yield;
+    while (behaviour.convergence === 'seen' && !cluster.allWriteWith(scenario.target)) yield;
     stage.converged = true;
     const processes = cluster.processes();
     stage.processes = processes;
     yield;
     const late = cluster.list().resourceVersion;
-    const convergedRv = conduct.notesRc === 'after-convergence' ? late : early;
+    const convergedRv = behaviour.notesRc === 'after-convergence' ? late : early;
     yield;
-    const bounds: ProofBounds = { baselineRv, convergedRv, method: conduct.method ?? scenario.method };
-    const list = (): Listing => (conduct.lists === 'anew' ? cluster.list() : before);
+    const bounds: ProofBounds = { baselineRv, convergedRv, method: behaviour.method ?? scenario.method };
+    const list = (): Listing => (behaviour.lists === 'anew' ? cluster.list() : before);
     yield* pass(context, bounds, list());
     const listed = list();
     stage.proofListed = Number(listed.resourceVersion);
     const unproven = yield* pass(context, bounds, listed);
     const lastList = cluster.list().resourceVersion;
-    const wentBack = conduct.comparesLists === 'to-the-end' && wentBackwards(listed.resourceVersion, lastList);
+    const wentBack = behaviour.comparesLists === 'to-the-end' && wentBackwards(listed.resourceVersion, lastList);
     const convergenceHeld = !wentBack && holds(context, processes);
     const proven = unproven !== 'old-list' && isComplete({ unproven, convergenceHeld });
     if (proven || attempts === MOST_ATTEMPTS) return { proven, attempts, bounds };
@@ -91,9 +91,10 @@ function* pass(
   bounds: ProofBounds,
   { resourceVersion, items }: Listing,
 ): Generator<void, number | 'old-list', Turn> {
-  const { conduct } = context;
+  const { behaviour } = context;
   const earlier = [bounds.baselineRv, bounds.convergedRv].filter((rv) => rv !== null);
-  if (conduct.comparesLists !== 'never' && earlier.some((rv) => wentBackwards(rv, resourceVersion))) return 'old-list';
+  if (behaviour.comparesLists !== 'never' && earlier.some((rv) => wentBackwards(rv, resourceVersion)))
+    return 'old-list';
   const waiting = [...items];
   const inFlight: Settling[] = [];
   let unproven = 0;
@@ -126,7 +127,7 @@ class Settling {
   constructor(item: Item, bounds: ProofBounds, context: Context) {
     this.#item = item;
     this.#context = context;
-    this.#steps = settling(item, bounds, context.conduct.rule);
+    this.#steps = settling(item, bounds, context.behaviour.rule);
     this.#take(this.#steps.next());
   }
 
@@ -145,17 +146,17 @@ class Settling {
   }
 
   #patch({ fence, forced }: Extract<Question, { type: 'patch' }>, turn: Turn): Answer | 'done' {
-    const { cluster, conduct } = this.#context;
-    const annotated = forced && conduct.forcedPatch === 'annotates';
+    const { cluster, behaviour } = this.#context;
+    const annotated = forced && behaviour.forcedPatch === 'annotates';
     const reply =
       turn.fate === 'never-arrived'
         ? undefined
         : cluster.patch(this.#item.name, fence, annotated, cluster.server(turn.server));
     if (reply === undefined || turn.fate === 'lost')
-      return conduct.onLostAnswer === 'done' ? 'done' : { type: 'unknown' };
+      return behaviour.onLostAnswer === 'done' ? 'done' : { type: 'unknown' };
     if (reply.type === 'state') return { type: 'state', state: reply.state };
-    if (reply.type === 'notFound') return conduct.onNotFound === 'done' ? 'done' : NOT_FOUND;
-    return conduct.onConflict === 'done' ? 'done' : { type: 'unknown' };
+    if (reply.type === 'notFound') return behaviour.onNotFound === 'done' ? 'done' : NOT_FOUND;
+    return behaviour.onConflict === 'done' ? 'done' : { type: 'unknown' };
   }
 
   #take(step: IteratorResult<Question, Settlement>): void {
@@ -165,9 +166,9 @@ class Settling {
 }
 
 /** The second look, as activities/second-look.ts takes it. */
-function holds({ cluster, scenario, conduct }: Context, first: readonly string[]): boolean {
-  if (conduct.secondLook === 'none') return true;
+function holds({ cluster, scenario, behaviour }: Context, first: readonly string[]): boolean {
+  if (behaviour.secondLook === 'none') return true;
   // Behind one provider name a canary tells nothing; anywhere else a server with another key changes it back.
   if (scenario.scheme !== 'kms-v1-shared' && !cluster.allWriteWith(scenario.target)) return false;
-  return conduct.secondLook === 'servers-agree' || sameProcesses(first, cluster.processes());
+  return behaviour.secondLook === 'servers-agree' || sameProcesses(first, cluster.processes());
 }

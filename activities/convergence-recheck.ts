@@ -12,7 +12,7 @@ import type { KubeConnection } from './kubernetes/connection';
 import type { Running } from './running';
 
 /** What was seen. */
-export interface SecondLook {
+export interface Recheck {
   readonly holds: boolean;
   readonly weaknesses: readonly string[];
 }
@@ -25,12 +25,12 @@ const LONGEST_WAIT_IN_MS = 2 * 60_000;
  * servers are the same processes.
  * @throws KubeError when the cluster refuses a probe outright; the signal's reason
  */
-export async function lookAgain(
+export async function recheckConvergence(
   connection: KubeConnection,
   input: { readonly target: EncryptionTarget; readonly operationId: string; readonly convergence: Convergence },
   running: Running,
   limits: ConvergenceLimits,
-): Promise<SecondLook> {
+): Promise<Recheck> {
   const { target, operationId, convergence: first } = input;
   const patience = { ...limits, deadlineInMs: Math.min(limits.deadlineInMs, LONGEST_WAIT_IN_MS) };
   let second: Convergence;

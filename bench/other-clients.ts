@@ -13,43 +13,43 @@ import { startNodeProcess } from '../launch/node-process';
 import type { Child } from '../tools/child-process';
 import { connectCluster, readAccess } from './cluster-access';
 import { REWRITE, type ActivitySpan } from './history';
-import { percentilesOf, type NeighbourLatency } from './outcome';
+import { percentilesOf, type OtherClientLatency } from './outcome';
 import type { Rig } from './rig';
 
 const NAMESPACE = 'default';
-const NAME = 'bench-neighbour';
+const NAME = 'bench-other-client';
 const TOKEN_LIFE_IN_SECONDS = 12 * 60 * 60;
 const IDLE_IN_MS = 15_000;
 
-/** One request of the neighbour. */
-export interface NeighbourSample {
+/** One request of the otherClient. */
+export interface OtherClientSample {
   /** When it was sent, in milliseconds since the epoch. */
   readonly at: number;
   /** Until the answer had arrived; null when there was none, or another than 200. */
   readonly ms: number | null;
 }
 
-/** A neighbour at work. */
-export interface Neighbour {
+/** A otherClient at work. */
+export interface OtherClient {
   /** Resolves when there are enough samples of an idle cluster. */
   idle(): Promise<void>;
   /** Ends it. @param spans when Keyturn did what @throws Error when requests failed, or there were too few */
-  stop(spans: readonly ActivitySpan[]): Promise<NeighbourLatency>;
+  stop(spans: readonly ActivitySpan[]): Promise<OtherClientLatency>;
 }
 
 /** Makes the account and starts the process. */
-export async function startNeighbour(rig: Rig): Promise<Neighbour> {
-  const kubeconfig = path.join(rig.directory, 'neighbour.kubeconfig');
-  const samples = path.join(rig.directory, 'neighbour.samples');
+export async function startOtherClient(rig: Rig): Promise<OtherClient> {
+  const kubeconfig = path.join(rig.directory, 'other-client.kubeconfig');
+  const samples = path.join(rig.directory, 'other-client.samples');
   const access = readAccess(rig.cluster.kubeconfig);
   const token = await makeAccount(rig.cluster.kubeconfig);
   writeFileSync(kubeconfig, kubeconfigOf(access, token), { mode: 0o600 });
   const { child } = await startNodeProcess({
-    name: 'neighbour',
-    script: 'bench/neighbour.js',
+    name: 'otherClient',
+    script: 'bench/other-client.js',
     args: [kubeconfig, `/api/v1/namespaces/${NAMESPACE}/configmaps/${NAME}`, samples],
     env: process.env,
-    logFile: path.join(rig.directory, 'neighbour.log'),
+    logFile: path.join(rig.directory, 'other-client.log'),
   });
   const startedAt = Date.now();
   return {
@@ -70,10 +70,10 @@ export async function startNeighbour(rig: Rig): Promise<Neighbour> {
  * @throws Error when a request failed in these times, or none was made
  */
 export function latencyOf(
-  samples: readonly NeighbourSample[],
+  samples: readonly OtherClientSample[],
   idle: { readonly from: number; readonly to: number },
   spans: readonly ActivitySpan[],
-): NeighbourLatency {
+): OtherClientLatency {
   const within = (from: number, to: number): number[] =>
     samples
       .filter(({ at }) => at >= from && at <= to)
@@ -90,7 +90,7 @@ export function latencyOf(
 
 const Sample = z.object({ at: z.number(), ms: z.number().nullable() });
 
-function readSamples(text: string): NeighbourSample[] {
+function readSamples(text: string): OtherClientSample[] {
   return text
     .split('\n')
     .filter((line) => line !== '')

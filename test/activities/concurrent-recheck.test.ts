@@ -1,16 +1,16 @@
 /** When the second look may begin: not before everything that it vouches for was stored. */
 import { describe, expect, it } from '@jest/globals';
 import type { Running } from '../../activities/running';
-import { LookBesideList } from '../../activities/secrets/look-beside-list';
-import type { SecondLook } from '../../activities/second-look';
+import { ConcurrentRecheck } from '../../activities/secrets/concurrent-recheck';
+import type { Recheck } from '../../activities/convergence-recheck';
 import { testRunning } from './cluster-support';
 
-const HOLDS: SecondLook = { holds: true, weaknesses: [] };
+const HOLDS: Recheck = { holds: true, weaknesses: [] };
 
 /** Looks that end when the test says so, or are aborted. */
 function looks(running = testRunning()) {
-  const taken: { readonly running: Running; end(look: SecondLook): void; fail(error: Error): void }[] = [];
-  const look = new LookBesideList(
+  const taken: { readonly running: Running; end(look: Recheck): void; fail(error: Error): void }[] = [];
+  const look = new ConcurrentRecheck(
     (looking) =>
       new Promise((resolve, reject) => {
         looking.signal.addEventListener('abort', () => reject(looking.signal.reason as Error));

@@ -12,7 +12,7 @@ const FIRST_BACKOFF_IN_MS = 200;
 const LONGEST_BACKOFF_IN_MS = 5_000;
 
 /** The tries of one Secret. */
-export class Patience {
+export class RetryBudget {
   readonly #pacer: Pacer;
   readonly #signal: AbortSignal;
   #conflicts = 0;
@@ -30,7 +30,7 @@ export class Patience {
    * @returns a refusal when there is to be none
    * @throws the error when it is about the server and not about this Secret
    */
-  async meet(error: KubeError): Promise<Refusal | undefined> {
+  async next(error: KubeError): Promise<Refusal | undefined> {
     const { status } = error;
     // A webhook may deny with 401, 429 or 503 as well: that is about this Secret, and another try would not change it.
     if (refusalReason(error) === 'AdmissionDenied') return refusalOf(error);

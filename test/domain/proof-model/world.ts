@@ -4,7 +4,7 @@
  */
 import fc from 'fast-check';
 import { Cluster } from './cluster';
-import type { Conduct } from './conduct';
+import type { Behaviour } from './behaviour';
 import type { Snapshot } from './etcd';
 import { operation, type Ending, type Stage, type Turn } from './operation';
 import type { Scenario } from './scenarios';
@@ -83,9 +83,9 @@ export function stories(): fc.Arbitrary<Story> {
 }
 
 /** Runs a story; when its schedule is over, nobody but the operation acts any more, and servers switch as they should. */
-export function run(scenario: Scenario, conduct: Conduct, limits: Limits, story: Story): Outcome {
+export function run(scenario: Scenario, behaviour: Behaviour, limits: Limits, story: Story): Outcome {
   const world = new World(scenario, limits, story);
-  const steps = operation({ cluster: world.cluster, scenario, conduct, stage: world.stage });
+  const steps = operation({ cluster: world.cluster, scenario, behaviour, stage: world.stage });
   let step = steps.next(QUIET);
   for (const action of story.schedule) {
     if (step.done) break;

@@ -5,25 +5,25 @@
  * it. When a Secret had to be asked all the same, something may have been stored since: then the look is taken at the end.
  */
 import type { Running } from '../running';
-import type { SecondLook } from '../second-look';
+import type { Recheck } from '../convergence-recheck';
 
 /** One look under way. */
 interface BegunLook {
   readonly listRv: string;
-  readonly result: Promise<SecondLook>;
+  readonly result: Promise<Recheck>;
   readonly stop: AbortController;
 }
 
 /** Begins a look as early as it may begin. */
-export class LookBesideList {
-  readonly #take: (running: Running) => Promise<SecondLook>;
+export class ConcurrentRecheck {
+  readonly #take: (running: Running) => Promise<Recheck>;
   readonly #running: Running;
   #begun: BegunLook | undefined;
   #onlyAtTheEnd = false;
   #lastHeartbeat: unknown;
 
   /** @param take takes one look */
-  constructor(take: (running: Running) => Promise<SecondLook>, running: Running) {
+  constructor(take: (running: Running) => Promise<Recheck>, running: Running) {
     this.#take = take;
     this.#running = running;
   }
@@ -54,7 +54,7 @@ export class LookBesideList {
   }
 
   /** What was seen, by a look that began late enough. @throws as `take` */
-  async result(): Promise<SecondLook> {
+  async result(): Promise<Recheck> {
     return await (this.#begun?.result ?? this.#look());
   }
 
@@ -70,7 +70,7 @@ export class LookBesideList {
     this.#begun = undefined;
   }
 
-  async #look(stop?: AbortSignal): Promise<SecondLook> {
+  async #look(stop?: AbortSignal): Promise<Recheck> {
     const { signal } = this.#running;
     return await this.#take({
       signal: stop ? AbortSignal.any([signal, stop]) : signal,
