@@ -6,40 +6,36 @@
  * person must decide (the operation becomes blocked); anything else is retried by Temporal.
  */
 import type { Census } from '../domain/census';
-import type { ClusterChange, KmsProfile } from '../domain/cluster-change';
+import type { ClusterChange } from '../domain/cluster-change';
 import type { Baseline, Convergence } from '../domain/convergence';
-import type { EncryptionTarget } from '../domain/encryption';
+import type { MadeKeys } from '../domain/encryption';
 import type { EvidenceRecord } from '../domain/evidence';
 import type { ArmOperation } from '../domain/plan/outputs';
-import type { Generation, Ledger } from '../domain/ledger';
+import type { Ledger } from '../domain/ledger';
 import type { Fault } from '../domain/errors';
 import type { PlanPolicy, PlanResult } from '../domain/plan/plan';
+import type { StepId } from '../domain/plan/steps';
 import type { Proof, ProofBounds, RewriteReport } from '../domain/proof';
 import type { OperationRequest } from '../domain/request';
 
-/** Memo key on the workflow that is a cluster's lock: the operation id of its holder. */
-export const HOLDER_MEMO = 'holder';
+/** The plan that an operation carries out, by its digest. The operation is the workflow that asks for the activity. */
+export interface PlanReference {
+  readonly planDigest: string;
+}
 
-/** One change of the ledger. `reconcile` first makes it agree with the key id that Azure reports. */
-export type LedgerChange =
-  | { readonly type: 'reconcile'; readonly operationId?: string }
-  | { readonly type: 'activating'; readonly keyId: string | null; readonly operationId: string }
-  | { readonly type: 'activated'; readonly keyId: string | null }
-  | {
-      readonly type: 'proven';
-      readonly keyId: string | null;
-      readonly proof: Omit<NonNullable<Generation['proof']>, 'at'>;
-    };
+/**
+ * The step of that plan that an activity carries out. The activity reads the plan where the operation shows it, compares the
+ * digest, and takes what it writes from the step: what was not approved cannot be asked for.
+ */
+export interface StepReference extends PlanReference {
+  readonly step: StepId;
+  /** The key ids that earlier steps made. */
+  readonly made: MadeKeys;
+}
 
-/** Where a rewrite or a proof works. */
-export interface PassInput {
-  readonly cluster: string;
-  readonly operationId: string;
-  /** What every Secret must be stored under afterwards. */
-  readonly target: EncryptionTarget;
+/** What a rewrite or a proof is judged by, beside its step. */
+export interface PassInput extends StepReference {
   readonly bounds: ProofBounds;
-  /** Secrets a second, at most; null when nobody limits it. */
-  readonly perSecond: number | null;
 }
 
 /** What the rules of a kind say of a request. */
@@ -89,68 +85,62 @@ export interface Activities {
   }): Promise<Census>;
 
   /**
-   * Makes a new version like `basedOn`, tagged with the operation id and the nonce. A version with both tags, made since the
-   * step began, is returned instead of making a second.
-   * Throws `KeyNotAsApproved`, non-retryable, when such a version is not like `basedOn`; `CreateKeyRefused` when the vault refuses.
+   * Carries out `create-key-version`: makes a new version like the step's, tagged with the operation id and the nonce. A version
+   * with both tags, made since the step began, is returned instead of making a second.
+   * Throws `KeyNotAsApproved`, non-retryable, when such a version is not like it; `CreateKeyRefused` when the vault refuses.
    */
-  createKeyVersion(input: {
-    readonly operationId: string;
-    readonly basedOn: string;
-    /** Made by the workflow, the same for every try of its step: an operation id alone may have been used before. */
-    readonly nonce: string;
-    /** ISO 8601: when the step began. */
-    readonly since: string;
-  }): Promise<{ keyId: string; created: boolean }>;
+  createKeyVersion(
+    input: StepReference & {
+      /** Made by the workflow, the same for every try of its step: an operation id alone may have been used before. */
+      readonly nonce: string;
+      /** ISO 8601: when the step began. */
+      readonly since: string;
+    },
+  ): Promise<{ keyId: string; created: boolean }>;
 
-  /** Writes the operation's canaries, or finds them, and lists R0. Must be called before the switch is asked for. */
-  takeBaseline(input: { readonly cluster: string; readonly operationId: string }): Promise<Baseline>;
+  /** Carries out `take-baseline`: writes the operation's canaries, or finds them, and lists R0. Before the switch is asked for. */
+  takeBaseline(input: StepReference): Promise<Baseline>;
 
   /**
-   * Asks ARM for one change, with one fenced PUT of the whole cluster as ARM gave it. Does nothing when ARM reports the change
-   * already. While ARM is busy with something else it throws a retryable failure: call `awaitClusterIdle` before.
+   * Asks ARM for the change of a step, with one fenced PUT. Does nothing when ARM reports the change already. While ARM is busy
+   * with something else it throws a retryable failure: call `awaitClusterIdle` before.
+   * Throws `ClusterChangedOutside`, non-retryable, when the cluster is not what the step expects.
    * @returns the URL of ARM's long-running operation; without one the cluster itself is polled.
    */
-  submitClusterChange(input: {
-    readonly cluster: string;
-    readonly change: ClusterChange;
-    /** What the cluster must report before; anything else means that somebody else changed it. */
-    readonly expect: KmsProfile;
-  }): Promise<{ operationUrl?: string; submitted: boolean }>;
+  submitClusterChange(input: StepReference): Promise<{ operationUrl?: string; submitted: boolean }>;
 
   /**
-   * Waits until ARM's operation has ended and the cluster shows the change; heartbeats `WaitProgress`. Only reads, so it
-   * may be interrupted. When the operation shows no end for minutes while the cluster rests, the cluster's own state decides.
+   * Waits until ARM's operation has ended and the cluster shows the change of a step; heartbeats `WaitProgress`. Only reads, so
+   * it may be interrupted. When the operation shows no end for minutes while the cluster rests, the cluster's own state decides.
    * Throws, non-retryable, `ArmOperationFailed` when it failed, `ChangeNotApplied` when the cluster does not show the change.
    */
-  awaitClusterChange(input: {
-    readonly cluster: string;
-    readonly change: ClusterChange;
-    readonly operationUrl?: string;
-  }): Promise<ArmOperation>;
+  awaitClusterChange(input: StepReference & { readonly operationUrl?: string }): Promise<ArmOperation>;
 
   /**
-   * Waits until Azure is not changing the cluster, whoever asked for it; heartbeats `WaitProgress`. Only reads.
+   * Waits until Azure is not changing the cluster, whatever asked for it; heartbeats `WaitProgress`. Only reads.
    * @returns the resting provisioning state; `Deleted` when the cluster is gone
    */
   awaitClusterIdle(input: { readonly cluster: string }): Promise<{ provisioningState: string }>;
 
-  /** Waits until every API server writes with the target, by canaries, leases and metrics; heartbeats `WaitProgress`. */
-  awaitConvergence(input: {
-    readonly cluster: string;
-    readonly target: EncryptionTarget;
-    /** Absent when no switch was made: then the servers only have to agree, and nobody needs to be seen switching. */
-    readonly baseline?: Baseline;
-    readonly operationId: string;
-  }): Promise<Convergence>;
+  /**
+   * Carries out `converge`: waits until every API server writes with the step's target, by canaries, leases and metrics;
+   * heartbeats `WaitProgress`.
+   */
+  awaitConvergence(
+    input: StepReference & {
+      /** Absent when no switch was made: then the API servers only have to agree. */
+      readonly baseline?: Baseline;
+    },
+  ): Promise<Convergence>;
 
-  /** Patches every Secret that is not proven yet; isolates those that are refused; heartbeats `PassProgress`. */
+  /** Carries out `rewrite`: patches every Secret that is not proven yet; isolates refused ones; heartbeats `PassProgress`. */
   rewriteSecrets(input: PassInput): Promise<RewriteReport>;
 
-  /** A fresh metadata list of all Secrets judged by the proof rule, and a second look at convergence. Heartbeats. */
+  /** Carries out `prove`: a fresh metadata list of all Secrets judged by the proof rule, and convergence checked again. Heartbeats. */
   proveSecrets(input: PassInput & { readonly convergence: Convergence }): Promise<Proof>;
 
   /** Deletes the operation's canaries; those that are gone are fine. */
-  removeCanaries(input: { readonly cluster: string; readonly operationId: string }): Promise<void>;
+  removeCanaries(input: PlanReference): Promise<void>;
 
   /**
    * Reads the cluster once more. Throws `KeyNotReported`, non-retryable, when it does not show the change or its state is not
@@ -162,13 +152,13 @@ export interface Activities {
     readonly change: ClusterChange;
   }): Promise<{ keyId: string | null; provisioningState: string }>;
 
-  /** Reads, changes and writes the ledger in the cluster, fenced by its resource version. */
-  changeLedger(input: {
-    readonly cluster: string;
-    /** Null: Azure reports that KMS is off. */
-    readonly reportedKeyId: string | null;
-    readonly changes: readonly LedgerChange[];
-  }): Promise<Ledger>;
+  /** Notes in the ledger that the switch of a `set-kms` step is about to be asked for, or that it has happened. */
+  noteSwitch(input: StepReference & { readonly happened: boolean }): Promise<Ledger>;
+
+  /** Carries out `record-proof`. @param input.proof null: what is not conclusive is not recorded as proven */
+  recordProof(
+    input: StepReference & { readonly proof: { readonly convergedRv: string; readonly secrets: number } | null },
+  ): Promise<Ledger>;
 
   /** Throws `EvidenceExists`, non-retryable, when there is an evidence file of this operation id already. */
   refuseUsedOperationId(input: { readonly operationId: string }): Promise<void>;
@@ -180,4 +170,7 @@ export interface Activities {
   sealEvidence(input: {
     readonly record: Omit<EvidenceRecord, 'sealedAt' | 'format'>;
   }): Promise<{ file: string; digest: string; signingKeyId: string }>;
+
+  /** The operation that executes on a cluster now; null when none does. */
+  readClusterHolder(input: { readonly cluster: string }): Promise<{ operationId: string | null }>;
 }

@@ -1,21 +1,23 @@
 /**
- * The activities of the worker: each takes its input, does its work with the parts below, and says what went wrong in
- * codes of the error table.
+ * The activities of the worker, as a table: what each is called in its failures, what it belongs to, and which part does the
+ * work.
  */
+import type { Client } from '@temporalio/client';
 import type { AzureAccess } from '../azure/access';
-import type { ErrorCode } from '../domain/errors';
+import { keyOf, targetOf } from '../domain/encryption';
+import { changeOf } from '../domain/plan/change-of-step';
+import { createApprovedPlans } from './approved-plan';
 import { awaitClusterChange, submitClusterChange, verifyCluster } from './arm/cluster-change';
 import { awaitClusterIdle } from './arm/cluster-idle';
 import { removeCanaries, takeBaseline } from './canaries';
 import { createClusterConnections } from './cluster-connections';
+import { readClusterHolder } from './cluster-lock';
 import type { Activities } from './contract';
 import { awaitConvergence } from './convergence';
 import { refuseUsedOperationId, sealEvidence, type EvidenceStore } from './evidence';
-import { toFailure } from './failures';
-import type { KubeConnection } from './kubernetes/connection';
-import { changeLedger } from './ledger';
+import { noteSwitch, recordProof } from './ledger';
 import { checkRules, makePlan } from './observe';
-import { currentActivity, heartbeating, type Running } from './running';
+import { ActivityRunner } from './run-activity';
 import { takeCensus } from './secrets/census';
 import type { Pace } from './secrets/pass';
 import { proveSecrets } from './secrets/proof';
@@ -28,125 +30,115 @@ export interface ActivityDeps {
   readonly evidence: EvidenceStore;
   /** How fast any rewrite may be; a cluster's own ceiling comes with each. */
   readonly pace: Omit<Pace, 'perSecond'>;
+  /** Where operations show their plans, and where the locks are. */
+  readonly client: Client;
 }
 
-/** How an activity runs. */
-interface RunOptions {
-  /** Its heartbeats carry details. */
-  readonly tellsProgress?: boolean;
-  /** The code of a refusal by ARM. */
-  readonly armRefusal?: ErrorCode;
-  /** The code of a refusal by a vault. */
-  readonly vaultRefusal?: ErrorCode;
-}
+/** What ARM refuses on the way into a cluster. */
+const INSIDE = { armRefusal: 'ClusterAccessRefused' } as const;
 
-/** Makes the activities; contacts nobody yet. */
-export function createActivities({ azure, evidence, pace }: ActivityDeps): Activities {
-  // One more for whatever is asked beside the Secrets.
+/** Makes the activities; contacts no service yet. */
+export function createActivities({ azure, evidence, pace, client }: ActivityDeps): Activities {
+  // One more for what is asked beside the Secrets.
   const connections = createClusterConnections(azure.clusters, pace.inFlight + 1);
-
-  /** Work in Azure alone. Temporal hears every second that it lives, unless it tells its progress itself. */
-  const run = async <T>(
-    doing: string,
-    work: (running: Running) => Promise<T>,
-    options: RunOptions = {},
-  ): Promise<T> => {
-    const running = currentActivity();
-    try {
-      if (options.tellsProgress) return await work(running);
-      return await heartbeating(
-        running,
-        () => undefined,
-        () => work(running),
-      );
-    } catch (error) {
-      // Whatever broke because of a cancellation, the cancellation is what happened.
-      running.signal.throwIfAborted();
-      throw toFailure(error, { doing, armRefusal: options.armRefusal, vaultRefusal: options.vaultRefusal });
-    }
-  };
-  /** Work inside the cluster: what ARM refuses here is the way into it. */
-  const runInside = <T>(
-    doing: string,
-    cluster: string,
-    work: (connection: KubeConnection, running: Running) => Promise<T>,
-    options: RunOptions = {},
-  ): Promise<T> =>
-    run(doing, (running) => connections.use(cluster, running.signal, (connection) => work(connection, running)), {
-      ...options,
-      armRefusal: 'ClusterAccessRefused',
-    });
-
+  const runner = new ActivityRunner(client, createApprovedPlans(client), connections);
   return {
-    checkRules: ({ request }) =>
-      run('Checking the rules', ({ signal }) => checkRules(azure, request, signal), {
-        armRefusal: 'ClusterAccessRefused',
-      }),
-    makePlan: (input) =>
-      run(
-        'Making the plan',
-        ({ signal }) =>
-          makePlan(azure, input, (work) => connections.use(input.request.cluster, signal, work), signal, evidence),
-        { armRefusal: 'ClusterAccessRefused' },
-      ),
-    takeCensus: ({ cluster, perSecond, earlier }) =>
-      runInside(
-        'Taking the census of Secrets',
-        cluster,
-        (connection, running) => takeCensus(connection, { ...pace, perSecond }, running, { earlier }),
-        { tellsProgress: true },
-      ),
-    createKeyVersion: (input) =>
-      run('Making a new key version', ({ signal }) => createKeyVersion(azure.keys, input, signal), {
-        vaultRefusal: 'CreateKeyRefused',
-      }),
-    submitClusterChange: (input) =>
-      run('Changing the cluster', ({ signal }) => submitClusterChange(azure, input, signal)),
-    awaitClusterChange: (input) =>
-      run('Waiting for the change of the cluster', (running) => awaitClusterChange(azure, input, running), {
-        tellsProgress: true,
-      }),
-    awaitClusterIdle: (input) =>
-      run('Waiting until Azure is not changing the cluster', (running) => awaitClusterIdle(azure, input, running), {
-        tellsProgress: true,
-      }),
-    verifyCluster: (input) => run('Checking the cluster', ({ signal }) => verifyCluster(azure, input, signal)),
+    checkRules: runner.plain({ doing: 'Checking the rules', ...INSIDE }, ({ request }, { signal }) =>
+      checkRules(azure, request, signal),
+    ),
+    takeCensus: runner.plain(
+      { doing: 'Taking the census of Secrets', heartbeats: true, ...INSIDE },
+      ({ cluster, perSecond, earlier }, running) =>
+        connections.use(cluster, running.signal, (connection) =>
+          takeCensus(connection, { ...pace, perSecond }, running, { earlier }),
+        ),
+    ),
+    makePlan: runner.plain({ doing: 'Making the plan', ...INSIDE }, (input, { signal }) =>
+      makePlan(azure, input, (work) => connections.use(input.request.cluster, signal, work), signal, evidence),
+    ),
 
-    takeBaseline: ({ cluster, operationId }) =>
-      runInside('Taking the baseline', cluster, (connection, { signal }) =>
-        takeBaseline(connection, operationId, signal),
-      ),
-    awaitConvergence: (input) =>
-      runInside(
-        'Waiting for convergence',
-        input.cluster,
-        (connection, running) => awaitConvergence(connection, input, running),
-        { tellsProgress: true },
-      ),
-    rewriteSecrets: ({ cluster, bounds, operationId, perSecond }) =>
-      runInside(
-        'Rewriting Secrets',
-        cluster,
-        (connection, running) =>
+    createKeyVersion: runner.writesForStep(
+      ['create-key-version'],
+      { doing: 'Making a new key version', vaultRefusal: 'CreateKeyRefused' },
+      ({ nonce, since }, { step, operationId, signal }) =>
+        createKeyVersion(azure.keys, { operationId, nonce, since, basedOn: step.like }, signal),
+    ),
+    takeBaseline: runner.writesForStep(
+      ['take-baseline'],
+      { doing: 'Taking the baseline', ...INSIDE },
+      (_, { operationId, signal, inside }) => inside((connection) => takeBaseline(connection, operationId, signal)),
+    ),
+
+    submitClusterChange: runner.writesForStep(
+      ['set-kms'],
+      { doing: 'Changing the cluster' },
+      ({ made }, { cluster, step, signal }) => submitClusterChange(azure, { cluster, ...changeOf(step, made) }, signal),
+    ),
+    awaitClusterChange: runner.readsForStep(
+      ['set-kms'],
+      { doing: 'Waiting for the change of the cluster', heartbeats: true },
+      ({ made, operationUrl }, { cluster, step, ...running }) =>
+        awaitClusterChange(azure, { cluster, operationUrl, change: changeOf(step, made).change }, running),
+    ),
+    awaitClusterIdle: runner.plain(
+      { doing: 'Waiting until Azure is not changing the cluster', heartbeats: true },
+      (input, running) => awaitClusterIdle(azure, input, running),
+    ),
+    verifyCluster: runner.plain({ doing: 'Checking the cluster' }, (input, { signal }) =>
+      verifyCluster(azure, input, signal),
+    ),
+
+    awaitConvergence: runner.writesForStep(
+      ['converge'],
+      { doing: 'Waiting for convergence', heartbeats: true, ...INSIDE },
+      ({ made, baseline }, { step, operationId, inside, ...running }) =>
+        inside((connection) =>
+          awaitConvergence(connection, { operationId, target: targetOf(step.to, made), baseline }, running),
+        ),
+    ),
+    rewriteSecrets: runner.writesForStep(
+      ['rewrite'],
+      { doing: 'Rewriting Secrets', heartbeats: true, ...INSIDE },
+      ({ bounds }, { step: { perSecond }, operationId, inside, ...running }) =>
+        inside((connection) =>
           rewriteSecrets(connection, { bounds, operationId, pace: { ...pace, perSecond } }, running),
-        { tellsProgress: true },
-      ),
-    proveSecrets: ({ cluster, perSecond, ...input }) =>
-      runInside(
-        'Proving Secrets',
-        cluster,
-        (connection, running) => proveSecrets(connection, { ...input, pace: { ...pace, perSecond } }, running),
-        { tellsProgress: true },
-      ),
-    removeCanaries: ({ cluster, operationId }) =>
-      runInside('Removing canaries', cluster, (connection, { signal }) =>
-        removeCanaries(connection, operationId, signal),
-      ),
-    changeLedger: ({ cluster, ...input }) =>
-      runInside('Writing the ledger', cluster, (connection, { signal }) => changeLedger(connection, input, { signal })),
+        ),
+    ),
+    proveSecrets: runner.writesForStep(
+      ['prove'],
+      { doing: 'Proving Secrets', heartbeats: true, ...INSIDE },
+      ({ made, bounds, convergence }, { step: { to, perSecond }, operationId, inside, ...running }) => {
+        const input = { target: targetOf(to, made), bounds, convergence, operationId, pace: { ...pace, perSecond } };
+        return inside((connection) => proveSecrets(connection, input, running));
+      },
+    ),
+    removeCanaries: runner.forPlan({ doing: 'Removing canaries', ...INSIDE }, (_, { operationId, signal, inside }) =>
+      inside((connection) => removeCanaries(connection, operationId, signal)),
+    ),
 
-    refuseUsedOperationId: ({ operationId }) =>
-      run('Looking for earlier evidence', () => refuseUsedOperationId(operationId, evidence)),
-    sealEvidence: ({ record }) => run('Sealing the evidence', () => sealEvidence(record, evidence)),
+    noteSwitch: runner.writesForStep(
+      ['set-kms'],
+      { doing: 'Writing the ledger', ...INSIDE },
+      ({ made, happened }, { step, operationId, signal, inside }) => {
+        const ofSwitch = { from: keyOf(step.expect, made), to: keyOf(step.to, made), happened, operationId };
+        return inside((connection) => noteSwitch(connection, ofSwitch, { signal }));
+      },
+    ),
+    recordProof: runner.writesForStep(
+      ['record-proof'],
+      { doing: 'Writing the ledger', ...INSIDE },
+      ({ made, proof }, { step, operationId, signal, inside }) =>
+        inside((connection) =>
+          recordProof(connection, { keyId: keyOf(step.to, made), proof, operationId }, { signal }),
+        ),
+    ),
+
+    refuseUsedOperationId: runner.plain({ doing: 'Looking for earlier evidence' }, ({ operationId }) =>
+      refuseUsedOperationId(operationId, evidence),
+    ),
+    sealEvidence: runner.plain({ doing: 'Sealing the evidence' }, ({ record }) => sealEvidence(record, evidence)),
+    readClusterHolder: runner.plain({ doing: 'Reading who holds the lock' }, ({ cluster }) =>
+      readClusterHolder(client, cluster),
+    ),
   };
 }

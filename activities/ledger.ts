@@ -7,8 +7,7 @@
 import { z } from 'zod';
 import { canonicalJson } from '../domain/canonical';
 import { OwnError } from '../domain/own-error';
-import { activated, activating, currentGeneration, Ledger, proven, reconcile } from '../domain/ledger';
-import type { LedgerChange } from './contract';
+import { activated, activating, currentGeneration, Ledger, proven, reconcile, type Generation } from '../domain/ledger';
 import { needsPerson } from './failures';
 import type { KubeConnection } from './kubernetes/connection';
 import { KubeError } from './kubernetes/errors';
@@ -34,15 +33,76 @@ export async function readLedger(connection: KubeConnection, signal?: AbortSigna
   return configMap ? ledgerOf(configMap) : null;
 }
 
+/** One change of the ledger. `reconcile` first makes it agree with the key id that Azure reports. */
+export type LedgerChange =
+  | { readonly type: 'reconcile'; readonly operationId?: string }
+  | { readonly type: 'activating'; readonly keyId: string | null; readonly operationId: string }
+  | { readonly type: 'activated'; readonly keyId: string | null }
+  | {
+      readonly type: 'proven';
+      readonly keyId: string | null;
+      readonly proof: Omit<NonNullable<Generation['proof']>, 'at'>;
+    };
+
+interface WriteOptions {
+  readonly signal?: AbortSignal;
+  readonly now?: () => string;
+}
+
+/** Notes that a switch is about to be asked for, or that it happened. Null is plaintext. @throws as `changeLedger` */
+export function noteSwitch(
+  connection: KubeConnection,
+  {
+    from,
+    to,
+    happened,
+    operationId,
+  }: {
+    readonly from: string | null;
+    readonly to: string | null;
+    readonly happened: boolean;
+    readonly operationId: string;
+  },
+  options: WriteOptions = {},
+): Promise<Ledger> {
+  const input = happened
+    ? { reportedKeyId: to, changes: [{ type: 'activated', keyId: to } as const] }
+    : {
+        reportedKeyId: from,
+        changes: [{ type: 'reconcile', operationId } as const, { type: 'activating', keyId: to, operationId } as const],
+      };
+  return changeLedger(connection, input, options);
+}
+
+/** Records a proof; without one, what Azure reports and no more. @throws as `changeLedger` */
+export function recordProof(
+  connection: KubeConnection,
+  {
+    keyId,
+    proof,
+    operationId,
+  }: {
+    readonly keyId: string | null;
+    readonly proof: { readonly convergedRv: string; readonly secrets: number } | null;
+    readonly operationId: string;
+  },
+  options: WriteOptions = {},
+): Promise<Ledger> {
+  const reconciled = { type: 'reconcile', operationId } as const;
+  const changes: LedgerChange[] =
+    proof === null ? [reconciled] : [reconciled, { type: 'proven', keyId, proof: { ...proof, operationId } }];
+  return changeLedger(connection, { reportedKeyId: keyId, changes }, options);
+}
+
 /**
- * Applies changes in turn and writes the ledger when that changed it. Somebody who wrote in between is read, and the
+ * Applies changes in order and writes the ledger when that changed it. Somebody who wrote in between is read, and the
  * changes applied to what they wrote.
  * @throws KubeError; ApplicationFailure `LedgerContradiction`, non-retryable, when a rule of the ledger does not allow a change
  */
 export async function changeLedger(
   connection: KubeConnection,
   input: { readonly reportedKeyId: string | null; readonly changes: readonly LedgerChange[] },
-  options: { readonly signal?: AbortSignal; readonly now?: () => string } = {},
+  options: WriteOptions = {},
 ): Promise<Ledger> {
   const now = options.now ?? (() => new Date().toISOString());
   for (let attempt = 1; ; attempt++) {

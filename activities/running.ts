@@ -6,7 +6,7 @@ const HEARTBEAT_INTERVAL_IN_MS = 1_000;
 
 /** The runner's side; a Temporal activity, or a test. */
 export interface Running {
-  heartbeat(details?: unknown): void;
+  readonly heartbeat: (details?: unknown) => void;
   /** Aborted when the work is to stop; its reason is what the work then throws. */
   readonly signal: AbortSignal;
 }

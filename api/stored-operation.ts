@@ -9,17 +9,8 @@ import type { WorkflowExecutionDescription } from '@temporalio/client';
 import { tsToMs } from '@temporalio/common/lib/time';
 import { z } from 'zod';
 import type { WaitProgress, PassProgress } from '../activities/contract';
-import {
-  isFinal,
-  Operation,
-  OperationStatus,
-  stepsAtEnd,
-  stepStates,
-  StepStatus,
-  type StepProgress,
-} from '../domain/operation';
-import { Plan } from '../domain/plan/plan';
-import { Memo } from '../workflows/messages';
+import { isFinal, type Operation, OperationStatus, stepsAtEnd, type StepProgress } from '../domain/operation';
+import { MemoKey, operationInMemo } from '../domain/operation-memo';
 import type { StoredOperation } from './operations-gateway';
 import { ApiError } from './problem';
 
@@ -35,11 +26,6 @@ const ACTIVITY_STARTED = 2;
 /** Longer than most faults take to show again. */
 const RUNS_WELL_AFTER_MS = 15_000;
 
-const StoredMemo = z.object({
-  [Memo.Fingerprint]: z.string(),
-  [Memo.Operation]: Operation.omit({ plan: true, steps: true }).extend({ steps: z.array(StepStatus) }),
-  [Memo.Plan]: Plan.nullish(),
-});
 const Heartbeat: z.ZodType<PassProgress> = z.object({
   done: z.int(),
   total: z.int(),
@@ -64,19 +50,7 @@ const ENDS: Partial<Record<WorkflowExecutionDescription['status']['name'], strin
  * @throws ApiError `InternalError` when its memo is not one of an operation
  */
 export function storedOperation(description: DescribedWorkflow): StoredOperation {
-  const memo = StoredMemo.safeParse(description.memo);
-  if (!memo.success) {
-    throw new ApiError(
-      {
-        code: 'InternalError',
-        detail: `The record of operation ${description.workflowId} in Temporal cannot be read: another version of Keyturn may have written it.`,
-      },
-      { cause: memo.error },
-    );
-  }
-  const { steps, ...rest } = memo.data[Memo.Operation];
-  const plan = memo.data[Memo.Plan] ?? null;
-  const operation: Operation = { ...rest, plan, steps: stepStates(plan, steps) };
+  const { operation, fingerprint } = recordIn(description);
   const how = ENDS[description.status.name];
   const view =
     how !== undefined && !isFinal(operation.status)
@@ -86,7 +60,21 @@ export function storedOperation(description: DescribedWorkflow): StoredOperation
           progress: liveProgress(operation, description) ?? operation.progress,
           waitingFor: faultOutside(description) ?? liveWait(operation, description) ?? operation.waitingFor,
         };
-  return { operation: view, fingerprint: memo.data[Memo.Fingerprint] };
+  return { operation: view, fingerprint };
+}
+
+function recordIn({ memo, workflowId }: DescribedWorkflow): StoredOperation {
+  try {
+    return { operation: operationInMemo(memo), fingerprint: z.string().parse(memo?.[MemoKey.Fingerprint]) };
+  } catch (error) {
+    throw new ApiError(
+      {
+        code: 'InternalError',
+        detail: `The record of operation ${workflowId} in Temporal cannot be read: another version of Keyturn may have written it.`,
+      },
+      { cause: error },
+    );
+  }
 }
 
 /** An operation whose workflow was ended from outside: it cannot say so itself, so that its view would promise a future for ever. */

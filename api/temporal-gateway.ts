@@ -16,7 +16,7 @@ import { temporal } from '@temporalio/proto';
 import { z } from 'zod';
 import { assertNever } from '../domain/assert-never';
 import { KINDS } from '../domain/kinds';
-import type { Operation } from '../domain/operation';
+import { memoOf, MemoKey } from '../domain/operation-memo';
 import { clusterLockId, parseClusterId } from '../domain/resource-ids';
 import {
   accept,
@@ -24,7 +24,6 @@ import {
   cancel,
   cancelSignal,
   deny,
-  Memo,
   retry,
   SearchAttributes,
   workflowTypeOf,
@@ -105,9 +104,9 @@ export function createTemporalGateway({ client, taskQueue, clock }: TemporalGate
     async holderOf(cluster) {
       const lock = await describe(clusterLockId(cluster));
       if (lock?.status.name !== 'RUNNING') return undefined;
-      const holder = z.object({ [Memo.Holder]: z.string() }).safeParse(lock.memo);
+      const holder = z.object({ [MemoKey.Holder]: z.string() }).safeParse(lock.memo);
       // Held by somebody who did not say who: held all the same.
-      return holder.data?.[Memo.Holder] ?? 'unknown';
+      return holder.data?.[MemoKey.Holder] ?? 'unknown';
     },
 
     async tell(id, message) {
@@ -144,7 +143,7 @@ function startOptions({ operation, fingerprint, input }: NewOperation, taskQueue
     args: [input],
     workflowIdReusePolicy: 'REJECT_DUPLICATE',
     workflowIdConflictPolicy: 'FAIL',
-    memo: { [Memo.Fingerprint]: fingerprint, [Memo.Operation]: withoutPlan(operation) },
+    memo: { [MemoKey.Fingerprint]: fingerprint, ...memoOf(operation) },
     typedSearchAttributes: [
       { key: SearchAttributes.kind, value: kind },
       { key: SearchAttributes.status, value: status },
@@ -159,11 +158,6 @@ function startOptions({ operation, fingerprint, input }: NewOperation, taskQueue
       `Change: ${request.change.number}${request.change.reason === undefined ? '' : `. ${request.change.reason}`}`,
     ].join('\n\n'),
   };
-}
-
-/** The plan has a memo key of its own, and is not made yet. */
-function withoutPlan({ plan: _none, ...operation }: Operation): Omit<Operation, 'plan'> {
-  return operation;
 }
 
 async function tellWorkflow(client: Client, id: string, message: Message): Promise<void> {

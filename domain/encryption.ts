@@ -61,13 +61,24 @@ export function kmsScheme(kubernetesVersion: string): KmsScheme {
   return minorOf(kubernetesVersion) < FIRST_KMS_V2_MINOR ? 'kms-v1' : 'kms-v2';
 }
 
-/**
- * The records that a state stands for.
- * @param keyMadeBy the key id that a step made
- */
-export function targetOf(state: EncryptionState, keyMadeBy: (step: string) => string): EncryptionTarget {
-  if (state.mode === 'off') return { scheme: 'identity' };
-  return { scheme: state.scheme, keyId: typeof state.key === 'string' ? state.key : keyMadeBy(state.key.madeBy) };
+/** The key ids that steps made, by step id: the only values of a plan that run time fills in. */
+export type MadeKeys = Readonly<Record<string, string>>;
+
+/** The records that a state stands for. @throws Error when its key is not made yet */
+export function targetOf(state: EncryptionState, made: MadeKeys): EncryptionTarget {
+  return state.mode === 'off' ? { scheme: 'identity' } : { scheme: state.scheme, keyId: resolveKey(state.key, made) };
+}
+
+/** The key id of a state; null is plaintext. @throws Error when its key is not made yet */
+export function keyOf(state: EncryptionState, made: MadeKeys): string | null {
+  return state.mode === 'off' ? null : resolveKey(state.key, made);
+}
+
+/** A key by its id. @throws Error when a step is to make it and has not */
+export function resolveKey(key: KeyRef, made: MadeKeys): string {
+  const keyId = typeof key === 'string' ? key : made[key.madeBy];
+  if (keyId === undefined) throw new Error('A step is to make this key, and has not made it yet.');
+  return keyId;
 }
 
 /** For sentences: `kv/aks1/95a7…`, or what plaintext is called. */

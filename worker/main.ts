@@ -8,7 +8,6 @@ import { Client, Connection } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import pino from 'pino';
 import { createActivities } from '../activities';
-import { createLockActivities, fencedByLock } from '../activities/cluster-lock';
 import { createAzureAccess } from '../azure/access';
 import { openSigningKey } from '../evidence/key';
 import { SettingsError } from '../settings/environment';
@@ -48,17 +47,12 @@ async function createWorker({ temporal, ...settings }: WorkerSettings): Promise<
     namespace,
     taskQueue: settings.taskQueue,
     workflowBundle: { codePath: WORKFLOW_BUNDLE },
-    activities: {
-      ...fencedByLock(
-        createActivities({
-          azure: createAzureAccess(settings.cloud),
-          evidence: { directory: settings.evidenceDirectory, key: await openSigningKey(settings.evidenceKeyFile) },
-          pace: settings.pace,
-        }),
-        client,
-      ),
-      ...createLockActivities({ client }),
-    },
+    activities: createActivities({
+      azure: createAzureAccess(settings.cloud),
+      evidence: { directory: settings.evidenceDirectory, key: await openSigningKey(settings.evidenceKeyFile) },
+      pace: settings.pace,
+      client,
+    }),
     shutdownGraceTime: SHUTDOWN_GRACE_TIME,
     // Heartbeats carry the progress that people watch: once a second, not once in 0.8 of the heartbeat timeout.
     maxHeartbeatThrottleInterval: '1 second',

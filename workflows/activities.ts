@@ -1,9 +1,6 @@
 /** The activities as workflows call them: time limits and retries in one place. */
 import { proxyActivities, type ActivityOptions } from '@temporalio/workflow';
-import type { LockActivities } from '../activities/cluster-lock';
 import type { Activities } from '../activities/contract';
-
-type AllActivities = Activities & LockActivities;
 
 /** A fault outside is retried for as long as it lasts: what needs a person is thrown as non-retryable by the activity. */
 const RETRY: NonNullable<ActivityOptions['retry']> = {
@@ -19,8 +16,8 @@ const HEARTBEAT_TIMEOUT = '15 seconds';
  * Activities with a line for the Temporal UI.
  * @param summary what this call does, at most 200 bytes
  */
-export function quick(summary: string): AllActivities {
-  return proxyActivities<AllActivities>({
+export function quick(summary: string): Activities {
+  return proxyActivities<Activities>({
     startToCloseTimeout: '3 minutes',
     heartbeatTimeout: HEARTBEAT_TIMEOUT,
     retry: RETRY,
@@ -29,8 +26,8 @@ export function quick(summary: string): AllActivities {
 }
 
 /** Activities that are tried for two minutes and then given up: for what is good to have done and no reason to wait. */
-export function bestEffort(summary: string): AllActivities {
-  return proxyActivities<AllActivities>({
+export function bestEffort(summary: string): Activities {
+  return proxyActivities<Activities>({
     scheduleToCloseTimeout: '2 minutes',
     heartbeatTimeout: HEARTBEAT_TIMEOUT,
     retry: RETRY,
@@ -39,8 +36,8 @@ export function bestEffort(summary: string): AllActivities {
 }
 
 /** Activities that may take hours: long-running operations of Azure, convergence, the rewrite of many Secrets. */
-export function lasting(summary: string): AllActivities {
-  return proxyActivities<AllActivities>({
+export function lasting(summary: string): Activities {
+  return proxyActivities<Activities>({
     startToCloseTimeout: '12 hours',
     heartbeatTimeout: HEARTBEAT_TIMEOUT,
     retry: RETRY,

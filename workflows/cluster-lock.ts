@@ -17,7 +17,8 @@ import {
   type ChildWorkflowHandle,
 } from '@temporalio/workflow';
 import { clusterLockId } from '../domain/resource-ids';
-import { CLUSTER_LOCK_WORKFLOW, Memo } from './messages';
+import { MemoKey } from '../domain/operation-memo';
+import { CLUSTER_LOCK_WORKFLOW } from './messages';
 
 const release = defineSignal('release');
 
@@ -105,7 +106,7 @@ async function startLock(cluster: string): Promise<Hold['child'] | undefined> {
     return await startChild<typeof clusterLock>(CLUSTER_LOCK_WORKFLOW, {
       workflowId: clusterLockId(cluster),
       parentClosePolicy: ParentClosePolicy.TERMINATE,
-      memo: { [Memo.Holder]: workflowInfo().workflowId },
+      memo: { [MemoKey.Holder]: workflowInfo().workflowId },
       staticSummary: `Lock of ${cluster.split('/').at(-1)}`,
     });
   } catch (error) {

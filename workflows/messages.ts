@@ -7,7 +7,6 @@
 import { defineSearchAttributeKey, SearchAttributeType } from '@temporalio/common';
 import { defineSignal, defineUpdate } from '@temporalio/workflow';
 import { z } from 'zod';
-import { HOLDER_MEMO } from '../activities/contract';
 import type { AcceptanceDecision } from '../domain/acceptance';
 import type { Decision } from '../domain/approval';
 import { Actor } from '../domain/people';
@@ -34,18 +33,6 @@ export interface OperationInput {
   /** How long a plan waits for approval. */
   readonly approvalTimeoutInMs: number;
 }
-
-/** Memo keys of an operation. */
-export const Memo = {
-  /** `digestOf` the request as parsed; tells a repeated POST from another body under the same Idempotency-Key. */
-  Fingerprint: 'fingerprint',
-  /** The `Operation` of domain/operation.ts, without its plan; of each step only what changes. */
-  Operation: 'operation',
-  /** The plan, written once for each revision. */
-  Plan: 'plan',
-  /** On the lock workflow: the operation id of the holder. */
-  Holder: HOLDER_MEMO,
-} as const;
 
 /** Custom search attributes, all Keyword: for lists and filters in the Temporal UI. */
 export const SearchAttributes = {

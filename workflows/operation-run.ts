@@ -18,6 +18,7 @@ import {
   upsertSearchAttributes,
   uuid4,
 } from '@temporalio/workflow';
+import type { StepReference } from '../activities/contract';
 import { blockedSecrets, type Acceptance } from '../domain/acceptance';
 import type { ErrorCode } from '../domain/errors';
 import {
@@ -30,7 +31,8 @@ import {
   type StepStatus,
   type StoredFault,
 } from '../domain/operation';
-import { keysNeededNow, type Outputs, type StepOutput } from '../domain/plan/outputs';
+import { memoChanges, memoOf, type MemoFields } from '../domain/operation-memo';
+import { keysNeededNow, madeKeys, type Outputs, type StepOutput } from '../domain/plan/outputs';
 import type { Plan } from '../domain/plan/plan';
 import type { StepId } from '../domain/plan/steps';
 import { renderProgress } from '../domain/progress';
@@ -38,7 +40,7 @@ import type { RefusedSecret } from '../domain/refusal';
 import { stateLeft } from '../domain/state-left';
 import type { KmsProfile } from '../domain/cluster-change';
 import { LockLost } from './cluster-lock';
-import { Memo, SearchAttributes } from './messages';
+import { SearchAttributes } from './messages';
 
 /** A step cannot go on without a person. */
 export class StepBlocked extends Error {
@@ -112,7 +114,6 @@ export class OperationRun {
   private retriesAsked = 0;
   /** The scope of what a cancellation may interrupt now. */
   private interruptible: CancellationScope | undefined;
-  private planShown: string | undefined;
   private outputsByStep: Outputs = {};
   private lock: StepLock | undefined;
   private interruptionCount = 0;
@@ -120,7 +121,12 @@ export class OperationRun {
   /** Tells what this run made from what an operation of the same id made once; the same in every replay. */
   readonly nonce = uuid4();
 
-  constructor(private view: Operation) {}
+  /** The memo as it was last written: at first by the API. */
+  private shown: MemoFields;
+
+  constructor(private view: Operation) {
+    this.shown = memoOf(view);
+  }
 
   /** The operation as it stands. */
   get operation(): Operation {
@@ -142,11 +148,10 @@ export class OperationRun {
   publish(change: Partial<Operation>): void {
     const statusChanged = change.status !== undefined && change.status !== this.view.status;
     this.change(change);
-    const { plan, steps, ...rest } = this.view;
-    // The plan is the largest part and seldom changes: it has a memo key of its own.
-    const planMemo = plan?.digest === this.planShown ? {} : { [Memo.Plan]: plan };
-    this.planShown = plan?.digest;
-    upsertMemo({ [Memo.Operation]: { ...rest, steps: steps.map(statusOf) }, ...planMemo });
+    const memo = memoOf(this.view);
+    const changes = memoChanges(this.shown, memo);
+    if (Object.keys(changes).length > 0) upsertMemo(changes);
+    this.shown = memo;
     if (statusChanged) upsertSearchAttributes([{ key: SearchAttributes.status, value: this.view.status }]);
     setCurrentDetails(renderProgress(this.view));
   }
@@ -229,6 +234,11 @@ export class OperationRun {
     const { startedAt } = this.stepState(id);
     if (startedAt === undefined) throw new Error(`The step ${id} has not begun.`);
     return startedAt;
+  }
+
+  /** The step of the plan that an activity is to carry out. */
+  reference(step: StepId): StepReference {
+    return { planDigest: this.plan.digest, step, made: madeKeys(this.outputsByStep) };
   }
 
   /** Keeps what a step gave. */
@@ -372,11 +382,6 @@ export class OperationRun {
     if (!step) throw new Error(`The approved plan has no step ${id}.`);
     return step;
   }
-}
-
-/** What the memo keeps of a step: the rest is in the plan. */
-function statusOf({ id, status, startedAt, endedAt, result }: StepState): StepStatus {
-  return { id, status, startedAt, endedAt, result };
 }
 
 /**

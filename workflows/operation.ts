@@ -17,6 +17,7 @@ import type { ErrorCode } from '../domain/errors';
 import { newOperation } from '../domain/new-operation';
 import { OperationStatus, type StoredFault } from '../domain/operation';
 import type { Plan, PlanResult } from '../domain/plan/plan';
+import { profileOf } from '../domain/plan/change-of-step';
 import { resultOf } from '../domain/plan/outputs';
 import { bestEffort, lasting, quick } from './activities';
 import { awaitIdleCluster } from './cluster-idle';
@@ -27,7 +28,6 @@ import { firstGates, handleMessages, passGate } from './gate';
 import { HeldCluster } from './held-cluster';
 import type { OperationInput } from './messages';
 import { faultOf, OperationEnds, OperationRun } from './operation-run';
-import { profileOf } from './steps/change';
 
 /** How long a lock that is being released is still there. */
 const LOCK_ENDS_WITHIN_IN_MS = 1_000;
@@ -82,11 +82,11 @@ export async function operation(
  * after later rotations. A cluster that does not answer must not keep the operation from ending, so this gives up.
  */
 async function removeCanaries(run: OperationRun): Promise<void> {
-  const { id, plan, steps } = run.operation;
+  const { plan, steps } = run.operation;
   const touched = steps.some(({ changes, startedAt }) => startedAt !== undefined && changes === 'kubernetes');
   if (!plan || !touched) return;
   try {
-    await bestEffort('Delete the canaries').removeCanaries({ cluster: plan.cluster, operationId: id });
+    await bestEffort('Delete the canaries').removeCanaries({ planDigest: plan.digest });
   } catch (error) {
     if (!(error instanceof ActivityFailure)) throw error;
     log.warn('The canaries could not be deleted; the next operation rewrites them like any Secret', {
@@ -115,7 +115,7 @@ async function planApproveExecute(
       planned = await makePlan(run, input, { waitsWhileBusy: true, earlier: planned.census });
     } while (guard.lost);
     if (planned.plan.digest === run.plan.digest) {
-      run.useLock(new HeldCluster(run, guard, cluster, profileOf(run.plan.from)));
+      run.useLock(new HeldCluster(run, guard, cluster, profileOf(run.plan.from, {})));
       run.publish({ status: OperationStatus.Running });
       await execute(run);
       return;

@@ -1,7 +1,7 @@
 /** What steps give: kept by step id. Evidence, result, needed keys and the state left are pure functions of plan and outputs. */
 import { z } from 'zod';
 import { Baseline, Convergence } from '../convergence';
-import { targetOf } from '../encryption';
+import { keyOf, type MadeKeys } from '../encryption';
 import { keysNeeded, Ledger } from '../ledger';
 import type { OperationResult, StepStatus } from '../operation';
 import { Proof, RewriteReport } from '../proof';
@@ -49,9 +49,12 @@ export function outputOf<T extends StepType>(
   return output as StepOutput & { readonly type: T };
 }
 
-/** The key id that a step made. @throws Error when it has not */
-export function keyMadeBy(outputs: Outputs): (step: string) => string {
-  return (step) => outputOf(outputs, step, 'create-key-version').keyId;
+/** The key ids that steps made, by step id. */
+export function madeKeys(outputs: Outputs): MadeKeys {
+  const made = Object.entries(outputs).flatMap(([step, output]): [string, string][] =>
+    output.type === 'create-key-version' ? [[step, output.keyId]] : [],
+  );
+  return Object.fromEntries(made);
 }
 
 /** The ledger as the last step that wrote it left it. */
@@ -76,9 +79,8 @@ export function proofsOf(plan: Plan, outputs: Outputs): RecordedProof[] {
   return plan.steps.flatMap((step) => {
     const output = step.type === 'record-proof' ? outputs[step.id] : undefined;
     if (step.type !== 'record-proof' || output?.type !== 'record-proof' || !output.proven) return [];
-    const target = targetOf(step.to, keyMadeBy(outputs));
     const { secrets, bounds } = outputOf(outputs, step.proof, 'prove').proof;
-    const keyId = target.scheme === 'identity' ? null : target.keyId;
+    const keyId = keyOf(step.to, madeKeys(outputs));
     return [{ step: step.id, keyId, convergedRv: bounds.convergedRv, secrets }];
   });
 }
@@ -93,9 +95,8 @@ export function keysNeededNow(plan: Plan, steps: readonly StepStatus[], outputs:
   if (ended?.type === 'record-proof' && ended.proven) return keysNeeded(ended.ledger);
   const asked = plan.steps.flatMap((step) => {
     const begun = steps.some(({ id, startedAt }) => id === step.id && startedAt !== undefined);
-    if (step.type !== 'set-kms' || !begun || step.to.mode === 'off') return [];
-    const target = targetOf(step.to, keyMadeBy(outputs));
-    return target.scheme === 'identity' ? [] : [target.keyId];
+    if (step.type !== 'set-kms' || !begun) return [];
+    return keyOf(step.to, madeKeys(outputs)) ?? [];
   });
   const noted = lastLedger(plan, outputs);
   return [...new Set([...plan.keysNeeded, ...(noted ? keysNeeded(noted) : []), ...asked])];
@@ -103,16 +104,13 @@ export function keysNeededNow(plan: Plan, steps: readonly StepStatus[], outputs:
 
 /** The summary of a finished operation. @throws Error when no proof is there */
 export function resultOf(plan: Plan, outputs: Outputs): OperationResult {
-  const keyOf = (state: Plan['to']): string | null => {
-    const target = targetOf(state, keyMadeBy(outputs));
-    return target.scheme === 'identity' ? null : target.keyId;
-  };
+  const made = madeKeys(outputs);
   const all = plan.steps.map(({ id }) => outputs[id]);
   const proof = all.findLast((output) => output?.type === 'prove');
   if (!proof) throw new Error('The plan ended without a proof.');
   return {
-    previousKeyId: keyOf(plan.from),
-    currentKeyId: keyOf(plan.to),
+    previousKeyId: keyOf(plan.from, made),
+    currentKeyId: keyOf(plan.to, made),
     rewrite: all.findLast((output) => output?.type === 'rewrite')?.report ?? null,
     proof: proof.proof,
   };

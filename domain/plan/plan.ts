@@ -45,7 +45,13 @@ export type Plan = z.infer<typeof Plan>;
 export function sealPlan(plan: Omit<Plan, 'digest' | 'format'>): Plan {
   const warnings = [...plan.warnings].sort((a, b) => compare(a.code, b.code) || compare(a.detail, b.detail));
   const sealed = { format: 'keyturn-plan/1' as const, ...plan, warnings };
-  return { ...sealed, digest: digestOf({ ...sealed, warnings: warnings.filter(({ volatile }) => volatile !== true) }) };
+  return { ...sealed, digest: digestOfPlan(sealed) };
+}
+
+/** The digest of a plan: over all of it but the digest itself and volatile warnings. */
+export function digestOfPlan(plan: Omit<Plan, 'digest'>): string {
+  const { digest: _own, warnings, ...rest } = plan as Plan;
+  return digestOf({ ...rest, warnings: warnings.filter(({ volatile }) => volatile !== true) });
 }
 
 /** A planner's answer: a plan, or every rule that is violated. */

@@ -73,13 +73,14 @@ export function writesTo(type: StepType): Written {
   return WRITES[type];
 }
 
-/** The step with an id, of the expected type. @throws Error when the plan has none: what is not planned is not done (O3) */
-export function stepOf<T extends StepType>(
-  steps: readonly PlanStep[],
-  id: StepId,
-  type: T,
-): PlanStep & { readonly type: T } {
+/** A step of one type. */
+export type StepOf<T extends StepType> = PlanStep & { readonly type: T };
+
+/** The step with an id, of one of the expected types. @throws Error when the plan has none: what is not planned is not done (O3) */
+export function stepOf<T extends StepType>(steps: readonly PlanStep[], id: StepId, ...types: readonly T[]): StepOf<T> {
   const step = steps.find((one) => one.id === id);
-  if (step?.type !== type) throw new Error(`The plan has no step ${id} of the type ${type}.`);
-  return step as PlanStep & { readonly type: T };
+  if (step === undefined || !(types as readonly StepType[]).includes(step.type)) {
+    throw new Error(`The plan has no step ${id} of the type ${types.join(' or ')}.`);
+  }
+  return step as StepOf<T>;
 }

@@ -1,6 +1,5 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { changeLedger, readLedger } from '../../activities/ledger';
-import type { LedgerChange } from '../../activities/contract';
+import { changeLedger, readLedger, type LedgerChange } from '../../activities/ledger';
 import type { KubeConnection } from '../../activities/kubernetes/connection';
 import { TestCluster } from './cluster-support';
 

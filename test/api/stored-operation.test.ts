@@ -4,6 +4,7 @@ import { msToTs, type Timestamp } from '@temporalio/common/lib/time';
 import { storedOperation, type DescribedWorkflow } from '../../api/stored-operation';
 import { newOperation } from '../../domain/new-operation';
 import type { Operation } from '../../domain/operation';
+import { memoOf } from '../../domain/operation-memo';
 import { sealPlan } from '../../domain/plan/plan';
 import { OperationRequest } from '../../domain/request';
 import { REQUEST } from './support';
@@ -49,16 +50,11 @@ const NEW = newOperation({
   requestedAt: '2026-01-01T00:00:00.000Z',
 });
 
-/** As the workflow stores it. */
-function withoutPlan({ plan: _plan, ...operation }: Operation): Omit<Operation, 'plan'> {
-  return operation;
-}
-
 function described(operation: Partial<Operation>, change: Partial<DescribedWorkflow> = {}): DescribedWorkflow {
   return {
     workflowId: ID,
     status: { code: 1, name: 'RUNNING' },
-    memo: { fingerprint: 'sha256:f', operation: withoutPlan({ ...NEW, ...operation }), plan: PLAN },
+    memo: { fingerprint: 'sha256:f', ...memoOf({ ...NEW, ...operation, plan: PLAN }) },
     raw: {},
     ...change,
   };

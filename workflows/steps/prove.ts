@@ -6,9 +6,10 @@
  */
 import type { PassInput } from '../../activities/contract';
 import { acceptanceFor, isAccepted, type Acceptance } from '../../domain/acceptance';
-import { describeTarget, targetOf } from '../../domain/encryption';
-import { keyMadeBy, outputOf } from '../../domain/plan/outputs';
-import { stepOf, type PlanStep, type StepId } from '../../domain/plan/steps';
+import { describeTarget, keyOf, targetOf, type EncryptionState } from '../../domain/encryption';
+import { profileOf } from '../../domain/plan/change-of-step';
+import { madeKeys, outputOf } from '../../domain/plan/outputs';
+import { stepOf, type StepId, type StepOf } from '../../domain/plan/steps';
 import { addReports, hadNoEffect, isConclusive, type Proof, type RewriteReport } from '../../domain/proof';
 import type { RefusedSecret } from '../../domain/refusal';
 import { voidReason } from '../../domain/proof-validity';
@@ -16,9 +17,6 @@ import { awaitIdleCluster } from '../cluster-idle';
 import { underLock } from '../held-cluster';
 import type { Execution } from './execution';
 import { StepBlocked, type StepAttempt, type StepOutcome } from '../operation-run';
-import { profileOf } from './change';
-
-type StepOf<T extends PlanStep['type']> = PlanStep & { readonly type: T };
 
 /** How often a proof is taken again by itself. */
 const PROOF_ROUNDS = 3;
@@ -26,14 +24,11 @@ const PROOF_ROUNDS = 3;
 /** Waits until every API server writes with the target. */
 export async function converge(step: StepOf<'converge'>, execution: Execution): Promise<StepOutcome> {
   const { run, proofs } = execution;
-  const target = targetOf(step.to, keyMadeBy(run.outputs));
   proofs.converging(step.id, run.interruptions);
   const convergence = await underLock(run)
-    .lasting(`See every API server write with ${describeTarget(target)}`)
+    .lasting(`See every API server write with ${nameOf(step.to, execution)}`)
     .awaitConvergence({
-      cluster: run.plan.cluster,
-      operationId: run.operation.id,
-      target,
+      ...run.reference(step.id),
       ...(step.baseline === null ? {} : { baseline: outputOf(run.outputs, step.baseline, 'take-baseline').baseline }),
     });
   const { convergedRv, leases, stillProbes, metrics, weaknesses } = convergence;
@@ -82,32 +77,28 @@ export async function prove(
 export async function recordProof(step: StepOf<'record-proof'>, execution: Execution): Promise<StepOutcome> {
   const { run } = execution;
   const { quick } = underLock(run);
-  const { cluster } = run.plan;
-  const operationId = run.operation.id;
   const earlier = run.outputs[step.id];
   let recorded = earlier?.type === 'record-proof' ? earlier : undefined;
   if (recorded === undefined) {
     const proof = await currentProof(step, execution);
-    const keyId = keyOf(step, execution);
     const proven = isConclusive(proof);
-    const ledger = await quick('Record what is proven').changeLedger({
-      cluster,
-      reportedKeyId: keyId,
-      changes: [
-        { type: 'reconcile', operationId },
-        ...(proven ? [{ type: 'proven' as const, keyId, proof: ledgerProof(proof, operationId) }] : []),
-      ],
+    const { secrets, bounds } = proof;
+    const ledger = await quick('Record what is proven').recordProof({
+      ...run.reference(step.id),
+      proof: proven ? { secrets, convergedRv: bounds.convergedRv } : null,
     });
     recorded = { type: 'record-proof', ledger, proven };
     // Kept before the canaries go: a retry of this step must not judge the proof again.
     run.keep(step.id, recorded);
   }
   if (run.plan.steps.at(-1)?.id === step.id) {
-    await quick('Delete the canaries').removeCanaries({ cluster, operationId });
+    await quick('Delete the canaries').removeCanaries(run.reference(step.id));
   }
   const { proof } = outputOf(run.outputs, step.proof, 'prove');
-  const target = describeTarget(targetOf(step.to, keyMadeBy(run.outputs)));
-  return { output: recorded, text: `Azure reports ${target}; the ledger has it ${recordText(proof)}.` };
+  return {
+    output: recorded,
+    text: `Azure reports ${nameOf(step.to, execution)}; the ledger has it ${recordText(proof)}.`,
+  };
 }
 
 /**
@@ -120,7 +111,7 @@ async function currentProof(step: StepOf<'record-proof'>, execution: Execution):
   const { quick } = underLock(run);
   const { cluster } = run.plan;
   const proving = stepOf(run.plan.steps, step.proof, 'prove');
-  const change = { type: 'kms', to: profileOf(step.to, keyOf(step, execution)) } as const;
+  const change = { type: 'kms', to: profileOf(step.to, madeKeys(run.outputs)) } as const;
   for (let round = 1; round <= PROOF_ROUNDS; round += 1) {
     // Azure may be changing the cluster for reasons of its own: that is a wait.
     await awaitIdleCluster(run, cluster);
@@ -149,10 +140,8 @@ function recordText(proof: Proof): string {
   return `as activated, not proven: ${why}`;
 }
 
-/** The key of a step's state; null is plaintext. */
-function keyOf(step: StepOf<'record-proof'> | StepOf<'prove'>, { run }: Execution): string | null {
-  const target = targetOf(step.to, keyMadeBy(run.outputs));
-  return target.scheme === 'identity' ? null : target.keyId;
+function nameOf(state: EncryptionState, { run }: Execution): string {
+  return describeTarget(targetOf(state, madeKeys(run.outputs)));
 }
 
 /**
@@ -188,7 +177,7 @@ function isVoid(proving: StepOf<'prove'>, execution: Execution, reported?: strin
       interruptionsBefore: proofs.interruptionsBefore(proving.since) ?? -1,
       interruptionsNow: run.interruptions,
       ageInMs: Date.now() - proofs.takenAt(proving.id),
-      provenKeyId: keyOf(proving, execution),
+      provenKeyId: keyOf(proving.to, madeKeys(run.outputs)),
       ...(reported === undefined ? {} : { reportedKeyId: reported }),
     }) !== undefined
   );
@@ -221,10 +210,7 @@ function inputOf(step: StepOf<'rewrite'> | StepOf<'prove'>, { run }: Execution):
   const { convergence } = outputOf(run.outputs, step.since, 'converge');
   const { baseline } = stepOf(run.plan.steps, step.since, 'converge');
   return {
-    cluster: run.plan.cluster,
-    operationId: run.operation.id,
-    target: targetOf(step.to, keyMadeBy(run.outputs)),
-    perSecond: step.perSecond,
+    ...run.reference(step.id),
     bounds: {
       baselineRv: baseline === null ? null : outputOf(run.outputs, baseline, 'take-baseline').baseline.baselineRv,
       convergedRv: convergence.convergedRv,
@@ -271,8 +257,4 @@ function proofText(proof: Proof): string {
       : `${secrets - unproven} of ${secrets} Secrets proven, ${unproven} accepted as they are`;
   const weaker = weaknesses.length === 0 ? '' : ` Weaker evidence: ${weaknesses.join(' ')}`;
   return `${what} (${since}Rc ${bounds.convergedRv}, final list ${finalRv}).${weaker}`;
-}
-
-function ledgerProof(proof: Proof, operationId: string): { operationId: string; convergedRv: string; secrets: number } {
-  return { operationId, convergedRv: proof.bounds.convergedRv, secrets: proof.secrets };
 }

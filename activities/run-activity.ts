@@ -1,0 +1,127 @@
+/**
+ * How activities run: what every one has in common, whatever it does.
+ *
+ * Does: heartbeats; gives an activity that carries out a step that step, and before it writes makes sure that the operation
+ * holds the cluster's lock; says what went wrong in codes of the error table.
+ */
+import { Context } from '@temporalio/activity';
+import type { Client } from '@temporalio/client';
+import type { ErrorCode } from '../domain/errors';
+import type { Plan } from '../domain/plan/plan';
+import { stepOf, type StepOf, type StepType } from '../domain/plan/steps';
+import type { ApprovedPlans } from './approved-plan';
+import type { ClusterConnections } from './cluster-connections';
+import { requireLock } from './cluster-lock';
+import type { PlanReference, StepReference } from './contract';
+import { toFailure } from './failures';
+import type { KubeConnection } from './kubernetes/connection';
+import { currentActivity, heartbeating, type Running } from './running';
+
+/** What an activity is called in its failures, and what is particular to it. */
+export interface ActivityFacts {
+  /** What was being done, to complete "… failed". */
+  readonly doing: string;
+  /** Its heartbeats carry details; otherwise a bare one is sent each second. */
+  readonly heartbeats?: true;
+  /** The code of a refusal by ARM. */
+  readonly armRefusal?: ErrorCode;
+  /** The code of a refusal by a vault. */
+  readonly vaultRefusal?: ErrorCode;
+}
+
+/** What an activity that belongs to a plan works with. */
+export interface PlanWork extends Running {
+  readonly operationId: string;
+  readonly cluster: string;
+  /** Runs work with a connection to the cluster of the plan. */
+  readonly inside: <T>(work: (connection: KubeConnection) => Promise<T>) => Promise<T>;
+}
+
+/** What an activity that carries out a step works with. */
+export interface StepWork<Type extends StepType> extends PlanWork {
+  readonly step: StepOf<Type>;
+}
+
+/** Makes activities out of work. */
+export class ActivityRunner {
+  constructor(
+    private readonly client: Client,
+    private readonly plans: ApprovedPlans,
+    private readonly connections: ClusterConnections,
+  ) {}
+
+  /** Work that belongs to no plan, and writes nothing to a cluster. */
+  plain<Input, Result>(
+    facts: ActivityFacts,
+    work: (input: Input, running: Running) => Promise<Result>,
+  ): (input: Input) => Promise<Result> {
+    return (input) => this.#run(facts, (running) => work(input, running));
+  }
+
+  /** Work for a plan. It writes only what any operation may: the removal of its own objects. */
+  forPlan<Input extends PlanReference, Result>(
+    facts: ActivityFacts,
+    work: (input: Input, plan: PlanWork) => Promise<Result>,
+  ): (input: Input) => Promise<Result> {
+    return (input) => this.#run(facts, async (running) => work(input, (await this.#planWork(input, running)).work));
+  }
+
+  /** Work that only looks at what a step of one of the types has done. */
+  readsForStep<Type extends StepType, Input extends StepReference, Result>(
+    types: readonly Type[],
+    facts: ActivityFacts,
+    work: (input: Input, step: StepWork<Type>) => Promise<Result>,
+  ): (input: Input) => Promise<Result> {
+    return (input) => this.#run(facts, async (running) => work(input, await this.#stepWork(types, input, running)));
+  }
+
+  /** Work that carries out a step of one of the types: under the lock of the cluster, which is checked first. */
+  writesForStep<Type extends StepType, Input extends StepReference, Result>(
+    types: readonly Type[],
+    facts: ActivityFacts,
+    work: (input: Input, step: StepWork<Type>) => Promise<Result>,
+  ): (input: Input) => Promise<Result> {
+    return (input) =>
+      this.#run(facts, async (running) => {
+        const step = await this.#stepWork(types, input, running);
+        await requireLock(this.client, step.cluster, step.operationId);
+        return await work(input, step);
+      });
+  }
+
+  async #stepWork<Type extends StepType>(
+    types: readonly Type[],
+    input: StepReference,
+    running: Running,
+  ): Promise<StepWork<Type>> {
+    const { plan, work } = await this.#planWork(input, running);
+    return { ...work, step: stepOf(plan.steps, input.step, ...types) };
+  }
+
+  async #planWork({ planDigest }: PlanReference, running: Running): Promise<{ plan: Plan; work: PlanWork }> {
+    const operationId = Context.current().info.workflowExecution?.workflowId;
+    if (operationId === undefined) throw new Error('An activity of a plan was asked for by no workflow.');
+    const plan = await this.plans.read(operationId, planDigest);
+    const { cluster } = plan;
+    const { signal, heartbeat } = running;
+    const inside = <T>(work: (connection: KubeConnection) => Promise<T>): Promise<T> =>
+      this.connections.use(cluster, signal, work);
+    return { plan, work: { operationId, cluster, signal, heartbeat, inside } };
+  }
+
+  async #run<T>({ doing, heartbeats, ...refusals }: ActivityFacts, work: (running: Running) => Promise<T>): Promise<T> {
+    const running = currentActivity();
+    try {
+      if (heartbeats) return await work(running);
+      return await heartbeating(
+        running,
+        () => undefined,
+        () => work(running),
+      );
+    } catch (error) {
+      // Whatever broke because of a cancellation, the cancellation is what happened.
+      running.signal.throwIfAborted();
+      throw toFailure(error, { doing, ...refusals });
+    }
+  }
+}

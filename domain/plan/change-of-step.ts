@@ -1,0 +1,22 @@
+/** What a step asks of ARM: a pure function of the approved step and of the key ids that earlier steps made. */
+import type { ClusterChange, KmsProfile } from '../cluster-change';
+import { resolveKey, type EncryptionState, type MadeKeys } from '../encryption';
+import type { StepOf } from './steps';
+
+/** A change of the cluster, and what the cluster must report before it. */
+export interface ExpectedChange {
+  readonly change: ClusterChange;
+  readonly expect: KmsProfile;
+}
+
+/** The KMS profile that a state stands for. @throws Error when its key is not made yet */
+export function profileOf(state: EncryptionState, made: MadeKeys): KmsProfile {
+  if (state.mode === 'off') return { mode: 'off' };
+  const { access, vaultId, key } = state;
+  return { mode: 'on', keyId: resolveKey(key, made), access, ...(vaultId === undefined ? {} : { vaultId }) };
+}
+
+/** The change that a step asks for. @throws Error when its key is not made yet */
+export function changeOf(step: StepOf<'set-kms'>, made: MadeKeys): ExpectedChange {
+  return { change: { type: 'kms', to: profileOf(step.to, made) }, expect: profileOf(step.expect, made) };
+}
