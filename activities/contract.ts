@@ -11,6 +11,7 @@ import type { Baseline, Convergence } from '../domain/convergence';
 import type { MadeKeys } from '../domain/encryption';
 import type { EvidenceRecord } from '../domain/evidence';
 import type { ArmOperation } from '../domain/plan/outputs';
+import type { KeyUsers } from '../domain/key-users';
 import type { Ledger } from '../domain/ledger';
 import type { Fault } from '../domain/errors';
 import type { PlanPolicy, PlanResult } from '../domain/plan/plan';
@@ -36,6 +37,12 @@ export interface StepReference extends PlanReference {
 /** What a rewrite or a proof is judged by, beside its step. */
 export interface PassInput extends StepReference {
   readonly bounds: ProofBounds;
+}
+
+/** What steps of a retirement are judged by, beside the step. */
+export interface RetirementInput extends StepReference {
+  /** Resource version of the list that the last proof was made from: a cluster that is older was restored from a backup. */
+  readonly provenRv: string;
 }
 
 /** What the rules of a kind say of a request. */
@@ -159,6 +166,23 @@ export interface Activities {
   recordProof(
     input: StepReference & { readonly proof: { readonly convergedRv: string; readonly secrets: number } | null },
   ): Promise<Ledger>;
+
+  /**
+   * Carries out `check-key-unused`. Throws, non-retryable, `KeyInUse` when a cluster needs the key, `ResourceVersionWentBackwards`
+   * or `ClusterChangedOutside` when this cluster is not what was proven.
+   */
+  checkKeyUnused(input: RetirementInput): Promise<{ at: string; users: KeyUsers }>;
+
+  /** Carries out `disable-key-version`; looks once more before it writes. Throws as `checkKeyUnused`, and `DeleteKeyRefused`. */
+  disableKeyVersion(input: RetirementInput): Promise<{ keyId: string }>;
+
+  /**
+   * Carries out `delete-key`: soft-deletes the key object if no version of it is needed, otherwise leaves it. Throws as
+   * `disableKeyVersion`, and `KeyNotDisabled` when the version was enabled again in the soak.
+   */
+  deleteFreeKey(
+    input: RetirementInput,
+  ): Promise<{ recoveryId: string | null; scheduledPurgeOn: string | null; needed: string[] }>;
 
   /** Throws `EvidenceExists`, non-retryable, when there is an evidence file of this operation id already. */
   refuseUsedOperationId(input: { readonly operationId: string }): Promise<void>;

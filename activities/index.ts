@@ -16,7 +16,10 @@ import type { Activities } from './contract';
 import { awaitConvergence } from './convergence';
 import { refuseUsedOperationId, sealEvidence, type EvidenceStore } from './evidence';
 import { noteSwitch, recordProof } from './ledger';
+import type { UseCluster } from './key-usage';
 import { checkRules, makePlan } from './observe';
+import type { Look } from './look';
+import { checkKeyUnused, deleteFreeKey, disableKeyVersion } from './retirement';
 import { ActivityRunner } from './run-activity';
 import { takeCensus } from './secrets/census';
 import type { Pace } from './secrets/pass';
@@ -37,14 +40,19 @@ export interface ActivityDeps {
 /** What ARM refuses on the way into a cluster. */
 const INSIDE = { armRefusal: 'ClusterAccessRefused' } as const;
 
+/** The types of steps that change the cluster in ARM. */
+const CLUSTER_CHANGES = ['set-kms', 'upgrade-control-plane', 'upgrade-pool'] as const;
+
 /** Makes the activities; contacts no service yet. */
 export function createActivities({ azure, evidence, pace, client }: ActivityDeps): Activities {
   // One more for what is asked beside the Secrets.
   const connections = createClusterConnections(azure.clusters, pace.inFlight + 1);
   const runner = new ActivityRunner(client, createApprovedPlans(client), connections);
+  const use: UseCluster = (cluster, signal, work) => connections.use(cluster, signal, work);
+  const look = (signal: AbortSignal): Look => ({ azure, use, evidence, signal });
   return {
     checkRules: runner.plain({ doing: 'Checking the rules', ...INSIDE }, ({ request }, { signal }) =>
-      checkRules(azure, request, signal),
+      checkRules(look(signal), request),
     ),
     takeCensus: runner.plain(
       { doing: 'Taking the census of Secrets', heartbeats: true, ...INSIDE },
@@ -54,14 +62,14 @@ export function createActivities({ azure, evidence, pace, client }: ActivityDeps
         ),
     ),
     makePlan: runner.plain({ doing: 'Making the plan', ...INSIDE }, (input, { signal }) =>
-      makePlan(azure, input, (work) => connections.use(input.request.cluster, signal, work), signal, evidence),
+      makePlan(look(signal), input),
     ),
 
     createKeyVersion: runner.writesForStep(
       ['create-key-version'],
       { doing: 'Making a new key version', vaultRefusal: 'CreateKeyRefused' },
-      ({ nonce, since }, { step, operationId, signal }) =>
-        createKeyVersion(azure.keys, { operationId, nonce, since, basedOn: step.like }, signal),
+      ({ nonce, since }, { step: { like, expiry }, operationId, signal }) =>
+        createKeyVersion(azure.keys, { operationId, nonce, since, basedOn: like, expiry }, signal),
     ),
     takeBaseline: runner.writesForStep(
       ['take-baseline'],
@@ -70,12 +78,12 @@ export function createActivities({ azure, evidence, pace, client }: ActivityDeps
     ),
 
     submitClusterChange: runner.writesForStep(
-      ['set-kms'],
+      CLUSTER_CHANGES,
       { doing: 'Changing the cluster' },
       ({ made }, { cluster, step, signal }) => submitClusterChange(azure, { cluster, ...changeOf(step, made) }, signal),
     ),
     awaitClusterChange: runner.readsForStep(
-      ['set-kms'],
+      CLUSTER_CHANGES,
       { doing: 'Waiting for the change of the cluster', heartbeats: true },
       ({ made, operationUrl }, { cluster, step, ...running }) =>
         awaitClusterChange(azure, { cluster, operationUrl, change: changeOf(step, made).change }, running),
@@ -131,6 +139,25 @@ export function createActivities({ azure, evidence, pace, client }: ActivityDeps
         inside((connection) =>
           recordProof(connection, { keyId: keyOf(step.to, made), proof, operationId }, { signal }),
         ),
+    ),
+
+    checkKeyUnused: runner.readsForStep(
+      ['check-key-unused'],
+      { doing: 'Looking whether the key is needed', ...INSIDE },
+      ({ provenRv }, { step, cluster, operationId, signal }) =>
+        checkKeyUnused(look(signal), { keyId: step.key, cluster, operationId, provenRv }),
+    ),
+    disableKeyVersion: runner.writesForStep(
+      ['disable-key-version'],
+      { doing: 'Disabling the key version', vaultRefusal: 'DeleteKeyRefused', ...INSIDE },
+      ({ provenRv }, { step, cluster, operationId, signal }) =>
+        disableKeyVersion(look(signal), { keyId: step.key, cluster, operationId, provenRv }),
+    ),
+    deleteFreeKey: runner.writesForStep(
+      ['delete-key'],
+      { doing: 'Deleting the key', vaultRefusal: 'DeleteKeyRefused', ...INSIDE },
+      ({ provenRv }, { step, cluster, operationId, signal }) =>
+        deleteFreeKey(look(signal), { keyId: step.key, cluster, operationId, provenRv }),
     ),
 
     refuseUsedOperationId: runner.plain({ doing: 'Looking for earlier evidence' }, ({ operationId }) =>

@@ -3,19 +3,21 @@ import type { AzureAccess } from '../azure/access';
 import { ArmError } from '../azure/errors';
 import type { ClusterSnapshot } from '../azure/managed-clusters';
 import { currentGeneration, type Ledger } from '../domain/ledger';
-import type { AzureObservation, KeyLookup, Observation } from '../domain/observed';
+import { ANOTHER_VAULT, type AzureObservation, type KeyLookup, type Observation } from '../domain/observed';
+import { usersOf } from '../domain/key-users';
 import { kindOf } from '../domain/kinds';
 import type { PlanPolicy, PlanResult } from '../domain/plan/plan';
 import { busyState, plan, ruleFaults } from '../domain/planner';
-import { requestedKeyId, type OperationRequest } from '../domain/request';
+import { nextKeyId, requestedKeyId, type OperationRequest } from '../domain/request';
 import { rewriteCeiling } from '../domain/rewrite-pace';
 import { parseKeyId } from '../domain/resource-ids';
 import type { Census } from '../domain/census';
 import type { RulesChecked } from './contract';
 import { isConfirmed, trustedLedger } from '../domain/trusted-ledger';
 import { readClusterEvidence, type EvidenceStore } from './evidence';
-import type { KubeConnection } from './kubernetes/connection';
+import { readKeyUsage } from './key-usage';
 import { readLedger } from './ledger';
+import type { Look } from './look';
 
 /**
  * What Azure says of the cluster and the keys that matter. The vault of a requested key is contacted only when it is the
@@ -40,64 +42,71 @@ export async function observeAzure(
   const { enabled, keyId } = snapshot.observed.kms;
   const currentKeyId = enabled ? keyId : undefined;
   const requested = requestedKeyId(request);
-  const anyVault = kindOf(request.kind).keyFrom === 'any-vault';
-  const [currentKey, requestedKey] = await Promise.all([
+  const next = nextKeyId(request);
+  const { keyFrom, needs } = kindOf(request.kind);
+  const lookUp = (keyId: string): Promise<KeyLookup> =>
+    keyFrom === 'any-vault' ? azure.keys.lookUp(keyId, options) : lookUpRequested(azure, keyId, currentKeyId, options);
+  const [currentKey, requestedKey, nextKey, upgradeProfile] = await Promise.all([
     currentKeyId === undefined ? undefined : azure.keys.lookUp(currentKeyId, options),
-    requested === undefined
-      ? undefined
-      : anyVault
-        ? azure.keys.lookUp(requested, options)
-        : lookUpRequested(azure, requested, currentKeyId, options),
+    requested === undefined ? undefined : lookUp(requested),
+    next === undefined ? undefined : lookUp(next),
+    needs.includes('upgrade-profile')
+      ? azure.clusters.upgradeProfile(snapshot.observed.resourceId, options)
+      : undefined,
   ]);
   return {
     at,
     cluster,
     ...(currentKey === undefined ? {} : { currentKey }),
     ...(requestedKey === undefined ? {} : { requestedKey }),
+    ...(nextKey === undefined ? {} : { nextKey }),
+    ...(upgradeProfile === undefined ? {} : { upgradeProfile }),
   };
 }
 
-/** Checks the rules of the request's kind by what Azure says. @throws ArmError, VaultError, TokenError */
-export async function checkRules(
-  azure: AzureAccess,
+/** Who needs the key that a kind retires: the one that the request names for that, or the current one. Many reads: for plans only. */
+async function observeKeyUsers(
+  { azure, use, signal }: Look,
   request: OperationRequest,
-  abortSignal: AbortSignal,
-): Promise<RulesChecked> {
-  const observed = await observeAzure(azure, request, { abortSignal });
+  observed: AzureObservation,
+): Promise<AzureObservation> {
+  const { needs, retires } = kindOf(request.kind);
+  if (!needs.includes('key-users') || !observed.cluster.found) return observed;
+  const keyId = retires === 'requested-key' ? requestedKeyId(request) : observed.cluster.cluster.kms.keyId;
+  if (keyId === undefined) return observed;
+  return { ...observed, keyUsers: usersOf(await readKeyUsage(azure, use, signal), keyId) };
+}
+
+/** Checks the rules of the request's kind by what Azure says. @throws ArmError, VaultError, TokenError */
+export async function checkRules(look: Look, request: OperationRequest): Promise<RulesChecked> {
+  const observed = await observeKeyUsers(
+    look,
+    request,
+    await observeAzure(look.azure, request, { abortSignal: look.signal }),
+  );
   const faults = ruleFaults(request, observed);
   const cluster = faults.length === 0 && observed.cluster.found ? observed.cluster.cluster.resourceId : null;
   return { faults, busy: busyState(observed, faults), cluster, perSecond: rewriteCeiling(observed) };
 }
 
-/** Observes again, and plans. @param withCluster runs work with a connection to the cluster */
+/** Observes again, and plans. @throws as `checkRules`; KubeError */
 export async function makePlan(
-  azure: AzureAccess,
+  look: Look,
   input: { readonly request: OperationRequest; readonly policy: PlanPolicy; readonly census: Census | null },
-  withCluster: <T>(work: (connection: KubeConnection) => Promise<T>) => Promise<T>,
-  signal: AbortSignal,
-  evidence: EvidenceStore,
 ): Promise<PlanResult> {
   const { request, policy, census } = input;
-  const observation = await observe(azure, request, withCluster, signal, evidence);
+  const observation = await observe(look, request);
   return plan(request, { ...observation, ...(census === null ? {} : { census }) }, policy);
 }
 
-/**
- * All that a plan is made from. The cluster itself is asked only when Azure's answer leaves a plan possible.
- * @param withCluster runs work with a connection to the cluster
- * @param evidence what the ledger is believed by
- */
-async function observe(
-  azure: AzureAccess,
-  request: OperationRequest,
-  withCluster: <T>(work: (connection: KubeConnection) => Promise<T>) => Promise<T>,
-  signal: AbortSignal,
-  evidence: EvidenceStore,
-): Promise<Observation> {
-  const azureObservation = await observeAzure(azure, request, { abortSignal: signal });
-  if (ruleFaults(request, azureObservation).length > 0) return { azure: azureObservation };
-  const ledger = await withCluster((connection) => readLedger(connection, signal));
-  return { azure: azureObservation, ...(await believed(ledger, request.cluster, evidence)) };
+/** All that a plan is made from. The cluster itself is asked only when Azure's answer leaves a plan possible. */
+async function observe(look: Look, request: OperationRequest): Promise<Observation> {
+  const { signal, use, evidence } = look;
+  const observed = await observeAzure(look.azure, request, { abortSignal: signal });
+  const azure = await observeKeyUsers(look, request, observed);
+  if (ruleFaults(request, azure).length > 0) return { azure };
+  const ledger = await use(request.cluster, signal, (connection) => readLedger(connection, signal));
+  return { azure, ...(await believed(ledger, request.cluster, evidence)) };
 }
 
 /** The ledger as far as signed evidence confirms it: anybody who may write ConfigMaps may have written it. */
@@ -121,7 +130,7 @@ async function lookUpRequested(
   const current = parseKeyId(currentKeyId ?? '');
   if ('fault' in key) return { found: false, keyId: requested, why: key.fault };
   if ('fault' in current || key.vaultUrl !== current.vaultUrl) {
-    return { found: false, keyId: key.kid, why: 'not looked up: another vault' };
+    return { found: false, keyId: key.kid, why: ANOTHER_VAULT };
   }
   return keys.lookUp(key.kid, options);
 }

@@ -1,6 +1,7 @@
 /** Key versions: made once for an operation, however often it is asked for, and exactly as the plan says. */
 import type { Keys } from '../azure/keys';
 import type { KeyLookup, ObservedKey } from '../domain/observed';
+import type { KeyExpiry } from '../domain/plan/steps';
 import { mustParseKeyId, shortKeyId } from '../domain/resource-ids';
 import { needsPerson } from './failures';
 
@@ -11,6 +12,7 @@ const CLOCK_SKEW_IN_MS = 5 * 60_000;
 export interface NewVersion {
   readonly operationId: string;
   readonly basedOn: string;
+  readonly expiry: KeyExpiry;
   /** The same for every try of one step, and for no other operation, whatever its id. */
   readonly nonce: string;
   /** ISO 8601: when the step began. */
@@ -24,7 +26,7 @@ export interface NewVersion {
  */
 export async function createKeyVersion(
   keys: Keys,
-  { operationId, basedOn, nonce, since }: NewVersion,
+  { operationId, basedOn, expiry, nonce, since }: NewVersion,
   abortSignal: AbortSignal,
 ): Promise<{ keyId: string; created: boolean }> {
   const mark = { operationId, nonce };
@@ -38,7 +40,7 @@ export async function createKeyVersion(
   };
   const check = async (keyId: string): Promise<void> => {
     const model = found(await keys.lookUp(basedOn, { abortSignal }));
-    const differences = differencesOf(model, found(await keys.lookUp(keyId, { abortSignal })));
+    const differences = differencesOf(model, found(await keys.lookUp(keyId, { abortSignal })), expiry);
     if (differences.length > 0) throw notAsApproved(keyId, differences);
   };
   const existing = await oldest();
@@ -46,14 +48,14 @@ export async function createKeyVersion(
     await check(existing);
     return { keyId: existing, created: false };
   }
-  const made = await keys.createLike(basedOn, mark, { abortSignal });
+  const made = await keys.createLike(basedOn, mark, { abortSignal, expiresOn: expiryDate(expiry, Date.now()) });
   const keyId = (await oldest()) ?? made;
   await check(keyId);
   return { keyId, created: keyId === made };
 }
 
 /** In what a version is not the one that was approved: a new version of the same key, like its model. */
-function differencesOf(model: ObservedKey, version: ObservedKey): string[] {
+function differencesOf(model: ObservedKey, version: ObservedKey, expiry: KeyExpiry): string[] {
   const [one, other] = [mustParseKeyId(model.keyId), mustParseKeyId(version.keyId)];
   const sorted = ({ operations }: ObservedKey): string => [...operations].sort().join(', ');
   const compared: readonly (readonly [string, unknown, unknown])[] = [
@@ -64,9 +66,26 @@ function differencesOf(model: ObservedKey, version: ObservedKey): string[] {
     ['permitted operations', sorted(version), sorted(model)],
     ['enabled', version.enabled, true],
   ];
+  const expires = expiryDifference(version, expiry);
   return compared
     .filter(([, is, expected]) => is !== expected)
-    .map(([what, is, expected]) => `${what}: ${String(is)} instead of ${String(expected)}`);
+    .map(([what, is, expected]) => `${what}: ${String(is)} instead of ${String(expected)}`)
+    .concat(expires === undefined ? [] : [expires]);
+}
+
+/** When a version that is made now expires. @param now milliseconds since 1970 */
+function expiryDate(expiry: KeyExpiry, now: number): Date | undefined {
+  if (expiry === null) return undefined;
+  return 'at' in expiry ? new Date(expiry.at) : new Date(now + expiry.afterSeconds * 1000);
+}
+
+/** The vault dates in whole seconds, and a request may have taken a while. */
+function expiryDifference({ createdOn, expiresOn }: ObservedKey, expiry: KeyExpiry): string | undefined {
+  const wanted = expiryDate(expiry, Date.parse(createdOn ?? ''));
+  const is = expiresOn === undefined ? undefined : Date.parse(expiresOn);
+  if (wanted === undefined && is === undefined) return undefined;
+  if (wanted !== undefined && is !== undefined && Math.abs(wanted.getTime() - is) <= CLOCK_SKEW_IN_MS) return undefined;
+  return `expiry: ${expiresOn ?? 'none'} instead of ${wanted?.toISOString() ?? 'none'}`;
 }
 
 function found(lookup: KeyLookup): ObservedKey {

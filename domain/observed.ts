@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { Census } from './census';
 import { kmsScheme, type EncryptionState } from './encryption';
+import { KeyUsers } from './key-users';
 import { Ledger } from './ledger';
 
 /** A key version as the vault reports it. */
@@ -61,6 +62,9 @@ export function encryptionStateOf({ kms, kubernetesVersion }: ObservedCluster): 
   };
 }
 
+/** Why a key was not looked up: its vault is a stranger's as far as the request's kind goes. */
+export const ANOTHER_VAULT = 'not looked up: another vault';
+
 /** A key that was looked up, or the id of one that could not be found. */
 export const KeyLookup = z.union([
   z.object({ found: z.literal(true), key: ObservedKey }),
@@ -68,6 +72,15 @@ export const KeyLookup = z.union([
 ]);
 /** A key that was looked up, or the id of one that could not be found. */
 export type KeyLookup = z.infer<typeof KeyLookup>;
+
+/** What AKS offers to upgrade to (ARM `upgradeProfiles/default`); previews left out. */
+export const UpgradeProfile = z.object({
+  /** Of the control plane. */
+  current: z.string(),
+  offered: z.array(z.string()),
+});
+/** What AKS offers to upgrade to. */
+export type UpgradeProfile = z.infer<typeof UpgradeProfile>;
 
 /** What Azure says, before anything inside the cluster was looked at. */
 export const AzureObservation = z.object({
@@ -80,6 +93,12 @@ export const AzureObservation = z.object({
   currentKey: KeyLookup.optional(),
   /** The key that the request names. */
   requestedKey: KeyLookup.optional(),
+  /** The second key that the request names. */
+  nextKey: KeyLookup.optional(),
+  /** What AKS offers to upgrade to. For kinds that need it. */
+  upgradeProfile: UpgradeProfile.optional(),
+  /** Who needs the key that is to be retired. For kinds that need it. */
+  keyUsers: KeyUsers.optional(),
 });
 /** What Azure says. */
 export type AzureObservation = z.infer<typeof AzureObservation>;

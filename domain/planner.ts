@@ -45,10 +45,9 @@ export function busyState({ cluster }: AzureObservation, faults: readonly Fault[
 }
 
 /** Every code that the rules of kinds can answer with. */
-export function ruleCodes(kinds: readonly Pick<Kind, 'rules'>[]): ErrorCode[] {
-  return [
-    ...new Set<ErrorCode>(['ClusterNotFound', ...kinds.flatMap(({ rules }) => rules.flatMap(({ codes }) => codes))]),
-  ];
+export function ruleCodes(kinds: readonly Pick<Kind, 'rules' | 'factRules'>[]): ErrorCode[] {
+  const codes = kinds.flatMap(({ rules, factRules = [] }) => [...rules, ...factRules].flatMap((rule) => rule.codes));
+  return [...new Set<ErrorCode>(['ClusterNotFound', ...codes])];
 }
 
 /** Plans an operation from what was observed, or says every rule that is violated. */
@@ -68,16 +67,10 @@ export function plan(
   const ledger = reconcile(observation.ledger ?? undefined, reportedKeyId, azure.at);
   const proven = currentGeneration(ledger)?.state === 'proven';
   const parameters: unknown = request.parameters;
-  const planned = kind.plan({
-    cluster,
-    azure,
-    ledger,
-    from,
-    proven,
-    perSecond: rewriteCeiling(azure),
-    parameters: parameters,
-    policy,
-  });
+  const facts = { cluster, azure, ledger, from, proven, perSecond: rewriteCeiling(azure), parameters, policy };
+  const violated = (kind.factRules ?? []).flatMap((rule) => rule.check(facts as never));
+  if (violated.length > 0) return { plan: null, faults: violated };
+  const planned = kind.plan(facts);
   const late = [...recentSwitchFaults(ledger, from, azure.at), ...kmsV1Faults(from, planned.to, census)];
   if (late.length > 0) return { plan: null, faults: late };
   checkPlan(planned.steps, { state: from, proven });

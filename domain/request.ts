@@ -88,6 +88,11 @@ export function requestSchema(kinds: readonly Kind[]): z.ZodType<OperationReques
 /** The body of `POST /v1/operations`. */
 export const OperationRequest = requestSchema(KINDS);
 
+/** The key of the second rotation that a request names; undefined when it names none. */
+export function nextKeyId({ parameters }: OperationRequest): string | undefined {
+  return typeof parameters.nextKeyId === 'string' ? parameters.nextKeyId : undefined;
+}
+
 /** The key that a request names; undefined when it names none. */
 export function requestedKeyId({ parameters }: OperationRequest): string | undefined {
   return typeof parameters.keyId === 'string' ? parameters.keyId : undefined;

@@ -97,6 +97,15 @@ export function sameKeyId(a: string, b: string): boolean {
   return 'fault' in one || 'fault' in other ? a === b : one.kid.toLowerCase() === other.kid.toLowerCase();
 }
 
+/** Whether two key ids name versions of one key object: Key Vault deletes an object with all its versions. */
+export function sameKeyObject(a: string, b: string): boolean {
+  const [one, other] = [parseKeyId(a), parseKeyId(b)];
+  if ('fault' in one || 'fault' in other) return a === b;
+  return (
+    one.vaultUrl.toLowerCase() === other.vaultUrl.toLowerCase() && one.name.toLowerCase() === other.name.toLowerCase()
+  );
+}
+
 /**
  * The key id that Azure's KMS v2 plugin reports and kube-apiserver stores beside every record:
  * `hex(sha256(kid))`. Source: Azure/kubernetes-kms `pkg/plugin`, research note rotation-systems.md 1.7.

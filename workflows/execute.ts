@@ -4,11 +4,12 @@
  * Needs: the cluster's lock. Does: hands each step to its performer. Never does: skip, repeat or add a step.
  */
 import { assertNever } from '../domain/assert-never';
-import type { StepType, PlanStep } from '../domain/plan/steps';
+import type { PlanStep, StepOf, StepType } from '../domain/plan/steps';
 import type { OperationRun, StepAttempt, StepOptions, StepOutcome } from './operation-run';
-import { createKeyVersion, setKms, takeBaseline } from './steps/change';
+import { createKeyVersion, setKms, takeBaseline, upgradeCluster } from './steps/change';
 import { ProofLog, type Execution } from './steps/execution';
 import { converge, prove, recordProof, rewrite } from './steps/prove';
+import { checkKeyUnused, deleteKey, disableKeyVersion, soak } from './steps/retire';
 
 /** What a cancellation does to a step of a type: it interrupts what writes nothing that has to be finished. */
 const INTERRUPTIBLE: Readonly<Record<StepType, boolean>> = {
@@ -20,13 +21,28 @@ const INTERRUPTIBLE: Readonly<Record<StepType, boolean>> = {
   rewrite: true,
   prove: true,
   'record-proof': false,
+  'upgrade-control-plane': false,
+  'upgrade-pool': false,
+  'check-key-unused': true,
+  'disable-key-version': false,
+  soak: true,
+  'delete-key': false,
 };
 
-/** Runs every step after the gates that have been passed. @throws OperationEnds when somebody asked for the end */
-export async function execute(run: OperationRun): Promise<void> {
+/**
+ * Runs every step that is not done yet. Gates in the middle wait without the cluster's lock, as a person may take days.
+ * @param pass waits for the approvals of a gate
+ * @throws OperationEnds when the operation is denied or canceled, or a deadline passes
+ */
+export async function execute(run: OperationRun, pass: (gate: StepOf<'gate'>) => Promise<void>): Promise<void> {
   const proofs = new ProofLog();
   for (const step of run.plan.steps) {
-    if (run.outputs[step.id] !== undefined) continue;
+    if (run.isDone(step.id)) continue;
+    if (step.type === 'gate') {
+      await run.releaseLock();
+      await pass(step);
+      continue;
+    }
     await run.step(step.id, optionsOf(step), (attempt) => perform(step, { run, proofs }, attempt));
   }
 }
@@ -35,6 +51,7 @@ function optionsOf(step: PlanStep): StepOptions {
   return {
     interruptible: INTERRUPTIBLE[step.type],
     acceptable: 'acceptable' in step && step.acceptable,
+    locked: step.type !== 'soak',
   };
 }
 
@@ -54,8 +71,19 @@ function perform(step: PlanStep, execution: Execution, attempt: StepAttempt): Pr
       return prove(step, execution, attempt);
     case 'record-proof':
       return recordProof(step, execution);
+    case 'upgrade-control-plane':
+    case 'upgrade-pool':
+      return upgradeCluster(step, execution);
+    case 'check-key-unused':
+      return checkKeyUnused(step, execution);
+    case 'disable-key-version':
+      return disableKeyVersion(step, execution);
+    case 'soak':
+      return soak(step, execution);
+    case 'delete-key':
+      return deleteKey(step, execution);
     case 'gate':
-      throw new Error(`The gate ${step.id} was not passed before the plan ran.`);
+      throw new Error(`The gate ${step.id} is passed by people, not performed.`);
     default:
       return assertNever(step);
   }

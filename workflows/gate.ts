@@ -9,7 +9,8 @@ import { decisionFault, approvedBy, Decision, START_GATE, type Approval, type Ga
 import { OperationStatus } from '../domain/operation';
 import { Role } from '../domain/people';
 import type { Plan } from '../domain/plan/plan';
-import type { PlanStep } from '../domain/plan/steps';
+import type { PlanStep, StepOf } from '../domain/plan/steps';
+import { stateLeft } from '../domain/state-left';
 import { failure, handleSignal, handleUpdate, MOST_CANCELLATIONS, MOST_MESSAGES, UpdateBudget } from './handlers';
 import {
   accept,
@@ -91,7 +92,7 @@ export function handleMessages(run: OperationRun): { readonly denial: () => Deci
 }
 
 /** A gate of the plan. */
-type Gate = Extract<PlanStep, { type: 'gate' }>;
+type Gate = StepOf<'gate'>;
 
 /** The gates that a plan begins with: they are passed before the cluster's lock is taken. */
 export function firstGates({ steps }: Plan): Gate[] {
@@ -109,6 +110,8 @@ export async function passGate(
   denial: () => Decision | undefined,
   timeoutInMs: number,
 ): Promise<void> {
+  const executing = run.operation.status === OperationStatus.Running;
+  const left = (): string => stateLeft(run.operation.plan, run.operation.steps);
   const granted = (): Approval[] => run.operation.approvals.filter(({ gate: id }) => id === gate.id);
   const enough = (): boolean => granted().length >= gate.approvals;
 
@@ -125,21 +128,21 @@ export async function passGate(
 
   const denied = denial();
   if (denied) {
-    const why = denied.comment === undefined ? '.' : `: ${denied.comment}`;
-    throw new OperationEnds(OperationStatus.Canceled, [
-      { code: 'Denied', detail: `${denied.by.name} denied the plan${why}` },
-    ]);
+    const why = denied.comment === undefined ? '.' : `: ${denied.comment}${/[.!?]$/.test(denied.comment) ? '' : '.'}`;
+    const detail = `${denied.by.name} denied the plan${why}${executing ? ` ${left()}` : ''}`;
+    throw new OperationEnds(OperationStatus.Canceled, [{ code: 'Denied', detail }]);
   }
   run.safePoint();
   if (!decided) {
-    const detail = `The plan was not approved before ${run.operation.approvalDeadline}. Nothing was changed. Ask again with a new Idempotency-Key.`;
+    const state = executing ? left() : 'Nothing was changed.';
+    const detail = `The plan was not approved before ${run.operation.approvalDeadline}. ${state} Ask again with a new Idempotency-Key.`;
     throw new OperationEnds(OperationStatus.Canceled, [{ code: 'ApprovalExpired', detail }]);
   }
   const approvedBy = granted().map(({ by }) => by.name);
   run.keep(gate.id, { type: 'gate', approvedBy });
   run.publish({
     ...run.withStep(gate.id, { status: 'done', endedAt: now(), result: `Approved by ${approvedBy.join(', ')}.` }),
-    status: OperationStatus.Planning,
+    status: executing ? OperationStatus.Running : OperationStatus.Planning,
     approvalDeadline: null,
     waitingFor: null,
     offers: ['cancel'],
@@ -155,7 +158,13 @@ function whatIsAsked(run: OperationRun, gate: Gate): string {
   const { planRevision, requestedBy } = run.operation;
   const anew = planRevision > 1 ? 'a new approval, since the plan is not the one that was approved: ' : '';
   const people = gate.approvals === 1 ? 'one person' : `${gate.approvals} people`;
-  const what = gate.gate === 'plaintext' ? `plaintext at rest (\`gate\`: ${gate.id})` : 'the plan';
+  const asked = {
+    start: 'the plan',
+    plaintext: 'plaintext at rest',
+    upgrade: 'the upgrade of Kubernetes, which is final',
+    deletion: 'the retirement of the old key',
+  }[gate.gate];
+  const what = gate.gate === 'start' ? asked : `${asked} (\`gate\`: ${gate.id})`;
   return `${anew}approval of ${what} by ${people} with the role ${Role.Approver}, other than ${requestedBy.name}.`;
 }
 

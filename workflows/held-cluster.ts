@@ -19,6 +19,7 @@ export class HeldCluster implements StepLock {
   private unverified = false;
   private anotherHeldIt = false;
   private changed = false;
+  private released = false;
 
   /** @param expected what Azure has to report, as long as the operation changes nothing */
   constructor(
@@ -52,14 +53,30 @@ export class HeldCluster implements StepLock {
     return taken;
   }
 
+  async release(): Promise<void> {
+    if (this.released) return;
+    this.released = true;
+    this.unverified = true;
+    // What is approved for after a gate or a soak looks for itself whether the cluster still is as it must be.
+    this.changed = true;
+    const changesLater = this.run.plan.steps.some(({ id, type }) => type === 'set-kms' && !this.run.isDone(id));
+    if (!changesLater) this.expected = null;
+    await this.guard.release();
+  }
+
   async regain(): Promise<void> {
-    while (this.guard.lost) {
+    while (this.guard.lost || this.released) {
       this.run.safePoint();
-      this.run.publish({
-        waitingFor:
-          'the lock of the cluster: somebody ended it in Temporal. The operation writes nothing before it holds the lock again.',
-      });
-      if (await this.takeAgain()) break;
+      if (this.guard.lost) {
+        this.run.publish({
+          waitingFor:
+            'the lock of the cluster: it was ended in Temporal. The operation writes nothing before it holds the lock again.',
+        });
+      }
+      if (await this.takeAgain()) {
+        this.released = false;
+        break;
+      }
       await awaitClusterFree(this.run, this.cluster, OperationStatus.Running);
     }
     if (!this.unverified) return;

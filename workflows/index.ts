@@ -1,8 +1,12 @@
 /** The workflows that the worker registers; names are their type names in Temporal: one for each kind, and the lock. */
 export { clusterLock } from './cluster-lock';
 export {
+  operation as changeVault,
   operation as disableKms,
   operation as enableKms,
+  operation as replaceKey,
+  operation as retireKey,
   operation as rewriteSecrets,
   operation as rotateKey,
+  operation as upgradeToKmsV2,
 } from './operation';

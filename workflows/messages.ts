@@ -12,6 +12,7 @@ import type { Decision } from '../domain/approval';
 import { Actor } from '../domain/people';
 import type { PlanPolicy } from '../domain/plan/plan';
 import type { OperationRequest } from '../domain/request';
+import type { RunState } from './operation-run';
 
 /**
  * Type name of the workflow that runs operations of a kind: `rotateKey` for `rotate-key`, so that the Temporal UI says what runs. Its
@@ -32,6 +33,8 @@ export interface OperationInput {
   readonly policy: PlanPolicy;
   /** How long a plan waits for approval. */
   readonly approvalTimeoutInMs: number;
+  /** What an earlier run of the same workflow had done, when it went on as a new one. */
+  readonly continued?: RunState;
 }
 
 /** Custom search attributes, all Keyword: for lists and filters in the Temporal UI. */

@@ -8,9 +8,11 @@
  */
 import {
   ActivityFailure,
+  allHandlersFinished,
   ApplicationFailure,
   CancellationScope,
   condition,
+  ContinueAsNew,
   isCancellation,
   setCurrentDetails,
   TemporalFailure,
@@ -65,6 +67,12 @@ export class OperationEnds extends Error {
   }
 }
 
+/** What the next run of the same workflow goes on with. */
+export interface RunState {
+  readonly operation: Operation;
+  readonly outputs: Outputs;
+}
+
 /** What a step gives back: its output, and the sentence that people read. */
 export interface StepOutcome {
   readonly output: StepOutput;
@@ -77,6 +85,8 @@ export interface StepOptions {
   readonly interruptible: boolean;
   /** Whether Secrets that the API server refuses may be accepted as they are: never before a key leaves its slot. */
   readonly acceptable: boolean;
+  /** Whether it needs the lock of the cluster. */
+  readonly locked: boolean;
 }
 
 /** What a step is told. */
@@ -95,8 +105,10 @@ export interface StepLock {
   expect(profile: KmsProfile | null): void;
   /** Takes it again after it was lost; false when another operation has it. */
   takeAgain(): Promise<boolean>;
-  /** Takes it again if it was lost, waiting for it, and checks that the cluster is as expected. */
+  /** Takes it again if it was lost or released, waiting for it, and checks that the cluster is as expected. */
   regain(): Promise<void>;
+  /** Gives it back until the next `regain`: while people or a soak are waited for, other operations may run. */
+  release(): Promise<void>;
 }
 
 /** How long an activity may know earlier than the workflow that the lock is gone. */
@@ -117,6 +129,7 @@ export class OperationRun {
   private outputsByStep: Outputs = {};
   private lock: StepLock | undefined;
   private interruptionCount = 0;
+  private readonly wasContinued: boolean;
 
   /** Tells what this run made from what an operation of the same id made once; the same in every replay. */
   readonly nonce = uuid4();
@@ -124,8 +137,15 @@ export class OperationRun {
   /** The memo as it was last written: at first by the API. */
   private shown: MemoFields;
 
-  constructor(private view: Operation) {
+  /** @param continued what an earlier run of the same workflow had done */
+  constructor(
+    private view: Operation,
+    private readonly next: (state: RunState) => Promise<never>,
+    continued?: RunState,
+  ) {
     this.shown = memoOf(view);
+    this.outputsByStep = continued?.outputs ?? {};
+    this.wasContinued = continued !== undefined;
   }
 
   /** The operation as it stands. */
@@ -184,6 +204,22 @@ export class OperationRun {
     this.interruptible?.cancel();
   }
 
+  /** Gives the lock back until the next step needs it. */
+  async releaseLock(): Promise<void> {
+    await this.lock?.release();
+  }
+
+  /**
+   * Goes on in a fresh run of the workflow, once: a wait of days must not keep a long history in every worker that takes it up.
+   * Call it where nothing is under way and the lock is released.
+   */
+  async continueAsNew(): Promise<void> {
+    if (this.wasContinued || this.cancelRequested) return;
+    await condition(allHandlersFinished);
+    this.safePoint();
+    await this.next({ operation: this.view, outputs: this.outputsByStep });
+  }
+
   /** Before each write. @throws LockLost */
   requireLock(): void {
     this.lock?.check();
@@ -229,6 +265,11 @@ export class OperationRun {
     throw new OperationEnds(OperationStatus.Canceled, [{ code: 'CanceledOnRequest', detail }]);
   }
 
+  /** Whether a step is done. */
+  isDone(id: StepId): boolean {
+    return this.stepState(id).status === 'done';
+  }
+
   /** When a step began, ISO 8601. @throws Error when it has not */
   startOf(id: StepId): string {
     const { startedAt } = this.stepState(id);
@@ -255,7 +296,7 @@ export class OperationRun {
       this.safePoint();
       this.publish(this.withStep(id, { status: 'running', startedAt: this.stepState(id).startedAt ?? now() }));
       try {
-        await this.lock?.regain();
+        if (options.locked) await this.lock?.regain();
         const attemptIt = (): Promise<StepOutcome> => work({ number });
         const { output, text } = await (options.interruptible ? this.interruptibly(attemptIt) : attemptIt());
         this.keep(id, output);
@@ -263,7 +304,7 @@ export class OperationRun {
         this.change(this.withStep(id, { status: 'done', endedAt: now(), result: text }));
         return;
       } catch (error) {
-        if (error instanceof OperationEnds) throw error;
+        if (error instanceof OperationEnds || error instanceof ContinueAsNew) throw error;
         this.interruptionCount += 1;
         if (!(await this.lostLock(error))) await this.block(id, error, options);
       }

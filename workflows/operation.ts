@@ -10,6 +10,7 @@ import {
   CancelledFailure,
   condition,
   log,
+  makeContinueAsNewFunc,
   workflowInfo,
 } from '@temporalio/workflow';
 import type { Census } from '../domain/census';
@@ -19,6 +20,7 @@ import { OperationStatus, type StoredFault } from '../domain/operation';
 import type { Plan, PlanResult } from '../domain/plan/plan';
 import { profileOf } from '../domain/plan/change-of-step';
 import { resultOf } from '../domain/plan/outputs';
+import type { StepOf } from '../domain/plan/steps';
 import { bestEffort, lasting, quick } from './activities';
 import { awaitIdleCluster } from './cluster-idle';
 import { ClusterLockGuard } from './cluster-lock';
@@ -27,7 +29,7 @@ import { execute } from './execute';
 import { firstGates, handleMessages, passGate } from './gate';
 import { HeldCluster } from './held-cluster';
 import type { OperationInput } from './messages';
-import { faultOf, OperationEnds, OperationRun } from './operation-run';
+import { faultOf, OperationEnds, OperationRun, type RunState } from './operation-run';
 
 /** How long a lock that is being released is still there. */
 const LOCK_ENDS_WITHIN_IN_MS = 1_000;
@@ -40,7 +42,9 @@ const LOCK_ENDS_WITHIN_IN_MS = 1_000;
 export async function operation(
   input: OperationInput,
 ): Promise<{ status: OperationStatus; reason: StoredFault | null }> {
-  const run = new OperationRun(newOperation({ id: workflowInfo().workflowId, ...input }));
+  const { continued } = input;
+  const first = newOperation({ id: workflowInfo().workflowId, ...input });
+  const run = new OperationRun(continued?.operation ?? first, (state) => continueAs(input, state), continued);
   const { denial } = handleMessages(run);
   const guard = new ClusterLockGuard(input.request.cluster);
   let canceledByTemporal = false;
@@ -52,7 +56,12 @@ export async function operation(
   // Cancellation is a wish, honoured at safe points: nothing here is cut off in the middle.
   return await CancellationScope.nonCancellable(async () => {
     try {
-      await planApproveExecute(run, input, denial, guard);
+      const pass = (gate: StepOf<'gate'>): Promise<void> => passGate(run, gate, denial, input.approvalTimeoutInMs);
+      if (continued === undefined) await planAndApprove(run, input, pass, guard);
+      const held = new HeldCluster(run, guard, input.request.cluster, profileOf(run.plan.from, {}));
+      run.useLock(held);
+      if (continued !== undefined) await held.release();
+      await execute(run, pass);
       run.publish({ result: resultOf(run.plan, run.outputs) });
       run.end(OperationStatus.Succeeded, []);
     } catch (error) {
@@ -95,10 +104,20 @@ async function removeCanaries(run: OperationRun): Promise<void> {
   }
 }
 
-async function planApproveExecute(
+/** The next run of the workflow: the same id, type and memo, and a history of its own. */
+function continueAs(input: OperationInput, state: RunState): Promise<never> {
+  const { memo, typedSearchAttributes } = workflowInfo();
+  return makeContinueAsNewFunc<(input: OperationInput) => Promise<unknown>>({ memo, typedSearchAttributes })({
+    ...input,
+    continued: state,
+  });
+}
+
+/** Until there is a plan that is approved, holds under the cluster's lock, and is about to run. */
+async function planAndApprove(
   run: OperationRun,
   input: OperationInput,
-  denial: ReturnType<typeof handleMessages>['denial'],
+  pass: (gate: StepOf<'gate'>) => Promise<void>,
   guard: ClusterLockGuard,
 ): Promise<void> {
   await refusing(quick('Check that no evidence has this id').refuseUsedOperationId({ operationId: run.operation.id }));
@@ -108,16 +127,14 @@ async function planApproveExecute(
   let planned = await makePlan(run, input, { waitsWhileBusy: input.request.whenBusy === 'wait' });
   run.takePlan(planned.plan);
   for (;;) {
-    for (const gate of firstGates(run.plan)) await passGate(run, gate, denial, input.approvalTimeoutInMs);
+    for (const gate of firstGates(run.plan)) await pass(gate);
     // Approved = executed (O3): look again under the lock, and ask anew if the plan is not the approved one any more.
     do {
       await takeOrAwaitLock(run, input, guard);
       planned = await makePlan(run, input, { waitsWhileBusy: true, earlier: planned.census });
     } while (guard.lost);
     if (planned.plan.digest === run.plan.digest) {
-      run.useLock(new HeldCluster(run, guard, cluster, profileOf(run.plan.from, {})));
       run.publish({ status: OperationStatus.Running });
-      await execute(run);
       return;
     }
     await guard.release();

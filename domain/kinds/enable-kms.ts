@@ -25,6 +25,7 @@ export const enableKms = kind({
     }),
   }),
   keyFrom: 'any-vault',
+  needs: [],
   rules: [...clusterRules, kmsOffRule, requestedKeyRule],
 
   plan(facts) {

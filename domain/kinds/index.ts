@@ -1,12 +1,25 @@
 /** The table of kinds: what can be asked for. A new kind is one file and one line here. */
+import { changeVault } from './change-vault';
 import { disableKms } from './disable-kms';
 import { enableKms } from './enable-kms';
+import { replaceKey } from './replace-key';
+import { retireKey } from './retire-key';
 import { rewriteSecrets } from './rewrite-secrets';
 import { rotateKey } from './rotate-key';
+import { upgradeToKmsV2 } from './upgrade-to-kms-v2';
 import type { Kind } from './kind';
 
 /** Every kind, in the order of the documents. */
-export const KINDS: readonly Kind[] = [enableKms, rotateKey, rewriteSecrets, disableKms];
+export const KINDS: readonly Kind[] = [
+  enableKms,
+  rotateKey,
+  replaceKey,
+  retireKey,
+  changeVault,
+  rewriteSecrets,
+  disableKms,
+  upgradeToKmsV2,
+];
 
 /** @throws Error when there is no such kind */
 export function kindOf(name: string): Kind {

@@ -38,6 +38,15 @@ export interface PlannedSteps {
   readonly warnings: readonly Warning[];
 }
 
+/** Facts that cost reads of their own and that not every kind uses. */
+export type FactName = 'upgrade-profile' | 'key-users';
+
+/** A precondition over everything that a plan is made from, the ledger included. */
+export interface FactRule<Parameters = never> {
+  readonly codes: readonly ErrorCode[];
+  readonly check: (facts: PlanFacts<Parameters>) => readonly Fault[];
+}
+
 /** A kind of operation. Everything that API, operation, OpenAPI document and docs know of it. */
 export interface Kind<Schema extends z.ZodType = z.ZodType> {
   readonly name: string;
@@ -51,7 +60,13 @@ export interface Kind<Schema extends z.ZodType = z.ZodType> {
   readonly parameters: Schema;
   /** Where the key that `parameters.keyId` names may be: in the vault of the current key only, or in any of this cloud. */
   readonly keyFrom: 'current-vault' | 'any-vault';
+  /** The key that its plan retires; absent when it retires none. */
+  readonly retires?: 'current-key' | 'requested-key';
+  /** What is observed for it beside the cluster and the keys. */
+  readonly needs: readonly FactName[];
   readonly rules: readonly Rule<z.infer<Schema>>[];
+  /** Rules that need the ledger. */
+  readonly factRules?: readonly FactRule<z.infer<Schema>>[];
   readonly plan: (facts: PlanFacts<z.infer<Schema>>) => PlannedSteps;
 }
 

@@ -11,7 +11,7 @@ import { clusterRules, currentKeyRule, kmsOnRule, requestedKeyRule, sameVaultRul
 import { versionedKeyId } from '../key-id-schema';
 import { keyChoiceWarnings } from './key-choice';
 import { kind } from './kind';
-import { clusterAndState, newVersionOf, proveCurrentUnlessProven, startGate } from './steps';
+import { clusterAndState, expiresOn, expiryOf, newVersionOf, proveCurrentUnlessProven, startGate } from './steps';
 import { kmsV1Warnings, previousKeyWarnings } from './warnings';
 
 export const rotateKey = kind({
@@ -24,9 +24,11 @@ export const rotateKey = kind({
       keyId: versionedKeyId.optional().meta({
         description: 'The key version to rotate to. Without it a new version of the current key is created.',
       }),
+      expiresOn,
     })
     .default({}),
   keyFrom: 'current-vault',
+  needs: [],
   rules: [...clusterRules, kmsOnRule, currentKeyRule, sameVaultRule, requestedKeyRule],
 
   plan(facts) {
@@ -41,7 +43,7 @@ export const rotateKey = kind({
       steps: [
         startGate(facts, 'Rotating a key changes a production control plane; no person does that alone.'),
         ...proveCurrentUnlessProven(facts),
-        ...(named === undefined ? [newVersionOf(from.key)] : []),
+        ...(named === undefined ? [newVersionOf(from.key, expiryOf(parameters.expiresOn, azure.currentKey))] : []),
         ...transition('rotate', from, to, { perSecond, acceptable: true }),
       ],
       warnings: [...previousKeyWarnings(facts.ledger), ...keyChoiceWarnings(azure), ...kmsV1Warnings(to)],

@@ -1,7 +1,9 @@
 /** Steps that several kinds begin with. */
+import { z } from 'zod';
 import { describeState } from '../encryption';
+import type { KeyLookup } from '../observed';
 import { rewriteInPlace } from '../plan/transition';
-import type { PlanStep } from '../plan/steps';
+import type { KeyExpiry, PlanStep } from '../plan/steps';
 import { shortKeyId } from '../resource-ids';
 import type { PlanFacts } from './kind';
 
@@ -20,15 +22,45 @@ export function startGate(
   };
 }
 
+/** The gate before a cluster is upgraded, which cannot be undone. */
+export function upgradeGate({ policy: { approvalsRequired } }: Pick<PlanFacts<unknown>, 'policy'>): PlanStep {
+  return gate('upgrade', approvalsRequired, {
+    title: 'the upgrade of Kubernetes',
+    reason: 'AKS cannot go back to an older Kubernetes version.',
+  });
+}
+
+/** The gate before a key is retired. @param key in words */
+export function deletionGate(
+  { policy: { approvalsRequired } }: Pick<PlanFacts<unknown>, 'policy'>,
+  key: string,
+): PlanStep {
+  return gate('deletion', approvalsRequired, {
+    title: `the retirement of ${key}`,
+    reason: 'What is stored under the key, such as a backup of etcd, cannot be read without it.',
+  });
+}
+
 /** The gate before Secrets become plaintext at rest. */
 export function plaintextGate({ policy: { approvalsRequired } }: Pick<PlanFacts<unknown>, 'policy'>): PlanStep {
+  return gate('plaintext', approvalsRequired, {
+    title: 'plaintext at rest',
+    reason: 'From the first change of the cluster on, etcd and its backups hold Secrets in plaintext.',
+  });
+}
+
+function gate(
+  of: 'plaintext' | 'upgrade' | 'deletion',
+  approvals: number,
+  { title, reason }: { readonly title: string; readonly reason: string },
+): PlanStep {
   return {
-    id: 'approve-plaintext',
+    id: `approve-${of}`,
     type: 'gate',
-    gate: 'plaintext',
-    approvals: approvalsRequired,
-    title: `Wait for approval of plaintext at rest by ${people(approvalsRequired)} other than the requester`,
-    reason: 'From the next step on, etcd and its backups hold Secrets in plaintext.',
+    gate: of,
+    approvals,
+    title: `Wait for approval of ${title} by ${people(approvals)} other than the requester`,
+    reason,
   };
 }
 
@@ -40,16 +72,47 @@ export function proveCurrentUnlessProven({ from, proven, perSecond }: PlanFacts<
   return rewriteInPlace('current', from, reason, { perSecond });
 }
 
-/** A new version of a key, with the reason why. */
-export function newVersionOf(like: string): PlanStep {
+/** A new version of a key, with the reason why. @param id unique in the plan */
+export function newVersionOf(like: string, expiry: KeyExpiry, id = 'create-key-version'): PlanStep {
   return {
-    id: 'create-key-version',
+    id,
     type: 'create-key-version',
     like,
+    expiry,
     title: `Create a new version of key ${shortKeyId(like).split('/').slice(0, 2).join('/')}`,
-    reason:
-      'The request names no key. The new version gets the type, size and permitted operations of the current one; the current one stays enabled.',
+    reason: `The request names no key. The new version gets the type, size and permitted operations of ${shortKeyId(like)}, which stays enabled. ${expiryText(expiry)}`,
   };
+}
+
+/** The member `expiresOn` of requests that make key versions. */
+export const expiresOn = z.iso.datetime().optional().meta({
+  description:
+    'When a key version that is made expires. Without it, it lives as long as the version that it is like; without an expiry there, for ever.',
+});
+
+/** The member `soakInSeconds` of requests that retire a key. */
+export const soakInSeconds = z
+  .int()
+  .min(0)
+  .max(30 * 86_400)
+  .default(86_400)
+  .meta({
+    description:
+      'How long the key version stays disabled before its key object is deleted. In this time Keyturn holds no lock, and the version can be enabled again. Default: a day.',
+  });
+
+/** When a key version that is made expires: as asked for, or after the lifetime of the one that it is like. */
+export function expiryOf(asked: string | undefined, like: KeyLookup | undefined): KeyExpiry {
+  if (asked !== undefined) return { at: new Date(asked).toISOString() };
+  if (!like?.found || like.key.expiresOn === undefined || like.key.createdOn === undefined) return null;
+  const afterSeconds = Math.round((Date.parse(like.key.expiresOn) - Date.parse(like.key.createdOn)) / 1000);
+  return afterSeconds > 0 ? { afterSeconds } : null;
+}
+
+function expiryText(expiry: KeyExpiry): string {
+  if (expiry === null) return 'It does not expire.';
+  if ('at' in expiry) return `It expires on ${expiry.at}.`;
+  return `It expires ${Math.round(expiry.afterSeconds / 86_400)} days after it is made, as the other one did.`;
 }
 
 /** `aks1` and what it encrypts with, for summaries. */

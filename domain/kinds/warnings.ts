@@ -1,7 +1,10 @@
 /** What approvers of several kinds should know. */
 import type { EncryptionState } from '../encryption';
 import { keySlots, type Ledger } from '../ledger';
+import { keyUserWarnings } from '../key-users';
+import type { AzureObservation } from '../observed';
 import type { Warning } from '../plan/plan';
+import type { PlanFacts } from './kind';
 import { shortKeyId } from '../resource-ids';
 
 /** What KMS v1 weakens. */
@@ -35,5 +38,48 @@ export function previousKeyWarnings(ledger: Ledger): Warning[] {
       code: 'PreviousKeyLeavesItsSlot',
       detail: `${shortKeyId(slots.previous)} leaves its slot with the next switch. The proof of the current key says that no live Secret needs it; backups of etcd may.`,
     },
+  ];
+}
+
+/** What an upgrade by way of plaintext means. @param key in words: the key that KMS has before and after */
+export function upgradeWarnings({ cluster }: Pick<PlanFacts<unknown>, 'cluster'>, key: string): Warning[] {
+  const empty = cluster.agentPools.filter(({ count }) => count === 0).map(({ name }) => name);
+  return [
+    {
+      code: 'PlaintextAtRest',
+      detail: `From the first change of the cluster until KMS is on again, etcd and its backups hold every Secret in plaintext. Backups of etcd from this time stay readable without ${key}. ${key} must stay enabled, unexpired and undeleted all the time.`,
+    },
+    {
+      code: 'UpgradeIsFinal',
+      detail:
+        'AKS cannot go back to an older Kubernetes version. Each node is drained and replaced: pods without a disruption budget stop with their node, and programs that use removed APIs stop working. Keyturn does not judge either.',
+    },
+    ...(empty.length === 0
+      ? []
+      : [{ code: 'AgentPoolsEmpty', detail: `Agent pools without nodes are upgraded as well: ${empty.join(', ')}.` }]),
+  ];
+}
+
+/** What is lost with a key. @param options.objectStays whether a version of the same key object is known to be needed */
+export function retirementWarnings(
+  { keyUsers }: AzureObservation,
+  key: string,
+  { objectStays }: { readonly objectStays: boolean },
+): Warning[] {
+  const name = shortKeyId(key);
+  return [
+    ...(keyUsers ? keyUserWarnings(keyUsers) : []),
+    {
+      code: 'BackupsNeedTheKey',
+      detail: `Backups of etcd from before the last rotation cannot be restored without ${name}. As long as it is only disabled, or deleted and not purged, it can be brought back: az keyvault key set-attributes --enabled true, or az keyvault key recover.`,
+    },
+    ...(objectStays
+      ? [
+          {
+            code: 'KeyObjectStays',
+            detail: `${name} is disabled and not deleted: Key Vault deletes a key object with all its versions, and another version of it is in use.`,
+          },
+        ]
+      : []),
   ];
 }

@@ -9,6 +9,9 @@ export interface ExpectedChange {
   readonly expect: KmsProfile;
 }
 
+/** A step that changes the cluster in ARM. */
+export type ClusterStep = StepOf<'set-kms' | 'upgrade-control-plane' | 'upgrade-pool'>;
+
 /** The KMS profile that a state stands for. @throws Error when its key is not made yet */
 export function profileOf(state: EncryptionState, made: MadeKeys): KmsProfile {
   if (state.mode === 'off') return { mode: 'off' };
@@ -17,6 +20,17 @@ export function profileOf(state: EncryptionState, made: MadeKeys): KmsProfile {
 }
 
 /** The change that a step asks for. @throws Error when its key is not made yet */
-export function changeOf(step: StepOf<'set-kms'>, made: MadeKeys): ExpectedChange {
-  return { change: { type: 'kms', to: profileOf(step.to, made) }, expect: profileOf(step.expect, made) };
+export function changeOf(step: ClusterStep, made: MadeKeys): ExpectedChange {
+  return { change: asked(step, made), expect: profileOf(step.expect, made) };
+}
+
+function asked(step: ClusterStep, made: MadeKeys): ClusterChange {
+  switch (step.type) {
+    case 'set-kms':
+      return { type: 'kms', to: profileOf(step.to, made) };
+    case 'upgrade-control-plane':
+      return { type: 'control-plane-version', to: step.to };
+    case 'upgrade-pool':
+      return { type: 'pool-version', pool: step.pool, to: step.to };
+  }
 }

@@ -1,13 +1,15 @@
 /**
- * What holds for every plan, whatever kind made it. Checked apart from planning, before a plan is shown to anybody: a mistake in a
+ * What holds for every plan, whatever kind made it. Checked apart from planning, before a plan is shown to people: a mistake in a
  * kind's file must not become an approved program.
  */
 import { canonicalJson } from '../canonical';
-import type { EncryptionState } from '../encryption';
-import type { StepType, PlanStep } from './steps';
+import { kmsScheme, minorOf, type EncryptionState, type KeyRef } from '../encryption';
+import type { StepType, PlanStep, StepOf } from './steps';
 
 /** What follows a `set-kms`, in this order, with nothing in between. */
 const AFTER_SET_KMS: readonly StepType[] = ['converge', 'rewrite', 'prove', 'record-proof'];
+/** After these, a Secret that is under an older state may be lost. */
+const FINAL_FOR_OLDER: readonly StepType[] = ['set-kms', 'upgrade-control-plane', 'disable-key-version', 'delete-key'];
 
 /** Where a plan starts. */
 export interface PlanStart {
@@ -19,64 +21,11 @@ export interface PlanStart {
 
 /** Every way in which steps are not a plan; empty when they are one. */
 export function planFaults(steps: readonly PlanStep[], initial: PlanStart): string[] {
-  const faults: string[] = [];
-  const require = (holds: boolean, fault: string): void => void (holds || faults.push(fault));
-  let { state, proven } = initial;
-  const gates = new Set<string>();
-
-  require(steps[0]?.type === 'gate' && steps[0].gate === 'start', 'A plan begins with its start gate.');
-  require(new Set(steps.map(({ id }) => id)).size === steps.length, 'Step ids are not unique.');
-  steps.forEach((step, index) => {
-    const before = steps.slice(0, index);
-    const made = (id: string, type: StepType): boolean => before.some((one) => one.id === id && one.type === type);
-    const at = `Step ${step.id}:`;
-    if ('to' in step) require(refersBack(step.to, made), `${at} its key is not made by an earlier step.`);
-    switch (step.type) {
-      case 'gate':
-        gates.add(step.gate);
-        break;
-      case 'set-kms':
-        require(same(step.expect, state), `${at} it expects another state than the one before it.`);
-        require(!same(step.to, state), `${at} it changes nothing.`);
-        require(steps[index - 1]?.type === 'take-baseline', `${at} no baseline is taken right before it.`);
-        require(proven, `${at} the state before it is not proven (K2).`);
-        require(step.to.mode === 'on' || gates.has('plaintext'), `${at} no gate for plaintext is before it.`);
-        AFTER_SET_KMS.forEach((type, offset) =>
-          require(steps[index + 1 + offset]?.type === type, `${at} it is not followed by ${AFTER_SET_KMS.join(', ')}.`),
-        );
-        state = step.to;
-        proven = false;
-        break;
-      case 'converge':
-        require(same(step.to, state), `${at} the cluster is in another state.`);
-        require(step.baseline === null ||
-          made(step.baseline, 'take-baseline'), `${at} its baseline is no earlier step.`);
-        require((step.baseline === null) ===
-          (steps[index - 1]?.type !== 'set-kms'), `${at} only a switch has a baseline, and every switch has one.`);
-        break;
-      case 'rewrite':
-      case 'prove':
-        require(same(step.to, state), `${at} the cluster is in another state.`);
-        require(made(step.since, 'converge'), `${at} convergence is no earlier step.`);
-        require(!('acceptable' in step && step.acceptable) ||
-          !steps
-            .slice(index)
-            .some(
-              ({ type }) => type === 'set-kms',
-            ), `${at} Secrets cannot be accepted where a later switch evicts their key.`);
-        break;
-      case 'record-proof':
-        require(same(step.to, state), `${at} the cluster is in another state.`);
-        require(made(step.proof, 'prove'), `${at} its proof is no earlier step.`);
-        require(steps[index - 1]?.id === step.proof, `${at} it does not directly follow its proof.`);
-        proven = true;
-        break;
-      case 'create-key-version':
-      case 'take-baseline':
-        break;
-    }
-  });
-  return [...new Set(faults)];
+  const walk = new Walk(steps, initial);
+  walk.require(steps[0]?.type === 'gate' && steps[0].gate === 'start', 'A plan begins with its start gate.');
+  walk.require(new Set(steps.map(({ id }) => id)).size === steps.length, 'Step ids are not unique.');
+  steps.forEach((step, index) => walk.take(step, index));
+  return [...new Set(walk.faults)];
 }
 
 /** @throws Error when steps are not a plan: a fault of Keyturn's own */
@@ -85,8 +34,149 @@ export function checkPlan(steps: readonly PlanStep[], initial: PlanStart): void 
   if (faults.length > 0) throw new Error(`Keyturn made a plan that it must not run. ${faults.join(' ')}`);
 }
 
-function refersBack(state: EncryptionState, made: (id: string, type: StepType) => boolean): boolean {
-  return state.mode === 'off' || typeof state.key === 'string' || made(state.key.madeBy, 'create-key-version');
+/** One walk through the steps: what is so after each, and what is wrong. */
+class Walk {
+  readonly faults: string[] = [];
+  private state: EncryptionState;
+  private proven: boolean;
+  private version: string | undefined;
+  /** Keys in the order in which they were current; AKS keeps the last two for reading. */
+  private readonly slots: KeyRef[];
+  private readonly gates = new Set<string>();
+
+  constructor(
+    private readonly steps: readonly PlanStep[],
+    { state, proven }: PlanStart,
+  ) {
+    this.state = state;
+    this.proven = proven;
+    this.slots = state.mode === 'on' ? [state.key] : [];
+  }
+
+  require(holds: boolean, fault: string): void {
+    if (!holds) this.faults.push(fault);
+  }
+
+  take(step: PlanStep, index: number): void {
+    const require = (holds: boolean, fault: string): void => this.require(holds, `Step ${step.id}: ${fault}`);
+    const previous = this.steps[index - 1];
+    switch (step.type) {
+      case 'gate':
+        this.gates.add(step.gate);
+        break;
+      case 'set-kms':
+        this.#setKms(step, index, require);
+        break;
+      case 'converge':
+        require(same(step.to, this.state), 'the cluster is in another state.');
+        require(step.baseline === null ||
+          this.#made(step.baseline, 'take-baseline', index), 'its baseline is no earlier step.');
+        require((step.baseline === null) ===
+          (previous?.type !== 'set-kms'), 'only a switch has a baseline, and every switch has one.');
+        break;
+      case 'rewrite':
+      case 'prove':
+        require(same(step.to, this.state), 'the cluster is in another state.');
+        require(this.#made(step.since, 'converge', index), 'convergence is no earlier step.');
+        require(!step.acceptable ||
+          !this.#later(index, FINAL_FOR_OLDER), 'Secrets cannot be accepted where a later step loses them.');
+        break;
+      case 'record-proof':
+        require(same(step.to, this.state), 'the cluster is in another state.');
+        require(this.#made(step.proof, 'prove', index), 'its proof is no earlier step.');
+        require(previous?.id === step.proof, 'it does not directly follow its proof.');
+        this.proven = true;
+        break;
+      case 'upgrade-control-plane':
+        this.#upgrade(step, require);
+        break;
+      case 'upgrade-pool':
+        require(same(step.expect, this.state), 'it expects another state than the one before it.');
+        require(step.to === this.version, 'no step before it brings the control plane to its version.');
+        break;
+      case 'check-key-unused':
+        require(same(step.state, this.state), 'the cluster is in another state.');
+        break;
+      case 'disable-key-version':
+        require(this.proven, 'the state before it is not proven (K1).');
+        require(!this.slots.slice(-2).includes(step.key), 'its key is in a slot (K1).');
+        require(previous?.id === step.check &&
+          this.#checks(previous, step.key), 'nothing looks right before it whether its key is needed (K1).');
+        break;
+      case 'soak':
+        require(this.#disabled(step.key, index), 'its key is not disabled before it.');
+        break;
+      case 'delete-key':
+        require(this.gates.has('deletion'), 'no gate for deletion is before it.');
+        require(this.#disabled(step.key, index) &&
+          this.steps
+            .slice(0, index)
+            .some(
+              (one) => one.type === 'soak' && one.key === step.key,
+            ), 'its key is not disabled and left so for a while before it (K4).');
+        require(this.#made(step.check, 'check-key-unused', index) &&
+          !this.#later(
+            this.steps.findIndex(({ id }) => id === step.check),
+            ['soak'],
+            index,
+          ), 'nothing looks after the soak whether its key is needed (K1).');
+        break;
+      case 'create-key-version':
+      case 'take-baseline':
+        break;
+    }
+  }
+
+  #setKms(step: StepOf<'set-kms'>, index: number, require: (holds: boolean, fault: string) => void): void {
+    const { expect, to } = step;
+    require(same(expect, this.state), 'it expects another state than the one before it.');
+    require(!same(to, this.state), 'it changes nothing.');
+    require(this.steps[index - 1]?.type === 'take-baseline', 'no baseline is taken right before it.');
+    require(this.proven, 'the state before it is not proven (K2).');
+    require(to.mode === 'on' || this.gates.has('plaintext'), 'no gate for plaintext is before it.');
+    AFTER_SET_KMS.forEach((type, offset) =>
+      require(this.steps[index + 1 + offset]?.type === type, `it is not followed by ${AFTER_SET_KMS.join(', ')}.`),
+    );
+    if (to.mode === 'on') {
+      require(typeof to.key === 'string' ||
+        this.#made(to.key.madeBy, 'create-key-version', index), 'its key is not made by an earlier step.');
+      require(this.version === undefined ||
+        to.scheme === kmsScheme(this.version), 'the Kubernetes version does not encrypt in this way.');
+      this.slots.push(to.key);
+    }
+    this.state = to;
+    this.proven = false;
+  }
+
+  #upgrade(step: StepOf<'upgrade-control-plane'>, require: (holds: boolean, fault: string) => void): void {
+    const { from, to, expect } = step;
+    require(this.gates.has('upgrade'), 'no gate for the upgrade is before it.');
+    require(same(expect, this.state), 'it expects another state than the one before it.');
+    require(this.version === undefined ||
+      this.version === from, 'it starts from another version than the one before it.');
+    const minors = minorOf(to) - minorOf(from);
+    require(minors === 0 || minors === 1, 'it skips a minor version, or goes back.');
+    require(kmsScheme(from) === kmsScheme(to) ||
+      (this.state.mode === 'off' &&
+        this.proven), 'Secrets may be encrypted in a way that the new version cannot read.');
+    this.version = to;
+  }
+
+  #made(id: string, type: StepType, index: number): boolean {
+    return this.steps.slice(0, index).some((one) => one.id === id && one.type === type);
+  }
+
+  #later(index: number, types: readonly StepType[], end = this.steps.length): boolean {
+    return this.steps.slice(index + 1, end).some(({ type }) => types.includes(type));
+  }
+
+  #disabled(key: string, index: number): boolean {
+    return this.steps.slice(0, index).some((one) => one.type === 'disable-key-version' && one.key === key);
+  }
+
+  #checks(step: PlanStep, key: string): boolean {
+    return step.type === 'check-key-unused' && step.key === key;
+  }
 }
 
 function same(a: EncryptionState, b: EncryptionState): boolean {

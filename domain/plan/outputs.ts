@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { Baseline, Convergence } from '../convergence';
 import { keyOf, type MadeKeys } from '../encryption';
+import { KeyUsers } from '../key-users';
 import { keysNeeded, Ledger } from '../ledger';
 import type { OperationResult, StepStatus } from '../operation';
 import { Proof, RewriteReport } from '../proof';
@@ -31,6 +32,19 @@ export const StepOutput = z.discriminatedUnion('type', [
   z.object({ type: z.literal('rewrite'), report: RewriteReport }),
   z.object({ type: z.literal('prove'), proof: Proof }),
   z.object({ type: z.literal('record-proof'), ledger: Ledger, proven: z.boolean() }),
+  z.object({ type: z.literal('upgrade-control-plane'), armOperations: z.array(ArmOperation), version: z.string() }),
+  z.object({ type: z.literal('upgrade-pool'), armOperations: z.array(ArmOperation), version: z.string() }),
+  z.object({ type: z.literal('check-key-unused'), at: z.string(), users: KeyUsers }),
+  z.object({ type: z.literal('disable-key-version'), keyId: z.string() }),
+  z.object({ type: z.literal('soak'), startedAt: z.string(), endedAt: z.string() }),
+  z.object({
+    type: z.literal('delete-key'),
+    /** Null: the key object was left, since versions of it are needed. */
+    recoveryId: z.string().nullable(),
+    scheduledPurgeOn: z.string().nullable(),
+    /** Versions for which it was left. */
+    needed: z.array(z.string()),
+  }),
 ]);
 /** What a step gave. */
 export type StepOutput = z.infer<typeof StepOutput>;
@@ -90,8 +104,8 @@ export function proofsOf(plan: Plan, outputs: Outputs): RecordedProof[] {
  * is recorded, and from the moment that ARM may have been asked for a key, that one too (K1).
  */
 export function keysNeededNow(plan: Plan, steps: readonly StepStatus[], outputs: Outputs): string[] {
-  const lastStep = plan.steps.at(-1);
-  const ended = lastStep !== undefined ? outputs[lastStep.id] : undefined;
+  const lastProof = plan.steps.findLast(({ type }) => type === 'record-proof');
+  const ended = lastProof !== undefined ? outputs[lastProof.id] : undefined;
   if (ended?.type === 'record-proof' && ended.proven) return keysNeeded(ended.ledger);
   const asked = plan.steps.flatMap((step) => {
     const begun = steps.some(({ id, startedAt }) => id === step.id && startedAt !== undefined);

@@ -24,15 +24,24 @@ export const StepText = z.object({
   reason: z.string(),
 });
 
+/** When a new key version expires: at a time, so long after it was made, or never. */
+export const KeyExpiry = z.union([
+  z.strictObject({ at: z.iso.datetime() }),
+  z.strictObject({ afterSeconds: z.int().min(1) }),
+  z.null(),
+]);
+/** When a new key version expires. */
+export type KeyExpiry = z.infer<typeof KeyExpiry>;
+
 const step = <Type extends string, Inputs extends z.ZodRawShape>(type: Type, inputs: Inputs) =>
   z.object({ ...StepText.shape, type: z.literal(type), ...inputs });
 
 /** One step of a plan: a typed action with its inputs. */
 export const PlanStep = z.discriminatedUnion('type', [
   /** Waits for people: so many approvals of the plan, from others than the requester. */
-  step('gate', { gate: z.enum(['start', 'plaintext']), approvals: z.int().min(1) }),
+  step('gate', { gate: z.enum(['start', 'plaintext', 'upgrade', 'deletion']), approvals: z.int().min(1) }),
   /** Makes a key version like another one, of the same key object. */
-  step('create-key-version', { like: z.string() }),
+  step('create-key-version', { like: z.string(), expiry: KeyExpiry }),
   /** Writes canaries and notes R0, before a switch. */
   step('take-baseline', {}),
   /** Asks ARM for another encryption state. */
@@ -48,6 +57,18 @@ export const PlanStep = z.discriminatedUnion('type', [
   step('prove', { to, since: StepId, perSecond, acceptable: z.boolean() }),
   /** Compares what Azure reports, and records the proof in the ledger. */
   step('record-proof', { to, proof: StepId }),
+  /** Upgrades the control plane by one minor, or within one, while the cluster is in the state `expect`. */
+  step('upgrade-control-plane', { from: z.string(), to: z.string(), expect: EncryptionState }),
+  /** Upgrades one agent pool to the version of the control plane. */
+  step('upgrade-pool', { pool: z.string(), from: z.string(), to: z.string(), expect: EncryptionState }),
+  /** Looks whether any cluster that Keyturn can see needs a key version, and whether all Secrets of this one are proven without it (K1). */
+  step('check-key-unused', { key: z.string(), state: EncryptionState }),
+  /** Disables one key version. It can be enabled again (K4). */
+  step('disable-key-version', { key: z.string(), check: StepId }),
+  /** Waits, without the lock of the cluster, for what still needs a disabled key version to show. */
+  step('soak', { key: z.string(), seconds: z.int().min(0) }),
+  /** Soft-deletes the key object of a version if no version of it is needed; otherwise leaves it. Never purges (K4). */
+  step('delete-key', { key: z.string(), check: StepId }),
 ]);
 /** One step of a plan. */
 export type PlanStep = z.infer<typeof PlanStep>;
@@ -66,6 +87,12 @@ const WRITES: Readonly<Record<StepType, Written>> = {
   rewrite: 'kubernetes',
   prove: 'kubernetes',
   'record-proof': 'kubernetes',
+  'upgrade-control-plane': 'cluster',
+  'upgrade-pool': 'cluster',
+  'check-key-unused': 'nothing',
+  'disable-key-version': 'vault',
+  soak: 'nothing',
+  'delete-key': 'vault',
 };
 
 /** What steps of a type write to: nothing, the vault, the managed cluster in ARM, or Kubernetes objects. */

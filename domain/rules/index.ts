@@ -1,3 +1,5 @@
 /** The rules that kinds name: each is its codes, a sentence for each violation, and a test. */
 export { clusterRules, kmsOffRule, kmsOnRule } from './cluster';
-export { currentKeyRule, keyWarnings, requestedKeyRule, sameVaultRule } from './key';
+export { currentKeyRule, keyWarnings, nextKeyRule, otherVaultRule, requestedKeyRule, sameVaultRule } from './key';
+export { currentKeyUnusedElsewhereRule, keyLeftItsSlotsRule, keyUnusedRule, retiredKeyFoundRule } from './retirement';
+export { kmsV1Rule, poolsInStepRule, upgradeOfferedRule } from './upgrade';

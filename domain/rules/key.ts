@@ -1,7 +1,13 @@
 /** What must hold of the keys of a change. Sources: the AKS documents on KMS etcd encryption; Key Vault's key attributes. */
 import type { Fault } from '../errors';
 import type { Rule } from '../kinds/kind';
-import type { AzureObservation, ObservedKey } from '../observed';
+import {
+  ANOTHER_VAULT,
+  type AzureObservation,
+  type KeyLookup,
+  type ObservedCluster,
+  type ObservedKey,
+} from '../observed';
 import type { Warning } from '../plan/plan';
 import { sameKeyId, shortKeyId } from '../resource-ids';
 import { minutesAfter } from '../times';
@@ -12,6 +18,7 @@ const EXPIRY_IN_MINUTES = { warned: 30 * 24 * 60, refused: 24 * 60 } as const;
 
 const CLUSTER = '/cluster';
 const KEY = '/parameters/keyId';
+const NEXT_KEY = '/parameters/nextKeyId';
 
 /** With KMS on, the API servers go on reading with the current key: it must be usable before anything is changed. */
 export const currentKeyRule: Rule<unknown> = {
@@ -37,51 +44,88 @@ export const currentKeyRule: Rule<unknown> = {
 /** A rotation stays in the vault of the current key. */
 export const sameVaultRule: Rule<unknown> = {
   codes: ['KeyForeign'],
-  check({ kms }, { requestedKey }) {
+  check({ kms }, { requestedKey, nextKey }) {
     const vault = vaultOf(kms.keyId);
-    const keyId = requestedKey?.found ? requestedKey.key.keyId : requestedKey?.keyId;
-    if (keyId === undefined || vault === undefined || vault === vaultOf(keyId)) return [];
-    const detail = `The current key is in ${vault}; rotate-key stays in one vault. Name a key of that vault.`;
-    return [{ code: 'KeyForeign', pointer: KEY, detail }];
+    return named(requestedKey, nextKey).flatMap(([lookup, pointer]) => {
+      if (vault === undefined || vault === vaultOf(idOf(lookup))) return [];
+      const detail = `The current key is in ${vault}, and this kind stays in one vault. Name a key of that vault, or ask for the kind change-vault.`;
+      return [{ code: 'KeyForeign', pointer, detail }];
+    });
   },
 };
 
+/** A change of the vault goes to another one. */
+export const otherVaultRule: Rule<unknown> = {
+  codes: ['KeyInSameVault'],
+  check({ kms }, { requestedKey }) {
+    const vault = vaultOf(kms.keyId);
+    if (!requestedKey || vault === undefined || vault !== vaultOf(idOf(requestedKey))) return [];
+    const detail = `The current key is in ${vault} too. To set another key of the same vault, ask for the kind rotate-key.`;
+    return [{ code: 'KeyInSameVault', pointer: KEY, detail }];
+  },
+};
+
+const USABILITY = [
+  'KeyNotFound',
+  'KeyAlreadyCurrent',
+  'KeyDisabled',
+  'KeyExpired',
+  'KeyExpiresSoon',
+  'KeyNotYetValid',
+  'KeyTypeUnsupported',
+  'KeyOperationsMissing',
+] as const;
+
 /** The key that the request names must exist, be another one than the current key, and be usable. */
 export const requestedKeyRule: Rule<unknown> = {
-  codes: [
-    'KeyNotFound',
-    'KeyAlreadyCurrent',
-    'KeyDisabled',
-    'KeyExpired',
-    'KeyExpiresSoon',
-    'KeyNotYetValid',
-    'KeyTypeUnsupported',
-    'KeyOperationsMissing',
-  ],
-  check({ kms }, { requestedKey, at }) {
-    if (!requestedKey) return [];
-    if (!requestedKey.found) {
-      const vault = vaultOf(kms.keyId);
-      // The rule of the vault has said it.
-      if (vault !== undefined && vault !== vaultOf(requestedKey.keyId)) return [];
-      return [{ code: 'KeyNotFound', pointer: KEY, detail: `${shortKeyId(requestedKey.keyId)}: ${requestedKey.why}` }];
-    }
-    const { keyId } = requestedKey.key;
-    const already: Fault = {
-      code: 'KeyAlreadyCurrent',
-      pointer: KEY,
-      detail: `${shortKeyId(keyId)} is the current key of the cluster already.`,
-    };
+  codes: USABILITY,
+  check: (cluster, { requestedKey, at }) => (requestedKey ? newKeyFaults(cluster, requestedKey, KEY, at) : []),
+};
+
+/** The second key that the request names: as the first, and another one than that. */
+export const nextKeyRule: Rule<{ readonly keyId?: string }> = {
+  codes: USABILITY,
+  check(cluster, { requestedKey, nextKey, at }) {
+    if (!nextKey) return [];
+    const repeated = requestedKey && sameKeyId(idOf(requestedKey), idOf(nextKey));
+    const detail = `${shortKeyId(idOf(nextKey))} is named for both rotations: then the second one changes nothing.`;
     return [
-      ...(kms.enabled && kms.keyId !== undefined && sameKeyId(keyId, kms.keyId) ? [already] : []),
-      ...usability(requestedKey.key, at).map((fault) => ({ ...fault, pointer: KEY })),
+      ...(repeated ? [{ code: 'KeyAlreadyCurrent', pointer: NEXT_KEY, detail } as const] : []),
+      ...newKeyFaults(cluster, nextKey, NEXT_KEY, at),
     ];
   },
 };
 
+function newKeyFaults({ kms }: ObservedCluster, lookup: KeyLookup, pointer: string, now: string): Fault[] {
+  if (!lookup.found) {
+    const vault = vaultOf(kms.keyId);
+    // The rule of the vault has said it.
+    if (vault !== undefined && vault !== vaultOf(lookup.keyId) && lookup.why === ANOTHER_VAULT) return [];
+    return [{ code: 'KeyNotFound', pointer, detail: `${shortKeyId(lookup.keyId)}: ${lookup.why}` }];
+  }
+  const { keyId } = lookup.key;
+  const already: Fault = {
+    code: 'KeyAlreadyCurrent',
+    pointer,
+    detail: `${shortKeyId(keyId)} is the current key of the cluster already.`,
+  };
+  return [
+    ...(kms.enabled && kms.keyId !== undefined && sameKeyId(keyId, kms.keyId) ? [already] : []),
+    ...usability(lookup.key, now).map((fault) => ({ ...fault, pointer })),
+  ];
+}
+
+function named(...lookups: readonly (KeyLookup | undefined)[]): (readonly [KeyLookup, string])[] {
+  return lookups.flatMap((lookup, index) => (lookup ? [[lookup, index === 0 ? KEY : NEXT_KEY] as const] : []));
+}
+
+function idOf(lookup: KeyLookup): string {
+  return lookup.found ? lookup.key.keyId : lookup.keyId;
+}
+
 /** What the approver should know of the keys: API servers fail when a key that they need expires. */
-export function keyWarnings({ at, currentKey, requestedKey }: AzureObservation): Warning[] {
-  return [currentKey, requestedKey].flatMap((lookup) => {
+export function keyWarnings({ at, currentKey, requestedKey, nextKey }: AzureObservation): Warning[] {
+  return [currentKey, requestedKey, nextKey].flatMap((lookup) => {
     if (!lookup?.found || !expiresWithin(lookup.key, at, EXPIRY_IN_MINUTES.warned)) return [];
     const name = shortKeyId(lookup.key.keyId);
     return [

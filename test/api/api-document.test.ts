@@ -43,6 +43,8 @@ const SAID_BY_OPERATIONS: ErrorCode[] = [
   'KeyNotReported',
   'LockLost',
   'PlanNotAsApproved',
+  'KeyNotDisabled',
+  'DeleteKeyRefused',
   'CanariesNotStill',
   'ChangeNotApplied',
   'EntityTagMissing',

@@ -24,6 +24,7 @@ describe('keys in a vault', () => {
       .filter(({ method, path, status }) => method === 'POST' && path.endsWith('/create') && status !== 401).length;
   const newVersion = (operationId: string): NewVersion => ({
     operationId,
+    expiry: null,
     basedOn: rig.key,
     nonce: randomUUID(),
     since: new Date().toISOString(),

@@ -91,7 +91,7 @@ export async function recordProof(step: StepOf<'record-proof'>, execution: Execu
     // Kept before the canaries go: a retry of this step must not judge the proof again.
     run.keep(step.id, recorded);
   }
-  if (run.plan.steps.at(-1)?.id === step.id) {
+  if (run.plan.steps.findLast(({ type }) => type === 'record-proof')?.id === step.id) {
     await quick('Delete the canaries').removeCanaries(run.reference(step.id));
   }
   const { proof } = outputOf(run.outputs, step.proof, 'prove');

@@ -1,0 +1,60 @@
+/**
+ * Looks which keys clusters need, in every subscription that Keyturn's identity can read: what ARM reports, and the ledgers inside
+ * the clusters. Reads only.
+ */
+import pLimit from 'p-limit';
+import type { AzureAccess } from '../azure/access';
+import type { ClusterKeys, KeyUsage } from '../domain/key-users';
+import { keysNeeded } from '../domain/ledger';
+import { AzureError } from '../azure/errors';
+import { ApplicationFailure } from '@temporalio/common';
+import { KubeError } from './kubernetes/errors';
+import type { KubeConnection } from './kubernetes/connection';
+import { readLedger } from './ledger';
+
+/** Clusters that are read at the same time. */
+const AT_A_TIME = 4;
+/** A cluster that does not answer must not keep all others waiting. */
+const LONGEST_READ_IN_MS = 20_000;
+
+/** Runs work with a connection to any cluster. */
+export type UseCluster = <T>(
+  cluster: string,
+  signal: AbortSignal,
+  work: (connection: KubeConnection) => Promise<T>,
+) => Promise<T>;
+
+/** @throws ArmError, TokenError when Azure does not list clusters at all */
+export async function readKeyUsage(
+  { clusters }: Pick<AzureAccess, 'clusters'>,
+  use: UseCluster,
+  signal: AbortSignal,
+): Promise<KeyUsage> {
+  const listed = await clusters.listEverywhere({ abortSignal: signal });
+  const limit = pLimit(AT_A_TIME);
+  const read = listed.clusters.map(({ resourceId, kms }) =>
+    limit(async (): Promise<ClusterKeys> => ({
+      cluster: resourceId,
+      ...(kms.enabled && kms.keyId !== undefined ? { current: kms.keyId } : {}),
+      ledger: await ledgerKeys(resourceId, use, signal),
+    })),
+  );
+  return {
+    clusters: await Promise.all(read),
+    refusedSubscriptions: listed.refused.map(({ subscriptionId }) => subscriptionId),
+  };
+}
+
+/** Null when the ledger cannot be read: the cluster is stopped, private or another team's. A cluster without one needs no key by it. */
+async function ledgerKeys(cluster: string, use: UseCluster, signal: AbortSignal): Promise<string[] | null> {
+  const limited = AbortSignal.any([signal, AbortSignal.timeout(LONGEST_READ_IN_MS)]);
+  try {
+    const ledger = await use(cluster, limited, (connection) => readLedger(connection, limited));
+    return ledger === null ? [] : keysNeeded(ledger);
+  } catch (error) {
+    signal.throwIfAborted();
+    const outside = error instanceof AzureError || error instanceof KubeError || error instanceof ApplicationFailure;
+    if (outside || limited.aborted) return null;
+    throw error;
+  }
+}

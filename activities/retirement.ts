@@ -1,0 +1,113 @@
+/**
+ * Retiring a key version: look whether it is needed, disable it, delete its key object if that is free.
+ *
+ * Never does: write to a vault without having looked right before (K1); purge (K4).
+ */
+import { keyUserFaults, usersOf, type KeyUsage, type KeyUsers } from '../domain/key-users';
+import { currentGeneration, reconcile } from '../domain/ledger';
+import { compareResourceVersions } from '../domain/proof';
+import { shortKeyId } from '../domain/resource-ids';
+import { isConfirmed } from '../domain/trusted-ledger';
+import { readClusterEvidence } from './evidence';
+import { needsPerson } from './failures';
+import { readKeyUsage } from './key-usage';
+import { countSecrets } from './kubernetes/secret-list';
+import { readLedger } from './ledger';
+import type { Look } from './look';
+
+/** What is to be retired, and by whom. */
+export interface Retirement {
+  readonly keyId: string;
+  readonly cluster: string;
+  readonly operationId: string;
+  /** Resource version of the list that the operation's last proof was made from. */
+  readonly provenRv: string;
+}
+
+/**
+ * Looks whether any cluster needs the key, and whether this cluster still is what was proven.
+ * @throws ApplicationFailure, non-retryable: `KeyInUse`, `ResourceVersionWentBackwards`, `ClusterChangedOutside`; ArmError, KubeError
+ */
+export async function checkKeyUnused(look: Look, retirement: Retirement): Promise<{ at: string; users: KeyUsers }> {
+  const { users } = await lookForUsers(look, retirement);
+  return { at: new Date().toISOString(), users };
+}
+
+/** Disables exactly one version. @throws as `checkKeyUnused`; VaultError */
+export async function disableKeyVersion(look: Look, retirement: Retirement): Promise<{ keyId: string }> {
+  await lookForUsers(look, retirement);
+  await look.azure.keys.setEnabled(retirement.keyId, false, { abortSignal: look.signal });
+  return { keyId: retirement.keyId };
+}
+
+/** What became of a key object. */
+export interface Deletion {
+  readonly recoveryId: string | null;
+  readonly scheduledPurgeOn: string | null;
+  /** Versions for which it was left. */
+  readonly needed: string[];
+}
+
+/**
+ * Soft-deletes the key object if none of its versions is needed: all are disabled, and no cluster needs one. Otherwise leaves it.
+ * @throws as `checkKeyUnused`; `KeyNotDisabled`, non-retryable, when the version was enabled again since; VaultError
+ */
+export async function deleteFreeKey(look: Look, retirement: Retirement): Promise<Deletion> {
+  const { keys } = look.azure;
+  const { keyId } = retirement;
+  const options = { abortSignal: look.signal };
+  const { usage } = await lookForUsers(look, retirement);
+  const already = await keys.deletedKey(keyId, options);
+  if (already) return deletionOf(already);
+  const versions = await keys.listVersions(keyId, options);
+  if (versions.find((version) => version.keyId === keyId)?.enabled !== false) {
+    throw needsPerson(
+      'KeyNotDisabled',
+      `${shortKeyId(keyId)} was enabled again, or is gone, since this operation disabled it: something may need it. Nothing was deleted. Find out who enabled it; then cancel, or disable it again and retry.`,
+    );
+  }
+  const needed = versions
+    .filter((version) => version.enabled || usersOf(usage, version.keyId).users.length > 0)
+    .map((version) => version.keyId);
+  if (needed.length > 0) return { recoveryId: null, scheduledPurgeOn: null, needed };
+  return deletionOf(await keys.deleteKey(keyId, options));
+}
+
+function deletionOf(deleted: { readonly recoveryId?: string; readonly scheduledPurgeOn?: string }): Deletion {
+  return { recoveryId: deleted.recoveryId ?? null, scheduledPurgeOn: deleted.scheduledPurgeOn ?? null, needed: [] };
+}
+
+async function lookForUsers(look: Look, retirement: Retirement): Promise<{ users: KeyUsers; usage: KeyUsage }> {
+  await requireProven(look, retirement);
+  const usage = await readKeyUsage(look.azure, look.use, look.signal);
+  const users = usersOf(usage, retirement.keyId);
+  const [fault] = keyUserFaults(users);
+  if (fault) throw needsPerson(fault.code, `${fault.detail} Nothing was disabled or deleted by this step.`);
+  return { users, usage };
+}
+
+/** Whether every Secret is still proven to be under the state that Azure reports; another operation may have changed it in the soak. */
+async function requireProven({ azure, use, evidence, signal }: Look, retirement: Retirement): Promise<void> {
+  const { cluster, operationId, provenRv, keyId } = retirement;
+  const [{ observed }, ledger, { resourceVersion: listRv }, records] = await Promise.all([
+    azure.clusters.read(cluster, { abortSignal: signal }),
+    use(cluster, signal, (connection) => readLedger(connection, signal)),
+    use(cluster, signal, (connection) => countSecrets(connection, { signal })),
+    readClusterEvidence(cluster, evidence),
+  ]);
+  if (compareResourceVersions(listRv, provenRv) < 0) {
+    throw needsPerson(
+      'ResourceVersionWentBackwards',
+      `The cluster was restored from a backup since its Secrets were proven (list ${listRv}, proof ${provenRv}): Secrets may be stored under ${shortKeyId(keyId)} again. Nothing was deleted. Enable the key version again if it is disabled, cancel, and ask for rewrite-secrets.`,
+    );
+  }
+  const reported = observed.kms.enabled ? (observed.kms.keyId ?? null) : null;
+  const now = new Date().toISOString();
+  const current = ledger === null ? undefined : currentGeneration(reconcile(ledger, reported, now));
+  const own = current?.proof?.operationId === operationId;
+  if (ledger !== null && current?.state === 'proven' && (own || isConfirmed(ledger, cluster, records))) return;
+  throw needsPerson(
+    'ClusterChangedOutside',
+    `The Secrets of the cluster are not proven any more: its key or its ledger changed since. Nothing was disabled or deleted by this step. Enable ${shortKeyId(keyId)} again if it is disabled, cancel, and ask for rewrite-secrets, then for retire-key.`,
+  );
+}

@@ -1,0 +1,114 @@
+/**
+ * Who needs a key version: what Keyturn can see of that in every subscription that it can read, before the key is retired (K1).
+ *
+ * Azure reports the current key of a cluster only. What a cluster's second slot holds, and what its Secrets may still be stored
+ * under, is in its ledger.
+ */
+import { z } from 'zod';
+import { sameKeyId, shortKeyId } from './resource-ids';
+import type { Fault } from './errors';
+import type { Warning } from './plan/plan';
+
+/** What was found. */
+export const KeyUsers = z.object({
+  keyId: z.string(),
+  /** Clusters that need it, by ARM resource id. `current`: Azure reports it as the key; `ledger`: the ledger in the cluster needs it. */
+  users: z.array(z.object({ cluster: z.string(), by: z.enum(['current', 'ledger']) })),
+  /** Clusters that were looked at. */
+  clusters: z.int(),
+  /** Clusters whose ledger could not be read. */
+  unread: z.array(z.string()),
+  /** Subscriptions whose clusters Keyturn may not list. */
+  refusedSubscriptions: z.array(z.string()),
+});
+/** What was found. */
+export type KeyUsers = z.infer<typeof KeyUsers>;
+
+/** What one cluster needs. */
+export interface ClusterKeys {
+  readonly cluster: string;
+  /** The key that Azure reports. */
+  readonly current?: string;
+  /** Keys that its ledger needs; null when the ledger could not be read. */
+  readonly ledger: readonly string[] | null;
+}
+
+/** What all clusters need that Keyturn can see. */
+export interface KeyUsage {
+  readonly clusters: readonly ClusterKeys[];
+  readonly refusedSubscriptions: readonly string[];
+}
+
+/** The users of one key version. */
+export function usersOf({ clusters, refusedSubscriptions }: KeyUsage, keyId: string): KeyUsers {
+  const users = clusters.flatMap(({ cluster, current, ledger }): KeyUsers['users'] => {
+    if (current !== undefined && sameKeyId(current, keyId)) return [{ cluster, by: 'current' }];
+    return needsKey(ledger ?? [], keyId) ? [{ cluster, by: 'ledger' }] : [];
+  });
+  return {
+    keyId,
+    users,
+    clusters: clusters.length,
+    unread: clusters
+      .filter(({ ledger }) => ledger === null)
+      .map(({ cluster }) => cluster)
+      .sort(),
+    refusedSubscriptions: [...refusedSubscriptions].sort(),
+  };
+}
+
+/** Names that a sentence has room for. */
+const MOST_NAMES = 5;
+
+/** Why a key may not be retired. @param except the cluster that the operation is for: the plan itself moves it away from the key */
+export function keyUserFaults({ keyId, users }: KeyUsers, except?: string): Fault[] {
+  const others = users.filter(({ cluster }) => cluster.toLowerCase() !== except?.toLowerCase());
+  if (others.length === 0) return [];
+  const names = listed(
+    others.map(({ cluster, by }) => `${nameOf(cluster)} (${by === 'current' ? 'its KMS key' : 'by its ledger'})`),
+  );
+  return [
+    {
+      code: 'KeyInUse',
+      pointer: '/parameters',
+      detail: `${shortKeyId(keyId)} is needed by ${names}. Without it these clusters lose Secrets. Rotate their keys first, twice, then ask again.`,
+    },
+  ];
+}
+
+/** What Keyturn could not see. */
+export function keyUserWarnings({ keyId, unread, refusedSubscriptions, clusters }: KeyUsers): Warning[] {
+  const warnings: Warning[] = [
+    {
+      code: 'OtherUsersOfTheKey',
+      detail: `Keyturn looked at AKS clusters only. Programs, disks, storage accounts and databases may use ${shortKeyId(keyId)}, and so may backups of etcd. Ask the owners of the vault before you approve.`,
+    },
+  ];
+  const unseen = [
+    ...(unread.length > 0 ? [`the ledgers of ${listed(unread.map(nameOf))}`] : []),
+    ...(refusedSubscriptions.length > 0 ? [`the clusters of the subscriptions ${listed(refusedSubscriptions)}`] : []),
+  ];
+  if (unseen.length > 0) {
+    warnings.push({
+      code: 'KeyUsersUnseen',
+      detail: `Keyturn could not read ${unseen.join(', nor ')}: what they need is not known. Look there yourself before you approve.`,
+    });
+  }
+  // How many were looked at changes from day to day.
+  warnings.push({ code: 'KeyUsersLookedAt', detail: `Keyturn looked at ${clusters} cluster(s).`, volatile: true });
+  return warnings;
+}
+
+/** Whether the key is among some. */
+export function needsKey(needed: readonly string[], keyId: string): boolean {
+  return needed.some((one) => sameKeyId(one, keyId));
+}
+
+function nameOf(cluster: string): string {
+  return cluster.split('/').at(-1) ?? cluster;
+}
+
+function listed(names: readonly string[]): string {
+  const more = names.length > MOST_NAMES ? ` and ${names.length - MOST_NAMES} more` : '';
+  return `${names.slice(0, MOST_NAMES).join(', ')}${more}`;
+}

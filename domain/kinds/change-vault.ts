@@ -1,0 +1,56 @@
+/**
+ * `change-vault`: set a key of another vault as the cluster's KMS key, and prove that every Secret followed.
+ *
+ * Follows "Update key vault mode" and "Rotate the existing keys": another vault is another key id, so that one `az aks update` and
+ * one rewrite do it. The Secrets are never plaintext in between.
+ * Needs: KMS on; a usable key in another vault that is open to all networks, and the cluster's identity allowed to use it.
+ * Does: one transition. Never does: create a vault, a key or a grant; disable or delete a key (K1).
+ */
+import { z } from 'zod';
+import { describeState, type EncryptionState } from '../encryption';
+import { versionedKeyId } from '../key-id-schema';
+import { transition } from '../plan/transition';
+import { clusterRules, currentKeyRule, kmsOnRule, otherVaultRule, requestedKeyRule } from '../rules';
+import { kind } from './kind';
+import { clusterAndState, proveCurrentUnlessProven, startGate } from './steps';
+import { kmsV1Warnings, previousKeyWarnings } from './warnings';
+
+export const changeVault = kind({
+  name: 'change-vault',
+  does: 'Sets a key of another public vault as the KMS key of a cluster, rewrites every Secret, and proves it.',
+  never: 'creates a vault, a key or a grant, or disables or deletes a key.',
+  section: 'Update key vault mode',
+  parameters: z.strictObject({
+    keyId: versionedKeyId.meta({
+      description: 'The key version to encrypt with, in another vault that is open to all networks.',
+    }),
+  }),
+  keyFrom: 'any-vault',
+  needs: [],
+  rules: [...clusterRules, kmsOnRule, currentKeyRule, otherVaultRule, requestedKeyRule],
+
+  plan(facts) {
+    const { from, azure, parameters, perSecond } = facts;
+    if (from.mode === 'off') throw new Error('change-vault was planned with KMS off.');
+    // As the vault spells it.
+    const key = azure.requestedKey?.found ? azure.requestedKey.key.keyId : parameters.keyId;
+    const to: EncryptionState = { mode: 'on', scheme: from.scheme, key, access: 'Public' };
+    return {
+      summary: `Move ${clusterAndState(facts)} to ${describeState(to)} of another vault, rewrite every Secret, and prove it.`,
+      to,
+      steps: [
+        startGate(facts, 'Changing the vault changes a production control plane; no person does that alone.'),
+        ...proveCurrentUnlessProven(facts),
+        ...transition('move', from, to, { perSecond, acceptable: true }),
+      ],
+      warnings: [
+        ...previousKeyWarnings(facts.ledger),
+        ...kmsV1Warnings(to),
+        {
+          code: 'BothVaultsNeeded',
+          detail: `Afterwards the API servers go on reading with ${describeState(from)}. Both vaults must stay as they are, and reachable, until a later rotation is proven.`,
+        },
+      ],
+    };
+  },
+});
