@@ -5,13 +5,13 @@ import type { ClusterSnapshot } from '../azure/managed-clusters';
 import { currentGeneration, type Ledger } from '../domain/ledger';
 import type { AzureObservation, KeyLookup, Observation } from '../domain/observed';
 import { kindOf } from '../domain/kinds';
-import type { PlanPolicy, PlanResult } from '../domain/plan/plan';
+import type { PlanPolicy } from '../domain/plan/plan';
 import { busyState, plan, ruleFaults } from '../domain/planner';
 import { requestedKeyId, type OperationRequest } from '../domain/request';
 import { rewriteCeiling } from '../domain/rewrite-pace';
 import { parseKeyId } from '../domain/resource-ids';
 import type { Census } from '../domain/census';
-import type { RulesChecked } from './contract';
+import type { PlanMade, RulesChecked } from './contract';
 import { isConfirmed, trustedLedger } from '../domain/trusted-ledger';
 import { readClusterEvidence, type EvidenceStore } from './evidence';
 import type { KubeConnection } from './kubernetes/connection';
@@ -76,10 +76,11 @@ export async function makePlan(
   withCluster: <T>(work: (connection: KubeConnection) => Promise<T>) => Promise<T>,
   signal: AbortSignal,
   evidence: EvidenceStore,
-): Promise<PlanResult> {
+): Promise<PlanMade> {
   const { request, policy, census } = input;
   const observation = await observe(azure, request, withCluster, signal, evidence);
-  return plan(request, { ...observation, ...(census === null ? {} : { census }) }, policy);
+  const result = plan(request, { ...observation, ...(census === null ? {} : { census }) }, policy);
+  return { ...result, busy: busyState(observation.azure, ruleFaults(request, observation.azure)) };
 }
 
 /**
