@@ -21,8 +21,11 @@ export type Crash = z.infer<typeof Crash>;
 /** A running service, and what its worker is told. */
 export interface DirectedService {
   readonly apiUrl: string;
-  /** From now on the worker dies at each point once: see test/support/directed-worker.js. */
-  crashEverywhere(): void;
+  /**
+   * From now on the worker dies once after the work of each activity that writes, before Temporal hears of it.
+   * @param options.before also before the first activity of each step
+   */
+  crashEverywhere(options: { readonly before: boolean }): void;
   /** Where workers died. */
   crashes(): Crash[];
   /** The next activity of this name waits; resolves when it does, with what lets it go on. */
@@ -64,7 +67,9 @@ export async function startDirectedService(name: string): Promise<DirectedServic
 
   return {
     apiUrl: z.object({ url: z.string() }).parse(api.said).url,
-    crashEverywhere: () => writeFileSync(at('crash'), ''),
+    crashEverywhere: ({ before }) => {
+      for (const when of before ? ['before', 'after'] : ['after']) writeFileSync(at(`crash-${when}`), '');
+    },
     crashes: () =>
       existsSync(at('crashes'))
         ? readFileSync(at('crashes'), 'utf8')

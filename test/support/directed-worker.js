@@ -3,8 +3,9 @@
  * chose. The worker itself has no hook for tests.
  *
  * Needs: KEYTURN_TEST_DIRECTIONS, a folder of the test's own that outlives the process.
- * Does: with a file `crash` in the folder, ends the process by SIGKILL, once for each point: before the first activity of each step,
- *       and after the work of each activity that writes, before Temporal hears of it. Each point is noted in `crashes`, a line each.
+ * Does: with a file `crash-before` in the folder, ends the process by SIGKILL before the first activity of each step; with a file
+ *       `crash-after`, after the work of each activity that writes, before Temporal hears of it. Once for each such point, which is
+ *       noted in `crashes`, a line each.
  *       With a file `hold-ACTIVITY`, an activity of that name begins only when the file is gone; `held-ACTIVITY` says that it waits.
  * Why the timeout: Temporal notices a dead worker by the heartbeat that does not come. Fifteen seconds, dozens of times, is long.
  */
@@ -63,14 +64,16 @@ const directions = ({ info }) => ({
     async execute(input, next) {
       const activity = info.activityType;
       await holdAt(activity);
-      if (!existsSync(fileOf('crash'))) return await next(input);
+      const [before, after] = [existsSync(fileOf('crash-before')), existsSync(fileOf('crash-after'))];
+      if (!before && !after) return await next(input);
       const operation = info.workflowExecution.workflowId;
       const step = await stepOf(operation);
-      if (step !== null && dieOnce({ operation, when: 'before', step })) await never;
+      if (before && step !== null && dieOnce({ operation, when: 'before', step })) await never;
       const result = await next(input);
       // By its id and not its name: a step may ask for the same activity twice.
       const { activityId } = info;
-      if (!READ_ONLY.has(activity) && dieOnce({ operation, when: 'after', step, activity, activityId })) await never;
+      if (after && !READ_ONLY.has(activity) && dieOnce({ operation, when: 'after', step, activity, activityId }))
+        await never;
       return result;
     },
   },
