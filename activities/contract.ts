@@ -56,6 +56,12 @@ export interface RulesChecked {
   readonly perSecond: number | null;
 }
 
+/** What the planner says of a request. */
+export type PlanMade = PlanResult & {
+  /** As in `RulesChecked`: Azure may have begun to change the cluster since the rules were checked. */
+  readonly busy?: string | null;
+};
+
 /** The heartbeat of `takeCensus`, `rewriteSecrets` and `proveSecrets`; the API reads it for live progress. */
 export interface PassProgress {
   readonly done: number;
@@ -81,7 +87,7 @@ export interface Activities {
     readonly request: OperationRequest;
     readonly policy: PlanPolicy;
     readonly census: Census | null;
-  }): Promise<PlanResult>;
+  }): Promise<PlanMade>;
 
   /** What can be known of the rewrite, Secret by Secret. Stores nothing; heartbeats `PassProgress`. */
   takeCensus(input: {

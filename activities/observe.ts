@@ -6,13 +6,13 @@ import { currentGeneration, type Ledger } from '../domain/ledger';
 import { ANOTHER_VAULT, type AzureObservation, type KeyLookup, type Observation } from '../domain/observed';
 import { usersOf } from '../domain/key-users';
 import { kindOf } from '../domain/kinds';
-import type { PlanPolicy, PlanResult } from '../domain/plan/plan';
+import type { PlanPolicy } from '../domain/plan/plan';
 import { busyState, plan, ruleFaults } from '../domain/planner';
 import { nextKeyId, requestedKeyId, type OperationRequest } from '../domain/request';
 import { rewriteCeiling } from '../domain/rewrite-pace';
 import { parseKeyId } from '../domain/resource-ids';
 import type { Census } from '../domain/census';
-import type { RulesChecked } from './contract';
+import type { PlanMade, RulesChecked } from './contract';
 import { isConfirmed, trustedLedger } from '../domain/trusted-ledger';
 import { readClusterEvidence, type EvidenceStore } from './evidence';
 import { readKeyUsage } from './key-usage';
@@ -93,10 +93,11 @@ export async function checkRules(look: Look, request: OperationRequest): Promise
 export async function makePlan(
   look: Look,
   input: { readonly request: OperationRequest; readonly policy: PlanPolicy; readonly census: Census | null },
-): Promise<PlanResult> {
+): Promise<PlanMade> {
   const { request, policy, census } = input;
   const observation = await observe(look, request);
-  return plan(request, { ...observation, ...(census === null ? {} : { census }) }, policy);
+  const result = plan(request, { ...observation, ...(census === null ? {} : { census }) }, policy);
+  return { ...result, busy: busyState(observation.azure, ruleFaults(request, observation.azure)) };
 }
 
 /** All that a plan is made from. The cluster itself is asked only when Azure's answer leaves a plan possible. */

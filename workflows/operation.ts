@@ -17,7 +17,7 @@ import type { Census } from '../domain/census';
 import type { ErrorCode } from '../domain/errors';
 import { newOperation } from '../domain/new-operation';
 import { OperationStatus, type StoredFault } from '../domain/operation';
-import type { Plan, PlanResult } from '../domain/plan/plan';
+import type { Plan } from '../domain/plan/plan';
 import { profileOf } from '../domain/plan/change-of-step';
 import { resultOf } from '../domain/plan/outputs';
 import type { StepOf } from '../domain/plan/steps';
@@ -143,7 +143,8 @@ async function planAndApprove(
 }
 
 /**
- * Rules first; every Secret by the census when they leave a plan possible; then the plan.
+ * Rules first; every Secret by the census when they leave a plan possible; then the plan. Azure may begin to change the cluster after
+ * the rules were checked: then all is looked at again when that has ended.
  * @param options.earlier the census of before, if there is one: only what has changed since is asked again
  */
 async function makePlan(
@@ -151,25 +152,33 @@ async function makePlan(
   { request, policy }: OperationInput,
   { waitsWhileBusy, earlier }: { readonly waitsWhileBusy: boolean; readonly earlier?: Census },
 ): Promise<{ readonly plan: Plan; readonly census?: Census }> {
-  run.safePoint();
-  let checked = await refusing(quick('Check the rules').checkRules({ request }));
-  while (waitsWhileBusy && checked.busy !== null) {
-    await refusing(awaitIdleCluster(run, request.cluster, checked.busy));
-    checked = await refusing(quick('Check the rules').checkRules({ request }));
+  let taken = earlier;
+  for (;;) {
+    run.safePoint();
+    const checked = await refusing(quick('Check the rules').checkRules({ request }));
+    if (waitsWhileBusy && checked.busy !== null) {
+      await refusing(awaitIdleCluster(run, request.cluster, checked.busy));
+      continue;
+    }
+    refuse(checked.faults);
+    let census: Census | null = null;
+    if (checked.cluster !== null) {
+      const input = { cluster: checked.cluster, perSecond: checked.perSecond, earlier: taken };
+      run.publish({ waitingFor: 'the census: Keyturn looks at every Secret. Nothing is stored.' });
+      census = await run.interruptibly(() => refusing(lasting('Census: look at every Secret').takeCensus(input)));
+      run.publish({ waitingFor: null });
+      taken = census;
+    }
+    run.safePoint();
+    const made = await refusing(quick('Make the plan').makePlan({ request, policy, census }));
+    if (waitsWhileBusy && made.busy) {
+      await refusing(awaitIdleCluster(run, request.cluster, made.busy));
+      continue;
+    }
+    refuse(made.faults);
+    if (!made.plan) throw new Error('The planner gave neither a plan nor a fault.');
+    return { plan: made.plan, ...(census === null ? {} : { census }) };
   }
-  refuse(checked.faults);
-  let census: Census | null = null;
-  if (checked.cluster !== null) {
-    const input = { cluster: checked.cluster, perSecond: checked.perSecond, earlier };
-    run.publish({ waitingFor: 'the census: Keyturn looks at every Secret. Nothing is stored.' });
-    census = await run.interruptibly(() => refusing(lasting('Census: look at every Secret').takeCensus(input)));
-    run.publish({ waitingFor: null });
-  }
-  run.safePoint();
-  const { plan, faults }: PlanResult = await refusing(quick('Make the plan').makePlan({ request, policy, census }));
-  refuse(faults);
-  if (!plan) throw new Error('The planner gave neither a plan nor a fault.');
-  return { plan, ...(census === null ? {} : { census }) };
 }
 
 /** Before anything is changed, what an activity refuses ends the operation. */

@@ -63,22 +63,26 @@ export async function makeCluster(
 
 /** A service of the test file's own: its worker may be killed. It has a task queue of its own. */
 export async function startOwnService(name: string, env: NodeJS.ProcessEnv = {}): Promise<Service> {
-  const { directory, temporal, sandbox } = testStack();
   return await startService({
-    logDirectory: path.join(directory, 'logs', name),
+    logDirectory: path.join(testStack().directory, 'logs', name),
     onRestart: () => undefined,
-    env: {
-      ...process.env,
-      ...sandboxEnvironment(sandbox),
-      TEMPORAL_ADDRESS: temporal.address,
-      TEMPORAL_NAMESPACE: temporal.namespace,
-      KEYTURN_TASK_QUEUE: name,
-      KEYTURN_EVIDENCE_DIRECTORY: path.join(directory, 'evidence'),
-      KEYTURN_EVIDENCE_KEY_FILE: path.join(directory, 'evidence-key.pem'),
-      KEYTURN_RATE_LIMIT_PER_MINUTE: '100000',
-      ...env,
-    },
+    env: { ...serviceEnvironment(name), ...env },
   });
+}
+
+/** The environment of a service with a task queue of its own, on the Temporal and the sandbox of the test run. */
+export function serviceEnvironment(taskQueue: string): NodeJS.ProcessEnv {
+  const { directory, temporal, sandbox } = testStack();
+  return {
+    ...process.env,
+    ...sandboxEnvironment(sandbox),
+    TEMPORAL_ADDRESS: temporal.address,
+    TEMPORAL_NAMESPACE: temporal.namespace,
+    KEYTURN_TASK_QUEUE: taskQueue,
+    KEYTURN_EVIDENCE_DIRECTORY: path.join(directory, 'evidence'),
+    KEYTURN_EVIDENCE_KEY_FILE: path.join(directory, 'evidence-key.pem'),
+    KEYTURN_RATE_LIMIT_PER_MINUTE: '100000',
+  };
 }
 
 /** Opens a client of the test run's Temporal. The caller closes the connection. */

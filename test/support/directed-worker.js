@@ -1,0 +1,99 @@
+/**
+ * Loaded into the product's own worker process before anything else (`--require`): has it die, or wait, at a point that a test
+ * chose. The worker itself has no hook for tests.
+ *
+ * Needs: KEYTURN_TEST_DIRECTIONS, a folder of the test's own that outlives the process.
+ * Does: with a file `crash-before` in the folder, ends the process by SIGKILL before the first activity of each step; with a file
+ *       `crash-after`, after the work of each activity that writes, before Temporal hears of it. Once for each such point, which is
+ *       noted in `crashes`, a line each.
+ *       With a file `hold-ACTIVITY`, an activity of that name begins only when the file is gone; `held-ACTIVITY` says that it waits.
+ * Why the timeout: Temporal notices a dead worker by the heartbeat that does not come. Fifteen seconds, dozens of times, is long.
+ */
+const { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } = require('node:fs');
+const path = require('node:path');
+const { setTimeout: sleep } = require('node:timers/promises');
+const { Client, Connection } = require('@temporalio/client');
+const { Worker } = require('@temporalio/worker');
+
+const DIRECTIONS = process.env.KEYTURN_TEST_DIRECTIONS;
+/** Activities that only read: their lost answer is a read that is done again. Anything else counts as writing. */
+const READ_ONLY = new Set([
+  'refuseUsedOperationId',
+  'checkRules',
+  'makePlan',
+  'takeCensus',
+  'readClusterHolder',
+  'awaitClusterIdle',
+  'awaitClusterChange',
+  'verifyCluster',
+]);
+
+const fileOf = (name) => path.join(DIRECTIONS, name);
+
+/** Ends this process at a point where no worker has ended before. Written first, at once: nothing after the signal is sure. */
+function dieOnce(point) {
+  const line = JSON.stringify(point);
+  const died = existsSync(fileOf('crashes')) ? readFileSync(fileOf('crashes'), 'utf8').split('\n') : [];
+  if (died.includes(line)) return false;
+  appendFileSync(fileOf('crashes'), `${line}\n`);
+  process.kill(process.pid, 'SIGKILL');
+  return true;
+}
+
+let client;
+/** The step that an operation is at, by what its workflow shows; null before and after its steps. */
+async function stepOf(workflowId) {
+  client ??= Connection.connect({ address: process.env.TEMPORAL_ADDRESS }).then(
+    (connection) => new Client({ connection, namespace: process.env.TEMPORAL_NAMESPACE }),
+  );
+  const { memo } = await (await client).workflow.getHandle(workflowId).describe();
+  return memo?.operation?.steps.find(({ status }) => status === 'running')?.id ?? null;
+}
+
+async function holdAt(activity) {
+  if (!existsSync(fileOf(`hold-${activity}`))) return;
+  writeFileSync(fileOf(`held-${activity}`), '');
+  while (existsSync(fileOf(`hold-${activity}`))) await sleep(50);
+  rmSync(fileOf(`held-${activity}`));
+}
+
+const never = new Promise(() => undefined);
+
+const directions = ({ info }) => ({
+  inbound: {
+    async execute(input, next) {
+      const activity = info.activityType;
+      await holdAt(activity);
+      const [before, after] = [existsSync(fileOf('crash-before')), existsSync(fileOf('crash-after'))];
+      if (!before && !after) return await next(input);
+      const operation = info.workflowExecution.workflowId;
+      const step = await stepOf(operation);
+      if (before && step !== null && dieOnce({ operation, when: 'before', step })) await never;
+      const result = await next(input);
+      // By its id and not its name: a step may ask for the same activity twice.
+      const { activityId } = info;
+      if (after && !READ_ONLY.has(activity) && dieOnce({ operation, when: 'after', step, activity, activityId }))
+        await never;
+      return result;
+    },
+  },
+});
+
+/** The bundle of the product, with a dead worker noticed sooner. */
+function soonNoticed({ codePath }) {
+  const code = readFileSync(codePath, 'utf8');
+  const sooner = code.replace(/HEARTBEAT_TIMEOUT = '\d+ seconds'/, "HEARTBEAT_TIMEOUT = '4 seconds'");
+  if (sooner === code)
+    throw new Error('workflows/activities.ts has no HEARTBEAT_TIMEOUT any more: change this line too.');
+  return { code: sooner };
+}
+
+const create = Worker.create;
+Worker.create = (options) =>
+  create.call(Worker, {
+    ...options,
+    workflowBundle: soonNoticed(options.workflowBundle),
+    interceptors: { activity: [directions] },
+    // A dead worker's cache is looked for first, for ten seconds. Without one every workflow task replays the history, too.
+    maxCachedWorkflows: 0,
+  });
