@@ -4,6 +4,7 @@
  */
 import type { AzureAccess } from '../azure/access';
 import type { ErrorCode } from '../domain/errors';
+import { AWAIT_LIMITS } from './arm/await-operation';
 import { awaitClusterChange, submitClusterChange, verifyCluster } from './arm/cluster-change';
 import { awaitClusterIdle } from './arm/cluster-idle';
 import { removeCanaries, takeBaseline } from './canaries';
@@ -28,6 +29,8 @@ export interface ActivityDeps {
   readonly evidence: EvidenceStore;
   /** How fast any rewrite may be; a cluster's own ceiling comes with each. */
   readonly pace: Omit<Pace, 'perSecond'>;
+  /** A cluster that rests for so long while its operation in Azure shows no end decides by its own state. */
+  readonly clusterDecidesAfterInMs?: number;
 }
 
 /** How an activity runs. */
@@ -41,9 +44,10 @@ interface RunOptions {
 }
 
 /** Makes the activities; contacts nobody yet. */
-export function createActivities({ azure, evidence, pace }: ActivityDeps): Activities {
+export function createActivities({ azure, evidence, pace, clusterDecidesAfterInMs }: ActivityDeps): Activities {
   // One more for whatever is asked beside the Secrets.
   const connections = createClusterConnections(azure.clusters, pace.inFlight + 1);
+  const awaitLimits = { ...AWAIT_LIMITS, restsInMs: clusterDecidesAfterInMs ?? AWAIT_LIMITS.restsInMs };
 
   /** Work in Azure alone. Temporal hears every second that it lives, unless it tells its progress itself. */
   const run = async <T>(
@@ -103,9 +107,13 @@ export function createActivities({ azure, evidence, pace }: ActivityDeps): Activ
     submitClusterChange: (input) =>
       run('Changing the cluster', ({ signal }) => submitClusterChange(azure, input, signal)),
     awaitClusterChange: (input) =>
-      run('Waiting for the change of the cluster', (running) => awaitClusterChange(azure, input, running), {
-        tellsProgress: true,
-      }),
+      run(
+        'Waiting for the change of the cluster',
+        (running) => awaitClusterChange(azure, input, running, awaitLimits),
+        {
+          tellsProgress: true,
+        },
+      ),
     awaitClusterIdle: (input) =>
       run('Waiting until Azure is not changing the cluster', (running) => awaitClusterIdle(azure, input, running), {
         tellsProgress: true,

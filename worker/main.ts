@@ -54,6 +54,7 @@ async function createWorker({ temporal, ...settings }: WorkerSettings): Promise<
           azure: createAzureAccess(settings.cloud),
           evidence: { directory: settings.evidenceDirectory, key: await openSigningKey(settings.evidenceKeyFile) },
           pace: settings.pace,
+          clusterDecidesAfterInMs: settings.clusterDecidesAfterInMs,
         }),
         client,
       ),
