@@ -77,13 +77,13 @@ describe('a change that Azure accepts and does not make', () => {
     );
     expect(blocked.keysNeeded).toContain(current);
     expect(await writtenKey(cluster)).toBe(current);
-    expect(await underKey(cluster, current)).toBe(SECRETS);
 
     await requester.cancel(blocked.id);
     const over = await ended(requester, blocked.id);
     expect(over).toMatchObject({ status: 'Canceled', result: null });
     expect(over.reason?.detail).not.toContain('writes with the new key');
     expect(over.keysNeeded).toContain(current);
+    expect(await underKey(cluster, current)).toBe(SECRETS);
   });
 
   it('is sent again by a retry, and the operation ends as if nothing had been', async () => {
