@@ -36,7 +36,7 @@ describe('new certificates of a cluster', () => {
       asked.id,
       ({ steps, waitingFor }) =>
         steps.some(({ id, status }) => id === 'rotate.converge' && status === 'running') &&
-        (waitingFor?.includes('another key') ?? false),
+        (waitingFor?.includes('a change of the canaries') ?? false),
     );
     expect(converging.status).toBe('Running');
     // All API servers are started anew by it, so that the late one is late no more.
