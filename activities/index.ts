@@ -7,6 +7,7 @@ import type { AzureAccess } from '../azure/access';
 import { keyOf, targetOf } from '../domain/encryption';
 import { changeOf } from '../domain/plan/change-of-step';
 import { createApprovedPlans } from './approved-plan';
+import { AWAIT_LIMITS } from './arm/await-operation';
 import { awaitClusterChange, submitClusterChange, verifyCluster } from './arm/cluster-change';
 import { awaitClusterIdle } from './arm/cluster-idle';
 import { removeCanaries, takeBaseline } from './canaries';
@@ -35,6 +36,8 @@ export interface ActivityDeps {
   readonly pace: Omit<Pace, 'perSecond'>;
   /** Where operations show their plans, and where the locks are. */
   readonly client: Client;
+  /** A cluster that rests for so long while its operation in Azure shows no end decides by its own state. */
+  readonly clusterDecidesAfterInMs?: number;
 }
 
 /** What ARM refuses on the way into a cluster. */
@@ -44,10 +47,17 @@ const INSIDE = { armRefusal: 'ClusterAccessRefused' } as const;
 const CLUSTER_CHANGES = ['set-kms', 'upgrade-control-plane', 'upgrade-pool'] as const;
 
 /** Makes the activities; contacts no service yet. */
-export function createActivities({ azure, evidence, pace, client }: ActivityDeps): Activities {
+export function createActivities({
+  azure,
+  evidence,
+  pace,
+  client,
+  clusterDecidesAfterInMs,
+}: ActivityDeps): Activities {
   // One more for what is asked beside the Secrets.
   const connections = createClusterConnections(azure.clusters, pace.inFlight + 1);
   const runner = new ActivityRunner(client, createApprovedPlans(client), connections);
+  const awaitLimits = { ...AWAIT_LIMITS, restsInMs: clusterDecidesAfterInMs ?? AWAIT_LIMITS.restsInMs };
   const use: UseCluster = (cluster, signal, work) => connections.use(cluster, signal, work);
   const look = (signal: AbortSignal): Look => ({ azure, use, evidence, signal });
   return {
@@ -86,7 +96,7 @@ export function createActivities({ azure, evidence, pace, client }: ActivityDeps
       CLUSTER_CHANGES,
       { doing: 'Waiting for the change of the cluster', heartbeats: true },
       ({ made, operationUrl }, { cluster, step, ...running }) =>
-        awaitClusterChange(azure, { cluster, operationUrl, change: changeOf(step, made).change }, running),
+        awaitClusterChange(azure, { cluster, operationUrl, change: changeOf(step, made).change }, running, awaitLimits),
     ),
     awaitClusterIdle: runner.plain(
       { doing: 'Waiting until Azure is not changing the cluster', heartbeats: true },

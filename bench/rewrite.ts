@@ -4,13 +4,14 @@
  *
  * Does: starts everything, fills a cluster, and lets each contestant move every Secret to a new key; looks into raw etcd
  *       after each of them. Keyturn and the load generator take turns, and kubectl runs in between, since etcd grows and
- *       machines vary: means count.
+ *       machines vary: pairs are compared. At the end it counts what a whole operation asks the API servers.
  * Never does: touch Azure, or leave a process behind.
  */
 import { arch, cpus, platform, release, totalmem } from 'node:os';
 import path from 'node:path';
 import { heading, runCommand, say, untilStopped } from '../cli/terminal';
 import { temporaryDirectory } from '../cli/working-directory';
+import { SandboxControl } from '../launch/sandbox-control';
 import { startStack, type Stack } from '../launch/stack';
 import { ensureTools } from '../tools';
 import { runGenerator } from './generator';
@@ -126,7 +127,22 @@ async function measure(
       kubectlSeconds.push(await replacing());
     }
   }
-  return { secrets, size, keyturn, kubectlSeconds, generatorRates, otherClients };
+
+  heading('Counting the requests of a whole operation');
+  const requests = await countRequests(rig, () => runKeyturn({ service, temporal }, rig, onProgress));
+  say(`${requests} requests about Secrets`);
+  return { secrets, size, keyturn, kubectlSeconds, generatorRates, requests, otherClients };
+}
+
+/** What the API servers count while an operation runs whose current key an operation before has proven. */
+async function countRequests(rig: Rig, operate: () => Promise<unknown>): Promise<number> {
+  const control = new SandboxControl(rig.facts.control);
+  const counted = async (): Promise<number> =>
+    Object.values(await control.secretRequests(rig.name)).reduce((sum, count) => sum + count, 0);
+  await operate();
+  const before = await counted();
+  await operate();
+  return (await counted()) - before;
 }
 
 /** Makes every Secret stale, lets somebody move them, and sees in etcd that they moved. */

@@ -94,6 +94,11 @@ export class SandboxControl {
     await this.send('POST', `/clusters/${cluster}/rotate-certificates`);
   }
 
+  /** How many requests about Secrets the cluster's API servers have answered so far, by verb. */
+  async secretRequests(cluster: string): Promise<Record<string, number>> {
+    return z.record(z.string(), z.int()).parse(await this.send('GET', `/clusters/${cluster}/secret-requests`));
+  }
+
   /** Makes an access token for Keyturn's API, right or wrong as asked for. */
   async mintToken(token: {
     readonly name?: string;

@@ -52,6 +52,7 @@ async function createWorker({ temporal, ...settings }: WorkerSettings): Promise<
       evidence: { directory: settings.evidenceDirectory, key: await openSigningKey(settings.evidenceKeyFile) },
       pace: settings.pace,
       client,
+      clusterDecidesAfterInMs: settings.clusterDecidesAfterInMs,
     }),
     shutdownGraceTime: SHUTDOWN_GRACE_TIME,
     // Heartbeats carry the progress that people watch: once a second, not once in 0.8 of the heartbeat timeout.

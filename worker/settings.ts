@@ -1,6 +1,7 @@
 /** The settings of the worker process. */
 import { resolve } from 'node:path';
 import { z } from 'zod';
+import { AWAIT_LIMITS } from '../activities/arm/await-operation';
 import { CLOUDS, type Cloud } from '../domain/clouds';
 import {
   LOG_LEVELS,
@@ -29,6 +30,8 @@ export interface WorkerSettings {
     /** How many times slower than idle an API server may answer its other clients meanwhile; null does not watch. */
     readonly latencyLimit: number | null;
   };
+  /** A cluster that rests for so long while its operation in Azure shows no end decides by its own state. */
+  readonly clusterDecidesAfterInMs: number;
   readonly logLevel: LogLevel;
 }
 
@@ -50,6 +53,7 @@ const Variables = z.object({
   // More in flight is no faster: the API server is the limit then (rotation-systems.md 9).
   KEYTURN_REWRITE_IN_FLIGHT: wholeNumber({ min: 1, max: 256, fallback: 64 }),
   KEYTURN_REWRITE_LATENCY_LIMIT: latencyLimit,
+  KEYTURN_CLUSTER_DECIDES_AFTER_SECONDS: wholeNumber({ min: 10, max: 3_600, fallback: AWAIT_LIMITS.restsInMs / 1_000 }),
   KEYTURN_LOG_LEVEL: oneOf(LOG_LEVELS, 'info'),
 });
 
@@ -71,6 +75,7 @@ export function readWorkerSettings(env: NodeJS.ProcessEnv): WorkerSettings {
       inFlight: variables.KEYTURN_REWRITE_IN_FLIGHT,
       latencyLimit: variables.KEYTURN_REWRITE_LATENCY_LIMIT,
     },
+    clusterDecidesAfterInMs: variables.KEYTURN_CLUSTER_DECIDES_AFTER_SECONDS * 1_000,
     logLevel: variables.KEYTURN_LOG_LEVEL,
   };
 }

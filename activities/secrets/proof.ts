@@ -1,6 +1,6 @@
 /**
- * The proof: a fresh list of all Secrets, judged by the proof rule, and a second look at the API servers.
- * "The loop ended" is not proof (K5).
+ * The proof: a fresh list of all Secrets, judged by the proof rule, and then a recheck of the API servers, which is late enough
+ * for everything that was stored before. "The loop ended" is not proof (K5).
  */
 import type { Convergence } from '../../domain/convergence';
 import type { EncryptionTarget } from '../../domain/encryption';
@@ -12,7 +12,6 @@ import type { SecretMetadata } from '../kubernetes/metadata';
 import { countSecrets } from '../kubernetes/secret-list';
 import type { Running } from '../running';
 import { recheckConvergence } from '../convergence-recheck';
-import { ConcurrentRecheck } from './concurrent-recheck';
 import type { Pace } from './pass';
 import { NAMED_SECRETS } from './rewrite';
 import { refuseBackwards, settleAll } from './settle-all';
@@ -42,42 +41,35 @@ export async function proveSecrets(
   let secrets = 0;
   let unproven = 0;
   const unprovenSecrets: RefusedSecret[] = [];
-  const look = new ConcurrentRecheck((looking) => recheckConvergence(connection, input, looking, limits), running);
-  try {
-    const listRv = await settleAll(
-      connection,
-      {
-        bounds,
-        operationId,
-        pace,
-        onPage: (pageRv) => look.listed(pageRv),
-        onAsk: () => look.asked(),
-        onOutcome(secret, outcome) {
-          if (outcome.type !== 'gone') secrets++;
-          const objection = objectionTo(secret, outcome);
-          if (objection === undefined) return;
-          unproven++;
-          if (unprovenSecrets.length < NAMED_SECRETS) unprovenSecrets.push(objection);
-        },
-      },
-      look.running,
-    );
-    const second = await look.result();
-    // etcd may have been restored after the list: what was settled since is not what is stored now.
-    const { resourceVersion } = await countSecrets(connection, { signal: running.signal });
-    refuseBackwards(listRv, resourceVersion);
-    return {
+  const listRv = await settleAll(
+    connection,
+    {
       bounds,
-      finalRv: listRv,
-      secrets,
-      unproven,
-      unprovenSecrets,
-      convergenceHeld: second.holds,
-      weaknesses: [...new Set([...convergence.weaknesses, ...second.weaknesses])],
-    };
-  } finally {
-    await look.stop();
-  }
+      operationId,
+      pace,
+      onOutcome(secret, outcome) {
+        if (outcome.type !== 'gone') secrets++;
+        const objection = objectionTo(secret, outcome);
+        if (objection === undefined) return;
+        unproven++;
+        if (unprovenSecrets.length < NAMED_SECRETS) unprovenSecrets.push(objection);
+      },
+    },
+    running,
+  );
+  const recheck = await recheckConvergence(connection, input, running, limits);
+  // etcd may have been restored after the list: what was settled since is not what is stored now.
+  const { resourceVersion } = await countSecrets(connection, { signal: running.signal });
+  refuseBackwards(listRv, resourceVersion);
+  return {
+    bounds,
+    finalRv: listRv,
+    secrets,
+    unproven,
+    unprovenSecrets,
+    convergenceHeld: recheck.holds,
+    weaknesses: [...new Set([...convergence.weaknesses, ...recheck.weaknesses])],
+  };
 }
 
 /** Why a Secret is not proven; undefined when it is, or is gone. */

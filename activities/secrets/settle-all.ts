@@ -13,10 +13,6 @@ export interface SettleAllOptions {
   readonly bounds: ProofBounds;
   readonly operationId: string;
   readonly pace: Pace;
-  /** Called for each page before its Secrets, with the resource version of the list. */
-  readonly onPage?: (listRv: string) => void;
-  /** Called for each Secret that the list does not prove, before the API server is asked. */
-  readonly onAsk?: () => void;
   /** Called for each Secret; what it throws ends the pass. */
   readonly onOutcome: (secret: SecretMetadata, outcome: Outcome) => void;
 }
@@ -29,7 +25,7 @@ export interface SettleAllOptions {
  */
 export async function settleAll(
   connection: KubeConnection,
-  { bounds, operationId, pace, onPage, onAsk, onOutcome }: SettleAllOptions,
+  { bounds, operationId, pace, onOutcome }: SettleAllOptions,
   running: Running,
 ): Promise<string> {
   return await passOverSecrets(
@@ -37,16 +33,12 @@ export async function settleAll(
     {
       pace,
       leaveOut: { isOne: canariesOf(operationId), count: CANARY_COUNT },
-      onPage(listRv) {
-        refuseOldList(listRv, bounds);
-        onPage?.(listRv);
-      },
+      onPage: (listRv) => refuseOldList(listRv, bounds),
       handle(secret, { pacer, signal }) {
         if (PROOF_RULE.bandOf(secret.resourceVersion, bounds) === 'after-convergence') {
           onOutcome(secret, { type: 'alreadyProven' });
           return undefined;
         }
-        onAsk?.();
         const settled = settleSecret(secret, { connection, operationId, bounds, pacer, signal });
         return settled.then((outcome) => onOutcome(secret, outcome));
       },

@@ -2,7 +2,7 @@
  * What the control API shows of clusters and does to them, past Azure.
  *
  * Needs: the managed clusters.
- * Does: seeds a cluster, saves and restores its etcd, rotates its certificates, shows what its API servers really run with.
+ * Does: seeds a cluster, saves and restores its etcd, rotates its certificates, counts the requests that it answered, shows what its API servers really run with.
  * Never does: show a kubeconfig, or change what ARM knows.
  */
 import { Router } from 'express';
@@ -59,6 +59,10 @@ export function clusterControls(clusters: Clusters, seed?: SeedFunction): Router
     nothing.parse(request.body ?? {});
     await running(clusters, request.params.name).rotateCertificates();
     response.json({});
+  });
+
+  router.get('/:name/secret-requests', async (request, response) => {
+    response.json(await running(clusters, request.params.name).secretRequests());
   });
 
   return router;

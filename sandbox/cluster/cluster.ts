@@ -29,6 +29,7 @@ import { prepareLayout } from './layout';
 import { startLoadBalancer, type LoadBalancer } from './load-balancer';
 import { ensureNamespaces } from './namespaces';
 import { findHostNames } from './own-host-name';
+import type { SecretRequests } from './request-counts';
 
 /** The most API servers that a cluster of the sandbox has: each takes about 300 MB. */
 export const MAX_API_SERVERS = 5;
@@ -194,6 +195,10 @@ class LocalCluster implements SandboxCluster {
 
   setLatency(latencyInMs: number): void {
     this.#parts.balancer.setLatency(latencyInMs);
+  }
+
+  secretRequests(): Promise<SecretRequests> {
+    return this.#inTurn(() => this.#parts.controlPlane.secretRequests());
   }
 
   traffic(): Traffic {

@@ -88,6 +88,12 @@ export interface SandboxCluster {
   setLatency(latencyInMs: number): void;
   /** What clients and API servers have said to each other so far. Never goes back, also over stop and start. */
   traffic(): Traffic;
+  /**
+   * How many requests about Secrets its API servers have answered since the cluster was made, by verb (`GET`, `LIST`, `PATCH` …),
+   * their own informers' included. Waits for a change that is under way.
+   * @throws Error when a server ended before it could be read
+   */
+  secretRequests(): Promise<Readonly<Record<string, number>>>;
   /** az aks rotate-certs: a new authority and new credentials; the servers are down for some seconds. `adminKubeconfig` is another one afterwards. */
   rotateCertificates(): Promise<void>;
   /** az aks stop: API servers end, etcd data stays. */

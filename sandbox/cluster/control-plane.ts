@@ -17,6 +17,7 @@ import { startApiServer, type ApiServer } from './kube-apiserver';
 import type { ClusterLayout } from './layout';
 import type { LoadBalancer } from './load-balancer';
 import { serverHostName, type HostNames } from './own-host-name';
+import { RequestCounts, type SecretRequests } from './request-counts';
 import { passes, writeKeyOf } from './roll';
 
 /** Connections to an old server get this long to become idle; then the server itself ends them, request by request. */
@@ -64,6 +65,7 @@ export class ControlPlane {
   #config: ServerConfig;
   #admin: ApiCredentials;
   #startedServers = 0;
+  readonly #requests = new RequestCounts();
 
   constructor(options: ControlPlaneOptions) {
     this.#options = options;
@@ -95,6 +97,14 @@ export class ControlPlane {
     }));
   }
 
+  /** Requests about Secrets to all servers so far. @throws Error when a server that ended could not be read before */
+  secretRequests(): Promise<SecretRequests> {
+    return this.#requests.total(
+      this.#sorted().map(([, { server }]) => server.port),
+      this.#admin,
+    );
+  }
+
   /** Starts all servers, one after the other: machines are small. @throws Error when one does not get ready; none runs then. */
   async start(): Promise<void> {
     try {
@@ -110,7 +120,7 @@ export class ControlPlane {
     const servers = [...this.#members.values()].map(({ server }) => server);
     this.#members.clear();
     this.#updateBackends();
-    await Promise.all(servers.map((server) => server.stop()));
+    await Promise.all(servers.map((server) => this.#end(server)));
     await this.#options.plugins.retain([]);
   }
 
@@ -181,6 +191,12 @@ export class ControlPlane {
 
   async #retire(server: ApiServer): Promise<void> {
     await this.#options.balancer.drain(server.port, { graceInMs: DRAIN_GRACE_IN_MS });
+    await this.#end(server);
+  }
+
+  async #end(server: ApiServer): Promise<void> {
+    // Nobody asks a cluster that is being destroyed.
+    if (!this.#options.signal.aborted) await this.#requests.ending(server.port, this.#admin);
     await server.stop();
   }
 
@@ -221,6 +237,7 @@ export class ControlPlane {
       // When it ended by itself: the address must not send anyone to a dead server.
       if (this.#members.get(number)?.server !== server) return;
       this.#members.delete(number);
+      this.#requests.endedUnread(server.name);
       this.#updateBackends();
     });
     return server;

@@ -2,10 +2,13 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import type { KubeConnection } from '../../activities/kubernetes/connection';
 import { takeCensus } from '../../activities/secrets/census';
-import { censusFaults, censusWarnings } from '../../domain/census';
+import { rewriteSecrets } from '../../activities/secrets/rewrite';
+import { censusFaults, censusWarnings, forcedRewriteWarnings } from '../../domain/census';
+import type { EncryptionTarget } from '../../domain/encryption';
 import { seedSecrets } from '../../sandbox/cluster/seed';
 import { PACE, SECRETS, TestCluster, testRunning } from './cluster-support';
 import { annotating, installMutatingWebhook, type MutatingWebhook } from './mutating-webhook';
+import { newOperationId, turn } from './operation-support';
 
 const COUNT = 40;
 let c: TestCluster;
@@ -58,11 +61,36 @@ describe('a census', () => {
     expect(asked).toBe(options.perSecret);
   });
 
-  it('foretells annotations that leave no room', async () => {
+  it('foretells annotations that leave no room for a forced rewrite, which then meets them by the same name', async () => {
     c = await TestCluster.start({ kubernetesMinor: '1.26', kmsProviderNames: 'shared' });
+    const cluster = c;
+    await seedSecrets(c.cluster.adminKubeconfig, { count: COUNT, namespaces: ['team-a'] });
+    // Longer by the name of the annotation: 262,110 of 262,144 bytes.
     const annotations = { big: 'x'.repeat(262_107) };
-    await c.call('POST', SECRETS, { metadata: { name: 'annotated', annotations } });
-    const { annotated } = await takeCensus(c.connection, PACE, testRunning());
-    expect(annotated).toEqual({ count: 1, secrets: ['default/annotated'] });
+    await c.call('POST', SECRETS, { metadata: { name: 'annotated', annotations }, data: { a: 'eA==' } });
+    const census = await takeCensus(c.connection, PACE, testRunning());
+    expect(census).toMatchObject({ problems: [], annotated: { count: 1, secrets: ['default/annotated'] } });
+    const [warning] = forcedRewriteWarnings(census);
+    expect(warning).toMatchObject({ code: 'SecretsRefuseRewrite' });
+    expect(warning?.detail).toMatch(/AnnotationsTooLarge.*default\/annotated.*256 KiB/);
+
+    const target = (): EncryptionTarget => ({ scheme: 'kms-v1', keyId: cluster.key });
+    const { bounds, report, proof } = await turn(cluster, () => cluster.switchKey(), target);
+    expect(bounds.method).toBe('forced');
+    expect(report).toMatchObject({ rewritten: COUNT, refused: 1 });
+    const refused = {
+      namespace: 'default',
+      name: 'annotated',
+      reason: 'AnnotationsTooLarge',
+      suggestion: expect.stringMatching(/^Remove annotations .*256 KiB/),
+    };
+    expect(report.refusedSecrets).toMatchObject([refused]);
+    expect(proof).toMatchObject({ unproven: 1, unprovenSecrets: [refused] });
+
+    // What the advice says helps.
+    await c.call('PATCH', `${SECRETS}/annotated`, { metadata: { annotations: null } });
+    const again = { bounds, operationId: newOperationId(), pace: PACE };
+    expect(await rewriteSecrets(c.connection, again, testRunning())).toMatchObject({ refused: 0 });
+    expect(await c.stored()).toMatchObject({ newKey: COUNT + 1 });
   });
 });

@@ -84,6 +84,7 @@ export function recordingFactory(): { factory: ClusterFactory; clusters: Recorde
         if (!record.snapshots.includes(name)) throw new UnknownSnapshotError(`There is no snapshot ${name}.`);
         record.events.push(`restore ${name}`);
       },
+      secretRequests: async () => ({ GET: 3 }),
       traffic: () => ({ bytesToClients: 2, bytesFromClients: 1 }),
       stop: async () => void record.events.push('stop'),
       start: async () => void record.events.push('start'),

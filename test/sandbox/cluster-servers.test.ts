@@ -55,6 +55,19 @@ describe('three API servers', () => {
   beforeAll(() => start('aks_Three', 3, { write: 'kms', slots: [first] }));
   afterAll(end);
 
+  test('count the requests about Secrets together, also those to servers that have ended since', async () => {
+    const reads = async (): Promise<number> => (await cluster.secretRequests())['GET'] ?? 0;
+    const before = await reads();
+    const read = async (): Promise<void> => {
+      for (let count = 0; count < 6; count++) await admin.text('/api/v1/namespaces/default/secrets/none');
+    };
+    await read();
+    expect((await reads()) - before).toBe(6);
+    await cluster.applyEncryption({ write: 'kms', slots: [first] });
+    await read();
+    expect((await reads()) - before).toBe(12);
+  });
+
   test('have a live identity lease each, named by a host name of its own', async () => {
     const names = [1, 2, 3].map((number) => `keyturn-aks-three-${number}`);
     expect(cluster.servers().map(({ name }) => name)).toEqual(names);

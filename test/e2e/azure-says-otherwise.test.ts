@@ -1,0 +1,190 @@
+/** Azure and the cluster do not say the same, or Azure changes the cluster for somebody else: the cluster itself counts. */
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { readFileSync } from 'node:fs';
+import type { OperationAnswer } from '../../cli/api-client';
+import { Ledger } from '../../domain/ledger';
+import { connectAzure } from '../../launch/azure-client';
+import { clusterWrites } from '../../launch/sandbox-control';
+import type { SandboxClusterFacts } from '../../launch/sandbox-cluster';
+import type { Service } from '../../launch/service';
+import { countByKey, readSecretRecords } from '../../sandbox/cluster/raw-records';
+import { kubeApi } from '../support/kube';
+import {
+  askForRotation,
+  control,
+  ended,
+  makeCluster,
+  people,
+  startOwnService,
+  testStack,
+  until,
+} from '../support/stack';
+
+const SECRETS = 20;
+const { requester, approver1 } = people();
+
+async function generationsOf(cluster: SandboxClusterFacts): Promise<Record<string, string>> {
+  const { ledger } = await kubeApi(cluster).configMap('kube-system', 'keyturn-ledger');
+  const { generations } = Ledger.parse(JSON.parse(ledger ?? ''));
+  return Object.fromEntries(generations.map(({ keyId, state }) => [keyId ?? 'plaintext', state] as const));
+}
+
+/** The key that the cluster's API servers write with: of the sandbox, not of Azure. */
+async function writtenKey(cluster: SandboxClusterFacts): Promise<string | undefined> {
+  const { clusters } = await control().state();
+  return clusters.find(({ id }) => id.toLowerCase() === cluster.resourceId.toLowerCase())?.encryption.slots[0];
+}
+
+const underKey = async (cluster: SandboxClusterFacts, newKeyId = ''): Promise<number> =>
+  (await countByKey(readSecretRecords(cluster.etcd), { newKeyId })).newKey;
+const putsOf = async (cluster: SandboxClusterFacts): Promise<number> =>
+  clusterWrites(await control().journal(), cluster.resourceId);
+const runs = (step: string) => (operation: OperationAnswer) =>
+  operation.steps.some(({ id, status }) => id === step && status === 'running');
+
+describe('a change that Azure accepts and does not make', () => {
+  const NAME = 'ignored-change';
+  let cluster: SandboxClusterFacts;
+  let current = '';
+
+  beforeAll(async () => {
+    cluster = await makeCluster(NAME, { count: SECRETS });
+    const first = await askForRotation(requester, cluster.resourceId);
+    await approver1.approve(first.id, first.plan?.digest ?? '');
+    current = (await ended(requester, first.id)).result?.currentKeyId ?? '';
+  });
+  afterEach(() => control().clearFault('ignore-change'));
+
+  async function untilBlocked(): Promise<OperationAnswer> {
+    const asked = await askForRotation(requester, cluster.resourceId);
+    await control().setFault('ignore-change', { path: `/managedClusters/${NAME}` });
+    await approver1.approve(asked.id, asked.plan?.digest ?? '');
+    const blocked = await until(requester, asked.id, ({ status }) => status === 'Blocked');
+    expect(blocked.reason).toMatchObject({
+      code: 'ChangeNotApplied',
+      detail: expect.stringContaining('ended its operation Succeeded, but reports'),
+    });
+    expect(blocked.steps.find(({ status }) => status === 'blocked')?.id).toBe('rotate.set-kms');
+    return blocked;
+  }
+
+  it('blocks before anything is rewritten or a key is called activated or evicted; canceled, it says so', async () => {
+    const before = await generationsOf(cluster);
+    const blocked = await untilBlocked();
+    expect(await generationsOf(cluster)).toMatchObject(before);
+    expect(Object.values(await generationsOf(cluster)).filter((state) => state === 'evicted')).toEqual(
+      Object.values(before).filter((state) => state === 'evicted'),
+    );
+    expect(blocked.keysNeeded).toContain(current);
+    expect(await writtenKey(cluster)).toBe(current);
+
+    await requester.cancel(blocked.id);
+    const over = await ended(requester, blocked.id);
+    expect(over).toMatchObject({ status: 'Canceled', result: null });
+    expect(over.reason?.detail).not.toContain('writes with the new key');
+    expect(over.keysNeeded).toContain(current);
+    expect(await underKey(cluster, current)).toBe(SECRETS);
+  });
+
+  it('is sent again by a retry, and the operation ends as if nothing had been', async () => {
+    const blocked = await untilBlocked();
+    const puts = await putsOf(cluster);
+    await control().clearFault('ignore-change');
+    await requester.retry(blocked.id);
+    const over = await ended(requester, blocked.id);
+    expect(over).toMatchObject({ status: 'Succeeded', result: { proof: { secrets: SECRETS, unproven: 0 } } });
+    expect(await putsOf(cluster)).toBe(puts + 1);
+    const newKeyId = over.result?.currentKeyId ?? '';
+    expect(await writtenKey(cluster)).toBe(newKeyId);
+    expect(await underKey(cluster, newKeyId)).toBe(SECRETS);
+    expect(await generationsOf(cluster)).toMatchObject({ [newKeyId]: 'proven' });
+  });
+});
+
+describe('a cluster that Azure changes for somebody else', () => {
+  const NAME = 'changed-by-others';
+  const path = `/managedclusters/${NAME}`;
+  let cluster: SandboxClusterFacts;
+
+  beforeAll(async () => {
+    cluster = await makeCluster(NAME, { count: 40 }, { tags: { 'keyturn-rewrites-per-second': '10' } });
+  });
+  afterEach(() => control().clearFault('hold-operation'));
+
+  /** Somebody changes tags, and Azure takes as long as the test wants. */
+  async function changeTags(owner: string): Promise<void> {
+    await control().setFault('hold-operation', { path });
+    const azure = await connectAzure(testStack().sandbox);
+    const url = `https://management.azure.com${cluster.resourceId}?api-version=2026-04-01`;
+    await azure.request('PATCH', url, { tags: { owner, 'keyturn-rewrites-per-second': '10' } });
+    await azure.close();
+  }
+  const waitsForAzure = ({ waitingFor }: OperationAnswer): boolean => waitingFor?.includes('Updating') ?? false;
+
+  it('is waited for, visibly, at approval, before the key is set and before the proof is recorded', async () => {
+    const asked = await askForRotation(requester, cluster.resourceId);
+    await changeTags('at-approval');
+    await approver1.approve(asked.id, asked.plan?.digest ?? '');
+    const approved = await until(requester, asked.id, waitsForAzure);
+    expect(approved).toMatchObject({ planRevision: 1, offers: expect.arrayContaining(['cancel']) });
+    await control().clearFault('hold-operation');
+
+    // The current key is proven first.
+    await until(requester, asked.id, runs('current.prove'));
+    await changeTags('before-the-key-is-set');
+    const before = await until(requester, asked.id, waitsForAzure);
+    expect(before.steps.find(({ status }) => status === 'running')?.id).toMatch(/set-kms|record-proof/);
+    expect(await writtenKey(cluster)).toBe(cluster.keyId);
+    await control().clearFault('hold-operation');
+
+    await until(requester, asked.id, runs('rotate.rewrite'));
+    await changeTags('before-the-proof-is-recorded');
+    const atEnd = await until(requester, asked.id, waitsForAzure);
+    expect(runs('rotate.record-proof')(atEnd)).toBe(true);
+    await control().clearFault('hold-operation');
+
+    const over = await ended(requester, asked.id);
+    // The approval of the first plan was enough, and everything happened once.
+    expect(over).toMatchObject({ status: 'Succeeded', planRevision: 1, result: { proof: { unproven: 0 } } });
+    expect(await underKey(cluster, over.result?.currentKeyId ?? '')).toBe(40);
+  });
+});
+
+describe('an operation of Azure whose URL never shows an end', () => {
+  const NAME = 'stuck-url';
+  let cluster: SandboxClusterFacts;
+  let service: Service;
+
+  beforeAll(async () => {
+    cluster = await makeCluster(NAME, { count: SECRETS });
+    service = await startOwnService(NAME, { KEYTURN_CLUSTER_DECIDES_AFTER_SECONDS: '10' });
+  });
+  afterEach(() => control().clearFault('stuck-operation-url'));
+  afterAll(() => service.stop());
+
+  it('does not keep a canceled operation from ending', async () => {
+    // Of the shared service, for which the cluster decides after minutes.
+    const asked = await askForRotation(requester, cluster.resourceId);
+    await control().setFault('stuck-operation-url', { path: `/managedClusters/${NAME}` });
+    await approver1.approve(asked.id, asked.plan?.digest ?? '');
+    await until(requester, asked.id, ({ waitingFor }) => waitingFor?.includes('though the cluster is') ?? false);
+    await requester.cancel(asked.id);
+    const over = await ended(requester, asked.id);
+    expect(over.status).toBe('Canceled');
+    expect(over.keysNeeded).toContain(await writtenKey(cluster));
+    expect(over.keysNeeded).toContain(cluster.keyId);
+  });
+
+  it('is decided by the cluster, once that has rested for as long as the settings say', async () => {
+    const own = people(service.apiUrl);
+    const asked = await askForRotation(own.requester, cluster.resourceId);
+    await control().setFault('stuck-operation-url', { path: `/managedClusters/${NAME}` });
+    await own.approver1.approve(asked.id, asked.plan?.digest ?? '');
+    await until(own.requester, asked.id, ({ waitingFor }) => waitingFor?.includes('though the cluster is') ?? false);
+    const over = await ended(own.requester, asked.id);
+    expect(over).toMatchObject({ status: 'Succeeded', result: { proof: { unproven: 0 } } });
+    expect(await underKey(cluster, over.result?.currentKeyId ?? '')).toBe(SECRETS);
+    const evidence = readFileSync(over.evidence?.file ?? '', 'utf8');
+    expect(evidence).toMatch(/"decidedBy":\s*"cluster"/);
+  });
+});
