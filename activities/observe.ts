@@ -1,15 +1,17 @@
 /** Looks at Azure and at the cluster, and writes nothing. */
 import type { AzureAccess } from '../azure/access';
 import { ArmError } from '../azure/errors';
+import { readIdentityAccess } from '../azure/identity-access';
 import type { ClusterSnapshot } from '../azure/managed-clusters';
 import { currentGeneration, type Ledger } from '../domain/ledger';
-import type { AzureObservation, KeyLookup, Observation } from '../domain/observed';
+import type { IdentityAccess } from '../domain/identity-access';
+import type { AzureObservation, KeyLookup, Observation, ObservedCluster } from '../domain/observed';
 import { kindOf } from '../domain/kinds';
 import type { PlanPolicy, PlanResult } from '../domain/plan/plan';
 import { busyState, plan, ruleFaults } from '../domain/planner';
 import { requestedKeyId, type OperationRequest } from '../domain/request';
 import { rewriteCeiling } from '../domain/rewrite-pace';
-import { parseKeyId } from '../domain/resource-ids';
+import { parseClusterId, parseKeyId } from '../domain/resource-ids';
 import type { Census } from '../domain/census';
 import type { RulesChecked } from './contract';
 import { isConfirmed, trustedLedger } from '../domain/trusted-ledger';
@@ -40,21 +42,45 @@ export async function observeAzure(
   const { enabled, keyId } = snapshot.observed.kms;
   const currentKeyId = enabled ? keyId : undefined;
   const requested = requestedKeyId(request);
-  const anyVault = kindOf(request.kind).keyFrom === 'any-vault';
-  const [currentKey, requestedKey] = await Promise.all([
+  const { keyFrom, needs } = kindOf(request.kind);
+  const anyVault = keyFrom === 'any-vault';
+  const access = needs.includes('identity-access') && requested !== undefined;
+  const [currentKey, requestedKey, identityAccess] = await Promise.all([
     currentKeyId === undefined ? undefined : azure.keys.lookUp(currentKeyId, options),
     requested === undefined
       ? undefined
       : anyVault
         ? azure.keys.lookUp(requested, options)
         : lookUpRequested(azure, requested, currentKeyId, options),
+    access ? accessOf(azure, snapshot.observed, requested, options) : undefined,
   ]);
   return {
     at,
     cluster,
     ...(currentKey === undefined ? {} : { currentKey }),
     ...(requestedKey === undefined ? {} : { requestedKey }),
+    ...(identityAccess === undefined ? {} : { identityAccess }),
   };
+}
+
+/** @returns undefined when Azure does not tell the identity, or the key is none of this cloud */
+async function accessOf(
+  azure: AzureAccess,
+  { resourceId, identities }: ObservedCluster,
+  keyId: string,
+  options: { readonly abortSignal?: AbortSignal },
+): Promise<IdentityAccess | undefined> {
+  const [identity] = identities;
+  const cluster = parseClusterId(resourceId);
+  const key = parseKeyId(keyId);
+  if (identity?.principalId === undefined || !cluster || 'fault' in key || key.cloud.name !== azure.cloud.name)
+    return undefined;
+  const query = {
+    identity: { name: identity.resourceId.split('/').at(-1) ?? '', principalId: identity.principalId },
+    keyId,
+    subscriptionId: cluster.subscriptionId,
+  };
+  return await readIdentityAccess(azure, query, options);
 }
 
 /** Checks the rules of the request's kind by what Azure says. @throws ArmError, VaultError, TokenError */

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { Census } from './census';
 import { kmsScheme, type EncryptionState } from './encryption';
+import { IdentityAccess } from './identity-access';
 import { Ledger } from './ledger';
 
 /** A key version as the vault reports it. */
@@ -31,6 +32,8 @@ export const ObservedCluster = z.object({
   /** `Running` or `Stopped`. */
   powerState: z.string(),
   identityType: z.string(),
+  /** The user-assigned identities of the control plane: AKS takes one. */
+  identities: z.array(z.object({ resourceId: z.string(), principalId: z.string().optional() })),
   localAccountsDisabled: z.boolean(),
   /** ARM tags. */
   tags: z.record(z.string(), z.string()),
@@ -80,6 +83,8 @@ export const AzureObservation = z.object({
   currentKey: KeyLookup.optional(),
   /** The key that the request names. */
   requestedKey: KeyLookup.optional(),
+  /** What the cluster's identity is granted on the requested key; for kinds that need it. */
+  identityAccess: IdentityAccess.optional(),
 });
 /** What Azure says. */
 export type AzureObservation = z.infer<typeof AzureObservation>;

@@ -20,6 +20,7 @@ export const disableKms = kind({
   section: 'Disable KMS',
   parameters: z.strictObject({}).default({}),
   keyFrom: 'current-vault',
+  needs: [],
   rules: [...clusterRules, kmsOnRule, currentKeyRule],
 
   plan(facts) {

@@ -38,6 +38,9 @@ export interface PlannedSteps {
   readonly warnings: readonly Warning[];
 }
 
+/** Facts that cost reads of their own and that not every kind uses. */
+export type FactName = 'identity-access';
+
 /** A kind of operation. Everything that API, operation, OpenAPI document and docs know of it. */
 export interface Kind<Schema extends z.ZodType = z.ZodType> {
   readonly name: string;
@@ -51,6 +54,8 @@ export interface Kind<Schema extends z.ZodType = z.ZodType> {
   readonly parameters: Schema;
   /** Where the key that `parameters.keyId` names may be: in the vault of the current key only, or in any of this cloud. */
   readonly keyFrom: 'current-vault' | 'any-vault';
+  /** What is observed for it beside the cluster and the keys. */
+  readonly needs: readonly FactName[];
   readonly rules: readonly Rule<z.infer<Schema>>[];
   readonly plan: (facts: PlanFacts<z.infer<Schema>>) => PlannedSteps;
 }

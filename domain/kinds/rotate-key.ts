@@ -27,6 +27,7 @@ export const rotateKey = kind({
     })
     .default({}),
   keyFrom: 'current-vault',
+  needs: [],
   rules: [...clusterRules, kmsOnRule, currentKeyRule, sameVaultRule, requestedKeyRule],
 
   plan(facts) {

@@ -1,3 +1,4 @@
 /** The rules that kinds name: each is its codes, a sentence for each violation, and a test. */
 export { clusterRules, kmsOffRule, kmsOnRule } from './cluster';
+export { identityAccessRule, identityAccessWarnings } from './identity-access';
 export { currentKeyRule, keyWarnings, requestedKeyRule, sameVaultRule } from './key';

@@ -122,6 +122,7 @@ it('a kind of the user is asked for and planned with one file: nothing else has 
     section: 'none',
     parameters: z.strictObject({ often: z.int() }),
     keyFrom: 'current-vault',
+    needs: [],
     rules: [
       {
         codes: ['ClusterNotRunning'],
