@@ -71,6 +71,20 @@ function kubernetesFailure(error: KubeError, doing: string): ApplicationFailure 
   return needsPerson('ClusterAccessRefused', sentence, error);
 }
 
+/** How AKS says that the cluster's identity may not use the key. Source: azure-docs#98954. */
+const IDENTITY_REFUSED = 'AzureKeyVaultKmsValidateIdentityPermissionCustomerError';
+
+/** The sentence of a change that AKS refused for want of rights of the cluster's identity; undefined for another reason. */
+export function identityRefusal(code: string | undefined): string | undefined {
+  if (code !== IDENTITY_REFUSED) return undefined;
+  return (
+    "AKS says that the cluster's identity may not encrypt and decrypt with the key " +
+    `(${IDENTITY_REFUSED}). The cluster keeps the encryption that it had, and every key stays needed. A role or access policy that was ` +
+    'just given takes up to ten minutes to work; AKS says the same of a vault that is not open to all networks. Give the identity the ' +
+    'right to encrypt and decrypt (Key Vault Crypto User), or wait, then retry.'
+  );
+}
+
 /** Azure's code, inner code and message in one sentence. */
 export function sentenceOf(error: AzureError): string {
   const codes = error.innerCode === undefined ? error.code : `${error.code}/${error.innerCode}`;

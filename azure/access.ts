@@ -5,12 +5,16 @@ import { createCredential } from './credentials';
 import { createHttpClient } from './http-client';
 import { createKeys, type Keys } from './keys';
 import { createManagedClusters, type ManagedClusters } from './managed-clusters';
+import { createRoles, type Roles } from './roles';
+import { createVaults, type Vaults } from './vaults';
 
 /** Access to one cloud. */
 export interface AzureAccess {
   readonly cloud: Cloud;
   readonly clusters: ManagedClusters;
   readonly keys: Keys;
+  readonly vaults: Vaults;
+  readonly roles: Roles;
 }
 
 /** Access as the identity that the standard environment describes. @param http carries every request */
@@ -21,5 +25,7 @@ export function createAzureAccess(cloud: Cloud, http = createHttpClient()): Azur
     cloud,
     clusters: createManagedClusters(cloud, arm, credential, http),
     keys: createKeys(cloud, credential, http),
+    vaults: createVaults(cloud, credential, http),
+    roles: createRoles(cloud, credential, http),
   };
 }

@@ -98,6 +98,11 @@ export function isTransient(status: number | undefined, code: string): boolean {
   return status === 409 && BUSY_CODES.has(code);
 }
 
+/** Whether an error says that the caller has no right, or that there is no such thing: ARM often does not tell which. */
+export function isNotForUs(error: unknown): error is AzureError {
+  return error instanceof AzureError && (error.status === 403 || error.status === 404);
+}
+
 /**
  * Reads `Retry-After`: seconds or an HTTP date.
  * @returns milliseconds; undefined when there is no such header or it is not understood

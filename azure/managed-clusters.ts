@@ -22,14 +22,17 @@ const API_VERSION = '2026-04-01';
 /** The code of a change that was not sent because ARM gave no entity tag to fence it with. */
 export const ENTITY_TAG_MISSING = 'EntityTagMissing';
 
-const Json = z.record(z.string(), z.unknown());
+/** By resource id. */
+const AssignedIdentities = z.record(z.string(), z.looseObject({ principalId: z.string().nullish() }));
 
 const ClusterBody = z.looseObject({
   id: z.string(),
   location: z.string(),
   eTag: z.string().optional(),
   tags: z.record(z.string(), z.string()).nullish(),
-  identity: z.looseObject({ type: z.string().optional(), userAssignedIdentities: Json.nullish() }).nullish(),
+  identity: z
+    .looseObject({ type: z.string().optional(), userAssignedIdentities: AssignedIdentities.nullish() })
+    .nullish(),
   properties: z.looseObject({
     provisioningState: z.string(),
     powerState: z.object({ code: z.string().optional() }).nullish(),
@@ -199,6 +202,10 @@ export function snapshotOf(json: unknown): ClusterSnapshot {
       provisioningState: properties.provisioningState,
       powerState: properties.powerState?.code ?? 'Running',
       identityType: body.identity?.type ?? 'None',
+      identities: Object.entries(body.identity?.userAssignedIdentities ?? {}).map(([id, { principalId }]) => ({
+        resourceId: id,
+        ...(principalId ? { principalId } : {}),
+      })),
       localAccountsDisabled: properties.disableLocalAccounts ?? false,
       tags: body.tags ?? {},
       platformManagedEncryption: newEncryption !== undefined && newEncryption !== null && newEncryption !== 'Disabled',

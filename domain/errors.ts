@@ -82,6 +82,8 @@ export const ERRORS = {
   KeyNotYetValid: entry(422, 'The key is not valid yet.'),
   KeyTypeUnsupported: entry(422, 'The key is not an RSA key.'),
   KeyOperationsMissing: entry(422, 'The key does not permit encrypt and decrypt.'),
+  IdentityLacksKeyAccess: entry(422, "The cluster's identity may not encrypt and decrypt with the key."),
+  VaultNotOpen: entry(422, 'The vault is not open to all networks, as public access of AKS needs it.'),
   CurrentKeyUnusable: entry(422, 'The current key of the cluster is not usable, so it cannot become the previous key.'),
   SecretsUnreadable: entry(422, 'Some Secrets cannot be read by the API server.'),
   RewriteNotPermitted: entry(422, 'The cluster does not let Keyturn rewrite Secrets.'),

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { Census } from './census';
 import { kmsScheme, type EncryptionState } from './encryption';
+import { IdentityAccess } from './identity-access';
 import { KeyUsers } from './key-users';
 import { Ledger } from './ledger';
 
@@ -32,6 +33,8 @@ export const ObservedCluster = z.object({
   /** `Running` or `Stopped`. */
   powerState: z.string(),
   identityType: z.string(),
+  /** The user-assigned identities of the control plane: AKS takes one. */
+  identities: z.array(z.object({ resourceId: z.string(), principalId: z.string().optional() })),
   localAccountsDisabled: z.boolean(),
   /** ARM tags. */
   tags: z.record(z.string(), z.string()),
@@ -99,6 +102,8 @@ export const AzureObservation = z.object({
   upgradeProfile: UpgradeProfile.optional(),
   /** Who needs the key that is to be retired. For kinds that need it. */
   keyUsers: KeyUsers.optional(),
+  /** What the cluster's identity is granted on the requested key; for kinds that need it. */
+  identityAccess: IdentityAccess.optional(),
 });
 /** What Azure says. */
 export type AzureObservation = z.infer<typeof AzureObservation>;

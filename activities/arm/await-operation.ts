@@ -9,7 +9,7 @@ import { ArmError } from '../../azure/errors';
 import type { ClusterSnapshot, ManagedClusters, OperationState } from '../../azure/managed-clusters';
 import { describeChange, describeKms, isApplied, isBusy, type ClusterChange } from '../../domain/cluster-change';
 import type { ArmOperation } from '../../domain/plan/outputs';
-import { needsPerson } from '../failures';
+import { identityRefusal, needsPerson } from '../failures';
 import { sleep } from '../running';
 
 /** How often ARM is asked, and when the cluster decides. */
@@ -142,6 +142,8 @@ function failedOperation(
   status: string,
   error: { readonly code?: string; readonly message?: string },
 ): Error {
+  const forIdentity = identityRefusal(error.code);
+  if (forIdentity !== undefined) return needsPerson('IdentityLacksKeyAccess', forIdentity);
   const why =
     error.code === undefined && error.message === undefined
       ? 'Azure gave no reason.'

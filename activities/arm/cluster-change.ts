@@ -19,7 +19,7 @@ import {
   type KmsProfile,
 } from '../../domain/cluster-change';
 import type { ArmOperation } from '../../domain/plan/outputs';
-import { needsPerson, sentenceOf, tryAgain } from '../failures';
+import { identityRefusal, needsPerson, sentenceOf, tryAgain } from '../failures';
 import { heartbeating, type Running } from '../running';
 import { awaitOperation, AWAIT_LIMITS, type AwaitLimits } from './await-operation';
 
@@ -123,6 +123,8 @@ function refusalOf(error: unknown): unknown {
     return needsPerson('EntityTagMissing', `${error.message} Retry; if it goes on, ask Azure support.`, error);
   }
   if (error.status === undefined) return error;
+  const forIdentity = identityRefusal(error.code);
+  if (forIdentity !== undefined) return needsPerson('IdentityLacksKeyAccess', forIdentity, error);
   const sentence = `Azure did not take the change of the cluster: ${sentenceOf(error)}`;
   if (error.retryable && (error.status === 409 || error.status === 412)) {
     return tryAgain('ClusterBusy', sentence, error.retryAfterInMs ?? BUSY_RETRY_IN_MS, error);

@@ -3,13 +3,13 @@
  *
  * Follows "Turn on KMS etcd encryption for an existing AKS cluster" (public key vault): `az aks update
  * --enable-azure-keyvault-kms`, then every Secret is updated. From 1.27 on AKS configures KMS v2, before it KMS v1.
- * Needs: KMS off, a usable key. Does: one transition. Never does: create a vault, a key or a grant.
+ * Needs: KMS off, a usable key, and an identity of the cluster that may use it. Does: one transition. Never does: create a vault, a key or a grant.
  */
 import { z } from 'zod';
 import { describeState, kmsScheme, type EncryptionState } from '../encryption';
 import { versionedKeyId } from '../key-id-schema';
 import { transition } from '../plan/transition';
-import { clusterRules, kmsOffRule, requestedKeyRule } from '../rules';
+import { clusterRules, identityAccessRule, identityAccessWarnings, kmsOffRule, requestedKeyRule } from '../rules';
 import { kind } from './kind';
 import { clusterAndState, proveCurrentUnlessProven, startGate } from './steps';
 import { kmsV1Warnings } from './warnings';
@@ -25,8 +25,8 @@ export const enableKms = kind({
     }),
   }),
   keyFrom: 'any-vault',
-  needs: [],
-  rules: [...clusterRules, kmsOffRule, requestedKeyRule],
+  needs: ['identity-access'],
+  rules: [...clusterRules, kmsOffRule, requestedKeyRule, identityAccessRule],
 
   plan(facts) {
     const { cluster, from, azure, parameters, perSecond } = facts;
@@ -40,7 +40,7 @@ export const enableKms = kind({
         ...proveCurrentUnlessProven(facts),
         ...transition('on', from, to, { perSecond, acceptable: true }),
       ],
-      warnings: kmsV1Warnings(to),
+      warnings: [...identityAccessWarnings(azure), ...kmsV1Warnings(to)],
     };
   },
 });

@@ -39,7 +39,7 @@ export interface PlannedSteps {
 }
 
 /** Facts that cost reads of their own and that not every kind uses. */
-export type FactName = 'upgrade-profile' | 'key-users';
+export type FactName = 'identity-access' | 'upgrade-profile' | 'key-users';
 
 /** A precondition over everything that a plan is made from, the ledger included. */
 export interface FactRule<Parameters = never> {

@@ -43,6 +43,11 @@ export const FAULT_SCHEMAS = {
   'ignore-change': z.strictObject({ path: z.string().default('') }),
   /** Polls of the operations on resources whose id contains `path` show InProgress, also when the operation has ended, until the fault is switched off. */
   'stuck-operation-url': z.strictObject({ path: z.string().default('') }),
+  /** ARM answers requests with this method, at a path that contains `path`, as if the caller had no right to them. */
+  forbidden: z.strictObject({
+    method: z.enum(['GET', 'PUT', 'PATCH', 'POST', 'DELETE']).default('GET'),
+    path: z.string().min(1),
+  }),
   /** Every chunk between a client and any cluster's API servers is delayed by this long, both ways. */
   'kube-latency': z.strictObject({ milliseconds: z.int().min(0).max(60_000) }),
 } as const;

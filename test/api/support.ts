@@ -41,6 +41,7 @@ export const HEALTHY: AzureObservation = {
       provisioningState: 'Succeeded',
       powerState: 'Running',
       identityType: 'UserAssigned',
+      identities: [],
       localAccountsDisabled: false,
       tags: {},
       platformManagedEncryption: false,

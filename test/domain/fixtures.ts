@@ -1,4 +1,5 @@
 /** Facts and requests that the domain's tests start from; each test changes what it is about. */
+import type { IdentityAccess, ObservedVault } from '../../domain/identity-access';
 import type { Ledger } from '../../domain/ledger';
 import type { AzureObservation, Observation, ObservedCluster, ObservedKey } from '../../domain/observed';
 import type { Actor } from '../../domain/people';
@@ -44,6 +45,7 @@ export const goodCluster = (change: Partial<ObservedCluster> = {}): ObservedClus
   provisioningState: 'Succeeded',
   powerState: 'Running',
   identityType: 'UserAssigned',
+  identities: [{ resourceId: '/subscriptions/s/…/userAssignedIdentities/id1', principalId: 'principal-1' }],
   localAccountsDisabled: false,
   platformManagedEncryption: false,
   tags: {},
@@ -61,6 +63,26 @@ export function azure(
     ...(change.requestedKey ? { requestedKey: { found: true as const, key: change.requestedKey } } : {}),
   };
 }
+
+/** An identity that may use the key of a vault with access policies. */
+export const identityAccess = (
+  change: { readonly vault?: Partial<ObservedVault> } & Partial<Pick<IdentityAccess, 'roles' | 'denials'>> = {},
+): IdentityAccess => {
+  const { vault, ...rest } = change;
+  const value: ObservedVault = {
+    vaultId: '/subscriptions/s/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/kv1',
+    permissionModel: 'access-policy',
+    policyKeys: ['encrypt', 'decrypt'],
+    openToAllNetworks: true,
+    ...vault,
+  };
+  return {
+    keyId: KEY_2,
+    identity: { name: 'id1', principalId: 'principal-1' },
+    vault: { known: true, value },
+    ...rest,
+  };
+};
 
 export const observation = (azureFacts: AzureObservation, ledger: Ledger | null = null): Observation => ({
   azure: azureFacts,
@@ -98,7 +120,9 @@ export function planned(kind: string, { proven = true }: { readonly proven?: boo
       { keyId: off ? null : KEY_1, state: proven ? 'proven' : 'activated', origin: 'operation', since: NOW },
     ],
   };
-  const named = off ? { requestedKey: { found: true as const, key: goodKey(KEY_2) } } : {};
+  const named = off
+    ? { requestedKey: { found: true as const, key: goodKey(KEY_2) }, identityAccess: identityAccess() }
+    : {};
   const result = plan(requestOf(kind), observation({ ...facts, ...named }, ledger), { approvalsRequired: 1 });
   if (!result.plan) throw new Error(JSON.stringify(result.faults));
   return result.plan;

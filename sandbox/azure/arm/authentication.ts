@@ -3,15 +3,17 @@
  *
  * Needs: the token service.
  * Does: refuses in ARM's words.
- * Never does: fine-grained ARM RBAC. A principal is an administrator of the sandbox's subscription, or has no right at all.
+ * Never does: fine-grained ARM RBAC. A principal is an administrator of the sandbox's subscription, or has no right at all;
+ * the fault `forbidden` takes one right away.
  */
 import type { Request, RequestHandler } from 'express';
 import { hostRole } from '../clouds';
 import { TokenRejected, type TokenService } from '../entra/tokens';
 import { AzureError, badRequest } from '../errors';
+import type { Faults } from '../faults';
 
 /** Lets a request pass when ARM would. @throws AzureError 401, 403 or 400. */
-export function armFrontDoor(tokens: TokenService, tenantId: string): RequestHandler {
+export function armFrontDoor(tokens: TokenService, tenantId: string, faults: Faults): RequestHandler {
   return async (request, _response, next) => {
     const cloud = hostRole(request.hostname)?.cloud;
     if (cloud === undefined) throw badRequest(`${request.hostname} is not a host of ARM.`);
@@ -27,7 +29,8 @@ export function armFrontDoor(tokens: TokenService, tenantId: string): RequestHan
     const { principal } = await tokens.verifyAppToken(token, cloud.armAudiences).catch((error: unknown) => {
       throw error instanceof TokenRejected ? rejection(error, tenantId, cloud.armAudiences) : error;
     });
-    if (!principal.administrator) throw authorizationFailed(request, principal.appId, principal.objectId);
+    if (!principal.administrator || isForbidden(request, faults))
+      throw authorizationFailed(request, principal.appId, principal.objectId);
     if (typeof request.query['api-version'] !== 'string' || request.query['api-version'] === '') {
       throw badRequest(
         'The api-version query parameter (?api-version=) is required for all requests.',
@@ -36,6 +39,11 @@ export function armFrontDoor(tokens: TokenService, tenantId: string): RequestHan
     }
     next();
   };
+}
+
+function isForbidden({ method, path }: Request, faults: Faults): boolean {
+  const settings = faults.get('forbidden');
+  return settings?.method === method && path.toLowerCase().includes(settings.path.toLowerCase());
 }
 
 function rejection(error: TokenRejected, tenantId: string, audiences: readonly string[]): AzureError {

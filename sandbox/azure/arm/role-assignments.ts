@@ -2,15 +2,15 @@
  * Microsoft.Authorization, as much of it as Key Vault RBAC needs.
  *
  * Needs: the directory, to know who exists.
- * Does: keeps role assignments at any scope and finds those that cover a resource; lists the built-in role definitions.
- * Never does: deny assignments, conditions, custom roles, groups, or ARM's own authorization.
+ * Does: keeps role assignments at any scope and finds those that cover a resource.
+ * Never does: groups, or ARM's own authorization. An assignment with a condition grants nothing here.
  */
 import { Router } from 'express';
 import { z } from 'zod';
 import type { Directory } from '../entra/directory';
 import { AzureError, badRequest } from '../errors';
 import { describeIssues, type JsonObject } from '../json';
-import { BUILT_IN_ROLES, findRole, type BuiltInRole } from '../vault/permissions';
+import { RoleDefinitions } from './role-definitions';
 
 const PROVIDER = 'Microsoft.Authorization';
 
@@ -22,11 +22,15 @@ export interface RoleAssignment {
   readonly roleGuid: string;
   readonly principalId: string;
   readonly principalType: string;
+  /** An ABAC condition; the sandbox keeps it and does not evaluate it. */
+  readonly condition?: string;
 }
 
 /** All role assignments of the tenant. */
 export class RoleAssignments {
   readonly #assignments = new Map<string, RoleAssignment>();
+  /** The roles that can be assigned. */
+  readonly definitions = new RoleDefinitions();
 
   /** Those of a principal at the resource or above it. */
   forPrincipal(principalId: string, resourceId: string): readonly RoleAssignment[] {
@@ -58,6 +62,7 @@ const putSchema = z.object({
     roleDefinitionId: z.string(),
     principalId: z.string(),
     principalType: z.string().default('ServicePrincipal'),
+    condition: z.string().nullish(),
   }),
 });
 
@@ -66,15 +71,14 @@ export function roleAssignmentsRouter(assignments: RoleAssignments, directory: D
   const router = Router();
   const one = new RegExp(`^(.*)/providers/${PROVIDER}/roleAssignments/([^/]+)/?$`, 'i');
   const many = new RegExp(`^(.*)/providers/${PROVIDER}/roleAssignments/?$`, 'i');
-  const definitions = new RegExp(`^(.*)/providers/${PROVIDER}/roleDefinitions/?$`, 'i');
 
   router.put(one, (request, response) => {
     const [scope, name] = scopeAndName(request.params);
     const parsed = putSchema.safeParse(request.body);
     if (!parsed.success) throw badRequest(describeIssues(parsed.error), 'InvalidRequestContent');
-    const { roleDefinitionId, principalId, principalType } = parsed.data.properties;
+    const { roleDefinitionId, principalId, principalType, condition } = parsed.data.properties;
     const roleGuid = roleDefinitionId.split('/').at(-1)?.toLowerCase() ?? '';
-    if (findRole(roleGuid) === undefined) {
+    if (assignments.definitions.find(roleGuid) === undefined) {
       throw badRequest(
         `The specified role definition with ID '${roleGuid}' does not exist.`,
         'RoleDefinitionDoesNotExist',
@@ -102,7 +106,7 @@ export function roleAssignmentsRouter(assignments: RoleAssignments, directory: D
         `The role assignment already exists. The ID of the existing role assignment is ${same.name.replaceAll('-', '')}.`,
       );
     }
-    const assignment = { name, scope, roleGuid, principalId, principalType };
+    const assignment = { name, scope, roleGuid, principalId, principalType, condition: condition ?? undefined };
     assignments.add(assignment);
     response.status(existing === undefined ? 201 : 200).json(assignmentBody(assignment));
   });
@@ -124,19 +128,16 @@ export function roleAssignmentsRouter(assignments: RoleAssignments, directory: D
 
   router.get(many, (request, response) => {
     const scope = request.params['0'] ?? '';
-    const principalId = /principalId eq '([^']+)'/.exec(filterOf(request.query['$filter']))?.[1]?.toLowerCase();
+    const filter = filterOf(request.query['$filter']);
+    const atScope = /\batScope\(\)/i.test(filter);
+    // There are no groups here, so that assignedTo, which follows them, is the same as principalId.
+    const principalId = /(?:principalId eq |assignedTo\()'([^']+)'/i.exec(filter)?.[1]?.toLowerCase();
     const value = assignments
       .all()
-      .filter(({ scope: at }) => covers(at, scope) || covers(scope, at))
+      .filter(({ scope: at }) => covers(at, scope) || (!atScope && covers(scope, at)))
       .filter((assignment) => principalId === undefined || assignment.principalId.toLowerCase() === principalId)
       .map(assignmentBody);
     response.json({ value });
-  });
-
-  router.get(definitions, (request, response) => {
-    const roleName = /roleName eq '([^']+)'/i.exec(filterOf(request.query['$filter']))?.[1]?.toLowerCase();
-    const roles = BUILT_IN_ROLES.filter((role) => roleName === undefined || role.name.toLowerCase() === roleName);
-    response.json({ value: roles.map(definitionBody) });
   });
 
   function existingAssignment(params: Record<string, string | string[] | undefined>): RoleAssignment {
@@ -167,7 +168,7 @@ function covers(scope: string, resourceId: string): boolean {
 }
 
 function assignmentBody(assignment: RoleAssignment): JsonObject {
-  const { scope, name, roleGuid, principalId, principalType } = assignment;
+  const { scope, name, roleGuid, principalId, principalType, condition = null } = assignment;
   return {
     id: `${scope}/providers/${PROVIDER}/roleAssignments/${name}`,
     name,
@@ -177,20 +178,8 @@ function assignmentBody(assignment: RoleAssignment): JsonObject {
       principalId,
       principalType,
       scope,
-    },
-  };
-}
-
-function definitionBody(role: BuiltInRole): JsonObject {
-  return {
-    id: `/providers/${PROVIDER}/roleDefinitions/${role.guid}`,
-    name: role.guid,
-    type: `${PROVIDER}/roleDefinitions`,
-    properties: {
-      roleName: role.name,
-      type: 'BuiltInRole',
-      assignableScopes: ['/'],
-      permissions: [{ actions: [], notActions: [], dataActions: role.dataActions, notDataActions: [] }],
+      condition,
+      conditionVersion: condition === null ? null : '2.0',
     },
   };
 }

@@ -19,6 +19,7 @@ import { identitiesRouter, type Identities } from './identities';
 import { operationsRouter, type Operations } from './operations';
 import { resourceGroupsRouter, type ResourceGroups } from './resource-groups';
 import { roleAssignmentsRouter, type RoleAssignments } from './role-assignments';
+import { roleDefinitionsRouter } from './role-definitions';
 import { vaultsRouter } from './vaults';
 
 /** The parts that ARM is made of. */
@@ -50,10 +51,11 @@ export function armRouter(options: ArmOptions): Router {
     }
     next();
   });
-  router.use(armFrontDoor(tokens, directory.tenantId));
+  router.use(armFrontDoor(tokens, directory.tenantId, faults));
   router.use(json({ type: () => true, limit: '4mb' }));
   router.use(resourceGroupsRouter(groups));
   router.use(roleAssignmentsRouter(assignments, directory));
+  router.use(roleDefinitionsRouter(assignments.definitions));
   router.use(identitiesRouter(identities, groups, directory));
   router.use(vaultsRouter(registry, groups));
   router.use(operationsRouter(operations));

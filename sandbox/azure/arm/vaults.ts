@@ -119,6 +119,17 @@ export function vaultsRouter(registry: VaultRegistry, groups: ResourceGroups): R
     response.json({ value: live.map(bodyOf) });
   });
 
+  // What `az keyvault list` asks: ARM's own list, which leaves out what the caller may not read.
+  router.get('/subscriptions/:subscription/resources', (request, response, next) => {
+    const filter = request.query['$filter'];
+    if (typeof filter !== 'string' || !/^resourceType eq 'Microsoft\.KeyVault\/vaults'$/i.test(filter)) {
+      next();
+      return;
+    }
+    const live = registry.all().filter((vault) => vault.deletedAt === undefined);
+    response.json({ value: live.map(({ id, name, location, tags }) => ({ id, name, type: TYPE, location, tags })) });
+  });
+
   router.get('/subscriptions/:subscription/providers/Microsoft.KeyVault/deletedVaults', (_request, response) => {
     response.json({ value: registry.all().filter(isDeleted).map(deletedBodyOf) });
   });

@@ -8,7 +8,7 @@
 import type { RoleAssignments } from '../arm/role-assignments';
 import type { ServicePrincipal } from '../entra/directory';
 import { AzureError } from '../errors';
-import { findRole, grants, KEY_PERMISSIONS, type KeyPermission } from './permissions';
+import { grants, KEY_PERMISSIONS, type KeyPermission } from './permissions';
 import type { Vault } from './registry';
 
 /** Where a call comes from. */
@@ -52,8 +52,8 @@ export function isPermitted(
   if (vault.properties.enableRbacAuthorization === true) {
     const { dataAction } = KEY_PERMISSIONS[permission];
     return assignments.forPrincipal(principal.objectId, resourceOf(vault, keyName)).some((assignment) => {
-      const role = findRole(assignment.roleGuid);
-      return role !== undefined && grants(role, dataAction);
+      const role = assignments.definitions.find(assignment.roleGuid);
+      return role !== undefined && assignment.condition === undefined && grants(role, dataAction);
     });
   }
   return vault.properties.accessPolicies.some(

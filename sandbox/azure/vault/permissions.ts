@@ -38,16 +38,18 @@ export const KEY_PERMISSIONS: Readonly<
   purge: { policyWord: 'purge', dataAction: `${KEYS}/purge/action` },
 };
 
-/** A built-in role. */
-export interface BuiltInRole {
+/** A role. */
+export interface Role {
   readonly name: string;
   readonly guid: string;
   /** Data actions it grants; `*` stands for any text. */
   readonly dataActions: readonly string[];
+  /** Data actions that it does not grant after all; none when absent. */
+  readonly notDataActions?: readonly string[];
 }
 
 /** The built-in roles that matter to a vault, and the two general ones, which grant nothing in a vault's data plane. */
-export const BUILT_IN_ROLES: readonly BuiltInRole[] = [
+export const BUILT_IN_ROLES: readonly Role[] = [
   {
     name: 'Key Vault Crypto User',
     guid: '12338af0-0e69-4776-bea7-57ae8d297424',
@@ -104,17 +106,15 @@ export const BUILT_IN_ROLES: readonly BuiltInRole[] = [
   { name: 'Contributor', guid: 'b24988ac-6180-42a0-ab88-20f7382dd24c', dataActions: [] },
 ];
 
-/** The built-in role with this GUID, any case. */
-export function findRole(guid: string): BuiltInRole | undefined {
-  return BUILT_IN_ROLES.find((role) => role.guid === guid.toLowerCase());
+/** Whether a role grants a data action. */
+export function grants({ dataActions, notDataActions = [] }: Role, dataAction: string): boolean {
+  const among = (patterns: readonly string[]): boolean => patterns.some((pattern) => matches(pattern, dataAction));
+  return among(dataActions) && !among(notDataActions);
 }
 
-/** Whether a role grants a data action. */
-export function grants(role: BuiltInRole, dataAction: string): boolean {
-  return role.dataActions.some((pattern) => {
-    const [head = '', tail] = pattern.toLowerCase().split('*');
-    const action = dataAction.toLowerCase();
-    if (tail === undefined) return action === head;
-    return action.startsWith(head) && action.endsWith(tail) && action.length >= head.length + tail.length;
-  });
+function matches(pattern: string, dataAction: string): boolean {
+  const [head = '', tail] = pattern.toLowerCase().split('*');
+  const action = dataAction.toLowerCase();
+  if (tail === undefined) return action === head;
+  return action.startsWith(head) && action.endsWith(tail) && action.length >= head.length + tail.length;
 }

@@ -1,0 +1,117 @@
+/** What Azure says of a cluster, its keys and what its kind needs to know. Writes nothing. */
+import type { AzureAccess } from '../azure/access';
+import { ArmError } from '../azure/errors';
+import { readIdentityAccess } from '../azure/identity-access';
+import type { ClusterSnapshot } from '../azure/managed-clusters';
+import type { IdentityAccess } from '../domain/identity-access';
+import { usersOf } from '../domain/key-users';
+import { kindOf } from '../domain/kinds';
+import { ANOTHER_VAULT, type AzureObservation, type KeyLookup, type ObservedCluster } from '../domain/observed';
+import { nextKeyId, requestedKeyId, type OperationRequest } from '../domain/request';
+import { parseClusterId, parseKeyId } from '../domain/resource-ids';
+import { readKeyUsage } from './key-usage';
+import type { Look } from './look';
+
+/**
+ * What Azure says of the cluster and the keys that matter. The vault of a requested key is contacted only when it is the
+ * vault of the current key: a request must not make Keyturn talk to a stranger's vault.
+ * @throws ArmError, VaultError, TokenError when Azure cannot say now
+ */
+export async function observeAzure(
+  azure: AzureAccess,
+  request: OperationRequest,
+  options: { readonly abortSignal?: AbortSignal } = {},
+): Promise<AzureObservation> {
+  const at = new Date().toISOString();
+  let snapshot: ClusterSnapshot;
+  try {
+    snapshot = await azure.clusters.read(request.cluster, options);
+  } catch (error) {
+    const why = whyNotThere(error);
+    if (why === undefined) throw error;
+    return { at, cluster: { found: false, why } };
+  }
+  const cluster = { found: true as const, cluster: snapshot.observed };
+  const { enabled, keyId } = snapshot.observed.kms;
+  const currentKeyId = enabled ? keyId : undefined;
+  const requested = requestedKeyId(request);
+  const next = nextKeyId(request);
+  const { keyFrom, needs } = kindOf(request.kind);
+  const lookUp = (keyId: string): Promise<KeyLookup> =>
+    keyFrom === 'any-vault' ? azure.keys.lookUp(keyId, options) : lookUpRequested(azure, keyId, currentKeyId, options);
+  const [currentKey, requestedKey, nextKey, upgradeProfile, identityAccess] = await Promise.all([
+    currentKeyId === undefined ? undefined : azure.keys.lookUp(currentKeyId, options),
+    requested === undefined ? undefined : lookUp(requested),
+    next === undefined ? undefined : lookUp(next),
+    needs.includes('upgrade-profile')
+      ? azure.clusters.upgradeProfile(snapshot.observed.resourceId, options)
+      : undefined,
+    needs.includes('identity-access') && requested !== undefined
+      ? accessOf(azure, snapshot.observed, requested, options)
+      : undefined,
+  ]);
+  return {
+    at,
+    cluster,
+    ...(currentKey === undefined ? {} : { currentKey }),
+    ...(requestedKey === undefined ? {} : { requestedKey }),
+    ...(nextKey === undefined ? {} : { nextKey }),
+    ...(upgradeProfile === undefined ? {} : { upgradeProfile }),
+    ...(identityAccess === undefined ? {} : { identityAccess }),
+  };
+}
+
+/** @returns undefined when Azure does not tell the identity, or the key is none of this cloud */
+async function accessOf(
+  azure: AzureAccess,
+  { resourceId, identities }: ObservedCluster,
+  keyId: string,
+  options: { readonly abortSignal?: AbortSignal },
+): Promise<IdentityAccess | undefined> {
+  const [identity] = identities;
+  const cluster = parseClusterId(resourceId);
+  const key = parseKeyId(keyId);
+  if (identity?.principalId === undefined || !cluster || 'fault' in key || key.cloud.name !== azure.cloud.name)
+    return undefined;
+  const query = {
+    identity: { name: identity.resourceId.split('/').at(-1) ?? '', principalId: identity.principalId },
+    keyId,
+    subscriptionId: cluster.subscriptionId,
+  };
+  return await readIdentityAccess(azure, query, options);
+}
+
+/** Who needs the key that a kind retires: the one that the request names for that, or the current one. Many reads: for plans only. */
+export async function observeKeyUsers(
+  { azure, use, signal }: Look,
+  request: OperationRequest,
+  observed: AzureObservation,
+): Promise<AzureObservation> {
+  const { needs, retires } = kindOf(request.kind);
+  if (!needs.includes('key-users') || !observed.cluster.found) return observed;
+  const keyId = retires === 'requested-key' ? requestedKeyId(request) : observed.cluster.cluster.kms.keyId;
+  if (keyId === undefined) return observed;
+  return { ...observed, keyUsers: usersOf(await readKeyUsage(azure, use, signal), keyId) };
+}
+
+async function lookUpRequested(
+  { keys }: AzureAccess,
+  requested: string,
+  currentKeyId: string | undefined,
+  options: { readonly abortSignal?: AbortSignal },
+): Promise<KeyLookup> {
+  const key = parseKeyId(requested);
+  const current = parseKeyId(currentKeyId ?? '');
+  if ('fault' in key) return { found: false, keyId: requested, why: key.fault };
+  if ('fault' in current || key.vaultUrl !== current.vaultUrl) {
+    return { found: false, keyId: key.kid, why: ANOTHER_VAULT };
+  }
+  return keys.lookUp(key.kid, options);
+}
+
+function whyNotThere(error: unknown): string | undefined {
+  if (!(error instanceof ArmError)) return undefined;
+  if (error.status === 404) return `ARM knows no such cluster (${error.code}).`;
+  if (error.status === 403) return `Keyturn may not read it (${error.code}): ${error.message}`;
+  return undefined;
+}

@@ -1,0 +1,94 @@
+/**
+ * The vaults of a subscription, as ARM shows them.
+ *
+ * Does: finds the vault of a key, and reads what it grants and to which networks it is open.
+ * Never does: change a vault. A vault that Keyturn may not see is an answer, not an error.
+ */
+import { KeyVaultManagementClient, type Vault } from '@azure/arm-keyvault';
+import type { TokenCredential } from '@azure/core-auth';
+import type { HttpClient } from '@azure/core-rest-pipeline';
+import type { Cloud } from '../domain/clouds';
+import type { VaultLookup } from '../domain/identity-access';
+import type { KeyId } from '../domain/resource-ids';
+import { armScope } from './credentials';
+import { ArmError, isNotForUs, translateError } from './errors';
+import type { CallOptions } from './managed-clusters';
+
+/** Where a vault is looked for, and whose access policies matter. */
+export interface VaultQuery {
+  readonly key: KeyId;
+  readonly subscriptionId: string;
+  /** Object id of the identity. */
+  readonly principalId: string;
+}
+
+/** What Keyturn asks of vaults in ARM. Everything throws `ArmError` or `TokenError`. */
+export interface Vaults {
+  find(query: VaultQuery, options?: CallOptions): Promise<VaultLookup>;
+}
+
+/** Makes the client; sends nothing yet. */
+export function createVaults(cloud: Cloud, credential: TokenCredential, httpClient: HttpClient): Vaults {
+  return {
+    async find({ key, subscriptionId, principalId }, { abortSignal } = {}) {
+      const client = new KeyVaultManagementClient(credential, subscriptionId, {
+        endpoint: cloud.resourceManager,
+        credentials: { scopes: [armScope(cloud)] },
+        httpClient,
+        retryOptions: { maxRetries: 0 },
+      });
+      const call = async <T>(work: () => Promise<T>): Promise<T> =>
+        await work().catch((error: unknown) => {
+          throw translateError(error, ArmError, `Vaults of the subscription ${subscriptionId}`, abortSignal);
+        });
+      try {
+        const vaultId = await call(() => idOf(client, key.vaultName, abortSignal));
+        const group = /\/resourceGroups\/([^/]+)\//i.exec(vaultId ?? '')?.[1];
+        if (vaultId === undefined || group === undefined) return unseen(key, subscriptionId);
+        const vault = await call(() => client.vaults.get(group, key.vaultName, { abortSignal }));
+        return { known: true, value: observedVault(vaultId, vault, principalId) };
+      } catch (error) {
+        if (!isNotForUs(error)) throw error;
+        return unseen(key, subscriptionId);
+      }
+    },
+  };
+}
+
+/** Names of vaults are unique in a cloud, so that the name in the URL is the resource's. */
+async function idOf(
+  client: KeyVaultManagementClient,
+  name: string,
+  abortSignal: AbortSignal | undefined,
+): Promise<string | undefined> {
+  for await (const resource of client.vaults.list({ abortSignal })) {
+    if (resource.name?.toLowerCase() === name.toLowerCase()) return resource.id;
+  }
+  return undefined;
+}
+
+function observedVault(
+  vaultId: string,
+  { properties }: Vault,
+  principalId: string,
+): Extract<VaultLookup, { known: true }>['value'] {
+  const { accessPolicies = [], enableRbacAuthorization, publicNetworkAccess = 'Enabled', networkAcls } = properties;
+  // A policy with an application is for people who use that application, never for an identity alone.
+  const own = accessPolicies.filter(
+    ({ objectId, applicationId }) =>
+      objectId.toLowerCase() === principalId.toLowerCase() && (applicationId ?? '') === '',
+  );
+  return {
+    vaultId,
+    permissionModel: enableRbacAuthorization === true ? 'rbac' : 'access-policy',
+    policyKeys: own.flatMap(({ permissions }) => (permissions.keys ?? []).map((word) => word.toLowerCase())),
+    openToAllNetworks: publicNetworkAccess.toLowerCase() === 'enabled' && networkAcls?.defaultAction !== 'Deny',
+  };
+}
+
+function unseen({ vaultName }: KeyId, subscriptionId: string): VaultLookup {
+  return {
+    known: false,
+    why: `Keyturn sees no vault ${vaultName} in the subscription of the cluster (${subscriptionId}): it is in another one, or Keyturn has no right to read it (Microsoft.KeyVault/vaults/read).`,
+  };
+}

@@ -1,0 +1,122 @@
+/**
+ * What the identity of a cluster may do with a key: the answer of Azure's two permission models, as far as Keyturn sees them.
+ *
+ * Nobody but AKS can try a key as the cluster's identity, so that this is read from what Azure grants. Pure: facts come in as
+ * arguments, and what could not be read makes a right unknown, never missing.
+ */
+import { z } from 'zod';
+
+/** What AKS does with the key. It needs no other right (AKS documents, "Assign permissions"). */
+export const KEY_RIGHTS = ['encrypt', 'decrypt'] as const;
+/** A right on a key. */
+export type KeyRight = (typeof KEY_RIGHTS)[number];
+
+/** Data actions that a role gives at a scope, or that a deny assignment takes away. Patterns: `*` stands for any text. */
+const Permission = z.object({
+  /** Of the role or the deny assignment, for sentences. */
+  name: z.string(),
+  dataActions: z.array(z.string()),
+  notDataActions: z.array(z.string()),
+  /** It has a condition, or names groups: Keyturn cannot tell whether it applies. */
+  uncertain: z.boolean(),
+});
+/** Data actions of a role or a deny assignment. */
+export type Permission = z.infer<typeof Permission>;
+
+/** The vault of a key, as ARM shows it. */
+export const ObservedVault = z.object({
+  vaultId: z.string(),
+  permissionModel: z.enum(['rbac', 'access-policy']),
+  /** Key permissions that access policies give to the identity, in lower case. */
+  policyKeys: z.array(z.string()),
+  /** Whether the vault answers on its public address to every network. */
+  openToAllNetworks: z.boolean(),
+});
+/** The vault of a key, as ARM shows it. */
+export type ObservedVault = z.infer<typeof ObservedVault>;
+
+/** What was looked up, or why it could not be: a whole sentence. */
+const lookup = <Value extends z.ZodType>(value: Value) =>
+  z.union([z.object({ known: z.literal(true), value }), z.object({ known: z.literal(false), why: z.string() })]);
+
+/** A vault, or why it could not be looked at. */
+export const VaultLookup = lookup(ObservedVault);
+/** A vault, or why it could not be looked at. */
+export type VaultLookup = z.infer<typeof VaultLookup>;
+
+/** Permissions, or why they could not be read. */
+export const PermissionsLookup = lookup(z.array(Permission));
+/** Permissions, or why they could not be read. */
+export type PermissionsLookup = z.infer<typeof PermissionsLookup>;
+
+/** What a cluster's identity is granted on a key. */
+export const IdentityAccess = z.object({
+  keyId: z.string(),
+  identity: z.object({
+    name: z.string(),
+    /** Object id in Entra ID. */
+    principalId: z.string(),
+  }),
+  vault: VaultLookup,
+  /** Of roles at the key and above it, groups of the identity included; vaults with RBAC only. */
+  roles: PermissionsLookup.optional(),
+  /** Of deny assignments that concern the identity; vaults with RBAC only. */
+  denials: PermissionsLookup.optional(),
+});
+/** What a cluster's identity is granted on a key. */
+export type IdentityAccess = z.infer<typeof IdentityAccess>;
+
+/** The answer. */
+export interface RightsFound {
+  /** Rights that the identity surely does not have. */
+  readonly missing: readonly KeyRight[];
+  /** Why other rights are not sure: one sentence each; empty when everything was seen. */
+  readonly unknown: readonly string[];
+}
+
+/** Which rights the identity lacks, and what could not be seen. */
+export function rightsOf({ vault, roles, denials }: IdentityAccess): RightsFound {
+  if (!vault.known) return { missing: [], unknown: [vault.why] };
+  if (vault.value.permissionModel === 'access-policy') {
+    const { policyKeys } = vault.value;
+    const missing = KEY_RIGHTS.filter((right) => !policyKeys.includes(right) && !policyKeys.includes('all'));
+    return { missing, unknown: [] };
+  }
+  if (!roles?.known) return { missing: [], unknown: roles ? [roles.why] : [] };
+  const denied = denials?.known ? denials.value : [];
+  const missing: KeyRight[] = [];
+  const unknown = new Set<string>();
+  for (const right of KEY_RIGHTS) {
+    const giving = roles.value.filter((role) => covers(role, right));
+    const taking = denied.filter((denial) => covers(denial, right));
+    const surelyTaken = taking.some(({ uncertain }) => !uncertain);
+    if (giving.length === 0 || surelyTaken) missing.push(right);
+    else if (giving.every(({ uncertain }) => uncertain)) unknown.add(CONDITION_OF_ROLE);
+    else if (taking.length > 0) unknown.add(UNCERTAIN_DENIAL);
+  }
+  if (denials?.known === false && missing.length === 0) unknown.add(denials.why);
+  return { missing, unknown: [...unknown] };
+}
+
+const CONDITION_OF_ROLE =
+  'The rights come from a role assignment with a condition, or from a role that Keyturn may not read.';
+const UNCERTAIN_DENIAL =
+  'A deny assignment with a condition or with groups covers the key, and Keyturn does not see whether it concerns the identity.';
+
+/** Whether a permission covers a right on keys. */
+function covers({ dataActions, notDataActions }: Permission, right: KeyRight): boolean {
+  const action = `Microsoft.KeyVault/vaults/keys/${right}/action`;
+  return (
+    dataActions.some((pattern) => matches(pattern, action)) &&
+    !notDataActions.some((pattern) => matches(pattern, action))
+  );
+}
+
+/** Azure's patterns of actions: `*` stands for any text, and case does not matter. */
+function matches(pattern: string, action: string): boolean {
+  const source = pattern
+    .split('*')
+    .map((text) => text.replace(/[.+?^${}()|[\]\\]/g, String.raw`\$&`))
+    .join('.*');
+  return new RegExp(`^${source}$`, 'i').test(action);
+}

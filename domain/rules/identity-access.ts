@@ -1,0 +1,75 @@
+/**
+ * What the identity of a cluster must be granted before KMS is enabled. Sources: the AKS documents on KMS etcd encryption, "Assign
+ * permissions for a public key vault", for both permission models; "Limitations" on networks.
+ */
+import type { Fault } from '../errors';
+import { rightsOf, type IdentityAccess, type ObservedVault } from '../identity-access';
+import type { Rule } from '../kinds/kind';
+import type { AzureObservation } from '../observed';
+import type { Warning } from '../plan/plan';
+import { mustParseKeyId, shortKeyId } from '../resource-ids';
+
+const KEY = '/parameters/keyId';
+
+/** The identity must be able to encrypt and decrypt; what Keyturn cannot see is a warning instead. */
+export const identityAccessRule: Rule<unknown> = {
+  codes: ['IdentityLacksKeyAccess', 'VaultNotOpen'],
+  check(_cluster, { identityAccess }) {
+    if (!identityAccess?.vault.known) return [];
+    const vault = identityAccess.vault.value;
+    const { missing } = rightsOf(identityAccess);
+    const faults: Fault[] = [];
+    if (missing.length > 0) {
+      const detail = `The cluster's identity ${nameOf(identityAccess)} may not ${missing.join(' and ')} with ${shortKeyId(identityAccess.keyId)}: ${whyMissing(vault, identityAccess)} KMS stays off. ${remedy(vault, identityAccess)}`;
+      faults.push({ code: 'IdentityLacksKeyAccess', pointer: KEY, detail });
+    }
+    if (!vault.openToAllNetworks) {
+      const detail = `The vault ${vaultName(identityAccess)} is not open to all networks, and with public access AKS reaches it from addresses that no firewall rule can name. Open it (az keyvault update --name ${vaultName(identityAccess)} --public-network-access Enabled --default-action Allow), or choose a key of another vault.`;
+      faults.push({ code: 'VaultNotOpen', pointer: KEY, detail });
+    }
+    return faults;
+  },
+};
+
+/** What could not be checked. It tells of one moment, and AKS checks again when KMS is enabled. */
+export function identityAccessWarnings({ identityAccess, cluster }: AzureObservation): Warning[] {
+  const unknown = identityAccess
+    ? rightsOf(identityAccess).unknown
+    : [
+        `Azure does not tell the principal of the identity of ${cluster.found ? cluster.cluster.resourceId.split('/').at(-1) : 'the cluster'}.`,
+      ];
+  if (unknown.length === 0) return [];
+  const who = identityAccess
+    ? `Keyturn did not see whether the cluster's identity ${nameOf(identityAccess)} may encrypt and decrypt with ${shortKeyId(identityAccess.keyId)}`
+    : "Keyturn did not see whether the cluster's identity may encrypt and decrypt with the key";
+  return [
+    {
+      code: 'IdentityRightsUnknown',
+      detail: `${who}. ${unknown.join(' ')} If it may not, AKS refuses to enable KMS, and the operation is blocked with nothing changed.`,
+      volatile: true,
+    },
+  ];
+}
+
+function whyMissing(vault: ObservedVault, access: IdentityAccess): string {
+  return vault.permissionModel === 'rbac'
+    ? `the vault ${vaultName(access)} uses Azure RBAC, and no role at the key, the vault or above them gives the identity these rights.`
+    : `no access policy of the vault ${vaultName(access)} gives the identity these rights. Keyturn does not see groups of access policies.`;
+}
+
+/** The commands of the AKS documents. */
+function remedy(vault: ObservedVault, access: IdentityAccess): string {
+  const { principalId } = access.identity;
+  if (vault.permissionModel === 'access-policy') {
+    return `Give them: az keyvault set-policy --name ${vaultName(access)} --key-permissions decrypt encrypt --object-id ${principalId}. Then ask again.`;
+  }
+  return `Give them: az role assignment create --role "Key Vault Crypto User" --assignee-object-id ${principalId} --assignee-principal-type ServicePrincipal --scope ${vault.vaultId}. Then ask again: a role assignment takes up to ten minutes to work.`;
+}
+
+function nameOf({ identity: { name, principalId } }: IdentityAccess): string {
+  return `${name} (principal ${principalId})`;
+}
+
+function vaultName({ keyId }: IdentityAccess): string {
+  return mustParseKeyId(keyId).vaultName;
+}
