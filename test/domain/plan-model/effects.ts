@@ -57,7 +57,7 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
     if (!isApplied(machine.observed(), change)) {
       if (!hasProfile(machine.observed().kms, profileOf(step.expect, execution)))
         throw new Blocked('ClusterChangedOutside');
-      machine.set(change.to);
+      machine.set(change.to, 'keyturn');
       yield;
     }
     if (!isApplied(machine.observed(), change)) throw new Blocked('ChangeNotApplied');

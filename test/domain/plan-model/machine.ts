@@ -44,6 +44,8 @@ export class Machine {
   readonly metrics: boolean;
   /** The two slots; null is none. With KMS off `current` is null. */
   slots: { current: string | null; previous: string | null };
+  /** Whether Keyturn's own switch filled the second slot: otherwise nobody told it which key is there. */
+  previousTold = false;
   /** By key id: whether the version is enabled. */
   readonly vault = new Map<string, boolean>();
   /** The version that an operation made, by its id: a repeated try finds it. */
@@ -115,10 +117,11 @@ export class Machine {
   }
 
   /** The cluster has another profile from now on; its API servers switch when they do. */
-  set(profile: KmsProfile): void {
+  set(profile: KmsProfile, by: 'keyturn' | 'others'): void {
     const keyId = profile.mode === 'on' ? profile.keyId : null;
     this.#put(profile);
     if (keyId === this.slots.current) return;
+    if (this.slots.current !== null || by === 'others') this.previousTold = by === 'keyturn';
     this.slots = { current: keyId, previous: this.slots.current ?? this.slots.previous };
     this.#setAt = this.now;
   }
@@ -171,6 +174,12 @@ export class Machine {
 
   anyServer(): ApiServer {
     return this.cluster.server(this.pick(this.cluster.servers.length));
+  }
+
+  /** Somebody writes a Secret, canaries too: who wrote it is part of its content (`managedFields`). */
+  write(name: string, server: ApiServer): void {
+    this.cluster.write(name, server);
+    this.#content.set(name, this.contentOf(name) + 1);
   }
 
   contentOf(name: string): number {

@@ -20,9 +20,9 @@ import { perform, profileOf, removeCanaries } from './effects';
 import { Machine, PLAINTEXT, type Beginning } from './machine';
 import { Blocked, Running, type Execution } from './running';
 
-/** What somebody asks for: a kind, and which key, counted over those of the vault; 0 names none. */
+/** What somebody asks for: to change the key (with KMS off: to enable it), to disable KMS, or to rewrite; and which key, counted over those of the vault; 0 names none. */
 export interface Ask {
-  readonly kind: 'rotate-key' | 'enable-kms' | 'disable-kms' | 'rewrite-secrets';
+  readonly what: 'change' | 'disable' | 'rewrite';
   readonly key: number;
 }
 
@@ -32,6 +32,11 @@ export interface Breach {
   readonly what: string;
 }
 
+/** A kind that fits, so that most asks become plans. */
+const KIND_OF = {
+  on: { change: 'rotate-key', disable: 'disable-kms', rewrite: 'rewrite-secrets' },
+  off: { change: 'enable-kms', disable: 'rewrite-secrets', rewrite: 'rewrite-secrets' },
+} as const;
 const MOST_RETRIES = 3;
 const PLANNING_AGAIN_IN_MS = 10 * 60_000;
 
@@ -45,8 +50,10 @@ export class World {
   accepts = false;
   /** Somebody edited the ledger: what it says from then on counts only as far as evidence confirms it. */
   edited = false;
-  /** Keys that others set and Keyturn has not noted, and what an edit of the ledger made it forget. */
+  /** Keys that others set, and Keyturn has not noted. */
   readonly untold: Set<string>;
+  /** What an edit of the ledger made Keyturn forget, up to its next proof: a forged proof hides older keys. */
+  readonly #forgotten = new Set<string>();
   readonly pastLedgers: (Ledger | null)[] = [];
   readonly #behaviour: Behaviour;
   /** The holder of the lock is the last; those before it have lost it. */
@@ -58,6 +65,8 @@ export class World {
     this.#behaviour = behaviour;
     this.untold = new Set(this.machine.vault.keys());
   }
+
+  get where(): string | undefined { const s = this.#runs.at(-1); return s && `${s.run.id} ${s.run.plan.steps[s.at]?.id}`; }
 
   get idle(): boolean {
     return this.#runs.length === 0;
@@ -103,6 +112,7 @@ export class World {
 
   /** Others have set a key: nobody told Keyturn. */
   othersSet(keyId: string | null): void {
+    for (const state of this.#runs) state.disturbed = true;
     if (keyId === null) return;
     this.untold.add(keyId);
     for (const { run } of this.#runs) this.#blindOf(run).add(keyId);
@@ -112,8 +122,9 @@ export class World {
   editLedger(ledger: Ledger | null): void {
     this.edited = true;
     this.machine.ledger = ledger;
+    this.machine.previousTold = false;
     for (const key of this.#needed()) {
-      this.untold.add(key);
+      this.#forgotten.add(key);
       for (const { run } of this.#runs) this.#blindOf(run).add(key);
     }
     this.check();
@@ -133,7 +144,7 @@ export class World {
         : keysNeeded(reconcile(machine.ledger ?? undefined, reported, machine.at));
       const blind = run ? this.#blindOf(run) : this.untold;
       for (const key of this.#needed()) {
-        if (shown.includes(key) || this.untold.has(key) || blind.has(key)) continue;
+        if ([shown, [...this.untold], [...this.#forgotten], [...blind]].some((known) => known.includes(key))) continue;
         this.#breach(reported === null ? 'K3' : 'K1', `${key} is needed, and not shown.`);
       }
     }
@@ -150,8 +161,8 @@ export class World {
   }
 
   #needed(): string[] {
-    const { current, previous } = this.machine.slots;
-    return [...new Set([...this.machine.keysInUse(), current, previous])].filter((key) => key !== null);
+    const { slots, previousTold } = this.machine;
+    return [...new Set([...this.machine.keysInUse(), slots.current, previousTold ? slots.previous : null])].filter((key) => key !== null);
   }
 
   /** What the ledger has, Keyturn was told. */
@@ -204,7 +215,9 @@ export class World {
     return faults.length > 0 ? undefined : { plan: mistaken, digest: made.digest };
   }
 
-  #begin({ kind, key }: Ask): void {
+  #begin({ what, key }: Ask): void {
+    const on = this.machine.reportedKeyId() !== null;
+    const kind = KIND_OF[on ? 'on' : 'off'][what];
     const keys = [...this.machine.vault.keys()];
     const named = kind === 'enable-kms' ? keys[key % keys.length] : kind === 'rotate-key' ? keys[key - 1] : undefined;
     const request: OperationRequest = {
@@ -225,7 +238,7 @@ export class World {
     if (!planned) return undefined;
     const expected = profileOf(planned.plan.from, { run: { outputs: {} } as Running });
     const run = new Running(id, request, planned.plan, expected);
-    return { run, digest: planned.digest, at: 0, effect: undefined, retries: 0, changed: false, anotherHeldIt: false, blind: new Set() };
+    return { run, digest: planned.digest, at: 0, effect: undefined, retries: 0, changed: false, anotherHeldIt: false, disturbed: false, blind: new Set() };
   }
 
   #guarded(state: RunState, work: () => void): void {
@@ -272,6 +285,7 @@ export class World {
     const result = state.effect.next();
     if (!result.done) return;
     run.keep(step.id, result.value);
+    if (result.value.type === 'record-proof' && result.value.proven) this.#forgotten.clear();
     run.mark(step.id, { status: 'done', endedAt: this.machine.at });
     Object.assign(state, { effect: undefined, at: state.at + 1 });
     run.attempt = 1;
@@ -339,16 +353,17 @@ export class World {
     const below = this.#runs.at(-1);
     if (!below) return;
     for (const key of this.#needed()) if (!keysOf(below.run).includes(key)) below.blind.add(key);
+    below.disturbed = true;
     const changed = other.statuses.length > 0;
     if (below.anotherHeldIt && !below.changed && changed) this.#end(below, OperationStatus.Failed);
   }
 
   /** What a finished operation says of itself is true. */
-  #checkResult({ run, blind }: RunState): void {
+  #checkResult({ run, disturbed }: RunState): void {
     const { machine } = this;
     try {
       const { currentKeyId, proof } = this.#behaviour.resultOf(run.plan, run.outputs);
-      if (blind.size > 0 || this.edited) return;
+      if (disturbed || this.edited) return;
       if (machine.reportedKeyId() !== currentKeyId)
         this.#breach('truth', `The result has ${currentKeyId} as the current key.`);
       if (!this.#behaviour.isConclusive(proof)) return;
@@ -376,6 +391,8 @@ interface RunState {
   retries: number;
   changed: boolean;
   anotherHeldIt: boolean;
+  /** Others have set a key, or switched KMS off, since its plan. */
+  disturbed: boolean;
   /** Keys that this operation cannot know of: others set them since its plan. */
   readonly blind: Set<string>;
 }
