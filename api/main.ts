@@ -4,7 +4,7 @@
  * Prints one line of JSON on standard output when it listens: `{"url":"http://…"}`; its log is on standard error. Ends on
  * SIGTERM or SIGINT after the requests that it has are answered.
  */
-import { observeAzure } from '../activities/observe';
+import { observeAzure } from '../activities/observe-azure';
 import { createAzureAccess } from '../azure/access';
 import { SettingsError } from '../settings/environment';
 import { createLogger } from './logging';

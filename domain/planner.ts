@@ -1,12 +1,12 @@
 /** Makes the plan of any kind: pure, so that the same facts always give the same plan and digest. */
 import { isBusy } from './cluster-change';
 import { censusFaults, censusWarnings, forcedRewriteWarnings, type Census } from './census';
-import { KMS_V1_MOST_SECRETS, type EncryptionState } from './encryption';
+import { KMS_V1_MOST_SECRETS, minorOf, type EncryptionState } from './encryption';
 import type { ErrorCode, Fault } from './errors';
 import { kindOf } from './kinds';
 import type { Kind } from './kinds/kind';
 import { currentGeneration, keysNeeded, reconcile, type Ledger } from './ledger';
-import { encryptionStateOf, type AzureObservation, type Observation } from './observed';
+import { encryptionStateOf, type AzureObservation, type Observation, type ObservedCluster } from './observed';
 import { checkPlan } from './plan/check-plan';
 import { sealPlan, type PlanPolicy, type PlanResult, type Warning } from './plan/plan';
 import type { OperationRequest } from './request';
@@ -15,7 +15,10 @@ import { ceilingWarnings, rewriteCeiling } from './rewrite-pace';
 import { shortKeyId } from './resource-ids';
 import { minutesAfter } from './times';
 
-/** KMS v1: minutes after a rotation before an unproven key may be proven and rotated again. */
+/** API servers show in their metrics which key they write with from this minor on, with KMS v2. */
+const FIRST_MINOR_WITH_KEYS_IN_METRICS = 29;
+
+/** Where they do not: minutes after a switch before an unproven state may be proven and switched again. */
 const SWITCH_IS_OVER_AFTER_IN_MINUTES = 60;
 
 /** Every rule of the request's kind that is violated, by what Azure says; none means that a plan can be made. */
@@ -71,7 +74,7 @@ export function plan(
   const violated = (kind.factRules ?? []).flatMap((rule) => rule.check(facts as never));
   if (violated.length > 0) return { plan: null, faults: violated };
   const planned = kind.plan(facts);
-  const late = [...recentSwitchFaults(ledger, from, azure.at), ...kmsV1Faults(from, planned.to, census)];
+  const late = [...recentSwitchFaults(ledger, cluster, azure.at), ...kmsV1Faults(from, planned.to, census)];
   if (late.length > 0) return { plan: null, faults: late };
   checkPlan(planned.steps, { state: from, proven });
   return {
@@ -113,20 +116,22 @@ const LEDGER_NOT_CONFIRMED: Warning = {
 };
 
 /**
- * With KMS v1 behind one provider name, time alone tells that every API server has switched: one that is minutes late would
- * store Secrets under the old key, and the next rotation would evict that.
+ * Where API servers do not show which key they write with, canaries tell of a switch only if they were written before it. Without
+ * them API servers that are all minutes late agree, on the old key: the next switch would evict it under Secrets that were called
+ * proven. So time alone tells that every API server has switched.
  */
-function recentSwitchFaults(ledger: Ledger, from: EncryptionState, now: string): Fault[] {
+function recentSwitchFaults(ledger: Ledger, { kubernetesVersion }: ObservedCluster, now: string): Fault[] {
   const current = currentGeneration(ledger);
-  if (from.mode === 'off' || from.scheme !== 'kms-v1') return [];
-  if (!current || current.keyId === null || current.state !== 'activated' || current.origin !== 'operation') return [];
+  if (minorOf(kubernetesVersion) >= FIRST_MINOR_WITH_KEYS_IN_METRICS) return [];
+  if (!current || current.state !== 'activated' || current.origin !== 'operation') return [];
   const overAt = minutesAfter(current.since, SWITCH_IS_OVER_AFTER_IN_MINUTES);
   if (now >= overAt) return [];
+  const what = current.keyId === null ? 'KMS was disabled' : `${shortKeyId(current.keyId)} was set`;
   return [
     {
       code: 'KeyRotatedRecently',
       pointer: '/cluster',
-      detail: `${shortKeyId(current.keyId)} was set at ${current.since}, and is not proven yet. With KMS v1 API servers do not show which key they write with, so Keyturn proves it again before the next change, when every API server has surely switched. Ask again after ${overAt}.`,
+      detail: `${what} at ${current.since}, and that is not proven yet. API servers of Kubernetes ${kubernetesVersion} do not show which key they write with, so Keyturn proves it again before the next change, when every API server has surely switched. Keep every older key enabled. Ask again after ${overAt}.`,
     },
   ];
 }

@@ -1,7 +1,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { createKeyVersion, type NewVersion } from '../../activities/vault';
-import { observeAzure } from '../../activities/observe';
+import { observeAzure } from '../../activities/observe-azure';
 import { createAzureAccess } from '../../azure/access';
 import { NONCE_TAG, OPERATION_TAG } from '../../azure/keys';
 import { ruleFaults } from '../../domain/planner';

@@ -1,0 +1,42 @@
+/**
+ * The decisions that the machine takes from the product. `AS_PRODUCT` is what domain/ and the activities do; each test of a
+ * mutation changes one member and shows that the machine finds it out.
+ */
+import * as ledger from '../../../domain/ledger';
+import { keysNeededNow, resultOf } from '../../../domain/plan/outputs';
+import { planFaults } from '../../../domain/plan/check-plan';
+import type { Plan } from '../../../domain/plan/plan';
+import { isConclusive } from '../../../domain/proof';
+import { voidReason } from '../../../domain/proof-validity';
+import { isConfirmed } from '../../../domain/trusted-ledger';
+
+/** The decisions. */
+export interface Behaviour {
+  /** What a mistaken kind or transition would have made of a plan. */
+  readonly mistake: (plan: Plan) => Plan;
+  readonly planFaults: typeof planFaults;
+  readonly ledger: Pick<typeof ledger, 'reconcile' | 'activating' | 'activated' | 'proven' | 'keysNeeded'>;
+  readonly keysNeededNow: typeof keysNeededNow;
+  readonly resultOf: typeof resultOf;
+  readonly voidReason: typeof voidReason;
+  readonly isConclusive: typeof isConclusive;
+  readonly isConfirmed: typeof isConfirmed;
+  /** Whether a canary that was stored anew tells of a switch, by its content before and after: activities/canary-watch.ts. */
+  readonly tellsOfSwitch: (before: number, after: number) => boolean;
+  /** `still`: patches that change nothing leave a canary as it is before R0 is noted, as activities/canaries.ts sees to. */
+  readonly canariesOfBaseline: 'still' | 'as-made';
+}
+
+/** What the product does. */
+export const AS_PRODUCT: Behaviour = {
+  mistake: (plan) => plan,
+  planFaults,
+  ledger,
+  keysNeededNow,
+  resultOf,
+  voidReason,
+  isConclusive,
+  isConfirmed,
+  tellsOfSwitch: (before, after) => before === after,
+  canariesOfBaseline: 'still',
+};

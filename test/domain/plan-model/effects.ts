@@ -1,0 +1,279 @@
+/**
+ * What each type of step does to the machine: the order of workflows/steps/, on the rules of domain/. A new type of step is one
+ * more line in `EFFECTS`, and what it works on is new state of the machine.
+ *
+ * An effect yields wherever others may act: there the worker may crash (the step begins again), the operation may be canceled, or the
+ * lock be lost.
+ */
+import { isAccepted } from '../../../domain/acceptance';
+import { hasProfile, isApplied, type KmsProfile } from '../../../domain/cluster-change';
+import { targetOf, type EncryptionState } from '../../../domain/encryption';
+import type { Ledger } from '../../../domain/ledger';
+import { keyMadeBy, outputOf, type StepOutput } from '../../../domain/plan/outputs';
+import { stepOf, type PlanStep, type StepType } from '../../../domain/plan/steps';
+import { addReports, hadNoEffect, wentBackwards, type Proof, type ProofBounds, type RewriteReport } from '../../../domain/proof';
+import type { RefusedSecret } from '../../../domain/refusal';
+import { sameProcesses, type Convergence } from '../../../domain/convergence';
+import { takeBaseline, Watch, canariesOf } from './canaries';
+import { Blocked, type Effect, type Execution, type StepOf } from './running';
+import { pass } from './secrets';
+
+const PROOF_ROUNDS = 3;
+/** Looks until a person is asked. */
+const MOST_LOOKS = 6;
+const LOOK_IN_MS = 1_000;
+
+/** One effect for each type of step. */
+export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
+  *gate() {
+    yield;
+    return { type: 'gate', approvedBy: ['ann'] };
+  },
+
+  *'create-key-version'(_step, { machine, run }) {
+    const keyId = machine.madeBy.get(run.id) ?? machine.newVersion();
+    machine.madeBy.set(run.id, keyId);
+    yield;
+    return { type: 'create-key-version', keyId };
+  },
+
+  *'take-baseline'(_step, execution) {
+    const baseline = takeBaseline(execution);
+    yield;
+    return { type: 'take-baseline', baseline };
+  },
+
+  *'set-kms'(step, execution) {
+    const { machine, behaviour, run } = execution;
+    const before = keyOf(step.expect, execution);
+    const after = keyOf(step.to, execution);
+    const change = { type: 'kms', to: profileOf(step.to, execution) } as const;
+    const { reconcile, activating, activated } = behaviour.ledger;
+    run.expected = null;
+    changeLedger(execution, (ledger) =>
+      activating(reconcile(ledger, before, machine.at, run.id), after, run.id, machine.at),
+    );
+    yield;
+    if (!isApplied(machine.observed(), change)) {
+      if (!hasProfile(machine.observed().kms, profileOf(step.expect, execution)))
+        throw new Blocked('ClusterChangedOutside');
+      machine.set(change.to, 'keyturn');
+      yield;
+    }
+    if (!isApplied(machine.observed(), change)) throw new Blocked('ChangeNotApplied');
+    const ledger = changeLedger(execution, (known) => activated(known, after));
+    run.expected = change.to;
+    yield;
+    return { type: 'set-kms', armOperations: [], ledger };
+  },
+
+  *converge(step, execution) {
+    const { run } = execution;
+    run.converging(step.id);
+    const baseline =
+      step.baseline === null ? undefined : outputOf(run.outputs, step.baseline, 'take-baseline').baseline;
+    const watch = new Watch(execution, targetOf(step.to, keyMadeBy(run.outputs)), baseline);
+    return { type: 'converge', convergence: yield* lookUntilConverged(watch, execution) };
+  },
+
+  *rewrite(step, execution) {
+    if (execution.run.attempt > 1 || wasInterrupted(step.since, execution)) yield* convergeAgain(step.since, execution);
+    const { report, sum } = yield* rewriteOnce(step, execution);
+    if (hadNoEffect(report)) throw new Blocked('RewriteHadNoEffect');
+    refuseUnproven(report.refused, report.refusedSecrets, execution);
+    return { type: 'rewrite', report: sum };
+  },
+
+  *prove(step, execution) {
+    const again = execution.run.attempt > 1 || wasInterrupted(step.since, execution);
+    const proof = yield* proveInRounds(step, execution, again);
+    refuseIncomplete(proof, execution);
+    return { type: 'prove', proof };
+  },
+
+  *'record-proof'(step, execution) {
+    const { machine, behaviour, run } = execution;
+    const { reconcile, proven } = behaviour.ledger;
+    const known = run.outputs[step.id];
+    let recorded: StepOutput;
+    if (known?.type === 'record-proof') recorded = known;
+    else {
+      const proof = yield* currentProof(step, execution);
+      const keyId = keyOf(step.to, execution);
+      const conclusive = behaviour.isConclusive(proof);
+      const claim = { operationId: run.id, at: machine.at, convergedRv: proof.bounds.convergedRv, secrets: proof.secrets };
+      const ledger = changeLedger(execution, (before) => {
+        const agreed = reconcile(before, keyId, machine.at, run.id);
+        return conclusive ? proven(agreed, keyId, claim) : agreed;
+      });
+      recorded = { type: 'record-proof', ledger, proven: conclusive };
+      run.keep(step.id, recorded);
+    }
+    yield;
+    if (run.plan.steps.at(-1)?.id === step.id) removeCanaries(execution);
+    return recorded;
+  },
+};
+
+/** Performs a step of any type. */
+export function perform(step: PlanStep, execution: Execution): Generator<void, StepOutput, void> {
+  return (EFFECTS[step.type] as Effect<StepType>)(step as never, execution);
+}
+
+/** What is left of them is a Secret like any other. */
+export function removeCanaries({ machine, run }: Pick<Execution, 'machine' | 'run'>): void {
+  for (const name of canariesOf(run.id)) machine.cluster.etcd.delete(name);
+}
+
+/** What ARM is asked for. */
+export function profileOf(state: EncryptionState, execution: Pick<Execution, 'run'>): KmsProfile {
+  const keyId = keyOf(state, execution);
+  if (state.mode === 'off' || keyId === null) return { mode: 'off' };
+  return { mode: 'on', keyId, access: state.access };
+}
+
+/** Null is plaintext. */
+function keyOf(state: EncryptionState, { run }: Pick<Execution, 'run'>): string | null {
+  const target = targetOf(state, keyMadeBy(run.outputs));
+  return target.scheme === 'identity' ? null : target.keyId;
+}
+
+/** As activities/ledger.ts: read, change, write, fenced by the resource version. */
+function changeLedger({ machine }: Execution, change: (ledger: Ledger) => Ledger): Ledger {
+  try {
+    machine.ledger = change(machine.ledger ?? { version: 1, generations: [] });
+  } catch {
+    throw new Blocked('LedgerContradiction');
+  }
+  return machine.ledger;
+}
+
+function* lookUntilConverged(watch: Watch, { machine }: Execution): Generator<void, Convergence, void> {
+  for (let looks = 0; looks < MOST_LOOKS; looks++) {
+    const convergence = watch.look();
+    yield;
+    if (convergence) return convergence;
+    machine.pass(LOOK_IN_MS);
+  }
+  throw new Blocked('NotConverged');
+}
+
+function* convergeAgain(since: string, execution: Execution): Generator<void, void, void> {
+  const step = stepOf(execution.run.plan.steps, since, 'converge');
+  execution.run.keep(since, yield* EFFECTS.converge(step, execution));
+}
+
+function* rewriteOnce(
+  step: StepOf<'rewrite'>,
+  execution: Execution,
+): Generator<void, Record<'report' | 'sum', RewriteReport>, void> {
+  const { run } = execution;
+  const { report } = yield* pass(execution, boundsOf(step, execution));
+  const earlier = run.outputs[step.id];
+  const sum = earlier?.type === 'rewrite' ? addReports(earlier.report, report) : report;
+  run.keep(step.id, { type: 'rewrite', report: sum });
+  return { report, sum };
+}
+
+function* proveInRounds(
+  step: StepOf<'prove'>,
+  execution: Execution,
+  fromConvergence: boolean,
+): Generator<void, Proof, void> {
+  const { machine, run } = execution;
+  for (let round = 1; ; round++) {
+    if (fromConvergence || round > 1) {
+      yield* convergeAgain(step.since, execution);
+      const rewriting = run.plan.steps.find((one) => one.type === 'rewrite' && one.since === step.since);
+      if (rewriting?.type === 'rewrite') yield* rewriteOnce(rewriting, execution);
+    }
+    const bounds = boundsOf(step, execution);
+    const { report, finalRv, unproven } = yield* pass(execution, bounds);
+    const held = convergenceHolds(step, execution);
+    if (wentBackwards(finalRv, machine.cluster.list().resourceVersion))
+      throw new Blocked('ResourceVersionWentBackwards');
+    run.proven(step.id, machine.now);
+    const proof: Proof = {
+      bounds,
+      finalRv,
+      secrets: report.secrets - report.gone,
+      unproven: unproven.length,
+      unprovenSecrets: [...unproven],
+      convergenceHeld: held,
+      weaknesses: [],
+    };
+    yield;
+    if (held || unproven.length > 0 || round === PROOF_ROUNDS) return proof;
+  }
+}
+
+/** The second look, as activities/convergence-recheck.ts takes it. */
+function convergenceHolds(step: StepOf<'prove'>, execution: Execution): boolean {
+  const { run } = execution;
+  const first = outputOf(run.outputs, step.since, 'converge').convergence;
+  const watch = new Watch(execution, targetOf(step.to, keyMadeBy(run.outputs)), undefined);
+  const second = watch.look();
+  return (
+    second !== undefined &&
+    second.flips === 0 &&
+    second.contentChanges === 0 &&
+    sameProcesses(first.processes, second.processes)
+  );
+}
+
+/** A proof that may be recorded now; Azure is asked for what it reports last. */
+function* currentProof(step: StepOf<'record-proof'>, execution: Execution): Generator<void, Proof, void> {
+  const { run } = execution;
+  const proving = stepOf(run.plan.steps, step.proof, 'prove');
+  const verify = (): string | null => {
+    const to = profileOf(step.to, execution);
+    if (!isApplied(execution.machine.observed(), { type: 'kms', to })) throw new Blocked('KeyNotReported');
+    return keyOf(step.to, execution);
+  };
+  for (let round = 1; round <= PROOF_ROUNDS; round++) {
+    if (isVoid(proving, execution)) {
+      verify();
+      const proof = yield* proveInRounds(proving, execution, true);
+      refuseIncomplete(proof, execution);
+      run.keep(step.proof, { type: 'prove', proof });
+    }
+    if (!isVoid(proving, execution, verify())) return outputOf(run.outputs, step.proof, 'prove').proof;
+  }
+  throw new Blocked('NotConverged');
+}
+
+function isVoid(proving: StepOf<'prove'>, execution: Execution, reportedKeyId?: string | null): boolean {
+  const { machine, behaviour, run } = execution;
+  return (
+    behaviour.voidReason({
+      interruptionsBefore: run.interruptionsBefore(proving.since),
+      interruptionsNow: run.interruptions,
+      ageInMs: machine.now - run.provenAt(proving.id),
+      provenKeyId: keyOf(proving.to, execution),
+      ...(reportedKeyId === undefined ? {} : { reportedKeyId }),
+    }) !== undefined
+  );
+}
+
+function boundsOf({ since }: StepOf<'rewrite'> | StepOf<'prove'>, { run }: Execution): ProofBounds {
+  const { convergence } = outputOf(run.outputs, since, 'converge');
+  const { baseline } = stepOf(run.plan.steps, since, 'converge');
+  return {
+    baselineRv: baseline === null ? null : outputOf(run.outputs, baseline, 'take-baseline').baseline.baselineRv,
+    convergedRv: convergence.convergedRv,
+    method: convergence.method,
+  };
+}
+
+function wasInterrupted(since: string, { run }: Execution): boolean {
+  return run.interruptionsBefore(since) !== run.interruptions;
+}
+
+function refuseUnproven(count: number, secrets: readonly RefusedSecret[], { run }: Execution): void {
+  if (!isAccepted(run.acceptance, count, secrets)) throw new Blocked('SecretsUnproven', secrets);
+}
+
+function refuseIncomplete(proof: Proof, execution: Execution): void {
+  refuseUnproven(proof.unproven, proof.unprovenSecrets, execution);
+  if (!proof.convergenceHeld) throw new Blocked('NotConverged');
+}

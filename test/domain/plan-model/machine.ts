@@ -1,0 +1,200 @@
+/**
+ * What really is: etcd and its API servers, the cluster's two key slots, the profile that Azure reports, the vault's key versions, the
+ * ledger in the cluster, the signed evidence, the time. Later steps add their own state here (Kubernetes version, agent pools).
+ *
+ * AKS reads with both slots, and plaintext always. KMS that is off takes no slot: the last key stays readable.
+ */
+import { applyChange, type KmsProfile } from '../../../domain/cluster-change';
+import type { Ledger } from '../../../domain/ledger';
+import type { ObservedCluster } from '../../../domain/observed';
+import type { SealedOperation } from '../../../domain/trusted-ledger';
+import { goodCluster } from '../fixtures';
+import { Cluster, type ApiServer, type Scheme } from '../proof-model/cluster';
+
+/** What records are stored under when KMS is off. */
+export const PLAINTEXT = 'identity';
+const MINUTE = 60_000;
+/** Azure takes minutes to set a key: what voids a proof by its age (domain/proof-validity.ts) leans on that. */
+export const SETTING_A_KEY_TAKES_IN_MS = 2 * MINUTE;
+
+/** What a mutating webhook does to Secrets on update: nothing, something once for each, something every time. */
+export type Webhook = 'none' | 'once' | 'always';
+
+/** Where a story begins. */
+export interface Beginning {
+  readonly scheme: Scheme;
+  /** Whether API servers say in their metrics which key they write with: KMS v2 from 1.29 on. */
+  readonly metrics: boolean;
+  readonly kmsOn: boolean;
+  readonly servers: number;
+  /** Of each Secret: whether it is under what was current before, as after a change by hand that nobody followed up. */
+  readonly secrets: readonly boolean[];
+  /** What servers answer, and which, follows from it. */
+  readonly chance: number;
+}
+
+/** `https://kv1.vault.azure.net/keys/k1/0…07` */
+export const keyNumber = (number: number): string =>
+  `https://kv1.vault.azure.net/keys/k1/${number.toString(16).padStart(32, '0')}`;
+
+/** The machine. */
+export class Machine {
+  readonly cluster: Cluster;
+  readonly scheme: Scheme;
+  readonly metrics: boolean;
+  /** The two slots; null is none. With KMS off `current` is null. */
+  slots: { current: string | null; previous: string | null };
+  /** Whether Keyturn's own switch filled the second slot: otherwise nobody told it which key is there. */
+  previousTold = false;
+  /** By key id: whether the version is enabled. */
+  readonly vault = new Map<string, boolean>();
+  /** The version that an operation made, by its id: a repeated try finds it. */
+  readonly madeBy = new Map<string, string>();
+  ledger: Ledger | null = null;
+  readonly evidence: SealedOperation[] = [];
+  now = Date.parse('2026-11-22T12:00:00.000Z');
+  webhook: Webhook = 'none';
+  #body: { properties: { securityProfile?: { azureKeyVaultKms?: Record<string, unknown> | null } | null } };
+  readonly #content = new Map<string, number>();
+  readonly #changedOnce = new Set<string>();
+  #chance: number;
+  #setAt = this.now;
+
+  constructor({ scheme, metrics, kmsOn, servers, secrets, chance }: Beginning) {
+    const [older, key] = [this.newVersion(), this.newVersion()];
+    this.scheme = scheme;
+    this.metrics = metrics && scheme === 'kms-v2';
+    this.slots = kmsOn ? { current: key, previous: older } : { current: null, previous: older };
+    this.#body = { properties: {} };
+    this.#put(kmsOn ? { mode: 'on', keyId: key, access: 'Public' } : { mode: 'off' });
+    this.cluster = new Cluster(
+      scheme,
+      Array.from({ length: servers }, () => this.inForce),
+    );
+    secrets.forEach((stale, index) => this.cluster.seed(`secret-${index}`, stale ? older : this.inForce));
+    this.#chance = chance;
+  }
+
+  /** What a server that has switched writes with. */
+  get inForce(): string {
+    return this.slots.current ?? PLAINTEXT;
+  }
+
+  get at(): string {
+    return new Date(this.now).toISOString();
+  }
+
+  /** As ARM reports it. */
+  observed(): ObservedCluster {
+    const { enabled, keyId, keyVaultNetworkAccess } = this.#body.properties.securityProfile?.azureKeyVaultKms ?? {};
+    return goodCluster({
+      kubernetesVersion: this.scheme !== 'kms-v2' ? '1.26.1' : this.metrics ? '1.34.1' : '1.28.9',
+      kms: {
+        enabled: enabled === true,
+        ...(typeof keyId === 'string' ? { keyId } : {}),
+        ...(typeof keyVaultNetworkAccess === 'string' ? { networkAccess: keyVaultNetworkAccess } : {}),
+      },
+    });
+  }
+
+  /** Null is plaintext. */
+  reportedKeyId(): string | null {
+    const { enabled, keyId } = this.observed().kms;
+    return enabled ? (keyId ?? null) : null;
+  }
+
+  newVersion(): string {
+    const keyId = keyNumber(this.vault.size + 1);
+    this.vault.set(keyId, true);
+    return keyId;
+  }
+
+  /** The key that would leave its slot. */
+  evictedBy(keyId: string | null): string | undefined {
+    const { current, previous } = this.slots;
+    if (keyId === current || current === null || previous === null) return undefined;
+    return previous === keyId ? undefined : previous;
+  }
+
+  /** The cluster has another profile from now on; its API servers switch when they do. */
+  set(profile: KmsProfile, by: 'keyturn' | 'others'): void {
+    const keyId = profile.mode === 'on' ? profile.keyId : null;
+    this.#put(profile);
+    if (keyId === this.slots.current) return;
+    if (this.slots.current !== null || by === 'others') this.previousTold = by === 'keyturn';
+    this.slots = { current: keyId, previous: this.slots.current ?? this.slots.previous };
+    this.#setAt = this.now;
+  }
+
+  /** Keys that some stored Secret needs, or will: a server writes with it. */
+  keysInUse(): Set<string> {
+    const used = [...this.cluster.etcd.records.values()].map(({ storedUnder }) => storedUnder);
+    const written = this.cluster.servers.map(({ writesWith }) => writesWith);
+    return new Set([...used, ...written].filter((key) => key !== PLAINTEXT));
+  }
+
+  /** No API server says which key it writes with, so that time alone tells when all have switched. */
+  get showsNoKeys(): boolean {
+    return !this.metrics;
+  }
+
+  /** Every record and every server is in a state. */
+  isAllUnder(key: string): boolean {
+    return (
+      this.cluster.allWriteWith(key) &&
+      [...this.cluster.etcd.records.values()].every(({ storedUnder }) => storedUnder === key)
+    );
+  }
+
+  isReadable(): boolean {
+    const readable = [PLAINTEXT, this.slots.current, this.slots.previous];
+    return [...this.cluster.etcd.records.values()].every(({ storedUnder }) => readable.includes(storedUnder));
+  }
+
+  /** AKS rolls its API servers: each is a new process when it has switched. */
+  switchServer(server: ApiServer): void {
+    if (server.writesWith !== this.inForce) this.cluster.restart(server, this.inForce);
+  }
+
+  switchAll(): void {
+    for (const server of this.cluster.servers) this.switchServer(server);
+  }
+
+  /** Time passes; an hour after a change no server is late any more. */
+  pass(ms: number): void {
+    this.now += ms;
+    if (this.now >= this.#setAt + 60 * MINUTE) this.switchAll();
+  }
+
+  /** A number below another, as the story has it. */
+  pick(below: number): number {
+    this.#chance = (this.#chance * 1_103_515_245 + 12_345) % 2_147_483_648;
+    return Math.floor(this.#chance / 65_536) % below;
+  }
+
+  anyServer(): ApiServer {
+    return this.cluster.server(this.pick(this.cluster.servers.length));
+  }
+
+  /** Somebody writes a Secret, canaries too: who wrote it is part of its content (`managedFields`). */
+  write(name: string, server: ApiServer): void {
+    this.cluster.write(name, server);
+    this.#content.set(name, this.contentOf(name) + 1);
+  }
+
+  contentOf(name: string): number {
+    return this.#content.get(name) ?? 0;
+  }
+
+  /** Whether the webhook changes a Secret on an update of it now; when it does, its content is another one. */
+  webhookChanges(name: string): boolean {
+    if (this.webhook === 'none' || (this.webhook === 'once' && this.#changedOnce.has(name))) return false;
+    this.#changedOnce.add(name);
+    this.#content.set(name, this.contentOf(name) + 1);
+    return true;
+  }
+
+  #put(to: KmsProfile): void {
+    this.#body = applyChange(this.#body, { type: 'kms', to });
+  }
+}

@@ -1,0 +1,192 @@
+/** Stories: how it begins, and what happens in between. */
+import fc from 'fast-check';
+import { currentGeneration, type Ledger } from '../../../domain/ledger';
+import type { Behaviour } from './behaviour';
+import { SETTING_A_KEY_TAKES_IN_MS, type Beginning, type Webhook } from './machine';
+import { World, type Ask, type Breach } from './world';
+
+/** What happens next. */
+export type Event =
+  | { readonly type: 'go'; readonly times: number; readonly ask: Ask }
+  | { readonly type: 'crash' | 'fail' | 'cancel' | 'lose-lock' | 'switch-all' }
+  | { readonly type: 'other-operation'; readonly ask: Ask; readonly times: number }
+  /** A person sets a key with `az aks update`: a new one (0), none, the one before, or any. */
+  | { readonly type: 'set'; readonly key: number | 'off' | 'back' }
+  | { readonly type: 'write' | 'delete' | 'refuse'; readonly secret: number; readonly server: number }
+  | { readonly type: 'rewrite-all' }
+  | { readonly type: 'webhook'; readonly webhook: Webhook }
+  | { readonly type: 'switch' | 'restart'; readonly server: number }
+  | { readonly type: 'ledger'; readonly edit: 'delete' | 'restore' | 'forge'; readonly which: number }
+  | { readonly type: 'time'; readonly minutes: number };
+
+/** A story. */
+export interface Story {
+  readonly beginning: Beginning;
+  readonly accepts: boolean;
+  readonly events: readonly Event[];
+}
+
+const asks = (): fc.Arbitrary<Ask> =>
+  fc.record({
+    what: fc.constantFrom<Ask['what'][]>('change', 'change', 'change', 'disable', 'rewrite'),
+    key: fc.nat(4),
+  });
+
+const few = fc.nat(3);
+
+/** How a story begins. */
+export function beginnings(): fc.Arbitrary<Beginning> {
+  return fc.record({
+    scheme: fc.constantFrom('kms-v2', 'kms-v2', 'kms-v1-named', 'kms-v1-shared'),
+    metrics: fc.boolean(),
+    kmsOn: fc.boolean(),
+    servers: fc.integer({ min: 1, max: 2 }),
+    secrets: fc.array(fc.boolean(), { maxLength: 3 }),
+    chance: fc.nat(1_000_000),
+  });
+}
+
+function events(): fc.Arbitrary<Event> {
+  const constant = <T extends Event['type']>(...types: T[]): fc.Arbitrary<{ type: T }> =>
+    fc.record({ type: fc.constantFrom(...types) });
+  const times = fc.integer({ min: 1, max: 12 });
+  const arbitraries: [number, fc.Arbitrary<Event>][] = [
+    [16, fc.record({ type: fc.constant('go' as const), times, ask: asks() })],
+    [1, constant('crash', 'fail', 'lose-lock')],
+    [1, constant('cancel')],
+    [5, constant('switch-all')],
+    [1, fc.record({ type: fc.constant('other-operation' as const), ask: asks(), times })],
+    [2, fc.record({ type: fc.constant('set' as const), key: fc.constantFrom<(number | 'off' | 'back')[]>(0, 1, 2, 3, 'off', 'back', 'back') })],
+    [2, fc.record({ type: fc.constant('write' as const), secret: few, server: few })],
+    [1, fc.record({ type: fc.constantFrom('delete' as const, 'refuse' as const), secret: few, server: few })],
+    [1, constant('rewrite-all')],
+    [1, fc.record({ type: fc.constant('webhook' as const), webhook: fc.constantFrom<Webhook[]>('none', 'none', 'once', 'always') })],
+    [2, fc.record({ type: fc.constantFrom('switch' as const, 'switch' as const, 'restart' as const), server: few })],
+    [1, fc.record({ type: fc.constant('ledger' as const), edit: fc.constantFrom('delete' as const, 'restore' as const, 'forge' as const), which: fc.nat(9) })],
+    [1, fc.record({ type: fc.constant('time' as const), minutes: fc.constantFrom(1, 20, 70) })],
+  ];
+  return fc.oneof(...arbitraries.map(([weight, arbitrary]) => ({ weight, arbitrary })));
+}
+
+/** Random stories. */
+export function stories(): fc.Arbitrary<Story> {
+  return fc.record({
+    beginning: beginnings(),
+    accepts: fc.boolean(),
+    events: fc.array(events(), { maxLength: 50, size: 'max' }),
+  });
+}
+
+/** Plays a story up to the first breach. */
+export function play({ beginning, accepts, events: schedule }: Story, behaviour: Behaviour): World {
+  const world = new World(beginning, behaviour);
+  world.accepts = accepts;
+  for (const event of schedule) {
+    happen(world, event); (globalThis as any).TRACE?.(world, event);
+    if (world.breaches.length > 0) break;
+  }
+  return world;
+}
+
+/** The breaches of a story. */
+export function breachesOf(story: Story, behaviour: Behaviour): readonly Breach[] {
+  return play(story, behaviour).breaches;
+}
+
+function happen(world: World, event: Event): void {
+  const { machine } = world;
+  const { cluster } = machine;
+  switch (event.type) {
+    case 'go':
+      return goOn(world, event.times, event.ask);
+    case 'crash':
+      return world.crash();
+    case 'fail':
+      return world.fail();
+    case 'cancel':
+      return world.cancel();
+    case 'lose-lock':
+      return world.loseLock();
+    case 'other-operation':
+      world.loseLock(event.ask);
+      return goOn(world, event.times, event.ask);
+    case 'set':
+      return setByHand(world, event.key);
+    case 'write':
+      return machine.write(`secret-${event.secret}`, cluster.server(event.server));
+    case 'delete':
+      return cluster.etcd.delete(`secret-${event.secret}`);
+    case 'refuse': {
+      const name = `secret-${event.secret}`;
+      if (!cluster.orphans.delete(name)) cluster.orphans.add(name);
+      return;
+    }
+    case 'rewrite-all':
+      for (const name of cluster.etcd.records.keys()) machine.write(name, machine.anyServer());
+      return;
+    case 'webhook':
+      machine.webhook = event.webhook;
+      return;
+    case 'switch':
+      return machine.switchServer(cluster.server(event.server));
+    case 'switch-all':
+      return machine.switchAll();
+    case 'restart': {
+      const server = cluster.server(event.server);
+      return cluster.restart(server, server.writesWith);
+    }
+    case 'ledger':
+      return edit(world, event);
+    case 'time':
+      return machine.pass(event.minutes * 60_000);
+  }
+}
+
+/** So many effects, or fewer: up to the end of the operation. */
+function goOn(world: World, times: number, ask: Ask): void {
+  for (let time = 0; time < times && world.breaches.length === 0; time++) {
+    world.go(ask);
+    if (world.idle) return;
+  }
+}
+
+/** `az aks update` by somebody: as far as this machine goes, see plan-properties.test.ts. */
+function setByHand(world: World, which: number | 'off' | 'back'): void {
+  const { machine } = world;
+  const keys = [...machine.vault.keys()];
+  const keyId =
+    which === 'off' ? null : which === 'back' ? machine.slots.previous : (keys[which - 1] ?? machine.newVersion());
+  if (keyId === machine.slots.current) return;
+  const evicted = machine.evictedBy(keyId);
+  if (evicted !== undefined && machine.keysInUse().has(evicted)) return;
+  if (machine.ledger !== null && bringsBackProven(world, machine.ledger, keyId)) return;
+  machine.set(keyId === null ? { mode: 'off' } : { mode: 'on', keyId, access: 'Public' }, 'others');
+  machine.now += SETTING_A_KEY_TAKES_IN_MS;
+  if (machine.showsNoKeys) machine.switchAll();
+  world.othersSet(keyId);
+  world.check();
+}
+
+/** Away and back, with no look of Keyturn in between. */
+function bringsBackProven({ machine }: World, ledger: Ledger, keyId: string | null): boolean {
+  const last = ledger.generations.at(-1);
+  if (last?.state === 'activating' && last.keyId === machine.reportedKeyId()) return false;
+  const current = currentGeneration(ledger);
+  return current?.state === 'proven' && current.keyId === keyId;
+}
+
+function edit(world: World, { edit: how, which }: Extract<Event, { type: 'ledger' }>): void {
+  const { machine, pastLedgers } = world;
+  if (machine.ledger === null) return;
+  if (machine.showsNoKeys) machine.switchAll();
+  if (how === 'delete') return world.editLedger(null);
+  if (how === 'restore') return world.editLedger(pastLedgers[which % Math.max(1, pastLedgers.length)] ?? null);
+  const current = currentGeneration(machine.ledger);
+  const proof = pastLedgers.flatMap((ledger) => ledger?.generations ?? []).findLast((one) => one.proof)?.proof;
+  world.editLedger({
+    ...machine.ledger,
+    generations: machine.ledger.generations.map((one) =>
+      one === current ? { ...one, state: 'proven', ...(proof ? { proof } : {}) } : one,
+    ),
+  });
+}
