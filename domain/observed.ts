@@ -1,4 +1,4 @@
-/** What Keyturn saw of a cluster and its keys before it plans. Facts only; the rules are elsewhere. */
+/** What Keyturn observed of a cluster and its keys before it plans. Facts only; the rules are elsewhere. */
 import { z } from 'zod';
 import { Census } from './census';
 import { kmsScheme, type EncryptionState } from './encryption';
@@ -34,7 +34,7 @@ export const ObservedCluster = z.object({
   localAccountsDisabled: z.boolean(),
   /** ARM tags. */
   tags: z.record(z.string(), z.string()),
-  /** `securityProfile.kubernetesResourceObjectEncryptionProfile` is set: the newer encryption, which turns its own keys. */
+  /** `securityProfile.kubernetesResourceObjectEncryptionProfile` is set: the newer encryption, which rotates its own keys. */
   platformManagedEncryption: z.boolean(),
   kms: z.object({
     enabled: z.boolean(),
@@ -69,7 +69,7 @@ export const KeyLookup = z.union([
 /** A key that was looked up, or the id of one that could not be found. */
 export type KeyLookup = z.infer<typeof KeyLookup>;
 
-/** What Azure says, before anything inside the cluster was looked at. */
+/** What Azure reports, before Keyturn reads anything inside the cluster. */
 export const AzureObservation = z.object({
   /** ISO 8601. */
   at: z.string(),
@@ -81,7 +81,7 @@ export const AzureObservation = z.object({
   /** The key that the request names. */
   requestedKey: KeyLookup.optional(),
 });
-/** What Azure says. */
+/** What Azure reports. */
 export type AzureObservation = z.infer<typeof AzureObservation>;
 
 /** All that a plan is made from. */
@@ -91,7 +91,7 @@ export const Observation = z.object({
   ledger: Ledger.nullable().optional(),
   /** The ledger calls the current key proven, and no signed evidence confirms it: `ledger` says activated here. */
   ledgerNotConfirmed: z.boolean().optional(),
-  /** What a dry run of every Secret said; absent as long as none was made. */
+  /** The census of every Secret; absent as long as there was none. */
   census: Census.optional(),
 });
 /** All that a plan is made from. */

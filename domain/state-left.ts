@@ -3,7 +3,7 @@ import { describeState } from './encryption';
 import type { StepStatus } from './operation';
 import type { Plan } from './plan/plan';
 
-/** One or two sentences for people who read the end: what was changed, and what must be kept. */
+/** One or two sentences for the reader of an ended operation: what was changed, and what must be kept. */
 export function stateLeft(plan: Plan | null, steps: readonly StepStatus[]): string {
   const statusOf = (id: string): StepStatus['status'] | undefined => {
     const step = steps.find((one) => one.id === id);
@@ -17,7 +17,7 @@ export function stateLeft(plan: Plan | null, steps: readonly StepStatus[]): stri
       : 'The cluster was not changed. Keep every key listed under keysNeeded.';
   }
   if (statusOf(change.id) !== 'done') {
-    return 'Azure was asked for the change and was not seen to have finished. Keep every key listed under keysNeeded; look at the provisioning state of the cluster.';
+    return 'Keyturn asked Azure for the change and did not see it finish. Keep every key listed under keysNeeded, and look at the provisioning state of the cluster.';
   }
   const after = begun.slice(begun.indexOf(change));
   const writes = `The cluster writes with ${describeState(change.to)}`;
