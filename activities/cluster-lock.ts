@@ -1,9 +1,9 @@
 /**
- * Who holds a cluster's lock, and the fence that keeps everybody else from writing.
+ * Who holds a cluster's lock, and the fence that keeps every other operation from writing.
  *
  * Needs: a Temporal client. Does: reads the workflow that is the lock.
- * Never does: take or release a lock; only the holder's workflow does that. Never waits for one either: a wait in an
- * activity takes a slot of the worker, and waiting operations would take those that the holder needs.
+ * Never does: take or release a lock; only the holder's workflow does that. Wait for a lock: a wait in an activity takes a
+ * slot of the worker, and waiting operations would take the slots that the holder needs.
  */
 import { Context } from '@temporalio/activity';
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
@@ -26,8 +26,8 @@ export function createLockActivities({ client }: { readonly client: Client }): L
 }
 
 /**
- * The activities that only the holder of a cluster's lock may run: each try of one first reads who holds the lock. A try may
- * come long after its workflow asked for it (a service was away, a worker was lost), and the lock may be another's by then.
+ * The activities that only the holder of a cluster's lock may run: each try first reads who holds the lock. A try may start long
+ * after its workflow asked for it (a service was away, a worker was lost), and another operation may hold the lock by then.
  */
 export function fencedByLock(activities: Activities, client: Client): Activities {
   const fenced =
@@ -37,7 +37,7 @@ export function fencedByLock(activities: Activities, client: Client): Activities
       if (operationId !== Context.current().info.workflowExecution?.workflowId) {
         throw needsPerson(
           'LockLost',
-          'The operation does not hold the lock of the cluster any more, so nothing was sent. It takes the lock again first.',
+          'The operation does not hold the lock of the cluster any more, so Keyturn sent nothing. The operation takes the lock again first.',
         );
       }
       return await work(input);
@@ -67,6 +67,6 @@ async function readHolder(client: Client, cluster: string): Promise<{ operationI
   }
   throw tryAgain(
     'InternalError',
-    `The workflow ${workflowId} runs and does not say which operation holds the lock: Keyturn did not start it. Nothing is changed on this cluster while it runs; find out who started it, then end it in Temporal.`,
+    `The workflow ${workflowId} runs and does not say which operation holds the lock: Keyturn did not start it. Keyturn changes nothing on this cluster while it runs. Find out who started it, then end it in Temporal.`,
   );
 }
