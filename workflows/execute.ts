@@ -10,7 +10,7 @@ import { createKeyVersion, setKms, takeBaseline } from './steps/change';
 import { ProofLog, type Execution } from './steps/execution';
 import { converge, prove, recordProof, rewrite } from './steps/prove';
 
-/** What a cancellation does to a step of a type: it interrupts what writes nothing that has to be finished. */
+/** What a cancellation does to a step of a type: it interrupts a step only when no write of that step has to be finished. */
 const INTERRUPTIBLE: Readonly<Record<StepType, boolean>> = {
   gate: true,
   'create-key-version': false,
@@ -22,7 +22,7 @@ const INTERRUPTIBLE: Readonly<Record<StepType, boolean>> = {
   'record-proof': false,
 };
 
-/** Runs every step after the gates that have been passed. @throws OperationEnds when somebody asked for the end */
+/** Runs every step after the gates that have been passed. @throws OperationEnds when a person canceled */
 export async function execute(run: OperationRun): Promise<void> {
   const proofs = new ProofLog();
   for (const step of run.plan.steps) {
