@@ -1,8 +1,8 @@
 /**
  * Canaries: small Secrets of Keyturn's own that show which key the API servers write with.
  *
- * Does: makes three in kube-system for one operation, finds them again, and deletes them. Before a switch it sees that they
- *       keep still: what an admission webhook changes on each update would look like a switch.
+ * Does: makes three in kube-system for one operation, finds them again, and deletes them. Before a switch it checks that they
+ *       do not change: a change that an admission webhook makes on each update would look like a switch.
  * Never does: touch a Secret that it did not make.
  */
 import { describeChanging } from '../domain/admission';
@@ -28,13 +28,13 @@ const NAMESPACE = 'kube-system';
 /** How many canaries an operation has. */
 export const CANARY_COUNT = 3;
 const ID_LENGTH = 12;
-/** So many patches in a row, each over a new connection, must leave a canary as it is before the key may be set. */
+/** This many patches in a row, each over a new connection, must leave a canary as it is before the key may be set. */
 const STILL_PATCHES = 5;
-/** A canary that was changed more often than this never keeps still. */
+/** A canary that was changed more often than this will go on changing. */
 const MOST_CHANGES = 5;
 
 /**
- * Tells the operation's own canaries, by where they are: somebody may have copied one, label and all. Canaries that an earlier
+ * Recognizes the operation's own canaries by namespace and name: another client may have copied one, label included. Canaries that an earlier
  * operation left behind are Secrets like any other: one that is not rewritten becomes unreadable when its key is evicted, and
  * one unreadable Secret breaks every LIST of Secrets.
  */
@@ -45,7 +45,7 @@ export function canariesOf(
   return ({ namespace, name }) => namespace === NAMESPACE && names.has(name);
 }
 
-/** Makes the operation's canaries, or finds them. @throws KubeError; ApplicationFailure when a name is taken by a stranger */
+/** Makes the operation's canaries, or finds them. @throws KubeError; ApplicationFailure when a Secret that Keyturn did not make has the name */
 export async function ensureCanaries(
   connection: KubeConnection,
   operationId: string,
@@ -58,7 +58,7 @@ export async function ensureCanaries(
 /**
  * Canaries, R0 and the API servers, for the time before a switch. Repeating it before the switch gives the same canaries and a later R0,
  * which is as good.
- * @throws ApplicationFailure `CanariesNotStill` or `NotConverged`, non-retryable, when a canary does not keep still
+ * @throws ApplicationFailure `CanariesNotStill` or `NotConverged`, non-retryable, when a canary goes on changing
  */
 export async function takeBaseline(
   connection: KubeConnection,
@@ -74,8 +74,8 @@ export async function takeBaseline(
 }
 
 /**
- * Patches a canary with nothing until that changes nothing any more. A webhook that adds something once is done then; one that
- * changes something on every update never is.
+ * Sends empty patches to a canary until one changes nothing any more. A webhook that adds something once has added it by then; a
+ * webhook that changes something on every update never ends.
  */
 async function stillCanary(connection: KubeConnection, made: Canary, signal?: AbortSignal): Promise<Canary> {
   let known = made;
@@ -93,7 +93,7 @@ async function stillCanary(connection: KubeConnection, made: Canary, signal?: Ab
     if (flips > MOST_CHANGES) {
       throw needsPerson(
         'NotConverged',
-        `Patches that change nothing made API servers store the canary ${made.namespace}/${made.name} anew ${flips} times with the same content: they do not all write with the same key. The key was not set. Wait until every API server writes with the current key, then retry.`,
+        `Patches that change nothing made API servers store the canary ${made.namespace}/${made.name} again ${flips} times with the same content: they do not all write with the same key. The key was not set. Wait until every API server writes with the current key, then retry.`,
       );
     }
   }
@@ -119,7 +119,7 @@ export async function patchCanary(
   }
 }
 
-/** The failure that says that somebody changes Secrets on update, with the webhooks and policies that could. */
+/** The failure that says that something changes Secrets on update, with the webhooks and policies that could. */
 export async function canariesNotStill(
   connection: KubeConnection,
   { changed, consequence }: { readonly changed: string; readonly consequence: string },
@@ -128,7 +128,7 @@ export async function canariesNotStill(
   const names = describeChanging(await readAdmission(connection, signal));
   return needsPerson(
     'CanariesNotStill',
-    `Patches that change nothing go on changing the content of ${NAMESPACE}/${changed}. Such a change cannot be told from that of an API server that writes with another key. ${consequence} ` +
+    `Patches that change nothing go on changing the content of ${NAMESPACE}/${changed}. Keyturn cannot distinguish such a change from that of an API server that writes with another key. ${consequence} ` +
       `Mutating webhooks and policies that match an update of a Secret: ${names}. Exempt Secrets with the label ${CANARY_LABEL} from the one that does it, then retry.`,
   );
 }
@@ -166,7 +166,7 @@ async function ensureCanary(
   return found;
 }
 
-/** Immutable: then whatever changes it shows in its metadata, or is refused. A change of a mutable value need not show. */
+/** Immutable: then every change shows in its metadata, or is refused. A change of a mutable value need not show. */
 export function canarySecret(name: string, label: string): NewSecret {
   return {
     metadata: { namespace: NAMESPACE, name, labels: { [CANARY_LABEL]: label } },

@@ -1,9 +1,9 @@
 /**
- * Probes canaries, each over a new connection, and keeps the score.
+ * Probes canaries, each over a new connection, and counts the answers.
  *
- * A no-op patch that leaves a canary's content alone and stores it anew all the same comes from a server that writes with
- * another key than the record is under; servers that disagree go on doing so (research note rotation-systems.md 9). A patch that
- * changes its content (by an admission webhook, by somebody else in between) tells nothing of keys.
+ * When a no-op patch makes a server store a canary again with the same content, that server writes with another key than the
+ * record is under. Servers that disagree go on doing so (research note rotation-systems.md 9). When the content changes (by an
+ * admission webhook, or by another client in between), that says nothing about keys.
  */
 import type { Canary } from '../domain/convergence';
 import { compareResourceVersions } from '../domain/proof';
@@ -13,12 +13,12 @@ import { KubeError } from './kubernetes/errors';
 import { patchByUid, readSecret } from './kubernetes/metadata';
 
 const TOUCHED_ANNOTATION = 'keyturn.dev/touched';
-/** What it means for the keys when canaries do not keep still. */
+/** What it means for the keys when canaries go on changing. */
 const CONSEQUENCE = 'Nothing is called proven. Keep both keys.';
-/** A webhook that adds something once, or a person, changes each canary a few times; more than that never ends. */
+/** A webhook that adds something once, or a person, changes each canary a few times. More changes than this never end. */
 const MOST_CONTENT_CHANGES = 4 * CANARY_COUNT;
 
-/** What is known of one canary. */
+/** What is known about one canary. */
 interface WatchedCanary {
   readonly canary: Canary;
   /** Whether it was made before the switch: then a new record of it with the same content shows that a server has switched. */
@@ -29,12 +29,12 @@ interface WatchedCanary {
   state: 'old' | 'settled';
 }
 
-/** Probes canaries and keeps the score. */
+/** Probes canaries and counts the answers. */
 export class CanaryWatch {
   probes = 0;
-  /** Stored anew with the same content, after the first time. */
+  /** How often a canary was stored again with the same content, after the first time. */
   flips = 0;
-  /** Patches that change nothing and did change the content. */
+  /** No-op patches after which the content had changed. */
   contentChanges = 0;
   readonly #connection: KubeConnection;
   readonly #operationId: string;
@@ -43,7 +43,7 @@ export class CanaryWatch {
   #witnessed: boolean;
   #turn = 0;
 
-  /** @param canaries those of before the switch; absent when no switch was made */
+  /** @param canaries those from before the switch; absent when no switch was made */
   constructor(
     connection: KubeConnection,
     operationId: string,
@@ -57,12 +57,12 @@ export class CanaryWatch {
     this.#witnessed = canaries === undefined;
   }
 
-  /** Whether a canary told of a switch; when none was made there is nothing to tell. */
+  /** Whether a canary has shown a switch; when no switch was made, there is none to show. */
   get sawSwitch(): boolean {
     return this.#witnessed;
   }
 
-  /** Probes the canaries that have not changed yet once. @returns the names of those that still have not */
+  /** Probes once each canary that has not changed yet. @returns the names of those that still have not */
   async probeUnswitched(): Promise<string[]> {
     for (const canary of this.#canaries) {
       if (canary.state === 'old') await this.#probe(canary);
@@ -71,8 +71,8 @@ export class CanaryWatch {
   }
 
   /**
-   * Whether so many probes in a row change nothing; stops at the first that does. One after the other: each pays for a
-   * connection of its own, and several at once are felt by other clients of the API server.
+   * Whether this many probes in a row change nothing; stops at the first that does. They run one after the other: each opens
+   * its own connection, and several at once would slow down other clients of the API server.
    */
   async isStill(probes: number): Promise<boolean> {
     for (let still = 0; still < probes; still++) {
@@ -81,7 +81,7 @@ export class CanaryWatch {
     return true;
   }
 
-  /** Real writes, each through whichever server answers. @param servers how many are to be met, if chance wills */
+  /** Real writes, each through the server that answers. @param servers how many servers there are; the writes reach all of them with high probability */
   async touch(servers: number): Promise<void> {
     for (let write = 0; write < servers * 2; write++) {
       const canary = await this.#nextCanary();
@@ -99,9 +99,9 @@ export class CanaryWatch {
       metadata = await patchCanary(this.#connection, canary.canary, CONSEQUENCE, this.#signal);
     } catch (error) {
       if (!(error instanceof KubeError) || (error.status !== 404 && error.status !== 409)) throw error;
-      // Somebody writes it at this very moment, perhaps a server that disagrees.
+      // Another write reached it at this moment, perhaps through a server that disagrees.
       if (error.status === 409 && (await this.#isThere(canary))) return 'changed';
-      // Deleted, or deleted and made again by somebody: it is no witness any more.
+      // Deleted, or deleted and made again by another client: it cannot show a switch any more.
       this.#canaries = this.#canaries.filter((other) => other !== canary);
       return 'lost';
     }
@@ -117,7 +117,7 @@ export class CanaryWatch {
     return 'changed';
   }
 
-  /** @throws ApplicationFailure `CanariesNotStill`, non-retryable, when that goes on and on */
+  /** @throws ApplicationFailure `CanariesNotStill`, non-retryable, when the content goes on changing */
   async #contentChanged({ canary }: WatchedCanary): Promise<void> {
     this.contentChanges++;
     if (this.contentChanges <= MOST_CONTENT_CHANGES) return;
@@ -136,7 +136,7 @@ export class CanaryWatch {
 
   async #nextCanary(): Promise<WatchedCanary> {
     if (this.#canaries.length === 0) {
-      // Canaries made now can show agreement, but not that anybody has switched.
+      // Canaries made now can show that servers agree, but not that they have switched.
       const made = await ensureCanaries(this.#connection, this.#operationId, this.#signal);
       this.#canaries = made.map((canary) => watched(canary, { ofBaseline: false }));
     }

@@ -2,7 +2,7 @@
  * The way into clusters: admin kubeconfigs from ARM, kept in memory for a few minutes.
  *
  * Does: gives work a connection that follows the cluster: when its certificates or credentials are rotated in the middle of
- *       hours of work, ARM is asked for the kubeconfig anew and the request is sent again.
+ *       hours of work, Keyturn asks ARM for the kubeconfig again and repeats the request.
  * Never does: write a kubeconfig anywhere, or log it.
  */
 import { AzureError } from '../azure/errors';
@@ -12,11 +12,11 @@ import { connectKubernetes, type KubeConnection, type KubeRequest } from './kube
 import { KubeError } from './kubernetes/errors';
 
 const KEPT_FOR_IN_MS = 5 * 60_000;
-/** ARM is asked no more often than this for one cluster, however many requests fail. */
+/** Keyturn asks ARM no more often than this for one cluster, however many requests fail. */
 const ASKED_EVERY_IN_MS = 10_000;
 /**
  * Codes of Node, OpenSSL and the resolver that end a connection before any request is sent, and that another kubeconfig can
- * mend: a certificate that our authority did not sign, one of ours that the server does not take, a host that is not there.
+ * fix: a certificate that our authority did not sign, one of ours that the server does not accept, a host that does not exist.
  */
 const STALE_CODES = /CERT|SELF_SIGNED|UNABLE_TO_|^ERR_(?:SSL|TLS)_|^ENOTFOUND$/;
 
@@ -24,7 +24,7 @@ const STALE_CODES = /CERT|SELF_SIGNED|UNABLE_TO_|^ERR_(?:SSL|TLS)_|^ENOTFOUND$/;
 export interface ClusterConnections {
   /**
    * Runs work with a connection that is closed afterwards.
-   * @throws ArmError, TokenError when ARM gives no kubeconfig; whatever the work throws
+   * @throws ArmError, TokenError when ARM gives no kubeconfig; every error of the work
    */
   use<T>(cluster: string, signal: AbortSignal, work: (connection: KubeConnection) => Promise<T>): Promise<T>;
 }
@@ -35,7 +35,7 @@ export interface KubeconfigLimits {
   readonly askedEveryInMs: number;
 }
 
-/** What ARM gave, when, and what it is being asked now. */
+/** What ARM gave, when, and the request to ARM that is under way. */
 interface Known {
   kubeconfig?: string;
   askedAt: number;
@@ -59,7 +59,7 @@ export function createClusterConnections(
     const age = Date.now() - known.askedAt;
     const isFresh = age < (kubeconfig === stale ? limits.askedEveryInMs : limits.keptForInMs);
     if (kubeconfig !== undefined && isFresh) return kubeconfig;
-    // One question for all; whose own work is aborted meanwhile leaves the others a failure that they try again.
+    // One request to ARM for all callers. If the caller that sent it is aborted, the others get a failure and retry.
     known.asking ??= clusters
       .adminKubeconfig(cluster, { abortSignal: signal })
       .then((given) => {
@@ -80,7 +80,7 @@ export function createClusterConnections(
       try {
         return await work(connection);
       } catch (error) {
-        // The address may be an old one too: whoever comes next asks anew.
+        // The address may be an old one too: the next caller asks ARM again.
         if (error instanceof KubeError && error.status === undefined) byCluster.delete(clusterLockId(cluster));
         throw error;
       } finally {
@@ -91,7 +91,7 @@ export function createClusterConnections(
 }
 
 /**
- * A connection that goes on with another kubeconfig when the one that it has does not work any more.
+ * A connection that goes on with another kubeconfig when its own does not work any more.
  * @param renew asks for another kubeconfig; the same one again means that there is no other
  */
 function followingConnection(
@@ -107,7 +107,7 @@ function followingConnection(
     try {
       return await renew(stale);
     } catch (error) {
-      // Who tries requests again goes on doing so while ARM does not answer.
+      // Callers that retry requests go on doing so while ARM does not answer.
       throw error instanceof AzureError && error.retryable && failure.transient ? failure : error;
     }
   };
@@ -124,7 +124,7 @@ function followingConnection(
         earlier.push(current.connection);
         current = { kubeconfig, connection: connect(kubeconfig) };
       }
-      // Nothing was done with the first one: it did not get past the handshake, or past authentication.
+      // The first request had no effect: it did not get past the handshake, or past authentication.
       return await current.connection.requestText(request);
     }
   };

@@ -2,8 +2,8 @@
  * Who holds a cluster's lock, and the check that keeps every other operation from writing.
  *
  * Needs: a Temporal client. Does: reads the workflow that is the lock.
- * Never does: take or release a lock; only the holder's workflow does that. Never waits for one either: a wait in an
- * activity takes a slot of the worker, and waiting operations would take those that the holder needs.
+ * Never does: take or release a lock; only the holder's workflow does that. Wait for a lock: a wait in an activity takes a
+ * slot of the worker, and waiting operations would take the slots that the holder needs.
  */
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { z } from 'zod';
@@ -42,6 +42,6 @@ export async function readClusterHolder(client: Client, cluster: string): Promis
   }
   throw tryAgain(
     'InternalError',
-    `The workflow ${workflowId} runs and does not say which operation holds the lock: Keyturn did not start it. Nothing is changed on this cluster while it runs; find out who started it, then end it in Temporal.`,
+    `The workflow ${workflowId} runs and does not say which operation holds the lock: Keyturn did not start it. Keyturn changes nothing on this cluster while it runs. Find out who started it, then end it in Temporal.`,
   );
 }

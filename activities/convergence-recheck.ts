@@ -1,7 +1,7 @@
 /**
- * The second look at convergence, after the last write: do all API servers still write with the target?
+ * The recheck of convergence, after the last write: do all API servers still write with the target?
  *
- * Stricter than the first: canaries are under the target by now, so one single change means that a server has written
+ * Stricter than the first check: canaries are under the target by now, so one single change means that a server has written
  * with another key.
  */
 import { sameProcesses, type Convergence } from '../domain/convergence';
@@ -11,18 +11,18 @@ import { isNotConverged } from './failures';
 import type { KubeConnection } from './kubernetes/connection';
 import type { Running } from './running';
 
-/** What was seen. */
+/** The result. */
 export interface Recheck {
   readonly holds: boolean;
   readonly weaknesses: readonly string[];
 }
 
-/** Metrics of a server that has just been restarted need a moment; nothing else does. */
+/** Only the metrics of a server that has just been restarted need a moment. */
 const LONGEST_WAIT_IN_MS = 2 * 60_000;
 
 /**
- * Whether convergence holds: canaries keep still from the first probe on, the metrics still confirm when they did, and the
- * servers are the same processes.
+ * Whether convergence holds: no probe changes a canary, the metrics still confirm if they did before, and the servers are the
+ * same processes.
  * @throws KubeError when the cluster refuses a probe outright; the signal's reason
  */
 export async function recheckConvergence(
@@ -43,10 +43,10 @@ export async function recheckConvergence(
   const { weaknesses } = second;
   const holds =
     second.flips === 0 &&
-    // A server that stores a canary with other content may have stored it under another key, and nobody sees it.
+    // A server that stores a canary with other content may have stored it under another key, and that would not show.
     (second.contentChanges ?? 0) === 0 &&
     (first.metrics !== 'confirmed' || second.metrics === 'confirmed') &&
-    // A server that was started since may have written with anything in between, whatever it writes with now.
+    // A server that was started since may have written with any key in between, whatever key it writes with now.
     sameProcesses(first.processes, second.processes);
   return { holds, weaknesses };
 }

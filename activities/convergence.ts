@@ -2,9 +2,9 @@
  * Convergence: does every API server of a cluster write with the target?
  *
  * Needs: canaries that were written before the switch, or, when no switch was made, canaries at all.
- * Does: sends no-op patches to canaries, each over a new connection, and hears what the servers say themselves. Ends when
- *       both agree; where the servers say nothing, with what is weaker about that in words.
- * Never does: take a quiet network for an answer. Only answered probes count.
+ * Does: sends no-op patches to canaries, each over a new connection, and reads what the servers themselves report. Ends when
+ *       both agree; where the servers report nothing, the result says how it is weaker (`weaknesses`).
+ * Never does: count a probe without an answer.
  * Sources: DESIGN.md section 7; research note rotation-systems.md 1.3 and 9.
  */
 import { allRestarted, type Baseline, type Convergence } from '../domain/convergence';
@@ -27,14 +27,14 @@ export interface ConvergenceInput {
   readonly baseline?: Baseline;
 }
 
-/** How patient and how strict. */
+/** How long to wait, and how many probes must agree. */
 export interface ConvergenceLimits {
-  /** Without convergence after this long, a person is asked. */
+  /** Without convergence after this long, the operation is blocked and asks a person. */
   readonly deadlineInMs: number;
   readonly pollInMs: number;
-  /** So many probes in a row must change nothing. */
+  /** This many probes in a row must change nothing. */
   readonly stillProbes: number;
-  /** KMS v1: canaries that changed for nobody for so long, while every server was restarted, will not change at all. */
+  /** KMS v1: if no canary has changed for this long after every server was restarted, canaries will not change at all. */
   readonly silenceInMs: number;
 }
 
@@ -46,7 +46,7 @@ export const CONVERGENCE_LIMITS: ConvergenceLimits = {
   silenceInMs: 5 * 60_000,
 };
 
-/** What convergence was concluded from. */
+/** What shows convergence. */
 interface Conclusion {
   readonly report: ServerReport;
   readonly method: RewriteMethod;
@@ -57,9 +57,9 @@ type Step =
   { readonly done: true; readonly conclusion: Conclusion } | { readonly done: false; readonly waitsFor: string };
 
 /**
- * Waits until every API server writes with the target, then notes Rc. Heartbeats what it waits for.
+ * Waits until every API server writes with the target, then records Rc. Heartbeats what it waits for.
  * @throws ApplicationFailure `NotConverged`, non-retryable, at the deadline: it names what it waits for; `CanariesNotStill`,
- *         non-retryable, when somebody changes the content of canaries again and again
+ *         non-retryable, when something changes the content of canaries again and again
  * @throws KubeError when the cluster refuses a probe outright
  */
 export async function awaitConvergence(
@@ -92,7 +92,7 @@ async function converge(
       if (step.done) return await conclude(connection, watch, limits, step.conclusion, signal);
       waitsFor = step.waitsFor;
     } catch (error) {
-      // While servers roll, connections break and requests fail: that is no answer, and the next try may get one.
+      // While servers roll, connections break and requests fail. That is no answer; the next try may get one.
       if (!(error instanceof KubeError) || !error.transient) throw error;
       waitsFor = `an answer (${error.message})`;
     }
@@ -101,7 +101,7 @@ async function converge(
       throw needsPerson(
         'NotConverged',
         `After ${Math.round(limits.deadlineInMs / 1000)} s not every API server is seen to write with ${describeTarget(input.target)}. ` +
-          `Still waiting for: ${waitsFor}. Nothing was rewritten. Look at the API servers and at the key's permissions, then retry.`,
+          `Still waiting for: ${waitsFor}. Nothing was rewritten. Keep all keys enabled. Look at the API servers and at the key's permissions, then retry.`,
       );
     }
     await sleep(limits.pollInMs, signal);
@@ -153,11 +153,8 @@ async function nextStep(context: {
   }
   if (!still) {
     const foreign =
-      watch.contentChanges === 0 ? '' : `; somebody changed the content of canaries ${watch.contentChanges} times`;
-    return waiting(
-      `API servers that agree (canaries were changed back and forth ${watch.flips} times${foreign})`,
-      report,
-    );
+      watch.contentChanges === 0 ? '' : `; something changed the content of canaries ${watch.contentChanges} times`;
+    return waiting(`API servers that agree (they stored canaries again ${watch.flips} times${foreign})`, report);
   }
   if (report.metrics === 'confirmed') return { done: true, conclusion: { report, method: 'no-op', weaknesses: [] } };
   if (report.metrics === 'waiting') {
@@ -168,19 +165,19 @@ async function nextStep(context: {
   if (!watch.sawSwitch) {
     const gone =
       watch.contentChanges === 0
-        ? 'no canary of the time before the switch is left to tell'
-        : 'somebody changed the content of canaries, which tells nothing of keys';
-    const waitsFor = `metrics, or an API server that stores a canary anew with the same content, because ${gone} (${report.why})`;
+        ? 'no canary from before the switch is left'
+        : 'something changed the content of canaries, which says nothing about keys';
+    const waitsFor = `metrics, or an API server that stores a canary again with the same content, because ${gone} (${report.why})`;
     return { done: false, waitsFor };
   }
-  // Without a switch seen, nobody knows whether this KMS v1 has a provider name for each key.
+  // Without a switch, it is unknown whether this KMS v1 has a provider name for each key.
   const method = target.scheme === 'kms-v1' && baseline === undefined ? 'forced' : 'no-op';
-  const unlessShared = method === 'forced' ? ' If all keys share one provider name, canaries tell nothing.' : '';
-  const weakness = `${report.why} That every API server writes with ${describeTarget(target)} is concluded from canaries alone: ${limits.stillProbes} probes over fresh connections changed nothing.${unlessShared}`;
+  const unlessShared = method === 'forced' ? ' If all keys share one provider name, canaries show nothing.' : '';
+  const weakness = `${report.why} Keyturn concludes from canaries alone that every API server writes with ${describeTarget(target)}: ${limits.stillProbes} probes over new connections changed nothing.${unlessShared}`;
   return { done: true, conclusion: { report, method, weaknesses: [weakness] } };
 }
 
-/** KMS v1 and no canary changes: either nobody has switched yet, or both keys are behind one provider name. */
+/** KMS v1 and no canary changes: either no API server has switched yet, or both keys are behind one provider name. */
 function silentStep({
   report,
   baseline,
@@ -195,7 +192,7 @@ function silentStep({
   const restarted = allRestarted(baseline.processes, report.processes);
   if (silent && restarted) {
     const weakness =
-      'Behind KMS v1 nothing looked stale to any API server, as it is when both keys share one provider name. That every API server writes with the new key is concluded from all of them having been started after the baseline, so that the key is not called proven; every Secret is rewritten by a changed annotation.';
+      'With KMS v1 no record looked stale to any API server, as when both keys share one provider name. Keyturn concludes that every API server writes with the new key only because all of them were started after the baseline. So the key is not called proven, and every Secret is rewritten with a changed annotation.';
     return { done: true, conclusion: { report, method: 'forced', weaknesses: [weakness] } };
   }
   return {
@@ -206,7 +203,7 @@ function silentStep({
   };
 }
 
-/** What is missing, with the servers by name when they say so themselves. */
+/** What is missing, with the names of the servers where they report it. */
 function waiting(what: string, report: ServerReport): Step {
   return { done: false, waitsFor: report.metrics === 'waiting' ? `${what}; ${report.why}` : what };
 }

@@ -10,13 +10,13 @@ import { OwnError } from '../domain/own-error';
 import { clusterLockId } from '../domain/resource-ids';
 import { needsPerson } from './failures';
 
-/** Where evidence goes, and what signs it. */
+/** Where evidence is written, and the key that signs it. */
 export interface EvidenceStore {
   readonly directory: string;
   readonly key: SigningKey;
 }
 
-/** File names come from outside: only what an operation id consists of may be in them. */
+/** File names come from outside: they may contain only the characters of an operation id. */
 const FILE_SAFE = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
 
 /**
@@ -52,7 +52,7 @@ function evidenceExists(operationId: string, file: string): Error {
   return needsPerson(
     'EvidenceExists',
     `${file} is evidence of another operation with the id ${operationId}, and evidence is never overwritten. ` +
-      'Ask again with an Idempotency-Key that was never used.',
+      'The earlier evidence stays. Ask again with an Idempotency-Key that was never used.',
   );
 }
 
@@ -61,7 +61,7 @@ function fileOf(directory: string, operationId: string): string {
   return join(directory, `${operationId}.json`);
 }
 
-/** The time of sealing aside, which is another one for each try. */
+/** Compares without the time of sealing, which differs for each try. */
 function isSameRecord(one: EvidenceRecord, other: EvidenceRecord): boolean {
   return renderEvidenceRecord({ ...one, sealedAt: '' }) === renderEvidenceRecord({ ...other, sealedAt: '' });
 }
@@ -81,8 +81,8 @@ async function exists(file: string): Promise<boolean> {
 }
 
 /**
- * All evidence of one cluster that this installation signed. Files that are not such evidence count as none: what they
- * would confirm is proven again.
+ * All evidence of one cluster that this installation signed. Other files are ignored: then what they would confirm is proven
+ * again.
  * @param cluster its ARM resource id, in any case
  * @throws Error when the folder is there and cannot be read
  */
@@ -95,7 +95,7 @@ export async function readClusterEvidence(
   for (const name of await namesIn(directory)) {
     if (!name.endsWith('.json')) continue;
     const bytes = await readFile(join(directory, name)).catch(() => undefined);
-    // Most files are of other clusters, and to verify them all would take long.
+    // Most files are about other clusters, and verifying them all would take long.
     if (!bytes?.toString('utf8').toLowerCase().includes(cluster.toLowerCase())) continue;
     const verdict = verifyEvidence(bytes, { publicKeyPem: key.publicKeyPem });
     if (verdict.ok && clusterLockId(verdict.record.operation.request.cluster) === id) records.push(verdict.record);

@@ -1,6 +1,6 @@
 /**
- * What goes wrong in an activity, as Temporal and people see it: a code of the error table as the failure's type, and a
- * sentence. Non-retryable means that a person must decide; everything else Temporal tries again.
+ * Failures of activities, as Temporal and people see them: a code of the error table as the failure's type, and a sentence.
+ * Non-retryable means that a person must decide; Temporal retries everything else.
  */
 import { ApplicationFailure, CancelledFailure } from '@temporalio/common';
 import { ZodError } from 'zod';
@@ -9,12 +9,12 @@ import type { ErrorCode } from '../domain/errors';
 import { OwnError } from '../domain/own-error';
 import { KubeError } from './kubernetes/errors';
 
-/** A failure that only a person can end: the operation becomes blocked with it. */
+/** A failure that only a person can end: the operation becomes blocked. */
 export function needsPerson(code: ErrorCode, message: string, cause?: unknown): ApplicationFailure {
   return ApplicationFailure.create({ type: code, message, nonRetryable: true, cause: asError(cause) });
 }
 
-/** A failure that time ends. @param retryInMs how long the other side asked to wait */
+/** A failure that ends by itself: Temporal retries. @param retryInMs how long the other side asked to wait */
 export function tryAgain(code: ErrorCode, message: string, retryInMs?: number, cause?: unknown): ApplicationFailure {
   return ApplicationFailure.create({
     type: code,
@@ -25,9 +25,9 @@ export function tryAgain(code: ErrorCode, message: string, retryInMs?: number, c
   });
 }
 
-/** What an activity is called in its failures, and what a refusal of each service means for it. */
+/** The name of an activity in its failures, and the code of a refusal by each service. */
 export interface FailureContext {
-  /** What was being done, to complete "… failed": `Setting the cluster's key`. */
+  /** What the activity does, to complete "… failed": `Setting the cluster's key`. */
   readonly doing: string;
   /** The code of a refusal by ARM; `ArmRequestRefused` when absent. */
   readonly armRefusal?: ErrorCode;
@@ -36,8 +36,8 @@ export interface FailureContext {
 }
 
 /**
- * Turns anything that an activity threw into the failure that Temporal stores. Cancellation and failures that have their
- * code already pass as they are.
+ * Makes the failure that Temporal stores from anything that an activity threw. Cancellations, and failures that have a code
+ * already, pass unchanged.
  */
 export function toFailure(
   error: unknown,
@@ -58,7 +58,7 @@ function azureFailure(
   if (error instanceof TokenError || error.retryable) {
     return tryAgain('AzureUnavailable', sentence, error.retryAfterInMs, error);
   }
-  // A token that ARM does not take is repaired outside, as one that Entra ID does not give.
+  // A token that ARM does not accept is fixed outside of Keyturn, like a token that Entra ID does not give.
   if (error.status === 401) return tryAgain('AzureUnavailable', sentence, error.retryAfterInMs, error);
   if (error instanceof VaultError) return needsPerson(vaultRefusal, sentence, error);
   if (error instanceof ArmError) return needsPerson(armRefusal, sentence, error);
@@ -93,13 +93,13 @@ export function sentenceOf(error: AzureError): string {
 }
 
 /**
- * What may be told of an error that nobody foresaw: our own sentence, or the kind of error and its code. The message of a
- * parser or a library may quote what it read (S1).
+ * What may be shown of an unexpected error: our own sentence, or the kind of error and its code. The message of a parser or a
+ * library may quote what it read (S1).
  */
 function unexpected(error: unknown): string {
   if (error instanceof OwnError) return error.message;
-  if (error instanceof ZodError) return 'An answer does not have the form that Keyturn knows.';
-  if (!(error instanceof Error)) return 'Something was thrown that is no error.';
+  if (error instanceof ZodError) return 'An answer does not have the form that Keyturn expects.';
+  if (!(error instanceof Error)) return 'The code threw something that is not an error.';
   const { code, syscall } = error as NodeJS.ErrnoException;
   const facts = [kindOf(error), code, syscall].filter((fact) => typeof fact === 'string' && WORD.test(fact));
   return `An unexpected error (${facts.join(', ')}). Its place in the code is in the failure's cause.`;
@@ -113,7 +113,7 @@ function kindOf(error: Error): string {
 }
 
 /**
- * Causes end up in Temporal's history. Of one that speaks our own words the message may; of any other only its kind and its
+ * Causes are stored in Temporal's history. The message is kept when Keyturn wrote it; of any other error only its kind and its
  * place in the code, never the request or response that SDK errors carry.
  */
 function asError(cause: unknown): Error | undefined {

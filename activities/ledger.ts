@@ -2,7 +2,7 @@
  * The ledger of a cluster, in the cluster: ConfigMap `kube-system/keyturn-ledger`, its JSON in `data.ledger`.
  *
  * Does: reads it; changes it by the rules of domain/ledger.ts, fenced by its resource version.
- * Never does: repair what it cannot read. A ledger that was edited by hand is a matter for people.
+ * Never does: repair a ledger that it cannot read. A person must decide about a ledger that was edited by hand.
  */
 import { z } from 'zod';
 import { canonicalJson } from '../domain/canonical';
@@ -95,8 +95,8 @@ export function recordProof(
 }
 
 /**
- * Applies changes in order and writes the ledger when that changed it. Somebody who wrote in between is read, and the
- * changes applied to what they wrote.
+ * Applies changes one after the other, and writes the ledger when they changed it. When another client wrote in between, it reads
+ * the ledger again and applies the changes to that.
  * @throws KubeError; ApplicationFailure `LedgerContradiction`, non-retryable, when a rule of the ledger does not allow a change
  */
 export async function changeLedger(
@@ -120,7 +120,7 @@ export async function changeLedger(
   }
 }
 
-/** Whether the ledger could be written, as it is or as a new one; stores nothing. @throws KubeError */
+/** Whether the API server would store the ledger, unchanged or as a new one; stores nothing. @throws KubeError */
 export async function storeLedgerDryRun(connection: KubeConnection, signal?: AbortSignal): Promise<void> {
   const configMap = await readConfigMap(connection, signal);
   const ledger: Ledger = configMap ? ledgerOf(configMap) : { version: 1, generations: [] };
@@ -186,7 +186,7 @@ async function writeConfigMap(
     await connection.request({ method: 'POST', path: `${COLLECTION}${query}`, body, signal });
     return;
   }
-  // The whole object as it was read, resource version included: that is the fence.
+  // The whole object as it was read. Its resource version is the fence.
   const body = { ...existing, data: { ...existing.data, ...data } };
   await connection.request({ method: 'PUT', path: `${COLLECTION}/${NAME}${query}`, body, signal });
 }
@@ -202,7 +202,7 @@ function ledgerOf({ data }: ConfigMap): Ledger {
   if (ledger.success) return ledger.data;
   throw needsPerson(
     'LedgerContradiction',
-    `The ConfigMap ${NAMESPACE}/${NAME} holds no ledger that Keyturn can read. Was it edited? Restore it, or delete it to have ` +
-      'the cluster adopted anew (the previous key is unknown then), and retry.',
+    `The ConfigMap ${NAMESPACE}/${NAME} holds no ledger that Keyturn can read. Was it edited? Keep all keys. Restore it, or delete it: then ` +
+      'Keyturn adopts the cluster again, and does not know the previous key. Then retry.',
   );
 }

@@ -1,8 +1,8 @@
 /**
- * Before a plan: would the cluster store Keyturn's own objects, and would canaries keep still?
+ * Before a plan: would the cluster store Keyturn's own objects, and would it leave canaries unchanged?
  *
  * Does: dry runs of a canary, of the ledger, and of an update of a Secret in kube-system. Stores nothing.
- * Never does: say that canaries will keep still. Only canaries themselves show that, before the key is set.
+ * Never does: promise that canaries will stay unchanged. Only canaries themselves show that, before the key is set.
  */
 import { z } from 'zod';
 import { couldChange, type AdmissionSight } from '../domain/admission';
@@ -18,7 +18,7 @@ import { Pacer } from './secrets/pacer';
 import type { Pace } from './secrets/pass';
 import { RetryBudget } from './secrets/retry-budget';
 
-/** What the dry runs said. */
+/** The result of the dry runs. */
 export interface Rehearsal {
   readonly refusedObjects: RefusedObject[];
   /** Whether something changes a Secret on each of two updates. */
@@ -28,12 +28,12 @@ export interface Rehearsal {
 const NAMESPACE = 'kube-system';
 const NAME = 'keyturn-canary-census';
 const LABEL = 'census';
-/** Webhooks that note the time do so in seconds. */
+/** Webhooks that write the time do so in seconds. */
 const BETWEEN_UPDATES_IN_MS = 1_100;
 const AS_METADATA_LIST = 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io';
 const Some = z.object({ items: z.array(z.object({ metadata: SecretMetadata })).nullish() });
 
-/** Tries out what an operation does beside its rewrite. @throws KubeError when the API server is away; the signal's reason */
+/** Tries what an operation does in addition to its rewrite. @throws KubeError when the API server is away; the signal's reason */
 export async function rehearse(
   connection: KubeConnection,
   admission: AdmissionSight,
@@ -71,8 +71,8 @@ async function refusalOf(
 }
 
 /**
- * Two dry runs of an update of some Secret in kube-system, labelled as a canary: the second as if the first had been stored. A
- * webhook that adds something once changes nothing more then.
+ * Two dry runs of an update of some Secret in kube-system, labelled as a canary. The second runs as if the first had been stored:
+ * a webhook that adds something once changes nothing more then.
  */
 async function changesEachTime(connection: KubeConnection, signal: AbortSignal): Promise<boolean> {
   try {
@@ -90,7 +90,7 @@ async function changesEachTime(connection: KubeConnection, signal: AbortSignal):
     const second = await patchDryRun(connection, some, { signal }, added);
     return shown(second) !== shown(first);
   } catch (error) {
-    // What refuses this Secret is found by the census of all, and what the canaries meet is found before the key is set.
+    // The census finds what refuses this Secret. What refuses or changes canaries shows before the key is set.
     if (error instanceof KubeError) return false;
     throw error;
   }

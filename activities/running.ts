@@ -1,4 +1,4 @@
-/** What long-running work needs of whoever runs it: a way to say how far it is, and to be told to stop. */
+/** What long-running work needs from its runner: a way to report progress, and a signal to stop. */
 import { Context } from '@temporalio/activity';
 import { setTimeout as timer } from 'node:timers/promises';
 
@@ -7,7 +7,7 @@ const HEARTBEAT_INTERVAL_IN_MS = 1_000;
 /** The runner's side; a Temporal activity, or a test. */
 export interface Running {
   readonly heartbeat: (details?: unknown) => void;
-  /** Aborted when the work is to stop; its reason is what the work then throws. */
+  /** Aborted when the work must stop; the work then throws its reason. */
   readonly signal: AbortSignal;
 }
 
@@ -27,7 +27,7 @@ export async function heartbeating<T>(running: Running, details: () => unknown, 
   try {
     running.heartbeat(details());
     const result = await work();
-    // Whoever goes on from here repeats the last one: it says that this is done.
+    // Heartbeats of later work in the same activity repeat the last details: those say that this work is done.
     running.heartbeat(details());
     return result;
   } finally {

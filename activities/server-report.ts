@@ -1,4 +1,4 @@
-/** The second witness of convergence: what every live API server itself says of the key that it writes with. */
+/** The second source for convergence, beside canaries: what every live API server reports about the key that it writes with. */
 import { serverName, type ApiServerLease } from '../domain/convergence';
 import type { EncryptionTarget } from '../domain/encryption';
 import { metricsKeyIdHash } from '../domain/resource-ids';
@@ -11,19 +11,19 @@ import {
   type ServerMetrics,
 } from './kubernetes/servers';
 
-/** A load balancer chooses a server for each connection: this many tries per server, and some more, meet all of them. */
+/** A load balancer chooses a server for each connection: this many tries per server, and some more, reach all of them. */
 const TRIES_PER_SERVER = 8;
 const EXTRA_TRIES = 4;
 
-/** What the servers' leases and metrics say together. */
+/** What the servers' leases and metrics report together. */
 export interface ServerReport {
   readonly leases: readonly ApiServerLease[];
-  /** Of the servers that were met; all of them, unless there are more than chance let meet. */
+  /** Of the servers that answered: all of them, unless the tries by chance did not reach one. */
   readonly processes: readonly string[];
   /**
    * `confirmed`: every live server wrote with the target last.
    * `waiting`: not yet; `why` names the servers.
-   * `unavailable`: they do not say; `why` tells why not.
+   * `unavailable`: they do not report it; `why` says why not.
    */
   readonly metrics: 'confirmed' | 'waiting' | 'unavailable';
   readonly why: string;
@@ -37,7 +37,8 @@ export async function readServers(
 ): Promise<ServerReport> {
   const { leases, metrics } = await readProcesses(connection, signal);
   if (leases.length === 0) {
-    const why = 'The identity leases of the API servers cannot be read, so that nobody can tell how many there are.';
+    const why =
+      'The identity leases of the API servers cannot be read, so Keyturn does not know how many API servers there are.';
     return { leases, processes: [], metrics: 'unavailable', why };
   }
   if (metrics === undefined) {
@@ -50,7 +51,7 @@ export async function readServers(
     return { leases, processes, metrics: 'unavailable', why };
   }
   if (metrics.every(({ serverIdHash }) => serverIdHash === undefined)) {
-    const why = 'The metrics of the API servers do not say which server they are of (before 1.29).';
+    const why = 'The metrics of the API servers do not say which server they come from (before Kubernetes 1.29).';
     return { leases, processes, metrics: 'unavailable', why };
   }
   const objections = leases.flatMap((lease) => {
@@ -62,12 +63,12 @@ export async function readServers(
   return { leases, processes, metrics: objections.length === 0 ? 'confirmed' : 'waiting', why };
 }
 
-/** The processes of the API servers as they are now; empty when they cannot be told. @throws as `readServers` */
+/** The processes of the API servers now; empty when they cannot be known. @throws as `readServers` */
 export async function hearProcesses(connection: KubeConnection, signal?: AbortSignal): Promise<string[]> {
   return processesOf((await readProcesses(connection, signal)).metrics ?? []);
 }
 
-/** The metrics of as many different servers as there are leases, over fresh connections. */
+/** The metrics of as many different servers as there are leases, over new connections. */
 async function readProcesses(
   connection: KubeConnection,
   signal?: AbortSignal,
@@ -78,7 +79,7 @@ async function readProcesses(
   for (; tries > 0 && met.size < leases.length; tries--) {
     const metrics = await unlessRefused(() => readServerMetrics(connection, signal));
     if (metrics === undefined) return { leases };
-    // The latest word of a server counts: it may have been started anew between two answers.
+    // The latest answer of a server counts: it may have been restarted between two answers.
     met.set(metrics.serverIdHash ?? metrics.process ?? '', metrics);
   }
   return { leases, metrics: [...met.values()] };
@@ -89,8 +90,8 @@ function processesOf(metrics: readonly ServerMetrics[]): string[] {
 }
 
 /**
- * Both key slots report their key at any time, so a reported key says little about a server: what it wrote with last
- * counts. One that has written nothing yet has shown nothing yet.
+ * Both key slots report their key at any time, so a reported key says little about a server. What counts is the key that it wrote
+ * with last. A server that has written nothing yet has shown nothing yet.
  */
 function objectionOf(
   { lastWritten, reported, writes }: ServerMetrics,

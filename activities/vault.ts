@@ -1,11 +1,11 @@
-/** Key versions: made once for an operation, however often it is asked for, and exactly as the plan says. */
+/** Key versions: made once for an operation, however often the activity runs, and exactly as the plan says. */
 import type { Keys } from '../azure/keys';
 import type { KeyLookup, ObservedKey } from '../domain/observed';
 import type { KeyExpiry } from '../domain/plan/steps';
 import { mustParseKeyId, shortKeyId } from '../domain/resource-ids';
 import { needsPerson } from './failures';
 
-/** How far the clocks of Temporal and of a vault, which dates in whole seconds, may be apart. */
+/** How far the clocks of Temporal and of a vault may be apart; a vault dates in whole seconds. */
 const CLOCK_SKEW_IN_MS = 5 * 60_000;
 
 /** Which version is asked for. */
@@ -21,7 +21,7 @@ export interface NewVersion {
 
 /**
  * Makes a new version like `basedOn`, or finds the one that an earlier try made.
- * Two tries at the very same moment can both make one: all agree on the oldest then, and the other stays unused.
+ * Two tries at the same moment can both make one. Then every try uses the oldest, and the other stays unused.
  * @throws ApplicationFailure `KeyNotAsApproved`, non-retryable; VaultError, TokenError
  */
 export async function createKeyVersion(
@@ -54,7 +54,7 @@ export async function createKeyVersion(
   return { keyId, created: keyId === made };
 }
 
-/** In what a version is not the one that was approved: a new version of the same key, like its model. */
+/** How a version differs from the approved one: a new version of the same key, like its model. */
 function differencesOf(model: ObservedKey, version: ObservedKey, expiry: KeyExpiry): string[] {
   const [one, other] = [mustParseKeyId(model.keyId), mustParseKeyId(version.keyId)];
   const sorted = ({ operations }: ObservedKey): string => [...operations].sort().join(', ');

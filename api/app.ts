@@ -41,7 +41,7 @@ export function routesOf(deps: ApiDeps): Route[] {
     getEvidence(deps),
     ...probeRoutes(deps),
   ];
-  // Both are made once, at the start: a table that cannot be documented must not be served.
+  // Both are made once, at the start: the API must not serve a table that it cannot document.
   let document: object = {};
   let page = '';
   routes.push(
@@ -63,7 +63,7 @@ export function createApp(deps: ApiDeps): Express {
   app.use(requestLogger(deps.logger));
   app.use(
     helmet({
-      // Nothing that is answered here loads anything; the page at /docs has its style in itself.
+      // No answer of this API loads anything; the page at /docs contains its style.
       contentSecurityPolicy: {
         useDefaults: false,
         directives: { defaultSrc: ["'none'"], styleSrc: ["'unsafe-inline'"], frameAncestors: ["'none'"] },
@@ -166,7 +166,7 @@ function errorAnswer({ logger }: ApiDeps): ErrorRequestHandler {
     const error = problemOf(thrown);
     const requestId = requestIdOf(request);
     factsOf(response).code = error.code;
-    // What the caller got wrong is in the request's own line; what is wrong on this side needs its cause.
+    // The request's own line says what the caller did wrong; a fault of the service is logged with its cause.
     if (error.cause !== undefined && ERRORS[error.code].status >= 500) {
       logger.error({ requestId, code: error.code, cause: serializeError(error.cause) }, error.faults[0].detail);
     }
@@ -189,13 +189,14 @@ function problemOf(thrown: unknown): ApiError {
   return new ApiError(
     {
       code: 'InternalError',
-      detail: 'Something is wrong inside Keyturn. The log has the cause under the requestId of this answer.',
+      detail:
+        'Something is wrong inside Keyturn. Look for the requestId of this answer in the log of the API: it has the cause.',
     },
     { cause: thrown },
   );
 }
 
-/** Aborts when nobody reads the answer any more, or when the process stops. */
+/** Aborts when the client has gone away, or when the process stops. */
 function goneSignal(response: Response, stopping: AbortSignal | undefined): AbortSignal {
   const gone = new AbortController();
   const abort = (): void => gone.abort();

@@ -1,5 +1,5 @@
 /**
- * Who is asking: from an Entra v2.0 access token to a person or program, and the roles that it holds.
+ * The caller: reads the person or program, and its roles, from an Entra v2.0 access token.
  *
  * Does: checks signature (RS256 only), issuer, audience, tenant and times, all of them exactly.
  * Never does: trust a name. The identity is tenant and object id; `name` is for reading.
@@ -108,7 +108,7 @@ function refusal(error: unknown, { issuer, audience }: Pick<AuthSettings, 'issue
       {
         code: 'AzureUnavailable',
         detail:
-          'The keys that Entra signs access tokens with cannot be fetched, so no token can be checked. Nothing was done; try again.',
+          'The keys that Entra signs access tokens with cannot be fetched, so no token can be checked. Nothing was changed. Send the same request again.',
       },
       { cause: error },
     );

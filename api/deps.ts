@@ -5,7 +5,7 @@ import type { OperationRequest } from '../domain/request';
 import type { AuthSettings } from './caller';
 import type { OperationsGateway } from './operations-gateway';
 
-/** Reads the cluster and the keys that a request is about from Azure. Writes nothing. Rejects when Azure does not answer. */
+/** Reads from Azure the cluster and the keys of a request. Writes nothing. Rejects when Azure does not answer. */
 export type ObserveAzure = (
   request: OperationRequest,
   options: { readonly abortSignal: AbortSignal },
@@ -21,7 +21,7 @@ export interface ApiDeps {
   readonly evidenceDirectory: string;
   /** Base of links to the Temporal UI. */
   readonly temporalUiUrl?: string;
-  /** What clients reach the API by, when it is not what their Host header says. No slash at the end. */
+  /** The URL that clients use for the API, when their Host header does not name it. No slash at the end. */
   readonly publicUrl?: string;
   readonly logger: Logger;
   readonly clock: () => Date;

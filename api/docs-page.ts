@@ -1,4 +1,4 @@
-/** The OpenAPI document as one page for people: no scripts, no fonts, nothing from elsewhere. */
+/** The OpenAPI document as one page for people: no scripts, no fonts, nothing loaded from another server. */
 import { z } from 'zod';
 import { ERRORS } from '../domain/errors';
 

@@ -39,7 +39,7 @@ function readKey(request: Request): string {
     throw new ApiError({
       code: 'IdempotencyKeyMissing',
       detail:
-        'Send an Idempotency-Key header, the same for each try of one request: without it a repetition could run twice.',
+        'Send an Idempotency-Key header, the same for each try of one request. Without it, Keyturn cannot recognize a repeated request.',
     });
   }
   const [key, ...others] = given;

@@ -10,7 +10,7 @@ import type { Cloud } from '../domain/clouds';
 
 const TIMEOUT_IN_MS = 5_000;
 
-/** The key set cannot be had now, so that no token can be judged. */
+/** The key set cannot be fetched now, so no token can be checked. */
 export class KeySetUnavailable extends Error {
   constructor(
     readonly url: string,

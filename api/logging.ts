@@ -19,7 +19,7 @@ export interface RequestFacts {
   code?: string;
 }
 
-/** What is known of a request so far, to be added to. It travels in express's `response.locals`. */
+/** What is known about a request so far; handlers add to it. It is kept in express's `response.locals`. */
 export function factsOf(response: ServerResponse & { locals?: { facts?: RequestFacts } }): RequestFacts {
   const locals = (response.locals ??= {});
   return (locals.facts ??= {});
@@ -58,7 +58,7 @@ export function requestLogger(logger: Logger): HttpLogger {
       err: undefined,
     }),
     customAttributeKeys: { reqId: 'requestId' },
-    // Called at the start of a request, too, when there is nothing to say yet.
+    // Called at the start of a request, too, when nothing is known yet.
     customProps: (request: IncomingMessage, response: ServerResponse) =>
       response.writableEnded || response.destroyed
         ? { method: request.method, path: pathOf(request), status: response.statusCode, ...factsOf(response) }

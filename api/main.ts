@@ -2,7 +2,7 @@
  * The API process.
  *
  * Prints one line of JSON on standard output when it listens: `{"url":"http://…"}`; its log is on standard error. Ends on
- * SIGTERM or SIGINT after the requests that it has are answered.
+ * SIGTERM or SIGINT after it has answered the requests under way.
  */
 import { observeAzure } from '../activities/observe-azure';
 import { createAzureAccess } from '../azure/access';
@@ -37,7 +37,7 @@ async function main(): Promise<void> {
 main().then(
   () => process.exit(0),
   (error: unknown) => {
-    // What an operator can put right is one sentence; anything else needs its stack.
+    // An error that an operator can fix is one sentence; any other needs its stack.
     const expected = error instanceof SettingsError || (error instanceof Error && error.cause !== undefined);
     console.error(expected ? error.message : error);
     process.exit(1);

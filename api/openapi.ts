@@ -1,4 +1,4 @@
-/** The OpenAPI document, made from the route table: what is served is what is documented. */
+/** The OpenAPI document, made from the route table, so that it documents exactly what the API serves. */
 import {
   createDocument,
   type ZodOpenApiOperationObject,
@@ -11,9 +11,9 @@ import { Role } from '../domain/people';
 import { ProblemDocument } from './problem';
 import { codesOf, type DocumentedAnswer, type RouteFacts } from './route';
 
-const DESCRIPTION = `Turns the KMS encryption keys under live AKS clusters, and proves that no Secret was left behind.
+const DESCRIPTION = `Rotates the KMS encryption keys under live AKS clusters, and proves that no Secret was left behind.
 
-Ask for a change, read the plan, let somebody else approve exactly that plan, follow the operation to its end, keep its signed evidence. Every answer that is not a success is a problem document (RFC 9457) with a stable \`code\`.`;
+Ask for a change and read its plan. An approver who is not the requester approves exactly that plan. Follow the operation to its end and keep its signed evidence. Every answer that is not a success is a problem document (RFC 9457) with a stable \`code\`.`;
 
 /** The OpenAPI 3.1 document of a route table. */
 export function openApiDocument(routes: readonly RouteFacts[]): object {

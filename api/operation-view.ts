@@ -1,22 +1,22 @@
-/** An operation as the API answers it: the operation, the text of its progress, and where to go from here. */
+/** An operation as the API answers it: the operation, the text of its progress, and links to what can follow. */
 import type { Request } from 'express';
 import { z } from 'zod';
 import { isFinal, Operation } from '../domain/operation';
 import { renderProgress } from '../domain/progress';
 
-/** Seconds after which an operation that goes on is worth asking for again. */
+/** Seconds after which a client should read a running operation again. */
 const POLL_AFTER_IN_SECONDS = 2;
 const HOST = /^(?:[a-z0-9](?:[a-z0-9.-]{0,253})|\[[0-9a-f:.]{2,45}\])(?::\d{1,5})?$/i;
 
 const url = (description: string): z.ZodString => z.string().meta({ description });
 
-/** Where to go from an operation. All URLs are absolute. */
+/** The links of an operation. All URLs are absolute. */
 export const OperationLinks = z.object({
   self: url('This operation.'),
   approve: url('POST: approve the plan.'),
   deny: url('POST: deny the plan.'),
   cancel: url('POST: stop at the next safe point.'),
-  retry: url('POST: try a blocked step again.'),
+  retry: url('POST: retry a blocked step.'),
   accept: url('POST: accept the Secrets that a blocked step waits for as they are.'),
   evidence: url('GET: the signed evidence, once `evidence` is not null.'),
   temporalUi: url('The operation in the Temporal UI; absent when the API does not know where that is.').optional(),
@@ -26,7 +26,7 @@ export const OperationLinks = z.object({
 export const OperationView = Operation.extend({
   progressText: z.string().meta({
     description:
-      'Markdown: where the operation is, what it waits for, and who can act. The Temporal UI and the command line show the same.',
+      'Markdown: the progress of the operation, what it waits for, and who can act. The Temporal UI and the command line show the same.',
   }),
   links: OperationLinks,
 }).meta({
@@ -73,7 +73,7 @@ export function pollHeaders(operation: Operation): Record<string, string> {
   return isFinal(operation.status) ? {} : { 'Retry-After': String(POLL_AFTER_IN_SECONDS) };
 }
 
-/** What the client reached the API by, without a slash at the end. */
+/** The URL that the client used for the API, without a slash at the end. */
 function baseUrl(request: Request, publicUrl: string | undefined): string {
   if (publicUrl !== undefined) return publicUrl;
   const { host } = request.headers;

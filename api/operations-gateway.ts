@@ -10,7 +10,7 @@ import type { Operation } from '../domain/operation';
 import type { Actor } from '../domain/people';
 import type { OperationInput } from '../workflows/messages';
 
-/** An operation as Temporal has it. */
+/** An operation as Temporal stores it. */
 export interface StoredOperation {
   /** The view that the workflow last wrote, with live progress; ended as Failed when the workflow was ended from outside. */
   readonly operation: Operation;
@@ -25,14 +25,14 @@ export interface NewOperation {
   readonly input: OperationInput;
 }
 
-/** What is said to a running operation. The id makes a repetition harmless: it counts once. */
+/** A message to a running operation. The id makes a repeated message harmless: it counts once. */
 export type Message =
   | { readonly type: 'approve' | 'deny'; readonly decision: Decision; readonly id: string }
   | { readonly type: 'cancel'; readonly by: Actor; readonly comment?: string; readonly id: string }
   | { readonly type: 'retry'; readonly by: Actor; readonly id: string }
   | { readonly type: 'accept'; readonly decision: AcceptanceDecision; readonly id: string };
 
-/** Something without which operations cannot run. */
+/** Something that operations need and that is missing. */
 export interface Missing {
   readonly code: 'TemporalUnavailable' | 'WorkerUnavailable';
   /** One sentence: what is missing, and what to do. */
@@ -54,7 +54,7 @@ export interface OperationsGateway {
   holderOf(cluster: string): Promise<string | undefined>;
 
   /**
-   * Says something to an operation and waits until it has taken it in, 10 s at most.
+   * Sends a message to an operation and waits until the operation has accepted it, 10 s at most.
    * @returns `ended` when the operation has ended, or does not exist.
    */
   tell(id: string, message: Message): Promise<'taken' | 'ended'>;

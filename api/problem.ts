@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { ERRORS, type ErrorCode, type Fault } from '../domain/errors';
 
-/** Seconds after which a retryable request is worth repeating, where the default does not fit. */
+/** Seconds after which a client should repeat a retryable request, where the default does not fit. */
 const RETRY_AFTER_IN_SECONDS: Partial<Record<ErrorCode, number>> = {
   TemporalUnavailable: 5,
   WorkerUnavailable: 5,
@@ -15,7 +15,7 @@ const DEFAULT_RETRY_AFTER_IN_SECONDS = 10;
 
 /** A request that is answered with a problem document. */
 export class ApiError extends Error {
-  /** Why, first things first: the first fault gives the code and the status. */
+  /** What is wrong. The first fault gives the code and the status. */
   readonly faults: readonly [Fault, ...Fault[]];
   /** Seconds; replaces the code's own. */
   readonly retryAfterInSeconds?: number;
@@ -95,7 +95,7 @@ export function problemDocument(
 }
 
 function retryAfterOf(error: ApiError): number | undefined {
-  // One fault that needs a changed request makes repeating the same one pointless.
+  // If one fault needs a changed request, repeating the same request is pointless.
   if (!error.faults.every(({ code }) => ERRORS[code].retryable)) return undefined;
   return error.retryAfterInSeconds ?? RETRY_AFTER_IN_SECONDS[error.code] ?? DEFAULT_RETRY_AFTER_IN_SECONDS;
 }

@@ -1,9 +1,9 @@
 /**
  * One table of routes, from which both the express router and the OpenAPI document are made.
  *
- * A route says its method, path, roles, schemas and the codes that its handler can answer with; `serve` does for all of
- * them, in this order: authenticate, limit the rate, check the role, read path and headers, read the body, handle.
- * So nobody learns whether something exists before it is known who asks and what they may do.
+ * A route declares its method, path, roles, schemas and the codes that its handler can answer with. `serve` does the rest for
+ * every route, in this order: authenticate, limit the rate, check the role, read path and headers, read the body, handle.
+ * Authorization comes before lookup, so a 404 never reveals what exists.
  */
 import type { Request, Response } from 'express';
 import type { z } from 'zod';
@@ -58,7 +58,7 @@ export interface RouteFacts {
   readonly operationId: string;
   readonly summary: string;
   readonly description?: string;
-  /** One of these roles is needed; `public` routes are answered without a token. */
+  /** The caller needs one of these roles; `public` routes need no token. */
   readonly roles: readonly [Role, ...Role[]] | 'public';
   readonly answers: readonly [DocumentedAnswer, ...DocumentedAnswer[]];
   /** Codes that the handler itself answers with; those of the frame are added. */
@@ -126,7 +126,7 @@ export function route<
   };
 }
 
-/** Defines a route that anybody may ask for. */
+/** Defines a route that needs no token. */
 export function publicRoute(
   definition: Omit<RouteFacts, 'roles' | 'params' | 'headers' | 'body'> & {
     readonly handle: (call: Call<undefined, undefined, undefined>) => Promise<Answer>;
@@ -160,7 +160,7 @@ function requireRole(caller: Caller, roles: readonly Role[]): void {
   const needed = roles.length === 1 ? `the role ${roles[0]}` : `one of the roles ${roles.join(', ')}`;
   throw new ApiError({
     code: 'RoleMissing',
-    detail: `${caller.person.name} does not hold ${needed}. An app role is given in Entra, under Enterprise applications.`,
+    detail: `${caller.person.name} does not hold ${needed}. Have it assigned in Entra, under Enterprise applications, then get a new token.`,
   });
 }
 

@@ -20,12 +20,12 @@ const SHUTDOWN_GRACE_IN_MS = 15_000;
 export interface RunningApi {
   /** `http://host:port` */
   readonly url: string;
-  /** Stops taking requests, ends long polls, waits for the others (15 s at most), leaves Temporal. May be called twice. */
+  /** Accepts no more requests, ends long polls, waits for the other requests (15 s at most), closes the connection to Temporal. May be called twice. */
   close(): Promise<void>;
 }
 
 /**
- * Starts the API. Temporal need not be there: until it is, requests are answered with 503.
+ * Starts the API. Temporal need not run yet: until it does, the API answers requests with 503.
  * @throws Error that says what to do when the address cannot be listened on
  */
 export async function startApi(

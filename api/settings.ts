@@ -25,7 +25,7 @@ export interface ApiSettings {
   readonly host: string;
   /** 0 takes a free port. */
   readonly port: number;
-  /** What clients reach the API by, when that is not what their Host header says (TLS ends at a proxy). No slash at the end. */
+  /** The URL that clients use for the API, when their Host header does not name it (TLS ends at a proxy). No slash at the end. */
   readonly publicUrl?: string;
   readonly temporal: TemporalSettings;
   readonly taskQueue: string;
@@ -70,7 +70,7 @@ const Variables = z.object({
 
 /**
  * Reads the API's settings.
- * @throws SettingsError that names everything at fault.
+ * @throws SettingsError that names every wrong setting.
  */
 export function readApiSettings(env: NodeJS.ProcessEnv): ApiSettings {
   const { variables, temporal } = readTogether({

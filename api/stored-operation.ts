@@ -1,8 +1,8 @@
 /**
- * From what Temporal tells of a workflow to an operation.
+ * Makes an operation from Temporal's description of its workflow.
  *
- * The workflow writes its view into the memo. Three things it cannot write: how far a running activity is (that is in the
- * activity's heartbeat), why one is tried again, and that it was ended from outside.
+ * The workflow writes its view into the memo. It cannot write three things: the progress of a running activity (that is in the
+ * activity's heartbeat), why Temporal retries an activity, and that the workflow was ended from outside.
  */
 import { defaultPayloadConverter, type Payload } from '@temporalio/common';
 import type { WorkflowExecutionDescription } from '@temporalio/client';
@@ -14,16 +14,16 @@ import { MemoKey, operationInMemo } from '../domain/operation-memo';
 import type { StoredOperation } from './operations-gateway';
 import { ApiError } from './problem';
 
-/** What is read of a workflow's description. */
+/** The parts of a workflow's description that Keyturn reads. */
 export type DescribedWorkflow = Pick<
   WorkflowExecutionDescription,
   'workflowId' | 'status' | 'memo' | 'closeTime' | 'raw'
 >;
 
 type PendingActivity = NonNullable<DescribedWorkflow['raw']['pendingActivities']>[number];
-/** `PENDING_ACTIVITY_STATE_STARTED` of Temporal's API: a worker runs it; the others wait for one, or for the next try. */
+/** `PENDING_ACTIVITY_STATE_STARTED` of Temporal's API: a worker runs it. In the other states the activity waits for a worker, or for the next try. */
 const ACTIVITY_STARTED = 2;
-/** Longer than most faults take to show again. */
+/** Most faults show again within this time. */
 const RUNS_WELL_AFTER_MS = 15_000;
 
 const Heartbeat: z.ZodType<PassProgress> = z.object({
@@ -33,10 +33,10 @@ const Heartbeat: z.ZodType<PassProgress> = z.object({
   etaInSeconds: z.number().optional(),
 });
 const Wait: z.ZodType<WaitProgress> = z.object({ waitsFor: z.string() });
-/** While a plan is made no step of it runs: what is counted then is the census. */
+/** While the plan is made no step runs: the counts are those of the census. */
 const CENSUS = 'census';
 
-/** How Temporal's words for an end that the workflow did not choose are said. `COMPLETED` without a final view is one, too. */
+/** Sentences for Temporal's statuses of a workflow that was ended from outside. `COMPLETED` without a final view is one, too. */
 const ENDS: Partial<Record<WorkflowExecutionDescription['status']['name'], string>> = {
   TERMINATED: 'was terminated in Temporal',
   TIMED_OUT: 'ran into a time limit of Temporal',
@@ -77,13 +77,13 @@ function recordIn({ memo, workflowId }: DescribedWorkflow): StoredOperation {
   }
 }
 
-/** An operation whose workflow was ended from outside: it cannot say so itself, so that its view would promise a future for ever. */
+/** An operation whose workflow was ended from outside. The workflow cannot update its view, which would look as if it still ran. */
 function endedFromOutside(operation: Operation, how: string, closeTime: Date | undefined): Operation {
   const running = operation.steps.find(({ status }) => status === 'running' || status === 'blocked');
   const where = running === undefined ? '' : `, in the step "${running.title}"`;
   const reason = {
     code: 'InternalError',
-    detail: `The workflow of this operation ${how} while it was ${operation.status}${where}, and could not clean up. The cluster is as that step left it: inspect it, keep every key listed under keysNeeded, then ask for a new operation, which starts from what it finds.`,
+    detail: `The workflow of this operation ${how} while it was ${operation.status}${where}, and could not clean up. The cluster is as that step left it. Keep every key listed under keysNeeded, inspect the cluster, then ask for a new operation, which starts from what it finds.`,
   };
   return {
     ...operation,
@@ -100,21 +100,21 @@ function endedFromOutside(operation: Operation, how: string, closeTime: Date | u
   };
 }
 
-/** A fault outside is waited for, visibly: what Temporal tries again, and why. */
+/** The visible wait for an outside fault to end: what Temporal retries, and why. */
 function faultOutside({ raw }: DescribedWorkflow): string | undefined {
   const failing = raw.pendingActivities?.find(
     (activity) => (activity.attempt ?? 1) > 1 && activity.lastFailure && !runsWell(activity),
   );
   const message = failing?.lastFailure?.message;
   if (!failing || !message) return undefined;
-  // What Temporal itself says of a worker that it lost is not a sentence for people.
+  // Temporal's own text about a lost worker is not a sentence for people.
   const said = failing.lastFailure?.timeoutFailureInfo
     ? 'the worker that ran this step was lost; another one takes over.'
     : message;
   return `a fault outside to end; try ${failing.attempt} is under way: ${said}`;
 }
 
-/** Temporal keeps the last failure while the next try runs. A try that has told for a while that it lives has overcome it. */
+/** Temporal keeps the last failure while the next try runs. A try that has sent heartbeats for a while has overcome the failure. */
 function runsWell({ lastStartedTime, lastHeartbeatTime, state }: PendingActivity): boolean {
   if (Number(state) !== ACTIVITY_STARTED || !lastStartedTime || !lastHeartbeatTime) return false;
   return tsToMs(lastHeartbeatTime) - tsToMs(lastStartedTime) >= RUNS_WELL_AFTER_MS;
@@ -122,7 +122,7 @@ function runsWell({ lastStartedTime, lastHeartbeatTime, state }: PendingActivity
 
 function liveProgress(operation: Operation, { raw }: DescribedWorkflow): StepProgress | undefined {
   const running = operation.steps.find(({ status }) => status === 'running');
-  // Between two steps there is nothing to count.
+  // Between two steps there are no counts.
   const step = running?.id ?? (operation.status === OperationStatus.Planning ? CENSUS : undefined);
   const heartbeat = step === undefined ? undefined : heartbeatOf(Heartbeat, raw);
   return step === undefined || heartbeat === undefined ? undefined : { step, ...heartbeat };
@@ -140,7 +140,7 @@ function heartbeatOf<T>(schema: z.ZodType<T>, { pendingActivities }: DescribedWo
   return undefined;
 }
 
-/** Other activities heartbeat other things, or nothing; what cannot be decoded is no progress. */
+/** Other activities heartbeat other things, or nothing; a heartbeat that cannot be decoded is not progress. */
 function decoded(payload: Payload | null | undefined): unknown {
   if (!payload) return undefined;
   try {

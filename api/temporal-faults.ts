@@ -1,4 +1,4 @@
-/** What Temporal's client throws, in our own words. */
+/** Errors of Temporal's client, in our own words. */
 import { status } from '@grpc/grpc-js';
 import {
   isGrpcServiceError,
@@ -10,7 +10,7 @@ import { ApplicationFailure, NamespaceNotFoundError } from '@temporalio/common';
 import { isErrorCode } from '../domain/errors';
 import { ApiError } from './problem';
 
-/** What passes by itself: no connection, no answer in time, too many calls. */
+/** Errors that end by themselves: no connection, no answer in time, too many calls. */
 const PASSING: ReadonlySet<number> = new Set([
   status.UNAVAILABLE,
   status.DEADLINE_EXCEEDED,
@@ -23,10 +23,10 @@ const NOT_FOUND: number = status.NOT_FOUND;
 const INVALID_ARGUMENT: number = status.INVALID_ARGUMENT;
 const REFUSING: ReadonlySet<number> = new Set([status.UNAUTHENTICATED, status.PERMISSION_DENIED]);
 
-/** Whether there is no such workflow, or, for an update, none that runs any more. */
+/** Whether the workflow does not exist, or, for an update, does not run any more. */
 export function isNotFound(error: unknown): boolean {
   if (error instanceof WorkflowNotFoundError) return true;
-  // The workflow took the update in and ended before it answered.
+  // The workflow accepted the update and ended before it answered.
   const failure = error instanceof WorkflowUpdateFailedError ? error.cause : undefined;
   return failure instanceof ApplicationFailure && failure.type === 'AcceptedUpdateCompletedWorkflow';
 }
@@ -37,7 +37,7 @@ export function isRefusedArgument(error: unknown, message: RegExp): boolean {
   return grpc?.code === INVALID_ARGUMENT && message.test(grpc.details);
 }
 
-/** Whether an operation takes no more updates: Temporal's limit for one workflow, or the operation's own. */
+/** Whether an operation accepts no more updates: by Temporal's limit for one workflow, or by the operation's own. */
 export function isUpdateLimit(error: unknown): boolean {
   const failure = error instanceof WorkflowUpdateFailedError ? error.cause : undefined;
   if (failure instanceof ApplicationFailure) return failure.type === 'TooManyMessages';
@@ -65,14 +65,14 @@ export function temporalFault(error: unknown, namespace: string): ApiError | und
   return undefined;
 }
 
-/** What became of an update: the workflow's refusal by its code, or `WorkerUnavailable`; undefined for any other error. */
+/** Why an update failed: the workflow's refusal by its code, or `WorkerUnavailable`; undefined for any other error. */
 export function updateFault(error: unknown): ApiError | undefined {
   if (error instanceof WorkflowUpdateRPCTimeoutOrCancelledError) {
     return new ApiError(
       {
         code: 'WorkerUnavailable',
         detail:
-          'No worker took the message in within 10 s; it may still be taken in. See how the operation stands, or send the same again: it counts once.',
+          'No worker accepted the message within 10 s; a worker may still accept it later. Read the operation, or send the same message again: it counts once.',
       },
       { cause: error },
     );

@@ -2,7 +2,7 @@
  * The gateway to Temporal.
  *
  * Needs: a client; its connection may be lazy, so that the API starts and answers 503 while Temporal is away.
- * Does: starts operations, reads their memo, tells them things by updates; every call has a deadline.
+ * Does: starts operations, reads their memo, sends them updates; every call has a deadline.
  * Never does: query a workflow (that needs a worker) or list workflows (that is not consistent).
  */
 import {
@@ -38,7 +38,7 @@ const OPERATION_TYPES = KINDS.map(({ name }) => workflowTypeOf(name));
 const CALL_TIMEOUT_IN_MS = 5_000;
 const UPDATE_TIMEOUT_IN_MS = 10_000;
 const PROBE_TIMEOUT_IN_MS = 2_000;
-/** A worker's poll is answered or renewed within a minute; one that is older belongs to a worker that is gone. */
+/** Temporal answers a worker's poll, or the worker renews it, within a minute; an older one belongs to a worker that is gone. */
 const POLLER_IS_GONE_AFTER_IN_MS = 90_000;
 
 /** What the gateway is made from. */
@@ -52,7 +52,7 @@ export interface TemporalGatewayOptions {
 export function createTemporalGateway({ client, taskQueue, clock }: TemporalGatewayOptions): OperationsGateway {
   const { namespace } = client.options;
 
-  /** Runs calls with a deadline, and says in our own words what went wrong with them. */
+  /** Runs calls with a deadline, and describes their failures in our own words. */
   const call = async <T>(work: () => Promise<T>, timeoutInMs = CALL_TIMEOUT_IN_MS): Promise<T> => {
     try {
       return await client.withDeadline(Date.now() + timeoutInMs, work);
@@ -92,7 +92,7 @@ export function createTemporalGateway({ client, taskQueue, clock }: TemporalGate
           throw new ApiError(
             {
               code: 'WorkerUnavailable',
-              detail: `The Temporal namespace "${namespace}" does not know the search attributes of operations yet. Start a worker: it registers them, or says what its administrator must run. Nothing was started.`,
+              detail: `The Temporal namespace "${namespace}" does not know the search attributes of operations yet. Nothing was started. Start a worker: it registers them, or logs the command that an administrator of the namespace must run. Then send the request again.`,
             },
             { cause: error },
           );
@@ -105,7 +105,7 @@ export function createTemporalGateway({ client, taskQueue, clock }: TemporalGate
       const lock = await describe(clusterLockId(cluster));
       if (lock?.status.name !== 'RUNNING') return undefined;
       const holder = z.object({ [MemoKey.Holder]: z.string() }).safeParse(lock.memo);
-      // Held by somebody who did not say who: held all the same.
+      // The holder did not record its name; the lock is held all the same.
       return holder.data?.[MemoKey.Holder] ?? 'unknown';
     },
 
@@ -178,7 +178,7 @@ async function tellWorkflow(client: Client, id: string, message: Message): Promi
   }
 }
 
-/** An operation that takes no more updates, as a flood of them makes it, can be canceled all the same: by a signal. */
+/** After a flood of updates an operation accepts no more of them; it can still be canceled, by a signal. */
 async function cancelByAnyMeans(
   handle: WorkflowHandle,
   { by, comment, id }: Extract<Message, { type: 'cancel' }>,
@@ -192,7 +192,7 @@ async function cancelByAnyMeans(
   }
 }
 
-/** Workflow and activity tasks are polled apart; a worker that polls one of them only cannot run an operation. */
+/** A worker polls separately for workflow tasks and for activity tasks; one that polls for only one kind cannot run an operation. */
 async function missingPollers(client: Client, taskQueue: string, clock: () => Date): Promise<Missing[]> {
   const { namespace } = client.options;
   const { TASK_QUEUE_TYPE_WORKFLOW, TASK_QUEUE_TYPE_ACTIVITY } = temporal.api.enums.v1.TaskQueueType;
@@ -213,7 +213,7 @@ async function missingPollers(client: Client, taskQueue: string, clock: () => Da
   return [
     {
       code: 'WorkerUnavailable',
-      detail: `No worker polls the task queue "${taskQueue}" of the Temporal namespace "${namespace}". Operations are kept, and go on when one is started.`,
+      detail: `No worker polls the task queue "${taskQueue}" of the Temporal namespace "${namespace}". Operations are kept, and go on when a worker is started.`,
     },
   ];
 }

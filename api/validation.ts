@@ -1,14 +1,14 @@
-/** From what zod found wrong to sentences of our own, each pointing at the member that it is about. */
+/** Translates zod's findings into our own sentences, each with a pointer to its member. */
 import { z } from 'zod';
 import { isErrorCode, type ErrorCode, type Fault } from '../domain/errors';
 
 type Issue = z.core.$ZodIssue;
 
-/** A body is answered with this many faults at most; a body of 64 kB can have thousands of unknown members. */
+/** An answer names this many faults at most; a body of 64 kB can have thousands of unknown members. */
 const MOST_FAULTS = 20;
 
 /**
- * The faults of a value that a schema refused, at least one and at most 20. To be asked with `reportInput`, which tells a
+ * The faults of a value that a schema refused, at least one and at most 20. Parse with `reportInput`, which distinguishes a
  * missing member from one of the wrong type. A rule may carry its own code as `params.code`.
  */
 export function faultsOfIssues(issues: readonly Issue[]): [Fault, ...Fault[]] {
@@ -20,8 +20,8 @@ export function faultsOfIssues(issues: readonly Issue[]): [Fault, ...Fault[]] {
 }
 
 /**
- * The faults of a body. A union says nothing but that its discriminator is wrong: then the members that all its options share are
- * checked too, so that one answer tells everything.
+ * The faults of a body. A union reports only that its discriminator is wrong: then this also checks the members that all its
+ * options share, so that one answer names every fault.
  */
 export function faultsOfBody(schema: z.ZodType, body: unknown, issues: readonly Issue[]): [Fault, ...Fault[]] {
   const [issue] = issues;
@@ -57,7 +57,7 @@ function faultsOf(issue: Issue): Fault[] {
   if (issue.code === 'unrecognized_keys') {
     return issue.keys.map((key) => ({
       code: 'InvalidRequest',
-      detail: 'There is no such member. Members are never ignored: a misspelled option must not pass for none.',
+      detail: 'There is no such member. Keyturn refuses unknown members, so that it never ignores a misspelled option.',
       pointer: jsonPointer([...issue.path, key]),
     }));
   }

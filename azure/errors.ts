@@ -1,7 +1,7 @@
 /**
- * What Azure answered when it did not do what was asked, in one form for ARM, Key Vault and Entra ID.
+ * Answers of Azure that are not a success, in one form for ARM, Key Vault and Entra ID.
  *
- * The clients' own error classes differ, and some hide the code that tells a refusal from a hiccup. Nothing outside
+ * The clients' own error classes differ, and some hide the code that distinguishes a refusal from a short fault. Nothing outside
  * `azure/` needs to know them.
  */
 import { RestError } from '@azure/core-rest-pipeline';
@@ -32,7 +32,7 @@ export interface AzureErrorInit {
   /** Key Vault's inner code, `KeyDisabled`, `ForbiddenByRbac` … */
   readonly innerCode?: string;
   readonly retryAfterInMs?: number;
-  /** Whether the same request may succeed later without anybody doing anything. */
+  /** Whether the same request may succeed later by itself. */
   readonly retryable: boolean;
   readonly cause?: unknown;
 }
@@ -66,7 +66,7 @@ export class VaultError extends AzureError {
   override readonly name = 'VaultError';
 }
 
-/** Entra ID gave no token, so nothing was asked of anybody else. */
+/** Entra ID gave no token, so no other request was sent. */
 export class TokenError extends AzureError {
   override readonly name = 'TokenError';
 }
@@ -90,7 +90,7 @@ export function readErrorBody(body: unknown): { code?: string; message?: string;
 }
 
 /**
- * Whether a status ends by itself: no answer, 408, 412 (somebody was faster: read again), 429, any 5xx, and a busy 409.
+ * Whether a status ends by itself: no answer, 408, 412 (another client was faster: read again), 429, any 5xx, and a busy 409.
  * @param code Azure's code: 409 is busy or a plain refusal
  */
 export function isTransient(status: number | undefined, code: string): boolean {
@@ -116,7 +116,7 @@ export function parseRetryAfter(header: string | undefined | null, now = Date.no
 }
 
 /**
- * Turns what a client of the Azure SDK threw into an `AzureError`.
+ * Makes an `AzureError` from the error of an Azure SDK client.
  * @param target what was called, for the message
  * @param signal the caller's: an abort by the caller is rethrown as its reason
  */
@@ -133,7 +133,7 @@ export function translateError(
       status: 'statusCode' in error && typeof error.statusCode === 'number' ? error.statusCode : undefined,
       code: error.name,
       message: `Entra ID gave Keyturn no token for ${target}. Check AZURE_TENANT_ID, AZURE_CLIENT_ID and the credential. ${error.message}`,
-      // A wrong secret is repaired outside, and the next try finds it: there is nothing to decide.
+      // An operator fixes a wrong secret outside of Keyturn, and the next try uses it: no decision is needed.
       retryable: true,
       cause: error,
     });

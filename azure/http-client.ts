@@ -24,7 +24,7 @@ export function createHttpClient(timeoutInMs = REQUEST_TIMEOUT_IN_MS): HttpClien
       const { abortSignal } = request;
       const tryOfRequest = new AbortController();
       const { signal } = tryOfRequest;
-      // Raced, since the SDK does not hear of an abort while it unpacks the body of a compressed answer.
+      // Raced, since the SDK does not notice an abort while it unpacks the body of a compressed answer.
       const interrupted = new Promise<never>((_resolve, reject) => {
         signal.addEventListener('abort', () => reject(signal.reason as Error), { once: true });
       });

@@ -96,7 +96,7 @@ export interface ManagedClusters {
   /**
    * PUTs the whole cluster with one change, fenced by the entity tag that it was read with.
    * @returns the URL of the long-running operation, when ARM gave one that is its own
-   * @throws ArmError `EntityTagMissing`, with nothing sent: without a fence the PUT could undo somebody else's change
+   * @throws ArmError `EntityTagMissing`, with nothing sent: without a fence the PUT could undo another client's change
    */
   putChange(
     cluster: ClusterSnapshot,
@@ -126,7 +126,7 @@ export function createManagedClusters(
         throw new ArmError({
           code: ENTITY_TAG_MISSING,
           message:
-            'Azure gave no eTag for the cluster, so the change could have overwritten a change of somebody else. Nothing was sent.',
+            "Azure gave no eTag for the cluster, so the change could have overwritten another client's change. Nothing was sent.",
           retryable: false,
         });
       }
@@ -139,7 +139,7 @@ export function createManagedClusters(
       });
       const operationUrl = response.header('azure-asyncoperation');
       return {
-        // A URL of a stranger would get our token: without one, the resource itself is polled.
+        // A URL of another host would get our token. Without a URL of ARM, Keyturn polls the resource itself.
         operationUrl: operationUrl !== undefined && arm.owns(operationUrl) ? operationUrl : undefined,
         retryAfterInMs: parseRetryAfter(response.header('retry-after')),
       };

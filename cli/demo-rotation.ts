@@ -26,7 +26,7 @@ export async function rotateAndFollow({ apiUrl, people, cluster, yes }: DemoRota
   const body = {
     kind: 'rotate-key',
     cluster,
-    change: { number: CHANGE_NUMBER, reason: 'Yearly turn of the encryption key' },
+    change: { number: CHANGE_NUMBER, reason: 'Yearly rotation of the encryption key' },
   };
   const { status, operation: asked } = await requester.create(body, randomUUID());
   say(`POST /v1/operations, change ${CHANGE_NUMBER}: ${status}, operation ${bold(asked.id)}`);

@@ -1,8 +1,8 @@
 /**
  * `npm run demo`: the main job of Keyturn, on the sandbox, from nothing to one proven key rotation.
  *
- * Does: starts everything, makes a cluster with Secrets, asks for a rotation as a change-management system would, has it
- * approved by a second person, follows it, and looks into raw etcd before and after.
+ * Does: starts everything, makes a cluster with Secrets, asks for a rotation as a change-management system would, lets a second
+ * person approve it, follows it, and reads raw etcd before and after.
  * Never does: touch Azure, or leave a process behind.
  */
 import { Command } from 'commander';
@@ -16,7 +16,7 @@ import { heading, isInteractive, runCommand, say, untilStopped } from './termina
 import { temporaryDirectory } from './working-directory';
 
 const command = new Command('npm run demo --')
-  .description('Turns the key under a sample AKS cluster in the sandbox, and proves that every Secret followed.')
+  .description('Rotates the key under a sample AKS cluster in the sandbox, and proves that every Secret followed.')
   .option('--yes', 'approve the plan as the second person, without asking')
   .option('--json', 'print the outcome as one JSON object on the last line')
   .option('--keep', 'leave everything running until Ctrl-C')
@@ -30,14 +30,16 @@ async function main(): Promise<number> {
   const secrets = Number(options.secrets);
   if (!Number.isInteger(secrets) || secrets < 1) throw new Error('--secrets wants a whole number, at least 1.');
   if (!options.yes && !isInteractive())
-    throw new Error('Nobody can answer here. Run it with --yes to approve as the second person.');
+    throw new Error(
+      'This is not an interactive terminal, so the demo cannot ask. Run it with --yes to approve as the second person.',
+    );
   const startedAt = Date.now();
   const temporary = temporaryDirectory();
   const stopped = untilStopped().then(() => 'stopped' as const);
   let stack: SandboxStack | undefined;
   try {
     const started = await Promise.race([startSandboxStack(temporary.path), stopped]);
-    // What was being started dies with this process.
+    // Child processes that are still starting die with this process.
     if (started === 'stopped') return INTERRUPTED;
     stack = started;
     const outcome = await Promise.race([runDemo(stack, temporary.path, secrets, startedAt), stopped]);
@@ -129,7 +131,7 @@ async function runDemo(stack: SandboxStack, directory: string, secrets: number, 
   };
 }
 
-/** The auditor's look past the API server, at the records as they are stored. */
+/** The auditor's view: reads the stored records from etcd, not through the API server. */
 async function lookIntoEtcd({ etcd }: SandboxClusterFacts, newKeyId: string, oldKeyId?: string): Promise<KeyCount> {
   return await countByKey(readSecretRecords(etcd), { newKeyId, oldKeyId });
 }

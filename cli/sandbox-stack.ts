@@ -16,7 +16,7 @@ const SAMPLE_SECRETS = {
   largeSizeInBytes: 100 * 1024,
 } as const;
 
-/** How many Secrets the sample cluster has unless somebody says otherwise. */
+/** How many Secrets the sample cluster has by default. */
 export const SAMPLE_SECRET_COUNT = 500;
 
 const CLUSTER_NAME = 'demo';

@@ -25,7 +25,7 @@ async function main(): Promise<number> {
   let stack: SandboxStack | undefined;
   try {
     const started = await Promise.race([startSandboxStack(temporary.path), stopped]);
-    // What was being started dies with this process.
+    // Child processes that are still starting die with this process.
     if (started === 'stopped') return 0;
     stack = started;
     writeFileSync(file, `${JSON.stringify(await describe(stack, temporary.path, count), null, 2)}\n`, { mode: 0o600 });

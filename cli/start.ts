@@ -1,7 +1,7 @@
 /**
  * `npm start`: the API and the worker, for real use. Settings come from the environment (docs/settings.md) and are
- * checked before anything is started. Without TEMPORAL_ADDRESS it brings a Temporal dev server with a database file; with
- * KEYTURN_SANDBOX=1 it brings the sandbox in Azure's place.
+ * checked before anything is started. Without TEMPORAL_ADDRESS it starts a Temporal dev server with a database file; with
+ * KEYTURN_SANDBOX=1 it starts the sandbox in place of Azure.
  */
 import { Command } from 'commander';
 import path from 'node:path';
@@ -16,7 +16,7 @@ new Command('npm start')
   .description('Runs the API and the worker. Settings come from the environment: see docs/settings.md.')
   .parse();
 
-/** The sandbox brings its own tenant; any will do until it is up. */
+/** The sandbox has its own tenant; until it runs, any tenant id will do. */
 const ANY_TENANT = '00000000-0000-0000-0000-000000000000';
 
 async function main(): Promise<number> {
@@ -40,7 +40,7 @@ async function main(): Promise<number> {
       onProgress: (line) => console.error(line),
     });
     const started = await Promise.race([starting, stopped]);
-    // What was being started dies with this process.
+    // Child processes that are still starting die with this process.
     if (started === 'stopped') return 0;
     stack = started;
     say(

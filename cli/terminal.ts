@@ -1,4 +1,4 @@
-/** What the commands print: people read it on a terminal, and in the log of a pipeline. */
+/** The output of the commands: for people at a terminal, and for the log of a pipeline. */
 import { createInterface } from 'node:readline/promises';
 
 const useColor = process.stdout.isTTY && process.env.NO_COLOR === undefined;
@@ -19,12 +19,12 @@ export function say(...lines: string[]): void {
   for (const line of lines) console.log(line === '' ? '' : `  ${line}`);
 }
 
-/** Whether somebody who can answer sits at the other end. */
+/** Whether a person at a terminal can answer. */
 export function isInteractive(): boolean {
   return process.stdin.isTTY && process.stdout.isTTY;
 }
 
-/** Asks a question that is answered with yes or no; anything but yes is no. */
+/** Asks a yes-or-no question; any answer other than yes is no. */
 export async function confirm(question: string): Promise<boolean> {
   const terminal = createInterface({ input: process.stdin, output: process.stdout });
   try {

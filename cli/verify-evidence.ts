@@ -36,7 +36,7 @@ async function main(): Promise<number> {
   console.log(`\nVALID: signed by ${verdict.keyId}`);
   console.log(
     keyFile === undefined
-      ? 'No public key was given: compare this key id with the one that your Keyturn publishes, or use --key.'
+      ? 'No public key was given. Compare this key id with the one that your Keyturn installation publishes, or use --key.'
       : `which is the key in ${path.relative('.', keyFile)}.`,
   );
   return 0;

@@ -1,4 +1,4 @@
-/** Folders of the commands: what stays is below `.keyturn`, what does not is in the system's folder for temporary files. */
+/** Folders of the commands: kept files are below `.keyturn`, other files in the system's folder for temporary files. */
 import { mkdirSync, mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import path from 'node:path';

@@ -1,9 +1,10 @@
 /**
- * Secrets that stand in the way, and their acceptance: an approver may decide, with a reason, that an operation ends although
+ * Secrets that block a step, and their acceptance: an approver may decide, with a reason, that an operation ends although
  * some named Secrets are not under the new key.
  *
- * That is safe while the key that they are under stays in its slot: so it is possible after the turn of a key, never before
- * a turn that would push a key out, and what was accepted is not proven (K2, K5). The next rotation proves first.
+ * That is safe while the key that these Secrets are under stays in its slot. So an approver may accept after a rotation,
+ * never before a rotation that would evict a key, and a generation with accepted Secrets is not proven (K2, K5). The next
+ * rotation proves first.
  */
 import { z } from 'zod';
 import { digestOf } from './canonical';
@@ -16,7 +17,7 @@ export const BlockedSecrets = z.object({
   /** All of them; `secrets` names the first. */
   count: z.int(),
   secrets: z.array(RefusedSecret),
-  /** `sha256:…` of the names and reasons: who accepts, accepts exactly this list. */
+  /** `sha256:…` of the names and reasons: an approver accepts exactly this list. */
   digest: z.string(),
   /** Whether an approver may accept it here. */
   acceptable: z.boolean(),
@@ -38,17 +39,17 @@ export const Acceptance = z.object({
 /** An acceptance that counts. */
 export type Acceptance = z.infer<typeof Acceptance>;
 
-/** A person's wish to accept, as the API passes it on after it verified the person's token. */
+/** A person's request to accept, as the API passes it on after it verified the person's token. */
 export const AcceptanceDecision = z.object({
   by: Actor,
   roles: z.array(z.string().max(200)).max(100),
   digest: z.string().max(200),
   reason: z.string().trim().min(1).max(500),
 });
-/** A person's wish to accept. */
+/** A person's request to accept. */
 export type AcceptanceDecision = z.infer<typeof AcceptanceDecision>;
 
-/** Makes the list, with its digest. One that cannot be named whole cannot be accepted. */
+/** Makes the list, with its digest. A list that does not name every Secret cannot be accepted. */
 export function blockedSecrets(
   count: number,
   secrets: readonly RefusedSecret[],
@@ -70,7 +71,7 @@ export function acceptanceFor(acceptance: Acceptance | null, step: string): Acce
   return acceptance !== null && transitionOf(acceptance.step) === transitionOf(step) ? acceptance : null;
 }
 
-/** Whether everything that is refused now was accepted before. A Secret that came since, or for another reason, was not. */
+/** Whether every Secret that is refused now was accepted, for the same reason. */
 export function isAccepted(acceptance: Acceptance | null, count: number, secrets: readonly RefusedSecret[]): boolean {
   if (acceptance === null || count !== secrets.length) return count === 0;
   return secrets.every((secret) =>
@@ -81,7 +82,7 @@ export function isAccepted(acceptance: Acceptance | null, count: number, secrets
   );
 }
 
-/** Why a wish to accept does not count; undefined when it does. */
+/** Why an acceptance does not count; undefined when it does. */
 export function acceptanceFault(
   decision: AcceptanceDecision,
   state: { readonly requestedBy: Actor; readonly blocked: BlockedSecrets | null },
@@ -99,7 +100,7 @@ export function acceptanceFault(
   if (sameActor(by, state.requestedBy)) {
     return {
       code: 'RequesterCannotApprove',
-      detail: `${by.name} asked for this operation; somebody else must accept what it leaves.`,
+      detail: `${by.name} asked for this operation; another approver must accept what it leaves.`,
     };
   }
   if (!state.blocked) {
@@ -109,13 +110,13 @@ export function acceptanceFault(
     return {
       code: 'NothingToAccept',
       detail:
-        'These Secrets cannot be accepted: their key would leave its slot, there are too many to name, or the reason is the API server and not the Secret. Repair the cause, then retry.',
+        'These Secrets cannot be accepted: their key would leave its slot, there are too many to name, or the reason lies in the API server and not in the Secret. Fix the cause, then retry.',
     };
   }
   if (digest !== state.blocked.digest) {
     return {
       code: 'BlockedListChanged',
-      detail: `The list that stands has the digest ${state.blocked.digest}, not ${digest}. Read it again, then decide.`,
+      detail: `The current list has the digest ${state.blocked.digest}, not ${digest}. Read the operation again, then decide.`,
     };
   }
   return undefined;

@@ -1,8 +1,8 @@
 /**
  * Admission webhooks and policies that apply to an update of a Secret: which of them could deny or change it.
  *
- * Does: judges match rules as the API server does. What narrows a match further (selectors, conditions, bindings, named
- *       resources, excluded rules) is not judged: such a webhook or policy counts as one that could apply.
+ * Does: evaluates match rules as the API server does. It does not evaluate what narrows a match further (selectors, conditions,
+ *       bindings, named resources, excluded rules): such a webhook or policy counts as one that could apply.
  * Never does: repeat a text of a webhook or policy. Names only.
  * Source: apiserver `pkg/admission/plugin/webhook/predicates/rules`.
  */

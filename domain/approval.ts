@@ -32,10 +32,10 @@ export const START_GATE = 'approve';
 /** An approval that counts. */
 export type Approval = z.infer<typeof Approval>;
 
-/** What a decision is judged against. */
+/** The state that a decision is checked against. */
 export interface GateState {
   readonly requestedBy: Actor;
-  /** The digest of the plan that stands; null while there is none or nobody is asked. */
+  /** The digest of the current plan; null while there is none, or while it does not wait for approval. */
   readonly planDigest: string | null;
   /** Whether the operation waits for approval now. */
   readonly open: boolean;
@@ -44,7 +44,7 @@ export interface GateState {
   readonly approvals: readonly Approval[];
 }
 
-/** Why a decision does not count; undefined when it does. A second approval by one person counts as no fault, and as nothing. */
+/** Why a decision does not count; undefined when it does. A second approval by one person is no fault, and adds nothing. */
 export function decisionFault(decision: Decision, gate: GateState, verb: 'approve' | 'deny'): Fault | undefined {
   if (decision.by.type !== 'user') {
     return {
@@ -58,7 +58,7 @@ export function decisionFault(decision: Decision, gate: GateState, verb: 'approv
   if (verb === 'approve' && sameActor(decision.by, gate.requestedBy)) {
     return {
       code: 'RequesterCannotApprove',
-      detail: `${decision.by.name} asked for this operation; somebody else must approve it.`,
+      detail: `${decision.by.name} asked for this operation; another approver must approve it.`,
     };
   }
   const asked = decision.gate ?? START_GATE;
@@ -76,7 +76,7 @@ export function decisionFault(decision: Decision, gate: GateState, verb: 'approv
   if (decision.planDigest !== gate.planDigest) {
     return {
       code: 'PlanDigestMismatch',
-      detail: `The plan that stands has the digest ${gate.planDigest}, not ${decision.planDigest}. Read it again, then decide.`,
+      detail: `The current plan has the digest ${gate.planDigest}, not ${decision.planDigest}. Read the operation again, then decide.`,
     };
   }
   return undefined;

@@ -4,8 +4,8 @@ const SHORTEST_IN_MS = 2_000;
 const LONGEST_IN_MS = 5 * 60_000;
 
 /**
- * How long to pause before the lock is looked at again: a tenth of the time waited so far. So whoever waits is late by a
- * tenth at most, and a wait of days needs few looks (a workflow's history is limited).
+ * How long to pause before the next check of the lock: a tenth of the time waited so far. So a waiting operation is late by a
+ * tenth at most, and a wait of days needs few checks (a workflow's history is limited).
  */
 export function pauseWhileBusy(waitedInMs: number): number {
   return Math.round(Math.min(LONGEST_IN_MS, Math.max(SHORTEST_IN_MS, waitedInMs / 10)));

@@ -1,10 +1,11 @@
 /**
- * The census: what can be known of the rewrite of every Secret before any key is touched.
+ * The census: what can be known about the rewrite of every Secret before any key is touched.
  *
- * Where an admission webhook or policy could deny or change an update of a Secret, each is asked by a dry-run patch: that reads
- * the record from etcd and runs authorization, admission and validation. Elsewhere each record is only read from etcd, which
- * finds what cannot be decrypted. Neither encrypts anything: so the census tells neither what is stale, nor whether the API
- * server can encrypt at all, nor whether etcd would take the record.
+ * Where an admission webhook or policy could deny or change an update of a Secret, the census sends a dry-run patch for each
+ * Secret: the API server then reads the record from etcd and runs authorization, admission and validation. Elsewhere it only
+ * makes the API server read each record from etcd, which finds records that cannot be decrypted. Neither encrypts anything. So
+ * the census does not tell which records are stale, whether the API server can encrypt at all, or whether etcd would store the
+ * record.
  */
 import { z } from 'zod';
 import { AdmissionSight, describeChanging } from './admission';
@@ -13,19 +14,19 @@ import type { Fault } from './errors';
 import type { Warning } from './plan/plan';
 import { OF_ONE_SECRET, RefusalReason, suggestionFor } from './refusal';
 
-/** So many Secrets are named for each reason; all are counted. */
+/** At most this many Secrets are named for each reason; all are counted. */
 export const CENSUS_NAMES = 5;
 
-/** The Secrets that one reason stands in the way of. */
+/** The Secrets that one reason keeps from being rewritten. */
 export const CensusProblem = z.object({
   reason: RefusalReason,
   count: z.int(),
   /** The first few, `namespace/name`, in the order of the list. */
   secrets: z.array(z.string()),
-  /** What the API server said of the first. */
+  /** What the API server answered for the first one. */
   message: z.string(),
 });
-/** The Secrets that one reason stands in the way of. */
+/** The Secrets that one reason keeps from being rewritten. */
 export type CensusProblem = z.infer<typeof CensusProblem>;
 
 /** Some Secrets: counted, and the first of them by name. */
@@ -48,9 +49,9 @@ export const Census = z.object({
   secrets: z.int(),
   /** In the order of `RefusalReason`. */
   problems: z.array(CensusProblem),
-  /** Secrets that were told to be deleted long ago and wait for a finalizer: they are live, and are rewritten like any. */
+  /** Secrets whose deletion waits for a finalizer: they are live, and are rewritten like any other. */
   finalizing: NamedSecrets,
-  /** The resource version of its list: a later census need not ask again for what has not changed since. */
+  /** The resource version of its list: a later census need not check again what has not changed since. */
   listRv: z.string().optional(),
   /** What could deny or change an update of a Secret. */
   admission: AdmissionSight.optional(),
@@ -66,7 +67,7 @@ export const Census = z.object({
 /** What the census found. */
 export type Census = z.infer<typeof Census>;
 
-/** What a dry run says of the rewrite to come. That somebody kept changing a Secret says something of the moment only. */
+/** The reasons of a dry run that hold for the later rewrite, too. `KeptChanging` says something about the moment only. */
 const FORETOLD: readonly RefusalReason[] = [
   ...OF_ONE_SECRET.filter((reason) => reason !== 'KeptChanging'),
   'EncryptionFailed',
@@ -75,17 +76,17 @@ const FORETOLD: readonly RefusalReason[] = [
 
 /** All annotations of an object together, names and values (apimachinery `TotalAnnotationSizeLimitB`). */
 const MOST_ANNOTATION_BYTES = 262_144;
-/** `keyturn.dev/rewritten` with an operation's id and a resource version, rather more than less. */
+/** `keyturn.dev/rewritten` with an operation's id and a resource version, rounded up. */
 const FORCED_ANNOTATION_BYTES = 128;
 
-/** Whether annotations of so many bytes leave room for what a forced rewrite adds. */
+/** Whether annotations of this size leave room for the one that a forced rewrite adds. */
 export function leavesRoom(annotationBytes: number): boolean {
   return annotationBytes + FORCED_ANNOTATION_BYTES <= MOST_ANNOTATION_BYTES;
 }
 
 /**
- * Whether a census that follows another may take over what that one found of a Secret that has not changed since. Only when
- * there was nothing to find, and the same webhooks and policies apply.
+ * Whether a census may take over the result of an earlier one for Secrets that have not changed since: only when the earlier
+ * one found nothing, and the same webhooks and policies apply.
  */
 export function mayBuildOn(earlier: Census | undefined, admission: AdmissionSight): earlier is Census {
   return (
@@ -96,18 +97,18 @@ export function mayBuildOn(earlier: Census | undefined, admission: AdmissionSigh
   );
 }
 
-/** What was found that makes any change of the key wrong. */
+/** The findings for which the key must not be changed. */
 export function censusFaults(census: Census): Fault[] {
   return [...faultsOfSecrets(census), ...faultsOfOwnObjects(census)];
 }
 
 function faultsOfOwnObjects({ refusedObjects = [], keepsChanging, admission }: Census): Fault[] {
-  // A webhook that a dry run cannot ask may well agree.
+  // A webhook that a dry run cannot call may still allow the object.
   const refused = refusedObjects.filter(({ reason }) => reason !== 'DryRunUnsupported');
   const faults = refused.map(({ object, message }): Fault => ({
     code: 'ClusterAccessRefused',
     pointer: '/cluster',
-    detail: `A dry run says that the API server would not store the ${object}, which Keyturn needs: ${message} Exempt it from what is named, or give the user that is named the right, then ask again.`,
+    detail: `A dry run says that the API server would not store the ${object}, which Keyturn needs: ${message} Nothing was changed. Exempt the object from the webhook or policy that is named, or give the named user the right, then ask again.`,
   }));
   if (!keepsChanging) return faults;
   const names = admission === undefined ? 'unknown' : describeChanging(admission);
@@ -116,7 +117,7 @@ function faultsOfOwnObjects({ refusedObjects = [], keepsChanging, admission }: C
     {
       code: 'CanariesNotStill',
       pointer: '/cluster',
-      detail: `In a dry run, something changes a Secret in kube-system on every update. Keyturn cannot tell such a change from that of an API server that writes with another key. Mutating webhooks and policies that match an update of a Secret: ${names}. Exempt Secrets with the label keyturn.dev/canary from the one that does it, then ask again.`,
+      detail: `In a dry run, something changes a Secret in kube-system on every update. Keyturn cannot tell such a change from that of an API server that writes with another key. Mutating webhooks and policies that match an update of a Secret: ${names}. Exempt Secrets with the label keyturn.dev/canary from the one that does it, then ask again. Nothing was changed.`,
     },
   ];
 }
@@ -129,7 +130,7 @@ function faultsOfSecrets({ problems }: Census): Fault[] {
         {
           code: 'SecretsUnreadable',
           pointer: '/cluster',
-          detail: `The API server cannot read ${found} With an unreadable Secret no new API server gets ready, so that a change of the key would wedge the cluster.`,
+          detail: `The API server cannot read ${found} With an unreadable Secret no new API server gets ready, so a change of the key would wedge the cluster. Nothing was changed.`,
         },
       ];
     }
@@ -140,7 +141,7 @@ function faultsOfSecrets({ problems }: Census): Fault[] {
   });
 }
 
-/** What an approver should know: Secrets that will be left, and what a dry run could not tell. */
+/** What an approver should know: Secrets that will not be rewritten, and what a dry run could not tell. */
 export function censusWarnings(census: Census): Warning[] {
   const { problems, finalizing } = census;
   const warnings = problems.flatMap((problem): Warning[] => {
@@ -156,14 +157,14 @@ export function censusWarnings(census: Census): Warning[] {
     return [
       {
         code: 'SecretsRefuseRewrite',
-        detail: `${problem.reason}: as things stand the operation will stop, with both keys in use, before ${named(problem)} ${problem.message} ${suggestionFor(problem.reason)}`,
+        detail: `${problem.reason}: unless this changes, the operation will be blocked, with both keys in use, by ${named(problem)} ${problem.message} ${suggestionFor(problem.reason)}`,
       },
     ];
   });
   if (finalizing.count > 0) {
     warnings.push({
       code: 'SecretsFinalizing',
-      detail: `${counted(finalizing)} wait for a finalizer to be deleted, and are rewritten like any other.`,
+      detail: `${counted(finalizing)} are being deleted and wait for a finalizer. They are rewritten like any other.`,
     });
   }
   return [...warnings, ...admissionWarnings(census)];
@@ -177,7 +178,7 @@ function admissionWarnings({ admission, changed }: Census): Warning[] {
   if (changed !== undefined && changed.count > 0) {
     warnings.push({
       code: 'SecretsChangedByAdmission',
-      detail: `The rewrite changes the content of ${counted(changed)}. Keyturn's patch changes nothing; webhooks or policies change these Secrets on every update, or did not see them yet. Those that match: ${describeChanging(admission)}. Look at what they change before you approve, or exempt these Secrets.`,
+      detail: `The rewrite changes the content of ${counted(changed)}. Keyturn's patch changes nothing; webhooks or policies change these Secrets on every update, or have not processed them yet. Those that match: ${describeChanging(admission)}. Check what they change before you approve, or exempt these Secrets.`,
     });
   }
   const named = [...changing, ...denying];
@@ -192,13 +193,13 @@ function admissionWarnings({ admission, changed }: Census): Warning[] {
   return warnings;
 }
 
-/** What only a forced rewrite meets, as behind KMS v1 where both keys share a provider name. */
+/** Warnings for a forced rewrite only, as with KMS v1 where both keys share a provider name. */
 export function forcedRewriteWarnings({ annotated }: Census): Warning[] {
   if (annotated === undefined || annotated.count === 0) return [];
   return [
     {
       code: 'SecretsRefuseRewrite',
-      detail: `AnnotationsTooLarge: if the rewrite has to add an annotation, it will stop, with both keys in use, before ${counted(annotated)}. ${suggestionFor('AnnotationsTooLarge')}`,
+      detail: `AnnotationsTooLarge: if the rewrite has to add an annotation, it will be blocked, with both keys in use, by ${counted(annotated)}. ${suggestionFor('AnnotationsTooLarge')}`,
     },
   ];
 }

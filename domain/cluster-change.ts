@@ -1,5 +1,5 @@
 /**
- * Changes of a managed cluster, as values: what the cluster is to look like, how its body in ARM becomes that, and whether it is that.
+ * Changes of a managed cluster, as values: the wanted state, the ARM body that asks for it, and whether the cluster has it.
  *
  * Does: computes bodies and compares observations.
  * Never does: send anything. activities/arm/ does, for every type of change in the same way.
@@ -14,7 +14,7 @@ export const VaultAccess = z.enum(['Public', 'Private']);
 /** How the API servers reach the vault. */
 export type VaultAccess = z.infer<typeof VaultAccess>;
 
-/** `securityProfile.azureKeyVaultKms`, as it is asked for. */
+/** `securityProfile.azureKeyVaultKms`, as Keyturn asks for it. */
 export const KmsProfile = z.discriminatedUnion('mode', [
   z.strictObject({ mode: z.literal('off') }),
   z.strictObject({
@@ -26,7 +26,7 @@ export const KmsProfile = z.discriminatedUnion('mode', [
     vaultId: z.string().optional(),
   }),
 ]);
-/** `securityProfile.azureKeyVaultKms`, as it is asked for. */
+/** `securityProfile.azureKeyVaultKms`, as Keyturn asks for it. */
 export type KmsProfile = z.infer<typeof KmsProfile>;
 
 /** One change of a managed cluster. */
@@ -34,14 +34,14 @@ export const ClusterChange = z.discriminatedUnion('type', [z.strictObject({ type
 /** One change of a managed cluster. */
 export type ClusterChange = z.infer<typeof ClusterChange>;
 
-/** The members of a cluster's body that changes touch; everything else is passed on as it came. */
+/** The members of a cluster's body that changes touch; everything else is sent back as ARM gave it. */
 export interface ClusterBodyParts {
   readonly properties: {
     readonly securityProfile?: { readonly azureKeyVaultKms?: Readonly<Record<string, unknown>> | null } | null;
   };
 }
 
-/** States of a cluster that nothing moves out of by itself. Everything else (`Updating`, `Creating`, `Upgrading` …) is busy. */
+/** Provisioning states that a cluster does not leave by itself. Every other state (`Updating`, `Creating`, `Upgrading` …) is busy. */
 const RESTING_STATES: readonly string[] = ['Succeeded', 'Failed', 'Canceled'];
 
 /** Whether Azure is changing the cluster now. */
@@ -50,7 +50,7 @@ export function isBusy(provisioningState: string): boolean {
 }
 
 /**
- * The body of the PUT: everything as ARM gave it, but for the change.
+ * The body of the PUT: everything as ARM gave it, except for the change.
  * The shapes are those that `az aks update` sends.
  */
 export function applyChange<B extends ClusterBodyParts>(body: B, change: ClusterChange): B {
@@ -68,7 +68,7 @@ export function applyChange<B extends ClusterBodyParts>(body: B, change: Cluster
   }
 }
 
-/** Whether the cluster is what the change asks for. Says nothing about the provisioning state. */
+/** Whether the cluster has the state that the change asks for. Says nothing about the provisioning state. */
 export function isApplied({ kms }: Pick<ObservedCluster, 'kms'>, change: ClusterChange): boolean {
   switch (change.type) {
     case 'kms':
@@ -90,7 +90,7 @@ export function hasProfile(kms: ObservedCluster['kms'], profile: KmsProfile): bo
   );
 }
 
-/** The access that a cluster reports; AKS takes `Public` for the default. */
+/** The access that a cluster reports; AKS uses `Public` as the default. */
 export function accessOf({ networkAccess }: Pick<ObservedCluster['kms'], 'networkAccess'>): VaultAccess {
   return networkAccess === 'Private' ? 'Private' : 'Public';
 }

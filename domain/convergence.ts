@@ -1,4 +1,4 @@
-/** What was seen of a cluster's API servers, and what it says about the key that they write with. */
+/** What Keyturn observed of a cluster's API servers, and what that says about the key that they write with. */
 import { z } from 'zod';
 import { RewriteMethod } from './proof';
 
@@ -8,16 +8,16 @@ export const Canary = z.object({
   name: z.string(),
   uid: z.string(),
   resourceVersion: z.string(),
-  /** A digest of its metadata without the resource version, `managedFields` included. Without one a change tells nothing of keys. */
+  /** A digest of its metadata without the resource version, `managedFields` included. Without a digest a change says nothing about keys. */
   content: z.string().optional(),
 });
 /** A canary. */
 export type Canary = z.infer<typeof Canary>;
 
-/** An API server as its identity lease shows it. A lease outlives restarts, its holder included: it tells no processes apart. */
+/** An API server as its identity lease shows it. Lease and holder stay the same over restarts, so they do not identify a process. */
 export const ApiServerLease = z.object({
   name: z.string(),
-  /** The host that it runs on, as its lease tells it. */
+  /** The host that it runs on, as its lease names it. */
   host: z.string().optional(),
 });
 /** An API server as its identity lease shows it. */
@@ -36,43 +36,43 @@ export type Baseline = z.infer<typeof Baseline>;
 
 /** The evidence that every API server writes with the target key. */
 export const Convergence = z.object({
-  /** Rc: the resource version of a LIST of Secrets, taken after convergence was seen. */
+  /** Rc: the resource version of a LIST of Secrets, taken after the API servers had converged. */
   convergedRv: z.string(),
-  /** No-op patches sent to canaries over fresh connections, all in all. */
+  /** No-op patches sent to canaries over new connections, in total. */
   probes: z.int(),
-  /** The last so many of them changed nothing: the servers agree. */
+  /** How many of the last of them changed nothing: the servers agree. */
   stillProbes: z.int(),
   /** How often a canary changed again after its first change: each time two servers disagreed. */
   flips: z.int(),
-  /** How often a no-op patch changed the content of a canary: somebody changes Secrets on update. That tells nothing of keys. */
+  /** How often a no-op patch changed the content of a canary: something changes Secrets on update. That says nothing about keys. */
   contentChanges: z.int().optional(),
   leases: z.array(ApiServerLease),
   /** The API servers' processes, by the start time in their metrics; empty when metrics cannot be read. */
   processes: z.array(z.string()),
-  /** `confirmed`: each live server's own metrics name the target key as the one that it wrote with last. `unavailable`: they do not say. */
+  /** `confirmed`: each live server's own metrics name the target key as the key that it wrote with last. `unavailable`: they do not say. */
   metrics: z.enum(['confirmed', 'unavailable']),
-  /** Whether canaries answered no-ops: if not, nothing ever looks stale here, and only a forced rewrite does anything. */
+  /** Whether no-op patches changed canaries. If not, no record ever looks stale here, and only a forced rewrite has an effect. */
   method: RewriteMethod,
-  /** What was concluded from less than every server's own word, in sentences; empty when `metrics` is `confirmed`. */
+  /** What Keyturn concluded without every server's own report, in sentences; empty when `metrics` is `confirmed`. */
   weaknesses: z.array(z.string()),
 });
 /** The evidence that every API server writes with the target key. */
 export type Convergence = z.infer<typeof Convergence>;
 
-/** For sentences: the lease's name, with the host that people know the server by. */
+/** For sentences: the lease's name, with the host name that operators know the server by. */
 export function serverName({ name, host }: ApiServerLease): string {
   return host === undefined ? name : `${name} (host ${host})`;
 }
 
 /**
- * Whether the API servers are the very processes that were seen before. When they could be told at one time only, nobody can
- * say, and the answer is no; when they could be told at neither, nobody could ever say, and there is nothing to compare.
+ * Whether the API servers are the same processes as before. When the processes were known at one of the two times only, that
+ * cannot be decided, and the answer is no. When they were known at neither time, there is nothing to compare.
  */
 export function sameProcesses(before: readonly string[], now: readonly string[]): boolean {
   return (before.length === 0) === (now.length === 0) && now.every((process) => before.includes(process));
 }
 
-/** Whether every API server that runs now was started since. When they cannot be told, before or now, nobody can say. */
+/** Whether every API server that runs now was started since. Unknown when the processes were not known, before or now. */
 export function allRestarted(before: readonly string[], now: readonly string[]): boolean {
   return before.length > 0 && now.length > 0 && !now.some((process) => before.includes(process));
 }

@@ -1,7 +1,7 @@
 /**
  * What Secrets are stored under: the encryption states of a cluster, and the targets of a rewrite.
  *
- * An encryption state is what ARM is asked for; a target is what the records in etcd must show afterwards. Plaintext is a state
+ * Keyturn asks ARM for an encryption state; a target is what the records in etcd must show afterwards. Plaintext is a state
  * like any other, so that enabling, disabling and rotating are the same transition.
  */
 import { z } from 'zod';
@@ -10,7 +10,7 @@ import { shortKeyId } from './resource-ids';
 /** AKS encrypts with KMS v2 from this minor on, and with KMS v1 below it (AKS documents on KMS etcd encryption). */
 const FIRST_KMS_V2_MINOR = 27;
 
-/** Most Secrets that AKS supports with KMS v1 (AKS documents, "Limitations"). */
+/** The most Secrets that AKS supports with KMS v1 (AKS documents, "Limitations"). */
 export const KMS_V1_MOST_SECRETS = 2_000;
 
 /** How a Kubernetes version encrypts with a key. */
@@ -20,8 +20,8 @@ export type KmsScheme = z.infer<typeof KmsScheme>;
 
 /**
  * What every Secret is to be stored under.
- * `kms-v2`: the record carries the key id, so the API server knows a stale one.
- * `kms-v1`: the record carries the name of the provider only; behind one name nothing ever looks stale.
+ * `kms-v2`: the record carries the key id, so the API server recognizes a stale one.
+ * `kms-v1`: the record carries the name of the provider only; behind one name no record ever looks stale.
  * `identity`: plaintext, as after KMS was disabled.
  */
 export const EncryptionTarget = z.discriminatedUnion('scheme', [
@@ -35,7 +35,7 @@ export type EncryptionTarget = z.infer<typeof EncryptionTarget>;
 /** A target that is a key. */
 export type KmsTarget = Exclude<EncryptionTarget, { readonly scheme: 'identity' }>;
 
-/** A versioned key id, or the step whose output it will be: the only value of a plan that run time fills in. */
+/** A versioned key id, or the step whose output it will be: the only value of a plan that is known at run time only. */
 export const KeyRef = z.union([z.string(), z.strictObject({ madeBy: z.string() })]);
 /** A versioned key id, or the step that makes it. */
 export type KeyRef = z.infer<typeof KeyRef>;
@@ -49,7 +49,7 @@ export const EncryptionState = z.discriminatedUnion('mode', [
     key: KeyRef,
     /** `securityProfile.azureKeyVaultKms.keyVaultNetworkAccess`. */
     access: z.enum(['Public', 'Private']),
-    /** ARM resource id of the vault; AKS wants it for private access. */
+    /** ARM resource id of the vault; AKS needs it for private access. */
     vaultId: z.string().optional(),
   }),
 ]);

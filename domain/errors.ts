@@ -1,6 +1,6 @@
 /**
- * The one table of what can be wrong. Every refusal, failure and wait that Keyturn tells anybody has its code here; the
- * API's problem documents, docs/errors.md and the OpenAPI document are checked against it, both ways.
+ * The one table of what can be wrong. Every refusal, failure and wait that Keyturn reports has its code here. Tests compare
+ * the API's problem documents, docs/errors.md and the OpenAPI document with it, both ways.
  */
 
 /** What a code means. */
@@ -29,31 +29,31 @@ export const ERRORS = {
   IdempotencyKeyMissing: entry(400, 'The Idempotency-Key header is missing.'),
   IdempotencyKeyInvalid: entry(400, 'The Idempotency-Key header is not usable.'),
   BodyTooLarge: entry(413, 'The body is too large.'),
-  UnsupportedMediaType: entry(415, 'The body has a media type that is not read.'),
+  UnsupportedMediaType: entry(415, 'The media type of the body is not supported.'),
   IdempotencyKeyReused: entry(422, 'This Idempotency-Key was used with another body.'),
   RateLimited: entry(429, 'Too many requests from one caller.', { retryable: true }),
 
   // Who asks
   Unauthenticated: entry(401, 'No valid access token came with the request.'),
   TokenExpired: entry(401, 'The access token has expired.'),
-  RoleMissing: entry(403, 'The caller does not hold the role that this needs.'),
-  RequesterCannotApprove: entry(403, 'Nobody approves their own request.'),
+  RoleMissing: entry(403, 'The caller does not hold the required role.'),
+  RequesterCannotApprove: entry(403, 'The requester cannot approve their own request.'),
   ProgramCannotApprove: entry(403, 'A program cannot approve; a person must.'),
 
   // What is asked about
   RouteNotFound: entry(404, 'There is no such resource.'),
   OperationNotFound: entry(404, 'There is no such operation.'),
   EvidenceNotReady: entry(409, 'The operation has no evidence yet.', { retryable: true }),
-  PlanDigestMismatch: entry(412, 'The plan that was approved is not the plan that stands.'),
+  PlanDigestMismatch: entry(412, 'The decision does not match the current plan.'),
   NotAwaitingApproval: entry(409, 'The operation does not wait for approval.'),
   NotBlocked: entry(409, 'The operation is not blocked.'),
   NothingToAccept: entry(409, 'There are no Secrets that could be accepted as they are.'),
-  TooManyMessages: entry(429, 'The operation takes in no more messages of this kind.'),
-  BlockedListChanged: entry(412, 'The list that was accepted is not the list that stands.'),
+  TooManyMessages: entry(429, 'The operation accepts no more messages of this kind.'),
+  BlockedListChanged: entry(412, 'The acceptance does not match the current list.'),
   OperationEnded: entry(409, 'The operation has ended.'),
   ApprovalExpired: entry(409, 'The deadline for approval has passed.'),
   Denied: entry(409, 'An approver denied the plan.'),
-  CanceledOnRequest: entry(409, 'Somebody canceled the operation.'),
+  CanceledOnRequest: entry(409, 'The operation was canceled on request.'),
   ClusterBusy: entry(409, 'Another operation is executing on this cluster.', { retryable: true }),
 
   // Preconditions of a change, seen in Azure
@@ -66,7 +66,7 @@ export const ERRORS = {
   KmsNotEnabled: entry(422, 'KMS encryption is not enabled on the cluster.'),
   KmsAlreadyEnabled: entry(422, 'KMS encryption is enabled on the cluster already.'),
   TooManySecretsForKmsV1: entry(422, 'The cluster has more Secrets than AKS supports with KMS v1.'),
-  PlatformManagedEncryption: entry(422, 'The cluster uses the newer encryption profile, which turns its own keys.'),
+  PlatformManagedEncryption: entry(422, 'The cluster uses the newer encryption profile, which rotates its own keys.'),
   KmsV2Already: entry(422, 'The cluster encrypts with KMS v2 already.'),
   UpgradeNotOffered: entry(422, 'AKS does not offer the upgrade to this cluster.'),
   AgentPoolOutdated: entry(422, 'An agent pool is older than the control plane.'),
@@ -85,9 +85,9 @@ export const ERRORS = {
   IdentityLacksKeyAccess: entry(422, "The cluster's identity may not encrypt and decrypt with the key."),
   VaultNotOpen: entry(422, 'The vault is not open to all networks, as public access of AKS needs it.'),
   CurrentKeyUnusable: entry(422, 'The current key of the cluster is not usable, so it cannot become the previous key.'),
-  SecretsUnreadable: entry(422, 'Some Secrets cannot be read by the API server.'),
+  SecretsUnreadable: entry(422, 'The API server cannot read some Secrets.'),
   RewriteNotPermitted: entry(422, 'The cluster does not let Keyturn rewrite Secrets.'),
-  KeyRotatedRecently: entry(409, 'The current key was set too short a time ago.', { retryable: true }),
+  KeyRotatedRecently: entry(409, 'The current key was set too recently.', { retryable: true }),
   LedgerContradiction: entry(422, 'The ledger in the cluster cannot be read or continued.'),
 
   // While executing: the operation is blocked, a person decides
@@ -95,8 +95,8 @@ export const ERRORS = {
   ArmOperationFailed: entry(409, 'The long-running operation of Azure failed.'),
   ChangeNotApplied: entry(409, 'Azure accepted the change, but the cluster does not show it.', { retryable: true }),
   EntityTagMissing: entry(409, 'Azure gave no entity tag, so a change could not be fenced.', { retryable: true }),
-  ClusterChangedOutside: entry(409, 'Somebody else changed the cluster while the operation ran.'),
-  CanariesNotStill: entry(409, 'Something changes Secrets on every update, so canaries tell nothing of keys.'),
+  ClusterChangedOutside: entry(409, 'Another client changed the cluster while the operation ran.'),
+  CanariesNotStill: entry(409, 'Something changes Secrets on every update, so canaries show nothing about keys.'),
   NotConverged: entry(409, 'Not every API server writes with the new key.', { retryable: true }),
   RewriteHadNoEffect: entry(409, 'Almost no Secret changed, although nearly all had to.'),
   SecretsUnproven: entry(409, 'Some Secrets are not proven to be under the new key.'),
@@ -128,7 +128,7 @@ export function isErrorCode(text: string): text is ErrorCode {
   return Object.hasOwn(ERRORS, text);
 }
 
-/** One thing that is wrong, said to a person. */
+/** One thing that is wrong, in words for a person. */
 export interface Fault {
   readonly code: ErrorCode;
   /** One sentence: what is wrong here, and what would help. */

@@ -1,8 +1,8 @@
 /**
  * The evidence of an operation: what an auditor checks.
  *
- * The file is JSON of one exact form: a reader parses it, renders it again and compares the bytes, so not even white
- * space can change unseen; the signature is over the bytes of everything but itself.
+ * The file is JSON of one exact form: a reader parses it, renders it again and compares the bytes, so that the reader notices
+ * even changed white space. The signature is over the bytes of everything but itself.
  */
 import { z } from 'zod';
 import { Operation } from './operation';

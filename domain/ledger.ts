@@ -15,12 +15,12 @@ const Generation = z.object({
   /** The versioned key id; null is plaintext: KMS was off. */
   keyId: z.string().nullable(),
   /**
-   * activating: the switch was about to be asked for; whether it happened is not known yet.
+   * activating: Keyturn was about to ask Azure for the switch; whether it happened is not known yet.
    * activated: it is the current key; old records may still be under older keys.
    * proven: it is the current key, and every Secret is under it.
    * superseded: it is the previous key, still readable in its slot.
    * evicted: it left its slot.
-   * abandoned: the switch was noted, and Azure reports the key before it. Whether it ever happened is not known.
+   * abandoned: the switch was recorded, and Azure reports the key before it. Whether it ever happened is not known.
    */
   state: z.enum(['activating', 'activated', 'proven', 'superseded', 'evicted', 'abandoned']),
   /** How the generation came into the ledger: by an operation, or found in use. */
@@ -53,11 +53,11 @@ export function currentGeneration(ledger: Ledger): Generation | undefined {
   return ledger.generations.findLast(({ state }) => state === 'activated' || state === 'proven');
 }
 
-/** The two key slots as the ledger tells them. */
+/** The two key slots, as far as the ledger knows them. */
 export function keySlots(ledger: Ledger): KeySlots | undefined {
   const current = currentGeneration(ledger);
   if (!current) return undefined;
-  // Somebody else turned the key, perhaps more than once: what the second slot holds then, nobody tells.
+  // Another client rotated the key, perhaps more than once: then the content of the second slot is unknown.
   const abandoned = ledger.generations.at(-1)?.state === 'abandoned';
   if (current.origin === 'adopted' || abandoned)
     return { current: current.keyId, previous: null, previousKnown: false };
@@ -82,9 +82,9 @@ export function keysNeeded({ generations }: Ledger): string[] {
 /**
  * Makes the ledger agree with the key id that Azure reports.
  * A cluster without a ledger is adopted. An activation that happened is completed. One that Azure does not report is
- * abandoned, and the key before it has to be proven anew: some API server may have written with the other one for a while.
- * A key that somebody else set is adopted, unproven.
- * @param operationId the operation that asks: an activation that it has noted itself still stands
+ * abandoned, and the key before it has to be proven again: some API server may have written with the other one for a while.
+ * A key that another client set is adopted, unproven.
+ * @param operationId the operation that calls: an activation that it has recorded itself is kept
  */
 export function reconcile(
   ledger: Ledger | undefined,
@@ -106,7 +106,7 @@ export function reconcile(
   return activated({ ...ledger, generations: [...ledger.generations, adopted] }, reportedKeyId);
 }
 
-/** Write-ahead: notes that the switch to a key is about to be asked for. Repeating it changes nothing. */
+/** Write-ahead: records that Keyturn is about to ask Azure for the switch to a key. Repeating it changes nothing. */
 export function activating(ledger: Ledger, keyId: string | null, operationId: string, now: string): Ledger {
   const last = ledger.generations.at(-1);
   if (last?.keyId === keyId && last.operationId === operationId && last.state !== 'abandoned') return ledger;
@@ -120,7 +120,7 @@ export function activating(ledger: Ledger, keyId: string | null, operationId: st
 export function activated(ledger: Ledger, keyId: string | null): Ledger {
   const last = ledger.generations.at(-1);
   if (last?.keyId !== keyId) {
-    throw new OwnError(`The ledger's newest generation is not ${nameOf(keyId)}: an activation must be noted first.`);
+    throw new OwnError(`The ledger's newest generation is not ${nameOf(keyId)}: an activation must be recorded first.`);
   }
   if (last.state !== 'activating') return ledger;
   // Plaintext takes no slot: a key that is set after it leaves the one before it in the second slot.
@@ -138,11 +138,11 @@ export function activated(ledger: Ledger, keyId: string | null): Ledger {
   };
 }
 
-/** Every Secret is under the current key: the proof is noted with it. */
+/** Records that every Secret is under the current key, with the proof. */
 export function proven(ledger: Ledger, keyId: string | null, proof: NonNullable<Generation['proof']>): Ledger {
   const current = currentGeneration(ledger);
   if (current?.keyId !== keyId) {
-    throw new OwnError(`${nameOf(keyId)} is not what the ledger has as current: nothing can be proven of it.`);
+    throw new OwnError(`${nameOf(keyId)} is not what the ledger has as current, so it cannot be recorded as proven.`);
   }
   return {
     ...ledger,
@@ -158,7 +158,7 @@ function abandoned(ledger: Ledger): Ledger {
     ...ledger,
     generations: ledger.generations.map((generation): Generation => {
       if (generation === last) return { ...generation, state: 'abandoned' };
-      // Its proof is one of a time before the other key may have been written with.
+      // Its proof is older than the time when an API server may have written with the other key.
       return generation.state === 'proven' ? { ...generation, state: 'activated', proof: undefined } : generation;
     }),
   };

@@ -1,4 +1,4 @@
-/** What Keyturn saw of a cluster and its keys before it plans. Facts only; the rules are elsewhere. */
+/** What Keyturn observed of a cluster and its keys before it plans. Facts only; the rules are elsewhere. */
 import { z } from 'zod';
 import { Census } from './census';
 import { kmsScheme, type EncryptionState } from './encryption';
@@ -38,7 +38,7 @@ export const ObservedCluster = z.object({
   localAccountsDisabled: z.boolean(),
   /** ARM tags. */
   tags: z.record(z.string(), z.string()),
-  /** `securityProfile.kubernetesResourceObjectEncryptionProfile` is set: the newer encryption, which turns its own keys. */
+  /** `securityProfile.kubernetesResourceObjectEncryptionProfile` is set: the newer encryption, which rotates its own keys. */
   platformManagedEncryption: z.boolean(),
   kms: z.object({
     enabled: z.boolean(),
@@ -85,7 +85,7 @@ export const UpgradeProfile = z.object({
 /** What AKS offers to upgrade to. */
 export type UpgradeProfile = z.infer<typeof UpgradeProfile>;
 
-/** What Azure says, before anything inside the cluster was looked at. */
+/** What Azure reports, before Keyturn reads anything inside the cluster. */
 export const AzureObservation = z.object({
   /** ISO 8601. */
   at: z.string(),
@@ -105,7 +105,7 @@ export const AzureObservation = z.object({
   /** What the cluster's identity is granted on the requested key; for kinds that need it. */
   identityAccess: IdentityAccess.optional(),
 });
-/** What Azure says. */
+/** What Azure reports. */
 export type AzureObservation = z.infer<typeof AzureObservation>;
 
 /** All that a plan is made from. */
@@ -115,7 +115,7 @@ export const Observation = z.object({
   ledger: Ledger.nullable().optional(),
   /** The ledger calls the current key proven, and no signed evidence confirms it: `ledger` says activated here. */
   ledgerNotConfirmed: z.boolean().optional(),
-  /** What a dry run of every Secret said; absent as long as none was made. */
+  /** The census of every Secret; absent as long as there was none. */
   census: Census.optional(),
 });
 /** All that a plan is made from. */

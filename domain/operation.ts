@@ -1,4 +1,4 @@
-/** An operation as everybody sees it: API, CLI, UI and evidence show this one shape. */
+/** An operation as API, CLI, UI and evidence show it: in this one shape. */
 import { z } from 'zod';
 import { Acceptance, BlockedSecrets } from './acceptance';
 import { Approval } from './approval';
@@ -34,14 +34,14 @@ export const StoredFault = z.object({ code: z.string(), detail: z.string(), poin
 /** A fault as it is stored with an operation. */
 export type StoredFault = z.infer<typeof StoredFault>;
 
-/** How far a step is: all of it that changes. */
+/** How far a step is: the part of it that changes. */
 export const StepStatus = z.object({
   id: z.string(),
   /** `interrupted`: it had begun when the operation ended. `skipped`: it had not. */
   status: z.enum(['pending', 'running', 'blocked', 'done', 'interrupted', 'skipped']),
   startedAt: z.string().optional(),
   endedAt: z.string().optional(),
-  /** From the second try on: which one this is. */
+  /** The number of the try, from the second one on. */
   attempt: z.int().optional(),
   /** One sentence: what came out. */
   result: z.string().optional(),
@@ -49,16 +49,16 @@ export const StepStatus = z.object({
 /** How far a step is. */
 export type StepStatus = z.infer<typeof StepStatus>;
 
-/** A step as people read it, and how far it is. */
+/** A step as people read it, and its progress. */
 export const StepState = StepText.extend({
   /** What it writes to. */
   changes: z.enum(['nothing', 'vault', 'cluster', 'kubernetes']),
   ...StepStatus.shape,
 });
-/** A step as people read it, and how far it is. */
+/** A step as people read it, and its progress. */
 export type StepState = z.infer<typeof StepState>;
 
-/** The steps as they are when the operation has ended: what had begun may have changed something, and is not called skipped. */
+/** The steps of an ended operation: a step that had begun may have changed something, so it is not called skipped. */
 export function stepsAtEnd(steps: readonly StepState[]): StepState[] {
   return steps.map((step) => {
     if (step.status === 'done') return step;
@@ -96,7 +96,7 @@ export const OperationResult = z.object({
   previousKeyId: z.string().nullable(),
   /** The key that is current now; null is plaintext. */
   currentKeyId: z.string().nullable(),
-  /** Counts of the rewrite; null when the proof alone had to ask Secrets. */
+  /** Counts of the rewrite; null when the proof alone had to patch Secrets. */
   rewrite: RewriteReport.nullable(),
   proof: Proof,
 });
@@ -108,7 +108,7 @@ export const Operation = z.object({
   id: z.string(),
   kind: z.string(),
   status: z.enum(OperationStatus),
-  /** Why the status is what it is, when that is not plain: a refusal, a block, an expiry. The first of `faults`. */
+  /** Why the status is what it is, where that needs a reason: a refusal, a block, an expiry. The first of `faults`. */
   reason: StoredFault.nullable(),
   /** Every rule that was violated or thing that failed. */
   faults: z.array(StoredFault),
@@ -117,18 +117,18 @@ export const Operation = z.object({
   requestedAt: z.string(),
   endedAt: z.string().nullable(),
   plan: Plan.nullable(),
-  /** 1 for the first plan; each time the plan changed and was asked for anew, one more. */
+  /** 1 for the first plan; one more each time the plan changed and approval was asked for again. */
   planRevision: z.int(),
   approvals: z.array(Approval),
-  /** When the wait for approval ends; null when nobody is asked. */
+  /** When the wait for approval ends; null when the operation does not wait for approval. */
   approvalDeadline: z.string().nullable(),
   steps: z.array(StepState),
   progress: StepProgress.nullable(),
-  /** One sentence: what is waited for, and who can end the wait. */
+  /** One sentence: what the operation waits for, and who can end the wait. */
   waitingFor: z.string().nullable(),
   /** Keys that must stay enabled, unexpired and undeleted as things stand now. */
   keysNeeded: z.array(z.string()),
-  /** What may be asked of the operation now. */
+  /** What the operation accepts now. */
   offers: z.array(z.enum(['approve', 'deny', 'retry', 'accept', 'cancel'])),
   /** The Secrets that a blocked step waits for; null when it waits for something else, or nothing is blocked. */
   blockedSecrets: BlockedSecrets.nullable(),

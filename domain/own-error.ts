@@ -1,7 +1,7 @@
-/** Errors whose message is ours from the first word to the last. */
+/** Errors whose whole message Keyturn wrote itself. */
 
 /**
- * A failure in our own words. Its message names things and quotes no text of others, so that it may be stored and shown;
+ * A failure in our own words. Its message names things and quotes no text of another program, so it may be stored and shown;
  * the message of any other unexpected error may not, since libraries quote what they read (S1).
  */
 export class OwnError extends Error {

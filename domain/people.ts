@@ -11,18 +11,18 @@ export const Actor = z.object({
   tenantId: z.string().min(1).max(100),
   objectId: z.string().min(1).max(100),
   name: z.string().max(500),
-  /** `app`: a program with a token of its own (it may ask, never approve). `user`: a person. */
+  /** `app`: a program with its own token (it may ask, never approve). `user`: a person. */
   type: z.enum(['user', 'app']),
 });
 /** Who did something. */
 export type Actor = z.infer<typeof Actor>;
 
-/** Whether two are the same: by tenant and object id, never by name. An id is the same in capitals. */
+/** Whether two actors are the same: by tenant and object id, without regard to case, never by name. */
 export function sameActor(a: Actor, b: Actor): boolean {
   return same(a.tenantId, b.tenantId) && same(a.objectId, b.objectId);
 }
 
-/** Whether a role is among those that somebody holds: as one of a list, never as a part of a text. */
+/** Whether a role is in the list of an actor's roles: as a whole entry, never as part of a text. */
 export function holdsRole(roles: unknown, role: Role): boolean {
   return Array.isArray(roles) && roles.includes(role);
 }

@@ -2,7 +2,7 @@
 import { OperationStatus, type Operation, type StepProgress, type StepState } from './operation';
 import { shortKeyId } from './resource-ids';
 
-/** A text for people: the API has the whole list. */
+/** Secrets named in this text for people; the API has the whole list. */
 const SHOWN_SECRETS = 20;
 const MARKS: Record<StepState['status'], string> = {
   pending: '·',
@@ -76,13 +76,13 @@ function durationText(seconds: number): string {
   return seconds < 5400 ? `${Math.round(seconds / 60)} min` : `${(seconds / 3600).toFixed(1)} h`;
 }
 
-/** The Secrets in the way, each with what would help. */
+/** The Secrets that block the step, each with what would help. */
 function blocked({ blockedSecrets }: Operation): string[] {
   if (blockedSecrets === null) return [];
   const { count, secrets, digest, acceptable } = blockedSecrets;
   return [
     '',
-    `Secrets in the way: ${count}, list digest \`${digest}\`${acceptable ? '' : ' (cannot be accepted)'}`,
+    `Blocked Secrets: ${count}, list digest \`${digest}\`${acceptable ? '' : ' (cannot be accepted)'}`,
     ...secrets
       .slice(0, SHOWN_SECRETS)
       .map(

@@ -1,26 +1,27 @@
 /**
- * Whether a proof may still be recorded. It speaks of the time from convergence to its last look; whatever changes the
- * cluster after that, the proof does not know of. So what may have changed it voids the proof, and it is taken again.
+ * Whether a proof may still be recorded. A proof covers the time from convergence to its last check of the API servers, and no
+ * change of the cluster after that. So anything that may have changed the cluster since voids the proof, and Keyturn proves
+ * again.
  */
 import { parseKeyId } from './resource-ids';
 
 /**
- * How old a proof may be when it is recorded. Setting a key takes Azure minutes, so nobody sets another key and sets this one
- * again in a shorter time.
+ * How old a proof may be when it is recorded. Setting a key takes Azure minutes, so no client can set another key and then
+ * this one again in a shorter time.
  */
 export const PROOF_HOLDS_FOR_MS = 60_000;
 
 /** What happened between a proof and its record. */
 export interface SinceProof {
-  /** Blocks, retries and losses of the lock until convergence was looked for. */
+  /** Blocks, retries and losses of the lock before the check for convergence began. */
   readonly interruptionsBefore: number;
-  /** The same, now. */
+  /** The same count, now. */
   readonly interruptionsNow: number;
-  /** Since the last look of the proof. */
+  /** Since the last check that the proof made. */
   readonly ageInMs: number;
   /** Null is plaintext. */
   readonly provenKeyId: string | null;
-  /** What Azure reports, null that KMS is off; absent while it was not asked. */
+  /** The key id that Azure reports; null when KMS is off; absent while Azure was not asked. */
   readonly reportedKeyId?: string | null;
 }
 

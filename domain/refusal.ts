@@ -1,19 +1,19 @@
 /**
- * Secrets that an API server does not rewrite: why, in a few words that are always the same, and what helps.
+ * Secrets that an API server does not rewrite: why, as one of a fixed list of reasons, and what helps.
  *
- * Sources: the messages of kube-apiserver 1.26 to 1.34, as the tests meet them; research note rotation-systems.md 6.5.
+ * Sources: the messages of kube-apiserver 1.26 to 1.34, as the tests see them; research note rotation-systems.md 6.5.
  */
 import { z } from 'zod';
 
 /** Why a Secret is not rewritten. */
 export const RefusalReason = z.enum([
-  /** A webhook or an admission policy says no. */
+  /** A webhook or an admission policy denies the update. */
   'AdmissionDenied',
-  /** A webhook that must be asked does not answer. */
+  /** A webhook that the API server must call does not answer. */
   'WebhookUnavailable',
-  /** A webhook cannot be asked without consequences, so a dry run does not tell. */
+  /** A webhook may have side effects, so a dry run does not call it and cannot tell. */
   'DryRunUnsupported',
-  /** The Secret is there, and its namespace is not: admission takes no change of it. */
+  /** The Secret exists and its namespace does not: admission accepts no change of it. */
   'NamespaceMissing',
   /** Authorization: the identity that Keyturn uses may not do this. */
   'NotPermitted',
@@ -21,13 +21,13 @@ export const RefusalReason = z.enum([
   'AnnotationsTooLarge',
   /** More than the API server or etcd stores. */
   'TooLarge',
-  /** The object does not pass today's validation, although it is stored. */
+  /** The stored object does not pass the validation of this API server. */
   'Invalid',
   /** The API server cannot decrypt the record. */
   'Unreadable',
   /** The API server cannot encrypt: its KMS provider fails. */
   'EncryptionFailed',
-  /** Somebody wrote it again and again while it was being rewritten. */
+  /** Another client wrote it again and again while Keyturn rewrote it. */
   'KeptChanging',
   /** It had to change and did not. */
   'Contradiction',
@@ -38,8 +38,8 @@ export const RefusalReason = z.enum([
 export type RefusalReason = z.infer<typeof RefusalReason>;
 
 /**
- * Reasons that say something of one Secret. The others say that the API servers themselves are not as they should be, or
- * that nobody can know.
+ * Reasons that lie in one Secret. The others say that the API servers themselves do not work as they should, or that the
+ * answer cannot be known.
  */
 export const OF_ONE_SECRET: readonly RefusalReason[] = [
   'AdmissionDenied',
@@ -77,16 +77,16 @@ export interface ServerRefusal {
   /** Kubernetes status reason: `Forbidden`, `Invalid` … */
   readonly reason: string;
   readonly message: string;
-  /** What it means, where that was found out already: the words that it was found in are not kept. */
+  /** The reason, where it was found already: the text that it was found in is not kept. */
   readonly refusal?: RefusalReason;
 }
 
 const SUGGESTIONS: Readonly<Record<RefusalReason, string>> = {
-  AdmissionDenied: 'Exempt this Secret, or the user that Keyturn is, from the webhook or policy that is named.',
+  AdmissionDenied: 'Exempt this Secret, or the user that Keyturn acts as, from the webhook or policy that is named.',
   WebhookUnavailable: 'Repair the webhook that is named, or let it fail open for Secrets.',
   DryRunUnsupported:
     'Give the webhook that is named `sideEffects: None` or `NoneOnDryRun`, so that a dry run can tell.',
-  NamespaceMissing: 'Delete the Secret, or make its namespace again.',
+  NamespaceMissing: 'Delete the Secret, or create its namespace again.',
   NotPermitted: 'Give the user that is named the verbs get, list and patch on Secrets.',
   AnnotationsTooLarge:
     'Remove annotations from the Secret, or delete it: all of them together may have 256 KiB (262,144 bytes), and a forced rewrite adds `keyturn.dev/rewritten`.',
@@ -95,10 +95,10 @@ const SUGGESTIONS: Readonly<Record<RefusalReason, string>> = {
   Unreadable:
     'Bring back the key that it is stored under; if that key is lost, the Secret is: delete its record in etcd.',
   EncryptionFailed: 'Look at the key, its permissions and the vault’s firewall: the KMS provider fails.',
-  KeptChanging: 'Find out who writes it all the time.',
+  KeptChanging: 'Find out which client keeps writing it, stop it, then retry.',
   // Never forced: the server that does not see it as stale may store it under the older key again.
   Contradiction:
-    'Look at the API servers: one of them may not write with the new key. When all do, write the Secret yourself (an annotation is enough), then retry.',
+    'Look at the API servers: one of them may not write with the new key. When all of them do, write the Secret yourself (an annotation is enough), then retry.',
   ServerError: 'Look at the log of the API server.',
 };
 
@@ -110,14 +110,14 @@ export function suggestionFor(reason: RefusalReason): string {
 const CALL_FAILED = /^(?:Internal error occurred: )?failed calling webhook "/;
 
 /**
- * The reason behind an API server's answer. Messages quote names, and a Secret may be called anything: so words decide where
- * no name can be like them, then the status, and other words only among what a status leaves open.
+ * The reason behind an API server's answer. Messages quote names, and a Secret may have any name. So words that no name can
+ * contain decide first, then the status; other words decide only between reasons that the status allows.
  */
 export function refusalReason({ status, reason, message, refusal }: ServerRefusal): RefusalReason {
   if (refusal !== undefined) return refusal;
-  // A webhook's words may be anything, another refusal's words too: where the API server itself begins, decides.
+  // A webhook's message may contain any text, also that of another refusal. So only the API server's own beginning decides.
   if (CALL_FAILED.test(message)) return 'WebhookUnavailable';
-  // A webhook chooses the status of its denial, whatever that status means elsewhere; no name has a space in it.
+  // A webhook chooses the status of its denial, whatever that status means elsewhere; no name contains a space.
   if (/denied (?:the )?request/.test(message)) return 'AdmissionDenied';
   // Authorization names a user and a verb; other 403s come from admission, built in or not.
   if (status === 403) return /\bcannot \w+ resource\b/.test(message) ? 'NotPermitted' : 'AdmissionDenied';

@@ -1,4 +1,4 @@
-/** What may be asked for: the body of `POST /v1/operations`. */
+/** The request for an operation: the body of `POST /v1/operations`. */
 import { z } from 'zod';
 import { KINDS } from './kinds';
 import type { Kind } from './kinds/kind';
@@ -41,7 +41,7 @@ const shared = {
   cluster: clusterId,
   change: Change,
   whenBusy: z.enum(['refuse', 'wait']).default('refuse').meta({
-    description: 'What to do while another operation executes on the cluster: be refused with 409, or wait for it.',
+    description: 'While another operation executes on the cluster: `refuse` answers 409, `wait` waits for its end.',
   }),
   approvalTimeoutInSeconds: z
     .int()
@@ -50,11 +50,11 @@ const shared = {
     .optional()
     .meta({
       description:
-        'How long the plan waits for approval before the operation is canceled. Default: what the service is set to.',
+        'How long the plan waits for approval before the operation is canceled. Default: the setting of the service.',
     }),
 };
 
-/** What is asked for, whatever the kind; `parameters` are the kind's own. */
+/** A request of any kind; `parameters` are the kind's own. */
 export interface OperationRequest {
   readonly kind: string;
   readonly cluster: string;

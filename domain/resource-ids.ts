@@ -77,7 +77,7 @@ export function parseKeyId(text: string): KeyId | KeyIdFault {
   if (name === undefined) return { fault: `The path does not name a key. ${form}` };
   if (version === undefined) {
     return {
-      fault: `This key id has no version. AKS keeps using the version it was given: name the exact one. ${form}`,
+      fault: `This key id has no version. AKS keeps using the version that it was given, so name the exact version. ${form}`,
     };
   }
   const vaultUrl = `https://${url.hostname}`;

@@ -1,8 +1,8 @@
 /**
- * How fast a rewrite may be: what the platform team allows, and what the vault takes.
+ * How fast a rewrite may be: what the owners of the cluster allow, and what the vault allows.
  *
- * With KMS v2 the vault is asked at starts of API servers, not per Secret. With KMS v1 each write makes a data key of its
- * own: one encrypt in the vault, and a decrypt for each read that misses the API server's cache of 1000 keys.
+ * With KMS v2 an API server asks the vault when it starts, not for each Secret. With KMS v1 each write makes its own data key:
+ * one encrypt in the vault, and a decrypt for each read that misses the API server's cache of 1000 keys.
  * Sources: Key Vault service limits (transactions per vault and region in 10 s); research note rotation-systems.md 1.3, 1.7.
  */
 import { kmsScheme } from './encryption';
@@ -24,7 +24,7 @@ const SHARE_OF_THE_VAULT = 0.5;
 /** One encrypt for the write, and a decrypt each for the read before it and the list that refills the caches. */
 const TRANSACTIONS_PER_SECRET = 3;
 
-/** How many Secrets a second KMS v1 may rewrite with a key, by half of what the vault takes. An unknown size counts as the largest. */
+/** How many Secrets a second may be rewritten with KMS v1 and this key: half of the vault's limit. An unknown size counts as the largest. */
 export function vaultBudget({ keyType, keySizeInBits }: Pick<ObservedKey, 'keyType' | 'keySizeInBits'>): number {
   const limits = VAULT_LIMITS[keySizeInBits ?? 4096] ?? VAULT_LIMITS[4096];
   const limit = (keyType.endsWith('-HSM') ? limits?.hsm : limits?.software) ?? 0;
@@ -41,8 +41,8 @@ export function taggedCeiling({ tags }: Pick<ObservedCluster, 'tags'>): number |
 }
 
 /**
- * Secrets that may be rewritten in a second: the lower of what the owners allow and, when the vault is asked for every
- * Secret, what it takes. Null when neither limits it.
+ * Secrets that may be rewritten in a second: the lower of what the owners allow and, when API servers ask the vault for every
+ * Secret, what the vault allows. Null when neither limits it.
  */
 export function rewriteCeiling({
   cluster,
@@ -51,20 +51,20 @@ export function rewriteCeiling({
 }: Pick<AzureObservation, 'cluster' | 'currentKey' | 'requestedKey'>): number | null {
   if (!cluster.found) return null;
   const perSecret = kmsScheme(cluster.cluster.kubernetesVersion) === 'kms-v1';
-  // One key decrypts and the other encrypts; a new version is like the current one.
+  // API servers decrypt with one key and encrypt with the other; a new version is like the current one.
   const budgets = [currentKey, requestedKey].map((key) => (perSecret && key?.found ? vaultBudget(key.key) : undefined));
   const ceilings = [taggedCeiling(cluster.cluster), ...budgets].filter((ceiling) => ceiling !== undefined);
   return ceilings.length === 0 ? null : Math.min(...ceilings);
 }
 
-/** What is wrong with the tag: a limit that is not understood must not be ignored in silence. */
+/** The warning about a tag that cannot be read: a limit must not be ignored silently. */
 export function ceilingWarnings(cluster: Pick<ObservedCluster, 'tags'>): Warning[] {
   const text = cluster.tags[CEILING_TAG];
   if (text === undefined || taggedCeiling(cluster) !== undefined) return [];
   return [
     {
       code: 'CeilingNotUnderstood',
-      detail: `The cluster's tag ${CEILING_TAG} is "${text.slice(0, 50)}", which is no positive number: the rewrite has no ceiling of its own.`,
+      detail: `The cluster's tag ${CEILING_TAG} is "${text.slice(0, 50)}", which is not a positive number, so it does not limit the rewrite. Correct the tag before you approve.`,
     },
   ];
 }

@@ -27,7 +27,7 @@ function encryptionLeft(begun: readonly PlanStep[], isDone: (step: PlanStep) => 
   }
   if (!isDone(change)) {
     return [
-      'Azure was asked for the change and was not seen to have finished. Keep every key listed under keysNeeded; look at the provisioning state of the cluster.',
+      'Keyturn asked Azure for the change and did not see it finish. Keep every key listed under keysNeeded, and look at the provisioning state of the cluster.',
     ];
   }
   const after = begun.slice(begun.indexOf(change));

@@ -1,6 +1,6 @@
-/** Arithmetic on points in time, which are ISO 8601 in UTC with milliseconds throughout: as text they sort by time. */
+/** Arithmetic on points in time. All times are ISO 8601 in UTC with milliseconds, so their texts sort by time. */
 
-/** The time so many minutes later. @throws RangeError when the text is no time */
+/** The time this many minutes later. @throws RangeError when the text is not a time */
 export function minutesAfter(time: string, minutes: number): string {
   // No clock: the time is given.
   // eslint-disable-next-line no-restricted-globals

@@ -1,13 +1,13 @@
 /**
- * How far the ledger is believed (DESIGN.md section 9). It lies in the cluster, where others may write: its entries are
- * claims. `proven` spares the proof that stands before a rotation (K2), so that it counts only with signed evidence.
+ * How far Keyturn trusts the ledger (DESIGN.md section 9). It is stored in the cluster, where other clients may write: its
+ * entries are claims. `proven` saves the proof before a rotation (K2), so it counts only with signed evidence.
  */
 import type { EvidenceRecord } from './evidence';
 import { currentGeneration, type Generation, type Ledger } from './ledger';
 import { proofsOf, type RecordedProof } from './plan/outputs';
 import { clusterLockId } from './resource-ids';
 
-/** What evidence says of one operation, as far as the ledger is judged by it. */
+/** The parts of evidence that the ledger is checked against. */
 export type SealedOperation = Pick<EvidenceRecord, 'operation' | 'sealedAt' | 'outputs'>;
 
 /**
@@ -23,13 +23,14 @@ export function isConfirmed(ledger: Ledger, cluster: string, records: readonly S
   const own = ofCluster.find(({ operation }) => operation.id === proof.operationId);
   const recorded = own && recordedIn(own).find((proven) => isTheSame(proven, keyId, proof));
   if (!own || !recorded) return false;
-  // A proof is of its time: a switch that began after it, in its own operation or in a later one, has written with another
-  // key, even if the first one is current again. So a ledger that was put back to an older state is not believed.
+  // A proof holds until the next switch begins, in its own operation or in a later one: from then on API servers may have
+  // written with another key, even if the first one is current again. So a ledger that was set back to an older state is not
+  // trusted.
   if (beganToSwitch(own, recorded.step)) return false;
   return !ofCluster.some((other) => other !== own && beganToSwitch(other) && other.sealedAt >= own.sealedAt);
 }
 
-/** The ledger as it may be believed: without confirmation the current key is in use, and not proven. */
+/** The ledger as far as it may be trusted: without confirmation the current key is in use, and not proven. */
 export function trustedLedger(ledger: Ledger, confirmed: boolean): Ledger {
   if (confirmed) return ledger;
   const current = currentGeneration(ledger);

@@ -4,19 +4,19 @@
  * Needs: the bytes, and for trust the public key that the service published.
  * Does: refuses every file that is not, byte for byte, what Keyturn renders from what it says, and every signature that
  *       does not fit.
- * Never does: contact anybody.
+ * Never does: use the network.
  */
 import { createPublicKey, verify, type KeyObject } from 'node:crypto';
 import { z } from 'zod';
 import { EvidenceRecord, EvidenceSignature, renderEvidenceFile, renderEvidenceRecord } from '../domain/evidence';
 import { keyIdOf } from './key';
 
-/** What came out. */
+/** The result. */
 export type EvidenceVerdict =
   | {
       readonly ok: true;
       readonly record: EvidenceRecord;
-      /** `sha256:` of the public key. Without `publicKeyPem`, whoever verifies must compare it with the published one. */
+      /** `sha256:` of the public key. Without `publicKeyPem`, the auditor must compare it with the published one. */
       readonly keyId: string;
     }
   | { readonly ok: false; readonly why: string };
@@ -79,7 +79,7 @@ function readFile(bytes: Uint8Array): z.infer<typeof File> | string {
   if (!file.success) return `This is not an evidence file. ${z.prettifyError(file.error)}`;
   // The record as it was read, not as a schema sees it: a schema would drop what it does not know.
   if (!Buffer.from(renderEvidenceFile(file.data)).equals(bytes)) {
-    return 'The file is not byte for byte as Keyturn writes it: it was changed or formatted anew.';
+    return 'The file is not byte for byte as Keyturn writes it: it was changed or reformatted.';
   }
   return file.data;
 }

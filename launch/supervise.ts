@@ -2,7 +2,7 @@
  * Keeps a process of ours running: when it ends by itself it is started again, with a growing pause.
  *
  * Temporal holds the state of every operation, so a new worker goes on where the dead one stopped; an API process holds
- * nothing. What must not happen is that nobody starts them again.
+ * nothing. So it is enough to start them again.
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ReadyProcess } from './node-process';

@@ -81,7 +81,7 @@ export interface SandboxDescription {
 export interface Sandbox extends SandboxDescription {
   readonly journal: Journal;
   readonly faults: Faults;
-  /** A token for Keyturn's API, right or wrong in the way that a test asks for. */
+  /** A token for Keyturn's API, valid, or with the fault that a test asks for. */
   mintUserToken(options?: UserTokenOptions): Promise<string>;
   /** Registers one more application; it has no right on ARM and vaults unless it is an administrator or is granted one. */
   registerApplication(

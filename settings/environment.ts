@@ -44,7 +44,7 @@ export function readEnvironment<Shape extends z.ZodRawShape>(
 }
 
 /**
- * Runs several readers and reports the faults of all of them together, so that nobody has to start a process once for
+ * Runs several readers and reports the faults of all of them together, so that an operator need not start a process once for
  * each fault. Other errors than `SettingsError` pass through.
  * @throws SettingsError
  */
@@ -65,7 +65,7 @@ export function readTogether<Readers extends Record<string, () => unknown>>(
   return Object.fromEntries(values) as { [Name in keyof Readers]: ReturnType<Readers[Name]> };
 }
 
-/** A text that must be set. @param meaning what it is, for whoever forgot it: "the Entra tenant whose …" */
+/** A text that must be set. @param meaning what it is, for the message when it is missing: "the Entra tenant whose …" */
 export function requiredText(meaning: string): z.ZodString {
   return z.string({ error: `is not set. It is ${meaning}.` });
 }

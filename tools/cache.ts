@@ -47,12 +47,12 @@ export async function install(name: string, version: string, file: string, setti
     throw new Error(`the new ${tool.binary} says ${answer.version}, wanted is ${acceptedVersions(tool)}`);
   }
   const target = cachePath(name, version, settings);
-  // Somebody may have been faster if this process lost its lock; what is there may be in use by now.
+  // Another process may have been faster if this one lost its lock; its binary may be in use by now.
   if (await isExecutable(target)) return target;
   const finished = join(await mkdtemp(join(dirname(file), 'finished-')), basename(target));
   await rename(file, finished);
   await mkdir(dirname(dirname(target)), { recursive: true });
-  // Left over only if somebody deleted the binary by hand: rename refuses a folder that is not empty.
+  // Left over only if a person deleted the binary by hand: rename refuses a folder that is not empty.
   await rm(dirname(target), { recursive: true, force: true });
   await rename(dirname(finished), dirname(target));
   await chmod(dirname(target), 0o755);

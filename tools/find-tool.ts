@@ -140,7 +140,7 @@ async function build(name: string, settings: Settings): Promise<void> {
   });
 }
 
-/** `name` first, then its relatives that nobody has cached yet or pointed to by a variable. */
+/** `name` first, then the other tools of its archive that are neither cached nor named by a variable. */
 async function missing(name: string, isRelative: (tool: Tool) => boolean, settings: Settings): Promise<string[]> {
   const names = [name];
   for (const [other, tool] of Object.entries(settings.tools)) {

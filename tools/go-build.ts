@@ -105,11 +105,11 @@ function buildEnvironment(go: Go, scratch: string, { env, platform }: Settings):
     ...env,
     GO111MODULE: 'on',
     GOWORK: 'off',
-    // A killed Go cannot remove its temporary files; here they go with the folder, which somebody always removes.
+    // A killed Go cannot remove its temporary files; here they are in the staging folder, which is always removed.
     GOTMPDIR: scratch,
     GOOS: platform.os,
     GOARCH: platform.arch,
-    // Distributions switch fetching off by default; somebody who set the variable meant it.
+    // Distributions switch fetching off by default; a variable that is set is respected.
     ...(go.isOld && nonEmpty(env.GOTOOLCHAIN) === undefined ? { GOTOOLCHAIN: 'auto' } : {}),
   };
 }

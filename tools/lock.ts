@@ -2,7 +2,7 @@
  * One process at a time fetches one thing; the others wait and say for whom.
  *
  * Needs: a folder that all processes share.
- * Does: holds a lock whose age shows whether its holder lives, so that a killed holder blocks nobody for long.
+ * Does: holds a lock whose age shows whether its holder lives, so that a killed holder does not block others for long.
  * Never does: guarantee exclusion to a process that was suspended for longer than the lock's life. What is done under
  *             this lock must therefore be harmless when done twice; installing by rename is.
  */
@@ -30,7 +30,7 @@ export interface LockOptions<T> {
   /** What the holder does, for those who wait: `fetching temporal`. */
   readonly doing: string;
   readonly say: (line: string) => void;
-  /** Looks for what somebody else may have finished meanwhile; asked before, while and after waiting. */
+  /** Looks for a result that another process may have finished meanwhile; called before, while and after waiting. */
   readonly already: () => Promise<T | undefined>;
   /** A lock that was not refreshed for this long belongs to a dead process. At least 2000. */
   readonly staleAfterInMs?: number;
@@ -67,7 +67,7 @@ export async function withLock<T>(options: LockOptions<T>, work: () => Promise<T
   }
 }
 
-/** The way to give the lock back, or undefined when somebody else has it. */
+/** The way to give the lock back, or undefined when another process has it. */
 async function acquire<T>(options: LockOptions<T>): Promise<(() => Promise<void>) | undefined> {
   const stale = options.staleAfterInMs ?? STALE_AFTER_IN_MS;
   let lost = false;

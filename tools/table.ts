@@ -13,13 +13,13 @@ export type PlatformId = string;
 
 /** A published tar.gz that holds one or more tools. */
 export interface Archive {
-  /** Also the name of the lock: whoever fetches this archive fetches for every tool in it. */
+  /** Also the name of the lock: the process that fetches this archive fetches every tool in it. */
   readonly id: string;
   /** Path on the origin, from its leading slash. */
   readonly path: (platform: PlatformId) => string;
   /**
    * `pinned`: digests written down here. `published`: the digest comes from a file of the same release, which protects
-   * from damage but not from a forged release; used only where nobody publishes a digest elsewhere.
+   * from damage but not from a forged release; used only where no digest is published elsewhere.
    */
   readonly checksum:
     | { readonly kind: 'pinned'; readonly algorithm: 'sha512'; readonly digests: Readonly<Record<PlatformId, string>> }

@@ -1,13 +1,13 @@
 /**
- * Waiting for Azure while it changes the cluster for somebody else: visible, interruptible, and no reason to fail or to block.
+ * Waits while Azure makes another client's change to the cluster: visible, interruptible, and no reason to fail or to block.
  */
 import { lasting } from './activities';
 import type { OperationRun } from './operation-run';
 
 /**
- * Waits until Azure is not changing the cluster. While a step runs, the activity's heartbeats say what is waited for.
- * @param seen the state that was seen, when no step runs that could show the wait
- * @throws OperationEnds when somebody asks for the end; ActivityFailure
+ * Waits until Azure is not changing the cluster. While a step runs, the activity's heartbeats say what it waits for.
+ * @param seen the provisioning state that was read, when no step runs that could show the wait
+ * @throws OperationEnds when a person cancels; ActivityFailure
  */
 export async function awaitIdleCluster(run: OperationRun, cluster: string, seen?: string): Promise<void> {
   if (seen !== undefined) {

@@ -1,9 +1,9 @@
 /**
  * The lock of a cluster (O1): a child workflow whose id is the cluster's.
  *
- * Temporal lets one workflow with an id run at a time, so whoever starts it holds the lock. It ends when its holder
- * releases it or ends for whatever reason (parent close policy), so it can neither expire under a live holder nor outlive
- * a dead one. Somebody may end it in Temporal all the same: the holder watches it, and is told.
+ * Temporal lets one workflow with an id run at a time, so the operation that starts it holds the lock. It ends when its holder
+ * releases it or ends for any reason (parent close policy), so it can neither expire under a live holder nor outlive a dead one.
+ * An administrator may still end it in Temporal: the holder watches the lock, and learns of its end.
  */
 import { WorkflowExecutionAlreadyStartedError } from '@temporalio/common';
 import {
@@ -46,7 +46,7 @@ interface Hold {
 /**
  * Takes a cluster's lock, watches it, and releases it.
  *
- * Does: knows at each moment whether its operation holds the lock; calls `onLost` when the lock ends and nobody released it.
+ * Does: knows at each moment whether its operation holds the lock; calls `onLost` when the lock ends before it was released.
  * Never does: take the lock again by itself, or fail because a lock that is gone cannot be released.
  */
 export class ClusterLockGuard {
@@ -57,12 +57,12 @@ export class ClusterLockGuard {
 
   constructor(private readonly cluster: string) {}
 
-  /** Whether the lock was taken, and ended before it was released. False again once it is taken again. */
+  /** Whether the lock was taken and ended before it was released. False once the operation has taken it again. */
   get lost(): boolean {
     return this.wasLost;
   }
 
-  /** @throws LockLost before a write that another operation could get in the way of */
+  /** Call before each write. @throws LockLost when another operation could write at the same time */
   check(): void {
     if (this.hold === undefined || this.hold.ended) throw new LockLost(this.cluster);
   }
@@ -85,7 +85,7 @@ export class ClusterLockGuard {
     return true;
   }
 
-  /** Releases the lock if it is held. A lock that is gone is released. */
+  /** Releases the lock if it is held. A lock that has ended counts as released. */
   async release(): Promise<void> {
     const hold = this.hold;
     this.hold = undefined;
@@ -94,7 +94,7 @@ export class ClusterLockGuard {
     try {
       await hold.child.signal(release);
     } catch {
-      // It ended in this very moment: there is nothing left to release.
+      // The lock ended at this moment: there is nothing left to release.
       return;
     }
     await condition(() => hold.ended);

@@ -1,6 +1,6 @@
 /**
- * Waiting for an operation that executes on the cluster. The wait is a timer of the workflow and a short read now and then:
- * an activity that waits would take a slot of the worker, and many of them every slot that the executing operation needs.
+ * Waits for an operation that executes on the cluster. The wait is a timer of the workflow and a short read now and then. An
+ * activity that waits would take a slot of the worker; many of them would take every slot that the executing operation needs.
  */
 import { pauseWhileBusy } from '../domain/busy-wait';
 import { OperationStatus } from '../domain/operation';
@@ -13,8 +13,8 @@ export async function clusterHolder(cluster: string): Promise<string | null> {
 }
 
 /**
- * Waits, visibly, while other operations hold the cluster's lock. Whoever waits still has to win it.
- * @throws OperationEnds when somebody cancels
+ * Waits, visibly, while other operations hold the cluster's lock. It does not take the lock: the caller must do that next.
+ * @throws OperationEnds when a person cancels
  */
 export async function awaitClusterFree(run: OperationRun, cluster: string, then: OperationStatus): Promise<void> {
   const since = Date.now();

@@ -11,7 +11,7 @@ import { ProofLog, type Execution } from './steps/execution';
 import { converge, prove, recordProof, rewrite } from './steps/prove';
 import { checkKeyUnused, deleteKey, disableKeyVersion, soak } from './steps/retire';
 
-/** What a cancellation does to a step of a type: it interrupts what writes nothing that has to be finished. */
+/** What a cancellation does to a step of a type: it interrupts a step only when no write of that step has to be finished. */
 const INTERRUPTIBLE: Readonly<Record<StepType, boolean>> = {
   gate: true,
   'create-key-version': false,

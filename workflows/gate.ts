@@ -1,7 +1,7 @@
 /**
- * The gate: approvals of exactly the plan that stands, from others than the requester, before a deadline.
+ * The gate: approvals of exactly the current plan, by approvers other than the requester, before a deadline.
  *
- * What validators check is checked again in the handler, since the state may change between the two.
+ * The handler repeats the checks of the validator, since the state may change between the two.
  */
 import { condition, log } from '@temporalio/workflow';
 import { acceptanceFault, AcceptanceDecision } from '../domain/acceptance';
@@ -61,11 +61,11 @@ export function handleMessages(run: OperationRun): { readonly denial: () => Deci
       if (run.operation.status === OperationStatus.Blocked) return;
       throw failure({
         code: 'NotBlocked',
-        detail: `The operation is ${run.operation.status}; there is nothing to try again.`,
+        detail: `The operation is ${run.operation.status}; there is no blocked step to retry.`,
       });
     },
     take({ by }) {
-      log.info('A person asked for another try of the blocked step', { by: by.objectId });
+      log.info('A retry of the blocked step was requested', { by: by.objectId });
       run.requestRetry();
     },
   });
@@ -102,7 +102,7 @@ export function firstGates({ steps }: Plan): Gate[] {
 
 /**
  * Waits for the approvals that a gate of the plan needs.
- * @throws OperationEnds when somebody denies it or cancels, or when the deadline passes
+ * @throws OperationEnds when an approver denies it, a person cancels, or the deadline passes
  */
 export async function passGate(
   run: OperationRun,

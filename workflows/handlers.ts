@@ -1,31 +1,31 @@
 /**
- * One way in for everything that is said to a running operation.
+ * The one entry for all messages to a running operation.
  *
- * Anybody who may write to the Temporal namespace may send any JSON, or none. An error that is no `ApplicationFailure` would
- * fail the workflow task for ever, with the cluster's lock held. So each argument is parsed first: an update that does not
- * fit is rejected with a code, a signal is noted in the log and ignored.
+ * A client that may write to the Temporal namespace may send any JSON, or none. An error that is not an `ApplicationFailure`
+ * would fail the workflow task again and again, with the cluster's lock held. So each argument is parsed first: a malformed
+ * update is rejected with a code, a malformed signal is logged and ignored.
  *
- * Temporal takes 2,000 updates in by one workflow, and refuses all others after them. The budget here ends long before, and
- * leaves room for `cancel`.
+ * Temporal accepts 2,000 updates for one workflow, and refuses all later ones. The budget here ends long before, and leaves
+ * room for `cancel`.
  */
 import type { UpdateDefinition } from '@temporalio/common';
 import { ApplicationFailure, log, setHandler, type SignalDefinition } from '@temporalio/workflow';
 import type { z } from 'zod';
 import type { Fault } from '../domain/errors';
 
-/** Messages that one operation takes in, beside cancellations. */
+/** Messages that one operation accepts, in addition to cancellations. */
 export const MOST_MESSAGES = 200;
-/** Cancellations that one operation takes in: the first counts, the others change nothing. */
+/** Cancellations that one operation accepts: the first counts, the others change nothing. */
 export const MOST_CANCELLATIONS = 200;
 
-/** How a message is judged and taken in. */
+/** How a message is checked and accepted. */
 export interface MessageHandler<T> {
-  /** @throws ApplicationFailure when it does not count; asked again by `take`, since the state may have changed */
+  /** @throws ApplicationFailure when it does not count; `take` checks again, since the state may have changed */
   check?(message: T): void;
   take(message: T): void;
 }
 
-/** Counts the updates that were taken in. */
+/** Counts the updates that were accepted. */
 export class UpdateBudget {
   #taken = 0;
 
@@ -36,7 +36,7 @@ export class UpdateBudget {
     if (this.#taken < this.most) return;
     throw failure({
       code: 'TooManyMessages',
-      detail: `The operation has taken in ${this.most} messages of this kind and takes no more. Nothing was changed by this one. Cancel the operation, and ask again with a new Idempotency-Key.`,
+      detail: `The operation has accepted ${this.most} messages of this kind and accepts no more. This message changed nothing. Cancel the operation, and ask again with a new Idempotency-Key.`,
     });
   }
 
@@ -68,7 +68,7 @@ export function handleUpdate<T>(
   );
 }
 
-/** Takes a signal. It has nobody to answer to: one that does not count is noted in the log and changes nothing. */
+/** Handles a signal. A signal has no answer: one that does not count is logged and changes nothing. */
 export function handleSignal<T>(
   definition: SignalDefinition<[T]>,
   schema: z.ZodType<T>,
@@ -88,7 +88,7 @@ export function handleSignal<T>(
   });
 }
 
-/** The failure that tells a fault. */
+/** The failure that reports a fault. */
 export function failure({ code, detail }: Fault): ApplicationFailure {
   return ApplicationFailure.nonRetryable(detail, code);
 }
@@ -96,12 +96,12 @@ export function failure({ code, detail }: Fault): ApplicationFailure {
 function parsed<T>(schema: z.ZodType<T>, message: unknown, name: string): T {
   const result = schema.safeParse(message);
   if (result.success) return result.data;
-  // Where it is wrong, not what was sent: that may be anything, of any length.
+  // Names the wrong member, and does not quote what was sent: that may be any text of any length.
   const [first] = result.error.issues;
   const member = first?.path[0];
   const where = typeof member === 'string' && /^[a-zA-Z]{1,20}$/.test(member) ? `its member "${member}"` : 'it';
   throw failure({
     code: 'InvalidRequest',
-    detail: `The message "${name}" does not have its form: ${where} is missing or not as it must be. Nothing was changed.`,
+    detail: `The message "${name}" is malformed: ${where} is missing or invalid. This message changed nothing.`,
   });
 }

@@ -45,29 +45,29 @@ export const SearchAttributes = {
   change: defineSearchAttributeKey('KeyturnChange', SearchAttributeType.KEYWORD),
 };
 
-/** Another try of a blocked step, and who asks for it. */
+/** A retry of a blocked step, and the actor who asks for it. */
 export const Retry = z.object({ by: Actor });
-/** Another try of a blocked step. */
+/** A retry of a blocked step. */
 export type Retry = z.infer<typeof Retry>;
 
-/** The wish to stop, and whose it is. */
+/** A cancellation, and the actor who asks for it. */
 export const Cancellation = z.object({ by: Actor, comment: z.string().max(500).optional() });
-/** The wish to stop. */
+/** A cancellation. */
 export type Cancellation = z.infer<typeof Cancellation>;
 
 /** Approve the plan that has the decision's digest. Rejected with an `ApplicationFailure` whose type is an error code. */
 export const approve = defineUpdate<void, [Decision]>('approve');
 /** Deny it: the operation ends Canceled. */
 export const deny = defineUpdate<void, [Decision]>('deny');
-/** Try a blocked step again. */
+/** Retry a blocked step. */
 export const retry = defineUpdate<void, [Retry]>('retry');
 /** Accept the Secrets that a blocked step waits for as they are. */
 export const accept = defineUpdate<void, [AcceptanceDecision]>('accept');
 /** Stop at the next safe point. */
 export const cancel = defineUpdate<void, [Cancellation]>('cancel');
-/** `approve` for the Temporal CLI and UI, which cannot be answered: a decision that does not count is ignored, and said in the workflow's log. */
+/** `approve` for the Temporal CLI and UI. A signal has no answer: a decision that does not count is logged and ignored. */
 export const approveSignal = defineSignal<[Decision]>('approve-signal');
 /** `deny` for the Temporal CLI and UI. */
 export const denySignal = defineSignal<[Decision]>('deny-signal');
-/** `cancel` for the Temporal CLI and UI, and for when Temporal takes no more updates of an operation. */
+/** `cancel` for the Temporal CLI and UI, and for an operation that Temporal accepts no more updates for. */
 export const cancelSignal = defineSignal<[Cancellation]>('cancel-signal');

@@ -1,8 +1,8 @@
 /**
- * Waiting for a long-running operation of ARM, and for the cluster to show what was asked for.
+ * Waits for a long-running operation of ARM, and for the cluster to show the change.
  *
- * Does: polls the operation, and looks at the cluster beside it. An operation that ended Succeeded is not enough: the cluster
- *       must show the change. An operation that never ends does not matter once the cluster rests: then its own state decides.
+ * Does: polls the operation, and reads the cluster in between. An operation that ended Succeeded is not enough: the cluster
+ *       must show the change. If the operation never ends, the cluster's own state decides once it is no longer busy.
  * Never does: write.
  */
 import { ArmError } from '../../azure/errors';
@@ -12,15 +12,15 @@ import type { ArmOperation } from '../../domain/plan/outputs';
 import { identityRefusal, needsPerson } from '../failures';
 import { sleep } from '../running';
 
-/** How often ARM is asked, and when the cluster decides. */
+/** How often Keyturn asks ARM, and when the state of the cluster decides. */
 export interface AwaitLimits {
   /** Between two reads of the cluster, and between two polls when ARM does not say: what the Azure SDK does. */
   readonly pollInMs: number;
-  /** The cluster is read beside every so many polls of the operation. */
+  /** The cluster is read after this many polls of the operation. */
   readonly pollsPerRead: number;
-  /** A cluster that rests for so long while its operation shows no end decides by its own state. */
+  /** When the cluster has not been busy for this long while its operation shows no end, its own state decides. */
   readonly restsInMs: number;
-  /** ARM reads may lag behind its writes for a moment: so many reads in a row must not show the change before that is believed. */
+  /** ARM's reads may lag behind its writes for a moment: only after this many reads in a row without the change is it missing. */
   readonly strangeReads: number;
 }
 
@@ -29,7 +29,7 @@ export const AWAIT_LIMITS: AwaitLimits = { pollInMs: 2_000, pollsPerRead: 5, res
 
 const LONGEST_POLL_IN_MS = 60_000;
 
-/** What is waited for. */
+/** What to wait for. */
 export interface Awaited {
   readonly cluster: string;
   readonly change: ClusterChange;
@@ -38,7 +38,7 @@ export interface Awaited {
 
 interface Waiting {
   readonly signal: AbortSignal;
-  /** Says what is waited for, to complete "waiting for …". */
+  /** Reports what it waits for, to complete "waiting for …". */
   readonly tell: (waitsFor: string) => void;
   readonly limits: AwaitLimits;
 }
@@ -58,7 +58,7 @@ export async function awaitOperation(
   return { ...(operationUrl === undefined ? {} : { operationUrl }), status, decidedBy: 'cluster' };
 }
 
-/** @returns undefined when the operation cannot tell: ARM has forgotten it, or the cluster rested long enough beside it */
+/** @returns undefined when the operation cannot tell: ARM has forgotten it, or the cluster has not been busy for long enough */
 async function pollOperation(
   clusters: ManagedClusters,
   { cluster, operationUrl = '' }: Awaited,
@@ -85,8 +85,8 @@ async function pollOperation(
 }
 
 /**
- * @returns undefined when ARM says for good that it will not tell of this operation
- * @throws ArmError, TokenError when nobody answered
+ * @returns undefined when ARM refuses for good to report this operation
+ * @throws ArmError, TokenError when ARM or Entra did not answer
  */
 async function stateOf(
   clusters: ManagedClusters,
@@ -98,7 +98,7 @@ async function stateOf(
   } catch (error) {
     if (!(error instanceof ArmError) || error.status === undefined || error.status === 401) throw error;
     if (!error.retryable) return undefined;
-    // Not an end: the cluster is looked at beside it, so a URL that only ever fails cannot keep the operation waiting.
+    // Not an end: Keyturn reads the cluster as well, so a URL that always fails cannot keep the operation waiting.
     return { status: `not to be read (${error.code})`, error: {}, retryAfterInMs: error.retryAfterInMs };
   }
 }
@@ -113,7 +113,7 @@ async function pollCluster(
     const snapshot: ClusterSnapshot = await clusters.read(cluster, { abortSignal: signal });
     const { provisioningState, kms } = snapshot.observed;
     const applied = isApplied(snapshot.observed, change);
-    // Once the operation has ended, whatever keeps the cluster busy or failed is another change.
+    // Once the operation has ended, another change keeps the cluster busy or failed.
     if (ended && applied) return provisioningState;
     if (isBusy(provisioningState)) {
       tell(`Azure: the cluster is ${provisioningState}`);
@@ -129,7 +129,7 @@ async function pollCluster(
         throw needsPerson(
           'ChangeNotApplied',
           `Azure ${accepted}, but reports ${describeKms(kms)} instead of ${describeChange(change)}. Azure dropped or undid the change, or ` +
-            'somebody else changed the cluster. Keep all keys enabled, find out which, then retry: Keyturn sends the change again.',
+            'another client changed the cluster. Keep all keys enabled, find out which, then retry: Keyturn sends the change again.',
         );
       }
     }
@@ -151,6 +151,6 @@ function failedOperation(
   return needsPerson(
     'ArmOperationFailed',
     `Azure's operation on ${cluster.split('/').at(-1)} ended ${status}. ${why} ` +
-      'Some API servers may have the new key: keep both keys enabled and unexpired. Repair the cause, then retry.',
+      'Some API servers may have the new key: keep both keys enabled and unexpired. Fix the cause, then retry.',
   );
 }

@@ -1,8 +1,8 @@
 /**
- * One change of a managed cluster in ARM, whatever it is: submit it, wait for it, verify it.
+ * One change of a managed cluster in ARM, of any type: submit it, wait for it, verify it.
  *
  * Does: one fenced PUT of the whole cluster; everything else reads.
- * Never does: PUT while ARM reports the change already, while ARM is busy, or over somebody else's change; call a change
+ * Never does: PUT while ARM reports the change already, while ARM is busy, or over another client's change; call a change
  *             done that the cluster itself does not show.
  */
 import type { AzureAccess } from '../../azure/access';
@@ -34,8 +34,8 @@ export interface ChangeOfCluster {
 type Clusters = Pick<AzureAccess, 'clusters'>;
 
 /**
- * Asks ARM for the change, once. ARM reporting the change already is an answer, except after a failed change: then the same
- * is asked for again, which is how AKS leaves the state Failed.
+ * Asks ARM for the change, once. When ARM reports the change already, nothing is sent, except after a failed change: then the
+ * same PUT is sent again, which is how AKS leaves the state Failed.
  * @throws ApplicationFailure as activities/contract.ts says; ArmError, TokenError
  */
 export async function submitClusterChange(
@@ -53,8 +53,8 @@ export async function submitClusterChange(
   if (!applied && !hasProfile(kms, expect)) {
     throw needsPerson(
       'ClusterChangedOutside',
-      `Azure reports ${describeKms(kms)}, but ${describeProfile(expect)} was expected. Somebody else changed the cluster; ` +
-        'Keyturn sent nothing. Find out who and why, and start a new operation.',
+      `Azure reports ${describeKms(kms)}, but ${describeProfile(expect)} was expected. Another client changed the cluster; ` +
+        'Keyturn sent nothing. Find out who changed it and why, and start a new operation.',
     );
   }
   try {
@@ -116,7 +116,7 @@ function busy(provisioningState: string): Error {
   );
 }
 
-/** Busy and "somebody was faster" end by themselves, and the next try reads again; any other refusal needs a person. */
+/** "Busy" and "another client was faster" end by themselves, and the next try reads again; any other refusal needs a person. */
 function refusalOf(error: unknown): unknown {
   if (!(error instanceof ArmError)) return error;
   if (error.code === ENTITY_TAG_MISSING) {
@@ -125,7 +125,7 @@ function refusalOf(error: unknown): unknown {
   if (error.status === undefined) return error;
   const forIdentity = identityRefusal(error.code);
   if (forIdentity !== undefined) return needsPerson('IdentityLacksKeyAccess', forIdentity, error);
-  const sentence = `Azure did not take the change of the cluster: ${sentenceOf(error)}`;
+  const sentence = `Azure did not accept the change of the cluster: ${sentenceOf(error)}`;
   if (error.retryable && (error.status === 409 || error.status === 412)) {
     return tryAgain('ClusterBusy', sentence, error.retryAfterInMs ?? BUSY_RETRY_IN_MS, error);
   }

@@ -1,4 +1,4 @@
-/** Waiting until Azure is not changing a cluster, whoever asked for the change. */
+/** Waits until Azure is not changing a cluster, whichever client asked for the change. */
 import type { AzureAccess } from '../../azure/access';
 import { ArmError } from '../../azure/errors';
 import { isBusy } from '../../domain/cluster-change';
@@ -8,7 +8,7 @@ const POLL_IN_MS = 5_000;
 const GONE = 'Deleted';
 
 /**
- * Waits until the provisioning state is one that nothing moves out of by itself. Says what it waits for in its heartbeats.
+ * Waits until the provisioning state is one that the cluster does not leave by itself. Its heartbeats say what it waits for.
  * @returns the state; `Deleted` when there is no such cluster any more
  * @throws ArmError, TokenError
  */

@@ -1,8 +1,8 @@
 /**
  * The admission webhooks and policies of a cluster, as far as they could deny or change an update of a Secret.
  *
- * Does: reads their match rules, in whatever versions the API server serves them.
- * Never does: take "may not be read" for "is not there".
+ * Does: reads their match rules, in the versions that the API server serves.
+ * Never does: treat "may not be read" as "does not exist".
  */
 import { z } from 'zod';
 import { AdmissionRule, matchesSecretUpdate, type AdmissionSight } from '../../domain/admission';
@@ -13,7 +13,7 @@ const GROUP = '/apis/admissionregistration.k8s.io';
 /** Newest first: one object is served in all of them. */
 const VERSIONS = ['v1', 'v1beta1', 'v1alpha1'];
 
-/** A resource of the group: what it is called in sentences, whether it changes objects, and where its rules are. */
+/** A resource of the group: its name in sentences, whether it changes objects, and where its rules are. */
 interface Kind {
   readonly resource: string;
   readonly title: string;
@@ -66,7 +66,7 @@ export async function readAdmission(connection: KubeConnection, signal?: AbortSi
   return { changing: changing.sort(), denying: denying.sort(), unread: unread.sort() };
 }
 
-/** The newest version that each resource is served in; undefined when the API server does not tell. */
+/** The newest version that the API server serves each resource in; undefined when it does not tell. */
 async function servedVersions(
   read: (path: string) => Promise<unknown>,
 ): Promise<ReadonlyMap<string, string> | undefined> {

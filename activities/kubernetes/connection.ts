@@ -1,9 +1,9 @@
 /**
  * Requests to one cluster's API servers.
  *
- * Needs: a kubeconfig with everything in it.
- * Does: sends single requests, over a pool of kept connections for speed, or over a connection of its own where it matters
- *       that any of the servers behind the address may answer.
+ * Needs: a kubeconfig that contains everything.
+ * Does: sends single requests, over a pool of kept connections for speed, or over a new connection where it matters that any of
+ *       the servers behind the address may answer.
  * Never does: retry, use a proxy of the environment (undici has none by default), or log a body.
  */
 import { createSecureContext } from 'node:tls';
@@ -60,7 +60,7 @@ export function connectKubernetes(kubeconfig: string, connections: number): Kube
     pipelining: 1,
     headersTimeout: ANSWER_TIMEOUT_IN_MS,
     bodyTimeout: ANSWER_TIMEOUT_IN_MS,
-    // One for all: a new connection need not read the certificates again, and may resume an earlier TLS session.
+    // One for all connections: a new one need not read the certificates again, and may resume an earlier TLS session.
     connect: buildConnector({
       secureContext: createSecureContext({ ca: endpoint.ca, cert: endpoint.cert, key: endpoint.key }),
       servername: endpoint.serverName,
@@ -93,7 +93,7 @@ export function connectKubernetes(kubeconfig: string, connections: number): Kube
       );
     } catch (error) {
       request.signal?.throwIfAborted();
-      // Its message is not kept: a parser of HTTP may quote what it read.
+      // The error's message is not kept: a parser of HTTP may quote what it read.
       const { code = '' } = error as NodeJS.ErrnoException;
       throw new KubeError({ reason: code, message: '', server: endpoint.server });
     }

@@ -1,4 +1,4 @@
-/** What an API server answered when it did not do what was asked. */
+/** Answers of an API server that are not a success. */
 import { z } from 'zod';
 import type { RefusalReason } from '../../domain/refusal';
 import { safeAnswer, type StatusCause } from './refusal-text';
@@ -20,16 +20,16 @@ const Status = z.object({
     .catch(undefined),
 });
 
-/** What is known of a failed request. */
+/** What is known about a failed request. */
 export interface KubeErrorInit {
   /** HTTP status; undefined when no answer came. */
   readonly status?: number;
   /** Kubernetes status reason, `Forbidden`, `Invalid` …; the transport's code when no answer came. */
   readonly reason: string;
-  /** What the API server said. It is read for what it means, and not kept: it may quote a Secret. */
+  /** The API server's message. Keyturn reads its meaning and does not keep it: it may quote a Secret. */
   readonly message: string;
   readonly causes?: readonly StatusCause[];
-  /** The address that was asked, for the message when no answer came. */
+  /** The address of the request, for the message when no answer came. */
   readonly server?: string;
   readonly retryAfterInMs?: number;
   /** The token that a 410 offers for going on with a newer list. */
@@ -37,14 +37,14 @@ export interface KubeErrorInit {
 }
 
 /**
- * A request that an API server did not answer with success. Its message is Keyturn's own sentence. Neither what the server
- * said nor the error of the transport is kept, not even as a cause: both may hold a part of an answer (S1).
+ * A request that an API server did not answer with success. Its message is Keyturn's own sentence. Neither the server's message
+ * nor the error of the transport is kept, not even as a cause: both may contain a part of an answer (S1).
  */
 export class KubeError extends Error {
   override readonly name = 'KubeError';
   readonly status: number | undefined;
   readonly reason: string;
-  /** What the answer means for the Secret that was asked about. */
+  /** What the answer means for the Secret of the request. */
   readonly refusal: RefusalReason;
   readonly retryAfterInMs: number | undefined;
   readonly continueToken: string | undefined;
@@ -59,7 +59,7 @@ export class KubeError extends Error {
     this.continueToken = init.continueToken;
   }
 
-  /** Whether the same request may succeed later without anybody doing anything. */
+  /** Whether the same request may succeed later by itself. */
   get transient(): boolean {
     const { status } = this;
     return (
@@ -83,8 +83,8 @@ export function kubeErrorFrom(status: number, body: string, retryAfterInMs: numb
 }
 
 /**
- * The JSON of an answer with success.
- * @throws KubeError of a transient kind when it is none: a parser would quote it
+ * The JSON of a successful answer.
+ * @throws KubeError of a transient kind when it is not JSON: a parser's own error would quote it
  */
 export function parseAnswer(text: string): unknown {
   try {

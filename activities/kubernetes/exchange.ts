@@ -1,13 +1,13 @@
 /**
  * One HTTP request and its whole answer, as text.
  *
- * undici's `request` makes a stream for each answer; a rewrite wants a few hundred bytes of text a hundred thousand times, and
- * that stream was two fifths of what a request cost this process. So this takes the answer as undici hands it over.
+ * undici's `request` makes a stream for each answer. A rewrite needs a few hundred bytes of text a hundred thousand times, and
+ * that stream was two fifths of the cost of a request in this process. So this code takes the answer as undici delivers it.
  */
 import type { IncomingHttpHeaders } from 'undici/types/header';
 import type { Dispatcher } from 'undici';
 
-/** An answer, whatever its status. */
+/** An answer of any status. */
 export interface WholeAnswer {
   readonly status: number;
   readonly headers: IncomingHttpHeaders;
@@ -40,7 +40,7 @@ export function exchange(
       },
       onResponseEnd() {
         leave?.();
-        // Decoded at once: a character may be cut in two by a chunk's end.
+        // Decoded as a whole: the end of a chunk may cut a character in two.
         resolve({ status, headers, text: Buffer.concat(chunks).toString('utf8') });
       },
       onResponseError(_controller, error) {
@@ -52,11 +52,11 @@ export function exchange(
 }
 
 /**
- * What a signal ends: one listener for all requests under it, each of which has a place that others have had before.
+ * The requests that a signal ends: one listener for all of them, with places that later requests use again.
  *
- * A listener for each, or a Set of them, would have parts that are dropped while they point to later ones. V8 keeps a whole
- * chain of such parts, answers and all, from the first that became old until it looks at all of its memory: eight kilobytes
- * for each Secret.
+ * With a listener for each request, or a Set of them, dropped parts would point to later ones. V8 keeps a whole chain of such
+ * parts, answers included, from the first one that became old until its next full garbage collection: eight kilobytes for each
+ * Secret.
  */
 class RequestsUnderWay {
   static readonly #bySignal = new WeakMap<AbortSignal, RequestsUnderWay>();
@@ -73,7 +73,7 @@ class RequestsUnderWay {
     return requests;
   }
 
-  /** @returns what ends it */
+  /** @returns a function that removes it */
   enter(request: Dispatcher.DispatchController): () => void {
     const place = this.#free.pop() ?? this.#places.length;
     this.#places[place] = request;

@@ -1,8 +1,8 @@
-/** From a kubeconfig to what a TLS connection needs. */
+/** Reads from a kubeconfig what a TLS connection needs. */
 import { KubeConfig } from '@kubernetes/client-node';
 import { OwnError } from '../../domain/own-error';
 
-/** Where an API server is, and how to prove who we are. */
+/** The address of an API server, and our credentials for it. */
 export interface KubeEndpoint {
   /** `https://host[:port][/path]`, without a slash at the end. */
   readonly server: string;
@@ -18,8 +18,8 @@ export interface KubeEndpoint {
 /**
  * Reads the current context of a kubeconfig.
  *
- * Everything must be in the text itself: one that names files, runs a program or goes through a proxy is refused, because
- * a kubeconfig from elsewhere must not make this process read files or start programs.
+ * Everything must be in the text itself. A kubeconfig that names files, runs a program or uses a proxy is refused: a text from
+ * outside must not make this process read files or start programs.
  * @throws Error that says what is missing; it never quotes the text
  */
 export function parseKubeconfig(yaml: string): KubeEndpoint {

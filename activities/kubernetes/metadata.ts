@@ -10,20 +10,20 @@ import { KubeError } from './errors';
 
 const AS_METADATA = 'application/json;as=PartialObjectMetadata;v=v1;g=meta.k8s.io';
 /**
- * Strategic, because for a JSON merge patch the API server writes the whole object as JSON and reads it again, which costs it
- * half as much again as everything else about a small Secret. Both mean the same for a patch of metadata.
+ * Strategic, because for a JSON merge patch the API server writes the whole object as JSON and reads it again. For a small
+ * Secret that adds half of the cost of everything else. Both kinds mean the same for a patch of metadata.
  */
 const PATCH = 'application/strategic-merge-patch+json';
-/** Who Keyturn is in `metadata.managedFields`. */
+/** Keyturn's name in `metadata.managedFields`. */
 export const FIELD_MANAGER = 'keyturn';
 
-/** Which Secret, and which state of it, as `metadata` of an object has it. */
+/** A Secret in one of its states, by its `metadata`. */
 export const SecretMetadata = z.object({
   namespace: z.string(),
   name: z.string(),
   uid: z.string(),
   resourceVersion: z.string(),
-  /** ISO 8601; there when the Secret waits for finalizers to be deleted. */
+  /** ISO 8601; present when the Secret is being deleted and waits for finalizers. */
   deletionTimestamp: z.string().optional(),
 });
 export type SecretMetadata = z.infer<typeof SecretMetadata>;
@@ -40,9 +40,9 @@ const DetailedMetadata = DetailedInput.transform((metadata) => ({
   content: contentOf(metadata),
 }));
 /**
- * With its labels and annotations, and a digest of all metadata but the resource version. An API server that only stores the
- * record under another key leaves all of that alone. A value that changes shows in it only when its field gets another manager
- * (`managedFields`); of an immutable Secret no value changes at all.
+ * With its labels and annotations, and a digest of all metadata except the resource version. An API server that only stores the
+ * record under another key changes none of them. A changed value shows here only when its field gets another manager
+ * (`managedFields`); the values of an immutable Secret never change.
  */
 export type DetailedMetadata = z.infer<typeof DetailedMetadata>;
 
@@ -59,7 +59,7 @@ export const MeasuredMetadata = DetailedInput.transform((metadata): ListedSecret
   ...SecretMetadata.parse(metadata),
   annotationBytes: annotationBytes(metadata),
 }));
-/** A Secret of a list with all that can be told of its content without a value. */
+/** A Secret of a list with everything that is known about its content without a value. */
 export const ComparableMetadata = DetailedInput.transform((metadata): ListedSecret => ({
   ...SecretMetadata.parse(metadata),
   annotationBytes: annotationBytes(metadata),
@@ -91,9 +91,9 @@ export async function readSecret(
 }
 
 /**
- * Patches a Secret with nothing, only if it still is the object and the state that is known. The API server stores the
- * record anew exactly when it is stale under its current write key: then the resource version changes. With annotations
- * it is stored anew in any case.
+ * Sends a Secret an empty patch, fenced: it applies only to the known object in the known state. The API server stores the
+ * record again exactly when it is stale under its current write key: then the resource version changes. With annotations it
+ * is stored again in any case.
  * @throws KubeError; 409 when it is another object or state, 404 when it is gone
  */
 export async function patchFenced(
@@ -107,8 +107,8 @@ export async function patchFenced(
 }
 
 /**
- * What `patchFenced` would meet, whatever state the object is in; stores nothing.
- * @param changes labels and annotations as if somebody had given them to it
+ * A dry run of `patchFenced`, for any state of the object; stores nothing.
+ * @param changes labels and annotations, as if the object had them
  * @returns the object as it would be stored
  * @throws KubeError; 409 when it is another object, 404 when it is gone
  */
@@ -125,7 +125,7 @@ export async function patchDryRun(
   return DetailedObject.parse(answer).metadata;
 }
 
-/** Patches whatever state the object is in, with nothing or with annotations. @throws KubeError */
+/** Patches the object in any state, with nothing or with annotations. @throws KubeError */
 export async function patchByUid(
   connection: KubeConnection,
   { namespace, name, uid }: Pick<SecretMetadata, 'namespace' | 'name' | 'uid'>,
@@ -137,7 +137,7 @@ export async function patchByUid(
   return DetailedObject.parse(answer).metadata;
 }
 
-/** A Secret to be made. */
+/** A Secret to create. */
 export interface NewSecret {
   readonly metadata: {
     readonly namespace: string;
@@ -148,7 +148,7 @@ export interface NewSecret {
   readonly stringData: Readonly<Record<string, string>>;
 }
 
-/** Makes an Opaque Secret. @throws KubeError; 409 when there is one of that name */
+/** Creates an Opaque Secret. @throws KubeError; 409 when the name exists */
 export async function createSecret(
   connection: KubeConnection,
   secret: NewSecret,
@@ -181,8 +181,8 @@ export async function deleteSecret(
 }
 
 /**
- * The request of `patchFenced`; the benchmark lets a load generator send the very same.
- * @param annotations a change, for where a patch that changes nothing does nothing
+ * The request of `patchFenced`; the benchmark lets a load generator send exactly the same.
+ * @param annotations a change, for clusters where a patch that changes nothing has no effect
  */
 export function fencedPatch(
   { namespace, name, uid, resourceVersion }: SecretMetadata,
@@ -208,7 +208,7 @@ function patchOf(
 ): KubeRequest {
   return {
     method: 'PATCH',
-    // The fields of the stored object need no second look for unknown ones: nobody but Keyturn would read the warnings.
+    // The API server need not check the stored object for unknown fields: only Keyturn would get the warnings.
     path: `${pathOf(namespace, name)}?fieldManager=${FIELD_MANAGER}&fieldValidation=Ignore${query}`,
     accept: AS_METADATA,
     contentType: PATCH,
@@ -221,7 +221,7 @@ function pathOf(namespace: string, name: string): string {
 }
 
 function contentOf({ resourceVersion: _, managedFields, ...rest }: Readonly<Record<string, unknown>>): string {
-  // Their order says nothing.
+  // Their order has no meaning.
   const managers = Array.isArray(managedFields) ? managedFields.map((one) => canonicalJson(one)).sort() : [];
   return digestOf({ ...rest, managers });
 }

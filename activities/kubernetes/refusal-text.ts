@@ -1,10 +1,10 @@
 /**
  * Keyturn's own sentence about an answer of an API server (S1).
  *
- * A message of an API server may quote a Secret: webhooks and policies say what they like, validation quotes the value it
- * refuses, and webhooks that fail have their whole answer quoted. So no text of others is repeated here. A sentence is made
- * of the HTTP status, known Kubernetes reasons, numbers, and names that a template finds at a place where the API server
- * itself writes a name, and that look like one.
+ * A message of an API server may quote a Secret: webhooks and policies write any text, validation quotes the value that it
+ * refuses, and the API server quotes the whole answer of a webhook that fails. So Keyturn repeats no text of another program. It
+ * makes a sentence from the HTTP status, known Kubernetes reasons, numbers, and names that a template finds at a place where
+ * the API server itself writes a name, and that look like a name.
  */
 import { refusalReason, type RefusalReason } from '../../domain/refusal';
 
@@ -18,10 +18,10 @@ export interface StatusCause {
 export interface RawAnswer {
   readonly status?: number;
   readonly reason: string;
-  /** Others may have written it. */
+  /** Webhooks and policies may have written parts of it. */
   readonly message: string;
   readonly causes?: readonly StatusCause[];
-  /** The address that was asked. */
+  /** The address of the request. */
   readonly server?: string;
 }
 
@@ -32,7 +32,7 @@ export interface SafeAnswer {
   readonly text: string;
 }
 
-/** `metav1.StatusReason`: a webhook chooses the reason of its denial, so that others count as none. */
+/** `metav1.StatusReason`. A webhook chooses the reason of its denial, so Keyturn ignores any other reason. */
 const KNOWN_REASONS: ReadonlySet<string> = new Set([
   'Unauthorized',
   'Forbidden',
@@ -72,7 +72,7 @@ const TRANSPORT_CODE = /^[A-Z][A-Z0-9_]{1,60}$/;
 const FIELD = /^(?:data|stringData|immutable|type|metadata(?:\.[A-Za-z]{1,40})?)(?:\[[-._/A-Za-z0-9]{1,253}\])?$/;
 const MOST_CAUSES = 3;
 
-/** A name as Kubernetes takes it: a DNS subdomain. */
+/** A name that Kubernetes accepts: a DNS subdomain. */
 const NAME = '[a-z0-9](?:[-a-z0-9.]{0,251}[a-z0-9])?';
 /** Users of certificates, service accounts and Entra. */
 const USER = '[-A-Za-z0-9:._@/]{1,200}';
@@ -81,25 +81,25 @@ const INTERNAL = '(?:Internal error occurred: )?';
 
 type Template = readonly [RegExp, (...names: string[]) => string];
 
-/** Where the API server itself writes a name: anchored at the message's beginning, before any text of others. */
+/** Where the API server itself writes a name: anchored at the message's beginning, before any text of another program. */
 const TEMPLATES: Readonly<Partial<Record<RefusalReason, readonly Template[]>>> = {
   AdmissionDenied: [
     [
       new RegExp(`^admission webhook "(${NAME})" denied the request`),
       (name) =>
-        `The admission webhook ${name} denied the request. Its own words are left out: they may quote the Secret.`,
+        `The admission webhook ${name} denied the request. Keyturn does not show its message, which may quote the Secret.`,
     ],
     [
       new RegExp(`^(?:${FORBIDDEN})?ValidatingAdmissionPolicy '(${NAME})' with binding '(${NAME})' denied request`),
       (policy, binding) =>
-        `The ValidatingAdmissionPolicy ${policy} with the binding ${binding} denied the request. Its own words are left out: they may quote the Secret.`,
+        `The ValidatingAdmissionPolicy ${policy} with the binding ${binding} denied the request. Keyturn does not show its message, which may quote the Secret.`,
     ],
     [new RegExp(`^${FORBIDDEN}exceeded quota: (${NAME}),`), (name) => `The ResourceQuota ${name} is exceeded.`],
   ],
   WebhookUnavailable: [
     [
       new RegExp(`^${INTERNAL}failed calling webhook "(${NAME})"`),
-      (name) => `The admission webhook ${name} failed: it does not answer, or not as it must.`,
+      (name) => `The admission webhook ${name} failed: it does not answer, or its answer is not valid.`,
     ],
   ],
   DryRunUnsupported: [
@@ -138,7 +138,7 @@ const TEMPLATES: Readonly<Partial<Record<RefusalReason, readonly Template[]>>> =
   KeptChanging: [[/^/, () => 'Another client changed the object meanwhile, or it is another object by now.']],
 };
 
-/** What may be kept of an answer: what it means, a known reason, and a sentence of our own. */
+/** What may be kept of an answer: its meaning, a known reason, and a sentence of our own. */
 export function safeAnswer({ status, reason: given, message, causes = [], server }: RawAnswer): SafeAnswer {
   const reason = knownReason(status, given);
   const refusal = refusalReason({ status, reason, message });
@@ -147,7 +147,7 @@ export function safeAnswer({ status, reason: given, message, causes = [], server
     return { refusal, reason, text: `The API server${at} gave no usable answer (${reason}).` };
   }
   const what = fromTemplate(refusal, message) ?? 'The API server refused the request.';
-  // The causes of a denial are the webhook's own.
+  // The webhook itself writes the causes of its denial.
   const fields = refusal === 'AdmissionDenied' || refusal === 'WebhookUnavailable' ? '' : fieldsOf(causes);
   return {
     refusal,
@@ -156,7 +156,7 @@ export function safeAnswer({ status, reason: given, message, causes = [], server
   };
 }
 
-/** Of any text, what may be shown as the code of a failed transport. */
+/** The part of any text that may be shown as the code of a failed transport. */
 export function transportCode(code: unknown): string {
   return typeof code === 'string' && TRANSPORT_CODE.test(code) ? code : 'NoAnswer';
 }

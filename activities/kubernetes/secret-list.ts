@@ -2,7 +2,7 @@
  * All Secrets of a cluster without their values (S1), page by page.
  *
  * Metadata may be large: `kubectl apply` keeps a copy of the whole object in an annotation, 256 KiB at most for each. So a
- * page has as many objects as its predecessor lets one expect to fit.
+ * page has as many objects as should fit, by the size of the page before it.
  */
 import { z } from 'zod';
 import type { KubeConnection } from './connection';
@@ -10,14 +10,14 @@ import { KubeError, parseAnswer } from './errors';
 import { ComparableMetadata, MeasuredMetadata, SecretMetadata, type ListedSecret } from './metadata';
 
 const AS_METADATA_LIST = 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io';
-/** Objects of a first page: nobody knows yet how large they are. */
+/** Objects of a first page: their size is not known yet. */
 export const FIRST_PAGE_SIZE = 100;
 /** Objects of a page at most, as client-go does it: the API server reads them all, values included, to answer. */
 export const LARGEST_PAGE_SIZE = 500;
-/** Text of a page, about: two pages at a time are in memory, as text and as objects. */
+/** Approximate size of a page's text: two pages at a time are in memory, as text and as objects. */
 const PAGE_LENGTH = 4 * 1024 * 1024;
 
-/** What a list tells of each Secret: the more, the more text is read and hashed. */
+/** What a list tells about each Secret. More detail means more text to read and hash. */
 export type ListDetail = 'state' | 'size' | 'content';
 const METADATA: Readonly<Record<ListDetail, z.ZodType<ListedSecret>>> = {
   state: SecretMetadata,
@@ -31,7 +31,7 @@ const PartialList = z.object({
     continue: z.string().optional(),
     remainingItemCount: z.int().optional(),
   }),
-  // A page whose objects the selector all leaves out has null here, not an empty list (kube-apiserver 1.34).
+  // When the selector leaves out every object of a page, this is null and not an empty list (kube-apiserver 1.34).
   items: z
     .array(z.object({ metadata: z.unknown() }))
     .nullish()
@@ -52,7 +52,7 @@ export interface SecretPage {
   readonly items: readonly ListedSecret[];
 }
 
-/** What is asked for. */
+/** What to list. */
 interface PageOptions {
   readonly limit: number;
   /** Where the page before ended. */
@@ -63,9 +63,9 @@ interface PageOptions {
 /**
  * Lists Secrets of all namespaces, page by page.
  *
- * The next page is asked for while the caller is busy with one, so that nobody waits at its end. When a list has become too
- * old to go on (410), the API server offers a token for going on with a newer one; objects that came meanwhile may be
- * missed, and the caller must be fine with that.
+ * It requests the next page while the caller works on one, so that the caller does not wait at its end. When a list has become
+ * too old to go on (410), the API server offers a token to go on with a newer one. The list may miss objects that were created
+ * meanwhile, and the caller must allow for that.
  * @throws KubeError
  */
 export async function* listSecretPages(
@@ -79,14 +79,14 @@ export async function* listSecretPages(
     const items = page.list.items.map(({ metadata }) => METADATA[detail].parse(metadata));
     const limit = nextPageSize(items.length, page.length);
     coming = token ? readPage(connection, { ...options, limit, token }) : undefined;
-    // Whoever stops in the middle does not wait for it: its failure is nobody's then.
+    // A caller that stops in the middle does not wait for the next page, so its failure is ignored.
     coming?.catch(() => undefined);
     yield { resourceVersion, items };
   }
 }
 
 /**
- * How many objects to ask for after a page of so many.
+ * How many objects to ask for after a page of this many.
  * @param length of the page's text
  */
 export function nextPageSize(items: number, length: number): number {

@@ -13,7 +13,7 @@ const LEASES = '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases';
 /** The label of identity leases: up to 1.26, and from 1.27 on. A selector cannot ask for either. */
 const IDENTITY_LABELS = ['k8s.io/component', 'apiserver.kubernetes.io/identity'];
 const IDENTITY = 'kube-apiserver';
-/** A server renews its lease every 10 s, and the lease of a dead one stays for an hour: four missed renewals mean gone. */
+/** A server renews its lease every 10 s, and the lease of a dead server stays for an hour. After four missed renewals it counts as gone. */
 const LIVE_WITHIN_IN_MS = 40_000;
 
 const LeaseList = z.object({
@@ -27,8 +27,8 @@ const LeaseList = z.object({
 
 /**
  * The identity leases of the servers that run now. "Now" is the newest renewal of any of them, since our own clock may be
- * ahead of the control plane's; but never later than our own clock: anybody who may write leases could date one in the
- * future, and hide every server. While our clock is behind, servers that are gone are only waited for a little longer.
+ * ahead of the control plane's. It is never later than our own clock: a client that may write leases could date one in the
+ * future and so hide every server. While our clock is behind, Keyturn only waits a little longer for servers that are gone.
  * @throws KubeError
  */
 export async function liveLeases(
@@ -69,9 +69,9 @@ export function apiServerIdHash(leaseName: string): string {
   return `sha256:${createHash('sha256').update(leaseName).digest('hex')}`;
 }
 
-/** What one server's metrics say of its process and its keys. */
+/** What one server's metrics say about its process and its keys. */
 export interface ServerMetrics {
-  /** Tells its process from every other one; undefined when it does not show when it was started. */
+  /** Identifies its process; undefined when the metrics do not show when it was started. */
   readonly process?: string;
   /** `apiserver_id_hash` (since 1.29). */
   readonly serverIdHash?: string;
@@ -89,7 +89,7 @@ const TRANSFORMATIONS = 'apiserver_storage_transformation_operations_total';
 const SAMPLE = /^(\w+)\{([^}]*)\} (\S+)/;
 const LABEL = /(\w+)="([^"]*)"/g;
 
-/** Reads what matters out of `/metrics`. */
+/** Reads the needed values from `/metrics`. */
 export function parseServerMetrics(text: string): ServerMetrics {
   let startedAt: string | undefined;
   let serverIdHash: string | undefined;
@@ -118,7 +118,7 @@ export function parseServerMetrics(text: string): ServerMetrics {
     }
   }
   return {
-    // Servers may be started in the same moment: the id tells them apart where there is one.
+    // Servers may be started in the same moment: then the id distinguishes them, where there is one.
     process: startedAt === undefined ? undefined : [startedAt, serverIdHash].filter(Boolean).join(' '),
     serverIdHash: serverIdHash === '' ? undefined : serverIdHash,
     lastWritten: lastWritten?.hash,
@@ -127,7 +127,7 @@ export function parseServerMetrics(text: string): ServerMetrics {
   };
 }
 
-/** Asks whichever server answers a new connection. @throws KubeError */
+/** Asks one server: the one that answers a new connection. @throws KubeError */
 export async function readServerMetrics(connection: KubeConnection, signal?: AbortSignal): Promise<ServerMetrics> {
   const request = { method: 'GET', path: '/metrics', accept: 'text/plain', fresh: true, signal } as const;
   return parseServerMetrics(await connection.requestText(request));

@@ -1,9 +1,9 @@
 /**
- * The census: what can be known of the rewrite, Secret by Secret, before any key is touched.
+ * The census: what can be known about the rewrite, Secret by Secret, before any key is touched.
  *
- * Does: asks each Secret in the cheapest way that tells what can be told in this cluster: by the list itself (to Kubernetes 1.30
+ * Does: checks each Secret in the cheapest way that tells what can be told in this cluster: by the list itself (to Kubernetes 1.30
  *       it reads every record from etcd; later versions list from a cache), by a read of its metadata, or by a dry run of the
- *       patch where admission or authorization could deny or change it. After an earlier census it asks for what has changed.
+ *       patch where admission or authorization could deny or change it. After an earlier census it checks what has changed.
  * Never does: store anything, or read a value.
  * Source: research note rotation-systems.md 1.1 (5); KEP-2340 (lists from the cache).
  */
@@ -21,25 +21,25 @@ import type { Running } from '../running';
 import { passOverSecrets, type Pace, type PassContext } from './pass';
 import { tryOut } from './try-out';
 
-/** A finalizer that took longer than this is stuck: a deletion that is under way says nothing. */
+/** A finalizer that takes longer than this is stuck. A deletion that began later is no finding. */
 const FINALIZING_AFTER_IN_MS = 10 * 60_000;
 /** The key that an API server names when it cannot decrypt a record: `/registry/secrets/{namespace}/{name}`. */
 const RECORD = /\/registry\/secrets\/([a-z0-9.-]+)\/([a-z0-9](?:[a-z0-9.-]*[a-z0-9])?)/;
-/** From this minor version on a list comes from the watch cache and says nothing of what is in etcd. */
+/** From this minor version on a list comes from the watch cache and says nothing about the records in etcd. */
 const LISTS_FROM_CACHE = 31;
 
 /** Options of a census. */
 export interface CensusOptions {
-  /** Taken over for what has not changed since, where that is right. */
+  /** Its result is taken over for Secrets that have not changed since, where that is allowed. */
   readonly earlier?: Census;
   readonly now?: () => number;
 }
 
-/** How one Secret is asked: `list` means that the list has told all. */
+/** How one Secret is checked: `list` means that the list has told everything. */
 type HowToAsk = (secret: ListedSecret) => 'list' | 'read' | 'dry-run';
 
 /**
- * Asks what would happen to every Secret.
+ * Finds out what would happen to every Secret.
  * @throws KubeError when the API server is away or refuses the list; the signal's reason
  */
 export async function takeCensus(
@@ -68,7 +68,7 @@ export async function takeCensus(
   };
   try {
     const detail = couldChange(admission) ? 'content' : 'size';
-    // A list that became too old goes on with a later resource version: what its first pages showed is of the first.
+    // A list that became too old goes on with a later resource version. Its first pages belong to the first one.
     const onPage = (pageRv: string): void => void (listRv ??= pageRv);
     await passOverSecrets(connection, { pace, detail, onPage, handle }, running);
   } catch (error) {
@@ -85,7 +85,7 @@ export async function takeCensus(
   return { ...tally.result(), listRv, admission, ...rehearsal };
 }
 
-/** What this cluster leaves open decides how a Secret is asked. What Keyturn may not see counts as open. */
+/** What could go wrong in this cluster decides how a Secret is checked. What Keyturn may not read counts as possible. */
 async function waysToAsk(
   connection: KubeConnection,
   admission: AdmissionSight,
@@ -94,11 +94,11 @@ async function waysToAsk(
   if (couldApply(admission) || !(await mayPatchSecrets(connection, signal))) return () => 'dry-run';
   const namespaces = await namespaceNames(connection, signal);
   const elsewhere = (await minorVersion(connection, signal)) < LISTS_FROM_CACHE ? 'list' : 'read';
-  // A Secret without its namespace is refused by admission that is built in.
+  // Built-in admission refuses a Secret whose namespace does not exist.
   return ({ namespace }) => (namespaces?.has(namespace) ? elsewhere : 'dry-run');
 }
 
-/** Some Secrets: all are counted, the first by name are named. */
+/** Some Secrets: counts all, and names the first ones in alphabetical order. */
 class Names {
   count = 0;
   readonly secrets: string[] = [];
@@ -114,7 +114,7 @@ class Names {
   }
 }
 
-/** What was found so far. */
+/** The findings so far. */
 class Tally {
   secrets = 0;
   readonly finalizing = new Names();

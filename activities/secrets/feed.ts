@@ -1,8 +1,7 @@
 /**
  * Hands out the Secrets of a list, one by one, to many takers.
  *
- * Nobody waits while a page lasts: a promise for each of a hundred thousand Secrets would cost a proof more than its
- * judgement does.
+ * Within a page a taker never waits: a promise for each of a hundred thousand Secrets would cost more than the proof rule itself.
  */
 import type { ListedSecret } from '../kubernetes/metadata';
 import type { SecretPage } from '../kubernetes/secret-list';
@@ -23,7 +22,7 @@ export class SecretFeed {
     return this.#items[this.#taken++];
   }
 
-  /** Waits for the next page, with everybody who does. @returns whether there is one @throws whatever the list throws */
+  /** Waits for the next page; all takers wait together. @returns whether there is one @throws every error of the list */
   turn(): Promise<boolean> {
     return (this.#turning ??= this.#turn());
   }

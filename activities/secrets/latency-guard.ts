@@ -1,40 +1,40 @@
 /**
- * Keeps a rewrite from being felt by the other clients of an API server.
+ * Keeps a rewrite from slowing down the other clients of an API server.
  *
- * Does: asks a small question again and again, as any client would, over the same address: first while nothing of ours is
- *       under way, then during the rewrite. When the answers take more than so many times longer than they did, fewer
- *       requests are allowed under way, otherwise more.
- * Never does: take an API server's refusal of the question for a fault: an answer is an answer, and took its time.
+ * Does: sends a small request again and again, as any client would, to the same address: first while no other request of ours
+ *       is under way, then during the rewrite. When the answers take longer than the limit allows, it lowers the number of
+ *       requests under way, otherwise it raises it.
+ * Never does: treat a refused request as a fault. A refusal is an answer, and its time counts.
  */
 import { KubeError } from '../kubernetes/errors';
 import type { KubeConnection } from '../kubernetes/connection';
 import { sleep } from '../running';
 import type { Pacer } from './pacer';
 
-/** Reads etcd as most requests do, and is allowed to nearly everybody. */
+/** Reads etcd as most requests do, and nearly every client may send it. */
 const QUESTION = '/api/v1/namespaces/kube-system';
 const IDLE_PROBES = 24;
 const IDLE_PAUSE_IN_MS = 15;
 const PAUSE_IN_MS = 40;
-/** A decision is made from so many of the last answers … */
+/** A decision uses this many of the last answers … */
 const WINDOW = 20;
-/** … each time so many new ones have come. */
+/** … each time this many new ones have arrived. */
 const STEP = 8;
-/** The quantile that is compared: high enough to stand for the slow ones, low enough to be known from a window. */
+/** The quantile to compare: high enough to stand for slow answers, low enough to be known from one window. */
 const QUANTILE = 0.9;
 const FIRST_ALLOWED = 1;
 const DECREASE = 0.6;
-/** The slowest answers, which people mean, rise more than the quantile does: it is kept to this part of the limit. */
+/** The slowest answers, which the limit is about, rise more than the quantile: so the quantile is kept to this part of the limit. */
 const MARGIN = 0.7;
-/** Below this part of what is kept to there is room for one more. */
+/** Below this part of that value there is room for one more request. */
 const COMFORT = 0.8;
 
-/** Runs work while the latency of others is watched. */
+/** Runs work while it watches the latency of other clients. */
 export async function guardingLatency<T>(
   options: {
     readonly connection: KubeConnection;
     readonly pacer: Pacer;
-    /** How many times slower than idle the API server may answer others; null does not watch. */
+    /** How many times slower than idle the API server may answer other clients; null does not watch. */
     readonly latencyLimit: number | null;
     readonly signal: AbortSignal;
   },
@@ -56,7 +56,7 @@ export async function guardingLatency<T>(
 
 async function idleLatency(connection: KubeConnection, signal: AbortSignal): Promise<number> {
   const latencies: number[] = [];
-  // The first answers pay for the connection.
+  // The first answers include the time to connect.
   await latencyOf(connection, signal);
   while (latencies.length < IDLE_PROBES) {
     latencies.push(await latencyOf(connection, signal));
@@ -88,7 +88,7 @@ function decide(pacer: Pacer, load: number): void {
   else if (load < COMFORT) pacer.allow(pacer.allowed + Math.max(1, pacer.allowed * 0.1));
 }
 
-/** In milliseconds. No answer at all is the rewrite's to notice; here it counts as the time that it took. */
+/** In milliseconds. A failed request counts with the time it took; the rewrite handles the failure. */
 async function latencyOf(connection: KubeConnection, signal: AbortSignal): Promise<number> {
   const startedAt = performance.now();
   try {

@@ -1,10 +1,10 @@
-/** Counts what is done, and tells how fast and how much longer. */
+/** Counts finished Secrets, and reports the rate and the time that is left. */
 import type { PassProgress } from '../contract';
 
-/** The rate is that of the last so many milliseconds, so that people see what happens now. */
+/** The rate is that of this many last milliseconds, so that people see what happens now. */
 const RATE_WINDOW_IN_MS = 5_000;
 
-/** Counts towards a total that may turn out to be more. */
+/** Counts towards a total that may grow. */
 export class Meter {
   #done = 0;
   readonly #total: number;

@@ -1,10 +1,9 @@
 /**
- * How many requests may be under way, and how soon the next one may start: as many as the API server takes well, and no
- * more a second than somebody allowed.
+ * How many requests may be under way, and when the next one may start: as many as the API server handles well, and no more a
+ * second than the owners of the cluster and the vault allow.
  *
- * Additive increase, multiplicative decrease, as TCP does it: a refusal for load halves the number and makes everybody
- * wait as long as the server asked, and success brings it back one by one, up to a number that whoever watches the latency
- * of others may lower and raise.
+ * Additive increase, multiplicative decrease, as in TCP: a refusal for load halves the number and makes all requests wait as
+ * long as the server asked. Success raises the number again one by one, up to a limit that the latency guard lowers and raises.
  */
 import { sleep } from '../running';
 
@@ -43,7 +42,7 @@ export class Pacer {
     while (this.#inFlight >= this.#limit) {
       await new Promise<void>((resolve) => this.#waiting.push(resolve));
       if (!signal.aborted) continue;
-      // The turn that this one does not take is the next one's.
+      // This request does not use its place, so the next one gets it.
       this.#admit();
       signal.throwIfAborted();
     }
@@ -68,13 +67,13 @@ export class Pacer {
     this.#pausedUntil = Math.max(this.#pausedUntil, Date.now() + pause);
   }
 
-  /** Allows at most so many under way from now: at least 1, and no more than the pacer was made for. */
+  /** Allows at most this many requests under way from now: at least 1, and no more than the pacer was made for. */
   allow(most: number): void {
     this.#allowed = Math.max(1, Math.min(this.#most, Math.floor(most)));
     this.#limit = Math.min(this.#limit, this.#allowed);
   }
 
-  /** What `allow` said last. */
+  /** What `allow` set last. */
   get allowed(): number {
     return this.#allowed;
   }

@@ -15,14 +15,14 @@ import { guardingLatency } from './latency-guard';
 import { Meter } from './meter';
 import { Pacer } from './pacer';
 
-/** Fewer Secrets than this are over before anybody could feel them, or before latency could be learned. */
+/** A pass over fewer Secrets than this ends before other clients could notice it, and before latency could be measured. */
 const WORTH_GUARDING = 200;
 
 /** How fast a pass may be. */
 export interface Pace {
   /** Requests that may be under way at the same time; fewer when the server asks for it. */
   readonly inFlight: number;
-  /** How many times slower than idle the API server may answer others; null does not watch. */
+  /** How many times slower than idle the API server may answer other clients; null does not watch. */
   readonly latencyLimit: number | null;
   /** Requests that may start in a second; null is no limit. */
   readonly perSecond: number | null;
@@ -31,11 +31,11 @@ export interface Pace {
 /** What handles one Secret. */
 export interface PassContext {
   readonly pacer: Pacer;
-  /** Aborted when the pass is to stop, whatever the reason. */
+  /** Aborted when the pass must stop, for any reason. */
   readonly signal: AbortSignal;
 }
 
-/** What is wanted. */
+/** What the pass does. */
 export interface PassOptions {
   readonly pace: Pace;
   /** Secrets that are not handled and not counted, and how many there are. */
@@ -79,10 +79,10 @@ async function handleListed(
   pacer: Pacer,
   meter: Meter,
 ): Promise<string> {
-  // The first failure of one stops all: what was done stays done, and the next try skips it by the rule.
+  // The first failure stops all. Finished Secrets stay finished, and the next try skips them by the proof rule.
   const failure = new AbortController();
   const signal = AbortSignal.any([outer, failure.signal]);
-  // One listener for each Secret that waits for its turn: no leak.
+  // One listener for each Secret that waits for its place: no leak.
   setMaxListeners(0, signal);
   let listRv = '';
   const pages = async function* (): AsyncGenerator<SecretPage> {
@@ -111,7 +111,7 @@ async function handleListed(
     }),
   );
   const ends = await Promise.allSettled(workers);
-  // A failure of the list itself ends who waits for it with the error, and the others as if the list had ended.
+  // When the list itself fails, the takers that wait for it get the error; the others end as if the list had ended.
   outer.throwIfAborted();
   if (failure.signal.aborted) throw failure.signal.reason;
   for (const end of ends) if (end.status === 'rejected') throw end.reason;

@@ -1,4 +1,4 @@
-/** How often one Secret is tried again, by what stood in the way, and when that is enough. */
+/** How often Keyturn retries one Secret, for each kind of failure, and when it gives up. */
 import { refusalReason, type Refusal } from '../../domain/refusal';
 import type { KubeError } from '../kubernetes/errors';
 import { sleep } from '../running';
@@ -27,7 +27,7 @@ export class RetryBudget {
 
   /**
    * Waits before another try.
-   * @returns a refusal when there is to be none
+   * @returns a refusal when there is no other try
    * @throws the error when it is about the server and not about this Secret
    */
   async next(error: KubeError): Promise<Refusal | undefined> {
@@ -46,7 +46,7 @@ export class RetryBudget {
       await this.#backOff(this.#outages, error.retryAfterInMs);
       return undefined;
     }
-    // 500 may be a hiccup, a record that cannot be decrypted, or a webhook in trouble with just this object.
+    // 500 may be a short fault, a record that cannot be decrypted, or a webhook that fails for just this object.
     if (status === 408 || status >= 500) {
       if (++this.#serverErrors > MOST_SERVER_ERRORS) return refusalOf(error);
       await this.#backOff(this.#serverErrors, error.retryAfterInMs);

@@ -1,4 +1,4 @@
-/** The rewrite: every Secret that is not proven yet is asked, and with that stored anew under the current key. */
+/** The rewrite: sends a fenced patch to every Secret that is not proven yet, which makes the API server store it under the current key. */
 import { isPointless, type ProofBounds, type RewriteReport } from '../../domain/proof';
 import { refusedSecret, type RefusedSecret } from '../../domain/refusal';
 import { needsPerson } from '../failures';
@@ -7,12 +7,12 @@ import type { Running } from '../running';
 import type { Pace } from './pass';
 import { settleAll } from './settle-all';
 
-/** Reports name so many Secrets at most; they count all. */
+/** Reports name at most this many Secrets; they count all. */
 export const NAMED_SECRETS = 100;
 
 /**
- * Rewrites. Running it again continues where it was: what is proven needs no request.
- * @throws ApplicationFailure `RewriteHadNoEffect`, non-retryable, as soon as it is plain that going on is pointless
+ * Rewrites. Running it again continues where it stopped: a proven Secret needs no request.
+ * @throws ApplicationFailure `RewriteHadNoEffect`, non-retryable, as soon as it is clear that going on is pointless
  * @throws as `settleAll`
  */
 export async function rewriteSecrets(

@@ -8,7 +8,7 @@ import type { Running } from '../running';
 import { passOverSecrets, type Pace } from './pass';
 import { settleSecret, type Outcome } from './settle-secret';
 
-/** What is wanted. */
+/** What to settle. */
 export interface SettleAllOptions {
   readonly bounds: ProofBounds;
   readonly operationId: string;
@@ -18,7 +18,7 @@ export interface SettleAllOptions {
 }
 
 /**
- * Settles every Secret except the operation's own canaries, which convergence has settled.
+ * Settles every Secret except the operation's own canaries, which the check for convergence has settled.
  * @returns the resource version of the list
  * @throws ApplicationFailure `ResourceVersionWentBackwards`, non-retryable
  * @throws KubeError when the API server is away or refuses the list; the signal's reason
@@ -53,7 +53,7 @@ function refuseOldList(listRv: string, { baselineRv, convergedRv }: ProofBounds)
 }
 
 /**
- * Refuses a list that is older than what was seen before.
+ * Refuses a list that is older than an earlier one.
  * @throws ApplicationFailure `ResourceVersionWentBackwards`, non-retryable
  */
 export function refuseBackwards(earlier: string | null, listRv: string): void {
@@ -61,7 +61,7 @@ export function refuseBackwards(earlier: string | null, listRv: string): void {
     throw needsPerson(
       'ResourceVersionWentBackwards',
       `A list of Secrets has the resource version ${listRv}, but ${earlier} was seen before. Was etcd restored from a backup? ` +
-        'Nothing that was proven earlier holds any more. Keep every key of the backup, and start a new operation.',
+        'No earlier proof holds any more. Keep every key of the backup, and start a new operation.',
     );
   }
 }

@@ -1,9 +1,9 @@
 /**
- * One Secret, by the proof rule: is it under the target key, and if nobody knows, a fenced patch asks.
+ * One Secret, by the proof rule: is it under the target key? If that is not known, a fenced patch asks the API server.
  *
- * Does: puts the questions of domain/settling.ts to the API server; asks again after a conflict (somebody wrote it), after a
- *       hiccup and when the server is busy; a bounded number of times.
- * Never does: read a value, change content (but for one annotation where only a change does anything), or let one Secret
+ * Does: sends the questions of domain/settling.ts to the API server; asks again after a conflict (another client wrote it), after
+ *       a short fault and when the server is busy; a bounded number of times.
+ * Never does: read a value, change content (except for one annotation where only a change has an effect), or let one Secret
  *             that is refused stop the others.
  */
 import type { ProofBounds } from '../../domain/proof';
@@ -14,7 +14,7 @@ import { patchFenced, readSecret, type SecretMetadata } from '../kubernetes/meta
 import type { Pacer } from './pacer';
 import { RetryBudget, refusalOf } from './retry-budget';
 
-/** What a forced rewrite changes; its value is new for each operation and each Rc, so that it always is a change. */
+/** The annotation that a forced rewrite changes. Its value is new for each operation and each Rc, so it always is a change. */
 export const REWRITTEN_ANNOTATION = 'keyturn.dev/rewritten';
 
 /** What came out for one Secret. */
@@ -32,7 +32,7 @@ export interface SettleContext {
 /**
  * Settles one Secret.
  * @param listed as a list showed it
- * @throws KubeError when the API server is away, or takes no requests of ours at all; the signal's reason
+ * @throws KubeError when the API server is away, or accepts no requests of ours at all; the signal's reason
  */
 export async function settleSecret(listed: SecretMetadata, context: SettleContext): Promise<Outcome> {
   const budget = new RetryBudget(context.pacer, context.signal);

@@ -1,5 +1,5 @@
 /**
- * What a census asks of one Secret: a read of its record, or a dry run of its patch.
+ * The census's check of one Secret: a read of its record, or a dry run of its patch.
  *
  * Never does: store anything, or read a value.
  */
@@ -15,11 +15,11 @@ export interface Tried {
   /** Deleted, or deleted and made again: it is not the Secret of the list any more. */
   readonly gone?: boolean;
   readonly refusal?: Refusal;
-  /** Its content would not be what it is. */
+  /** The rewrite would change its content. */
   readonly changed?: boolean;
 }
 
-/** Asks for one Secret. @throws KubeError when the API server is away; the signal's reason */
+/** Checks one Secret. @throws KubeError when the API server is away; the signal's reason */
 export async function tryOut(
   connection: KubeConnection,
   secret: ListedSecret,
@@ -38,7 +38,7 @@ export async function tryOut(
       return { changed: await wouldChange(connection, secret, would, context) };
     } catch (error) {
       if (!(error instanceof KubeError)) throw error;
-      // Also said when its namespace is not there, and by webhooks with any status that they like: so it is looked for.
+      // 404 is also the answer when its namespace does not exist, and webhooks deny with any status. So Keyturn reads it.
       const perhapsGone = error.status === 404 || error.status === 409;
       if (perhapsGone && (await isGone(connection, secret, context, budget))) return { gone: true };
       const refusal = await budget.next(error);
@@ -47,7 +47,7 @@ export async function tryOut(
   }
 }
 
-/** Compares what would be stored with what is, without a value: labels, annotations, and who has which field. */
+/** Compares what would be stored with what is stored, without a value: labels, annotations, and the managers of fields. */
 async function wouldChange(
   connection: KubeConnection,
   listed: ListedSecret,
@@ -56,7 +56,7 @@ async function wouldChange(
 ): Promise<boolean> {
   if (listed.content === undefined || would.content === listed.content) return false;
   if (would.resourceVersion === listed.resourceVersion) return true;
-  // Somebody wrote it since the list: what is stored now is the state to compare with.
+  // Another client wrote it since the list: so compare with what is stored now.
   const now = await pacer.run(() => readSecret(connection, listed, { signal }), signal);
   return now.resourceVersion === would.resourceVersion && now.content !== would.content;
 }

@@ -1,7 +1,7 @@
 /**
  * POST /v1/operations/{id}:accept: an approver accepts the Secrets that a blocked operation waits for as they are.
  *
- * What would be refused is refused here already, from the operation's view. The workflow checks the same again.
+ * This route refuses, from the operation's view, what the workflow would refuse. The workflow checks the same again.
  */
 import { z } from 'zod';
 import { acceptanceFault, AcceptanceDecision } from '../../domain/acceptance';
@@ -16,8 +16,7 @@ import { OPERATION_NOW, operationNow } from './operation-answer';
 const AcceptanceBody = z
   .strictObject({
     digest: z.string().min(1).max(100).meta({
-      description:
-        '`blockedSecrets.digest` of the operation as the person saw it. Another list is not accepted with it.',
+      description: '`blockedSecrets.digest` of the operation as the approver read it. Only that list is accepted.',
       example: 'sha256:4f0c…',
     }),
     reason: AcceptanceDecision.shape.reason.meta({ description: 'Why, for the auditor.' }),
@@ -31,9 +30,9 @@ export function acceptSecrets(deps: ApiDeps): Route {
     method: 'post',
     path: '/v1/operations/{id}:accept',
     operationId: 'acceptSecrets',
-    summary: 'Accept the Secrets in the way of a blocked operation as they are',
+    summary: 'Accept the Secrets that block an operation as they are',
     description:
-      'The operation goes on and ends without them; it says so in its evidence, and the generation is not called proven, so that the next rotation proves first. Possible where `offers` has `accept`: never before a key leaves its slot. Nobody accepts what their own request leaves, and no program does.',
+      'The operation goes on and ends without them, and says so in its evidence. The generation is not called proven, so the next rotation proves first. Possible where `offers` has `accept`: never before a key leaves its slot. The requester cannot accept, and a program cannot accept.',
     roles: [Role.Approver],
     params: OperationIdParams,
     body: AcceptanceBody,

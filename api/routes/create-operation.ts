@@ -1,9 +1,12 @@
 /**
- * POST /v1/operations: one change, asked for.
+ * POST /v1/operations: asks for one change.
  *
- * In this order: an operation that this key stands for already is answered without asking Azure again; a cluster on which
- * another operation executes is refused, naming it (first, since that operation explains what Azure would say of the
- * cluster); a change whose preconditions do not hold is refused with all of them; then the operation is started.
+ * In this order:
+ * 1. When this Idempotency-Key stands for an operation already, the route answers with it, without asking Azure again.
+ * 2. When another operation executes on the cluster, the route refuses and names it. This comes before Azure is asked, since
+ *    that operation may be the cause of what Azure would report.
+ * 3. When preconditions do not hold, the route refuses with all of them.
+ * 4. The route starts the operation.
  */
 import { digestOf } from '../../domain/canonical';
 import type { ErrorCode, Fault } from '../../domain/errors';
@@ -25,7 +28,7 @@ import type { Request } from 'express';
 /** Azure is asked for this long at most; a change-management system waits about 30 s for an answer. */
 const OBSERVATION_TIMEOUT_IN_MS = 25_000;
 
-/** What an operation that executes may change before it ends: the state of the cluster, its encryption, its keys and version. */
+/** Faults that an executing operation may remove before it ends: state of the cluster, its encryption, its keys and version. */
 const ENDS_WITH_THE_HOLDER: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'ClusterNotSucceeded',
   'ClusterNotRunning',
@@ -46,7 +49,7 @@ export function createOperation(deps: ApiDeps): Route {
     operationId: 'createOperation',
     summary: 'Ask for a change to a cluster',
     description:
-      'The request is checked against Azure before it is accepted. An accepted operation plans, then waits for approval; nothing is changed before that. Send the same request with the same Idempotency-Key as often as needed: it is one operation.',
+      'Keyturn checks the request against Azure before it accepts it. The operation then plans and waits for approval; nothing is changed before that. Send the same request with the same Idempotency-Key as often as needed: it is one operation.',
     roles: [Role.Operator],
     headers: idempotencyKey,
     body: OperationRequest,
@@ -87,15 +90,15 @@ export function createOperation(deps: ApiDeps): Route {
 
       const holder = await refuseWhenBusy(body);
       const faults = ruleFaults(body, await observe(deps, body, signal));
-      // The operation that executes may be why the cluster is as it is; a request that waits for it is not refused for that.
-      // The plan is made when it has ended, and refuses what is still wrong then.
+      // The executing operation may cause these faults, so a request that waits for it is not refused for them. Its plan is made
+      // when the other operation has ended, and refuses what is still wrong then.
       refuse(holder === undefined ? faults : faults.filter(({ code }) => !ENDS_WITH_THE_HOLDER.has(code)));
 
       const started = await gateway.start(startOf(asked, fingerprint));
       if (started === 'started') return accepted(asked, request, { again: false });
-      // Somebody sent the same key at the same moment, and was first.
+      // Another request with the same key arrived at the same moment, and was first.
       const winner = await replayed(asked.id, fingerprint);
-      if (!winner) throw new Error(`Temporal has an operation ${asked.id}, and does not give it.`);
+      if (!winner) throw new Error(`Temporal has an operation ${asked.id} and does not return it.`);
       return accepted(winner, request, { again: true });
     },
   });
@@ -111,7 +114,7 @@ export function createOperation(deps: ApiDeps): Route {
     return stored?.operation;
   }
 
-  /** @returns the operation that is to be waited for, if there is one */
+  /** @returns the operation that the new one must wait for, if there is one */
   async function refuseWhenBusy({ cluster, whenBusy }: OperationRequest): Promise<string | undefined> {
     const holder = await gateway.holderOf(cluster);
     if (holder === undefined || whenBusy === 'wait') return holder;
@@ -155,7 +158,7 @@ function refuse(faults: readonly Fault[]): void {
   if (first) throw new ApiError([first, ...others]);
 }
 
-/** Asks Azure. Whatever goes wrong there means that the preconditions are not known, so that nothing may be started. */
+/** Asks Azure. When that fails, the preconditions are not known, so nothing may be started. */
 async function observe(
   { observeAzure }: ApiDeps,
   request: OperationRequest,
@@ -169,7 +172,7 @@ async function observe(
       {
         code: 'AzureUnavailable',
         detail:
-          'The cluster and its keys could not be read from Azure, so the request was not checked and nothing was started. Send it again with the same Idempotency-Key.',
+          'Keyturn could not read the cluster and its keys from Azure, so it did not check the request. Nothing was started. Send the request again with the same Idempotency-Key.',
       },
       { cause },
     );

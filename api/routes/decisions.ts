@@ -1,8 +1,8 @@
 /**
  * POST /v1/operations/{id}:approve and :deny: a person decides on exactly one plan.
  *
- * What would be refused is refused here already, from the operation's view, so that a person gets the reason even while no
- * worker runs. The workflow checks the same again before it counts the decision.
+ * This route refuses, from the operation's view, what the workflow would refuse, so that a person gets the reason even while
+ * no worker runs. The workflow checks the same again before it counts the decision.
  */
 import { z } from 'zod';
 import { approvedBy, Decision, decisionFault, START_GATE, type GateState } from '../../domain/approval';
@@ -19,11 +19,11 @@ import { OPERATION_NOW, operationNow } from './operation-answer';
 const DecisionBody = z
   .strictObject({
     planDigest: z.string().min(1).max(100).meta({
-      description: '`plan.digest` of the operation as the person saw it. Another plan is not approved with it.',
+      description: '`plan.digest` of the operation as the person read it. The decision counts for that plan only.',
       example: 'sha256:4f0c…',
     }),
     gate: Decision.shape.gate.meta({
-      description: 'The gate that is approved, by step id: the one that `waitingFor` names. Default: the start gate.',
+      description: 'The gate to approve, by step id: the gate that `waitingFor` names. Default: the start gate.',
       example: 'approve-plaintext',
     }),
     comment: Decision.shape.comment.meta({ description: 'Why, for the auditor.' }),
@@ -49,8 +49,8 @@ function decisionRoute(deps: ApiDeps, verb: 'approve' | 'deny'): Route {
     summary: verb === 'approve' ? 'Approve the plan of an operation' : 'Deny the plan of an operation',
     description:
       verb === 'approve'
-        ? 'Nobody approves their own request, and no program approves. A second approval by the same person changes nothing.'
-        : 'The operation ends Canceled. Nothing was changed. Who asked for it may deny it, too.',
+        ? 'The requester cannot approve their own request, and a program cannot approve. A second approval by the same person changes nothing.'
+        : 'The operation ends Canceled. Nothing was changed. The requester may deny it, too.',
     roles: [Role.Approver],
     params: OperationIdParams,
     body: DecisionBody,
@@ -108,7 +108,7 @@ function decisionRoute(deps: ApiDeps, verb: 'approve' | 'deny'): Route {
     if (holder === undefined || holder === id) return;
     throw new ApiError({
       code: 'ClusterBusy',
-      detail: `Operation ${holder} executes on this cluster, and this one was asked for with "whenBusy": "refuse". Nothing was recorded: approve again when that one has ended.`,
+      detail: `Operation ${holder} executes on this cluster, and this one was requested with "whenBusy": "refuse". The approval was not recorded. Approve again when ${holder} has ended.`,
     });
   }
 }
@@ -120,8 +120,8 @@ function openGate({ plan, steps }: Operation): string | null {
 }
 
 /**
- * One person's decision on one plan is one message, however often it is sent. The revision is in it because a plan may come
- * back with the same digest after another one, and is then asked for anew.
+ * One person's decision on one plan is one message, however often it is sent. The id has the plan's revision, because a plan
+ * may return with the same digest after another plan, and then needs a new approval.
  */
 function messageId({ by, planDigest, gate = START_GATE }: Decision, { planRevision }: Operation): string {
   return sha256Hex(canonicalJson([by.tenantId, by.objectId, planDigest, planRevision, gate])).slice(0, 32);

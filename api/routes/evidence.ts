@@ -17,7 +17,7 @@ export function getEvidence({ gateway, evidenceDirectory }: ApiDeps): Route {
     path: '/v1/operations/{id}/evidence',
     operationId: 'getEvidence',
     summary: 'Get the signed evidence of an operation',
-    description: 'The exact bytes that were signed and written: check them before you parse them.',
+    description: 'The exact bytes that Keyturn signed and wrote. Check them before you parse them.',
     roles: [Role.Reader, Role.Operator, Role.Approver],
     params: OperationIdParams,
     answers: [
@@ -33,8 +33,8 @@ export function getEvidence({ gateway, evidenceDirectory }: ApiDeps): Route {
       const { evidence, status } = await findOperation(gateway, id);
       if (evidence === null) {
         const when = isFinal(status)
-          ? 'It has ended, and its evidence is not sealed yet. Ask again; if it lasts, look at the worker.'
-          : 'Evidence is sealed when it has ended.';
+          ? 'The operation has ended, and its evidence is not sealed yet. Ask again. If it lasts, look at the log of the worker.'
+          : 'Evidence is sealed when the operation has ended.';
         throw new ApiError({ code: 'EvidenceNotReady', detail: `Operation ${id} is ${status}. ${when}` });
       }
       const body = await readSealed(join(evidenceDirectory, basename(evidence.file)), evidence.digest);
@@ -43,7 +43,7 @@ export function getEvidence({ gateway, evidenceDirectory }: ApiDeps): Route {
   });
 }
 
-/** The bytes of a file that still is what was sealed. Its signature is for the reader to check. */
+/** The bytes of a file whose digest is still the sealed one. The reader checks the signature. */
 async function readSealed(file: string, digest: string): Promise<Buffer> {
   let bytes: Buffer;
   try {
@@ -62,7 +62,7 @@ async function readSealed(file: string, digest: string): Promise<Buffer> {
   throw new ApiError(
     {
       code: 'InternalError',
-      detail: `${basename(file)} is not what was sealed: the operation names the digest ${digest}, and the file has ${actual}. Find out who changed it.`,
+      detail: `${basename(file)} was changed after it was sealed: the operation names the digest ${digest}, and the file has ${actual}. Find out who changed it.`,
     },
     { cause: new Error(`${file} was changed after it was sealed.`) },
   );

@@ -1,4 +1,4 @@
-/** GET /v1/operations/{id}: an operation as it stands. `Prefer: wait=N` waits for something to change. */
+/** GET /v1/operations/{id}: the current state of an operation. `Prefer: wait=N` waits for a change. */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import { isFinal, type Operation } from '../../domain/operation';
@@ -13,7 +13,7 @@ import { route, type HeaderReader, type Route } from '../route';
 const LONGEST_WAIT_IN_SECONDS = 20;
 const POLL_INTERVAL_IN_MS = 500;
 
-/** The id of an operation in a path. What does not look like one is not found, whatever it is. */
+/** The id of an operation in a path. A text that is not such an id is answered with "not found". */
 export const OperationIdParams = z.object({
   id: z
     .string()
@@ -48,16 +48,16 @@ export function getOperation(deps: ApiDeps): Route {
     method: 'get',
     path: '/v1/operations/{id}',
     operationId: 'getOperation',
-    summary: 'See how an operation stands',
+    summary: 'Read the state of an operation',
     description:
-      'The status of the answer is about the question, not about the operation: an operation that failed is answered with 200, and says so.',
+      'The HTTP status is about the request, not about the operation: the answer for a failed operation is 200, and its `status` says Failed.',
     roles: [Role.Reader, Role.Operator, Role.Approver],
     params: OperationIdParams,
     headers: preferWait,
     answers: [
       {
         status: 200,
-        description: 'The operation as it stands.',
+        description: 'The operation as it is now.',
         schema: OperationView,
         headers: {
           'Retry-After': 'Seconds to wait before asking again; absent when the operation has ended.',
@@ -90,7 +90,7 @@ export async function findOperation(gateway: OperationsGateway, id: string): Pro
   });
 }
 
-/** Waits until the status or the plan differs from what was seen, the time is up, or nobody waits any more. */
+/** Waits until the status or the plan changes, the time is up, or the client has gone away. */
 async function changed(
   gateway: OperationsGateway,
   seen: Operation,

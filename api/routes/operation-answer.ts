@@ -1,4 +1,4 @@
-/** The answer of every request that is about one operation: the operation as it stands now. */
+/** The answer to every request about one operation: the operation as it is now. */
 import type { Request } from 'express';
 import type { Operation } from '../../domain/operation';
 import type { ApiDeps } from '../deps';
@@ -8,7 +8,7 @@ import { OperationView, pollHeaders, viewOf } from '../operation-view';
 export const OPERATION_NOW = [
   {
     status: 200,
-    description: 'The operation as it stands now.',
+    description: 'The operation as it is now.',
     schema: OperationView,
     headers: { 'Retry-After': 'Seconds to wait before asking again.' },
   },

@@ -1,11 +1,11 @@
-/** What is asked about the API itself: whether it lives, whether it can work, and what it offers. */
+/** Requests about the API itself: whether it lives, whether it can work, and what it offers. */
 import { z } from 'zod';
 import type { ApiDeps } from '../deps';
 import type { Missing } from '../operations-gateway';
 import { ApiError } from '../problem';
 import { publicRoute, type Route } from '../route';
 
-/** Probes come from several places at once; they share what was found within this time. */
+/** Several probes may come at once; those within this time share one result. */
 const READINESS_LASTS_IN_MS = 1_000;
 
 /** `/healthz` and `/readyz`. */
@@ -57,7 +57,7 @@ export function documentRoutes(document: () => object, page: () => string): Rout
       answers: [
         {
           status: 200,
-          description: 'A page that needs nothing from elsewhere.',
+          description: 'A page that loads nothing from other servers.',
           mediaType: 'text/html; charset=utf-8',
         },
       ],

@@ -1,4 +1,4 @@
-/** POST /v1/operations/{id}:cancel and :retry: somebody steers an operation that runs. */
+/** POST /v1/operations/{id}:cancel and :retry: an operator or approver steers a running operation. */
 import { z } from 'zod';
 import { OperationStatus } from '../../domain/operation';
 import { Role } from '../../domain/people';
@@ -16,7 +16,7 @@ export function cancelOperation(deps: ApiDeps): Route {
     path: '/v1/operations/{id}:cancel',
     operationId: 'cancelOperation',
     summary: 'Stop an operation at the next safe point',
-    description: 'The operation then says in which state it left the cluster, and which keys are still needed.',
+    description: 'The ended operation then says in which state it left the cluster, and which keys are still needed.',
     roles: [Role.Operator, Role.Approver],
     params: OperationIdParams,
     body: z
@@ -44,7 +44,7 @@ export function retryOperation(deps: ApiDeps): Route {
     path: '/v1/operations/{id}:retry',
     operationId: 'retryOperation',
     summary: 'Try a blocked step again',
-    description: 'For when the cause that the operation names is gone.',
+    description: 'Fix the cause that the operation names in `reason`, then retry.',
     roles: [Role.Operator, Role.Approver],
     params: OperationIdParams,
     body: z.strictObject({}).meta({ id: 'Retry' }),

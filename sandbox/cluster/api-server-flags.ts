@@ -25,7 +25,7 @@ export function apiServerFlags(options: ApiServerFlags): string[] {
     `--etcd-servers=${options.etcdUrl}`,
     '--bind-address=127.0.0.1',
     `--secure-port=${options.port}`,
-    // Nobody reaches the cluster by the `kubernetes` Service, and Endpoints may not name loopback addresses.
+    // No client reaches the cluster by the `kubernetes` Service, and Endpoints may not name loopback addresses.
     '--advertise-address=127.0.0.1',
     '--endpoint-reconciler-type=none',
     `--service-cluster-ip-range=${SERVICE_RANGE}`,

@@ -108,7 +108,7 @@ class LocalCluster implements SandboxCluster {
   #adminKubeconfig: string;
   #etcd: Etcd;
   #lateServers = 0;
-  /** Whether somebody stopped it: only then do its servers stay down after a snapshot or a restore. */
+  /** Whether a client stopped it: only then do its servers stay down after a snapshot or a restore. */
   #stopped = false;
   #snapshots: readonly string[] = [];
   /** Changes run one after the other: the end of the last one. */
@@ -139,7 +139,7 @@ class LocalCluster implements SandboxCluster {
     const fewer = count < this.#lateServers;
     this.#lateServers = count;
     if (!fewer) return;
-    // Nobody waits for this, as nobody does in a cloud; a server that stays behind says why in `servers()`.
+    // The request does not wait for this, as in Azure; a server that stays behind says why in `servers()`.
     this.#inTurn(() => this.#parts.controlPlane.finish(this.#lateServers)).catch(() => undefined);
   }
 

@@ -4,7 +4,7 @@
  * Needs: a running etcd, the files of the layout, the book of plugins, the load balancer.
  * Does: replaces servers one at a time, as roll.ts says; a new one is ready before the old one is drained, and the old ones
  *       of a pass are gone before the next pass begins.
- * Never does: bring back an API server that ended by itself, or take turns: one call at a time, the cluster sees to it.
+ * Never does: bring back an API server that ended by itself, or order calls: cluster.ts makes one call at a time.
  */
 import { isDeepStrictEqual } from 'node:util';
 import { messageOf } from '../message-of';
@@ -154,7 +154,7 @@ export class ControlPlane {
   async finish(late: number): Promise<void> {
     const behind = this.#sorted().filter(([, { config }]) => !isDeepStrictEqual(config, this.#config));
     if (behind.length === 0) return;
-    // With every server late, nobody has needed them yet.
+    // With every server late, no server has needed them yet.
     await this.#options.plugins.start(this.#providersOf(this.#config));
     for (const [number, member] of behind.slice(0, Math.max(behind.length - late, 0))) {
       try {

@@ -44,7 +44,7 @@ class FilteredConnection extends Duplex {
       try {
         passed = filter.pass(chunk);
       } catch (error) {
-        // No HTTP/2: whoever speaks so is no API server.
+        // Not HTTP/2: this client is not an API server.
         this.destroy(error instanceof Error ? error : undefined);
         return;
       }
@@ -53,7 +53,7 @@ class FilteredConnection extends Duplex {
     socket.on('end', () => this.push(null));
     socket.on('error', (error) => this.destroy(error));
     socket.on('close', () => this.destroy());
-    // The gRPC server listens while the connection is its own; an error after that concerns nobody.
+    // The gRPC server listens while the connection is its own; a later error has no effect.
     this.on('error', () => undefined);
   }
 

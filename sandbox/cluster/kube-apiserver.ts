@@ -61,7 +61,7 @@ export interface ApiServer {
 
 /**
  * Starts an API server on a free port; resolves when /readyz says ok.
- * @throws NotReadyError with what /readyz said, what the KMS plugins met, and the end of the log. Nothing is left running.
+ * @throws NotReadyError with the answer of /readyz, the errors of the KMS plugins, and the end of the log. Nothing is left running.
  */
 export async function startApiServer(options: ApiServerOptions): Promise<ApiServer> {
   const { kubernetesMinor, layout, serial, etcdUrl, host = { name: '', names: sharedHostName() } } = options;

@@ -18,7 +18,7 @@ const BASIC_AUTH_EVERY = 7;
 /** What to fill a cluster with. */
 export interface SeedOptions {
   readonly count: number;
-  /** Made if missing; Secrets go to them in turn. */
+  /** Made if missing; Secrets are spread over them one by one. */
   readonly namespaces: readonly string[];
   /** Every so many-th Secret is immutable; none when absent. */
   readonly immutableEvery?: number;
@@ -50,7 +50,7 @@ export interface SeedSummary {
 
 /**
  * Makes the Secrets `secret-00001` to `secret-{count}`.
- * @param kubeconfig of somebody who may make namespaces and Secrets; with embedded client certificate
+ * @param kubeconfig of a user who may create namespaces and Secrets; with embedded client certificate
  * @throws Error naming the first Secret that the API server refused. Others may have been made.
  */
 export async function seedSecrets(kubeconfig: string, options: SeedOptions): Promise<SeedSummary> {

@@ -2,7 +2,7 @@
  * Starting a server program and waiting for it, with an error message that says why it did not come up.
  *
  * Does: asks again and again until the server is ready, has ended, gets nowhere, or takes too long; tries other ports
- *       when somebody else took the ones that were free a moment ago.
+ *       when another process took the ones that were free a moment ago.
  * Never does: restart a server that was ready once, or hand it the environment: etcd reads `ETCD_*`, Go proxies and more.
  */
 import { readFile } from 'node:fs/promises';

@@ -92,7 +92,7 @@ describe('an API server that shows less', () => {
     expect(turned.proof).toMatchObject({ secrets: 60, unproven: 0, convergenceHeld: true });
     expect(turned.proof.weaknesses).toHaveLength(1);
     expect(turned.proof.weaknesses[0]).toContain(weakness);
-    expect(turned.proof.weaknesses[0]).toContain('concluded from canaries alone');
+    expect(turned.proof.weaknesses[0]).toContain('concludes from canaries alone');
     expect(await c.stored()).toMatchObject({ newKey: 60, oldKey: 0 });
   });
 

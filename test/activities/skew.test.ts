@@ -82,7 +82,7 @@ describe('two API servers behind one address', () => {
     await expect(converge(3_000)).rejects.toMatchObject({
       type: 'NotConverged',
       nonRetryable: true,
-      message: expect.stringMatching(/back and forth [1-9]/),
+      message: expect.stringMatching(/stored canaries again [1-9]/),
     });
   });
 

@@ -49,7 +49,7 @@ describe('KMS v1, a provider name for each key (1.26)', () => {
     expectProven(turned);
     expect(turned.bounds.method).toBe('no-op');
     expect(turned.convergence).toMatchObject({ metrics: 'unavailable' });
-    expect(turned.proof.weaknesses.join()).toContain('concluded from canaries alone');
+    expect(turned.proof.weaknesses.join()).toContain('concludes from canaries alone');
     expect(await c.stored()).toEqual({ ...nothing, newKey: COUNT });
   });
 
@@ -82,7 +82,7 @@ describe('KMS v1, a provider name for each key (1.26)', () => {
     );
     expectProven(turned);
     // 1.27 has the metrics, but they do not say of which server they are.
-    expect(turned.proof.weaknesses.join()).toContain('before 1.29');
+    expect(turned.proof.weaknesses.join()).toContain('before Kubernetes 1.29');
     expect(await c.stored()).toEqual({ ...nothing, newKey: COUNT });
   });
 });

@@ -25,7 +25,7 @@ const accepted = (secrets: RefusedSecret[]): Acceptance => ({
   secrets,
 });
 
-describe('the list of Secrets in the way', () => {
+describe('the list of blocked Secrets', () => {
   it('has a digest of names and reasons, not of what servers say of them', () => {
     const digestOf = (...secrets: RefusedSecret[]): string =>
       blockedSecrets(secrets.length, secrets, acceptable).digest;
@@ -86,7 +86,7 @@ describe('a wish to accept', () => {
     blocked: { ...blocked, ...change },
   });
 
-  it('counts when another person with the role accepts the list that stands', () => {
+  it('counts when another person with the role accepts the current list', () => {
     expect(acceptanceFault(wish(), state())).toBeUndefined();
   });
 

@@ -18,7 +18,7 @@ const decision = (change: Partial<Decision> = {}): Decision => ({
 });
 
 describe('an approval', () => {
-  it('counts when another person with the role approves the plan that stands', () => {
+  it('counts when another person with the role approves the current plan', () => {
     expect(decisionFault(decision(), gate(), 'approve')).toBeUndefined();
   });
 

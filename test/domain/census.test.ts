@@ -70,7 +70,7 @@ describe('the census', () => {
     expect(censusWarnings(all)).toHaveLength(10);
     expect(censusWarnings(all).at(-1)).toEqual({
       code: 'SecretsFinalizing',
-      detail: '2 Secrets: n/a, n/b wait for a finalizer to be deleted, and are rewritten like any other.',
+      detail: '2 Secrets: n/a, n/b are being deleted and wait for a finalizer. They are rewritten like any other.',
     });
   });
 

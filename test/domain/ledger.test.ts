@@ -69,9 +69,9 @@ describe('the ledger', () => {
     });
   });
 
-  it('refuses to prove a key that is not current, and to activate one that was not noted', () => {
+  it('refuses to prove a key that is not current, and to activate one that was not recorded', () => {
     expect(() => proven(provenLedger(KEY_1), KEY_2, proof)).toThrow(/not what the ledger has as current/);
-    expect(() => activated(provenLedger(KEY_1), KEY_2)).toThrow(/must be noted first/);
+    expect(() => activated(provenLedger(KEY_1), KEY_2)).toThrow(/must be recorded first/);
   });
 
   it('has at most one current and one superseded generation, whatever happens in whatever order', () => {

@@ -45,7 +45,7 @@ describe('the progress of a long step', () => {
   });
 });
 
-describe('Secrets in the way', () => {
+describe('blocked Secrets', () => {
   const blockedBy = (count: number, acceptable = true): string[] =>
     lines({
       status: OperationStatus.Blocked,
@@ -56,7 +56,7 @@ describe('Secrets in the way', () => {
     const { digest } = blockedSecrets(1, refused(1), { acceptable: true });
     expect(blockedBy(1)).toEqual(
       expect.arrayContaining([
-        `Secrets in the way: 1, list digest \`${digest}\``,
+        `Blocked Secrets: 1, list digest \`${digest}\``,
         `- n/s0: TooLarge: Too long. ${suggestionFor('TooLarge')}`,
       ]),
     );

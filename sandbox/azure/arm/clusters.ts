@@ -212,7 +212,7 @@ export class Clusters {
         cluster.operation = undefined;
         cluster.provisioningState = failure === undefined ? 'Succeeded' : 'Failed';
         cluster.provisioningError = failure;
-        // The state is part of the resource, so its etag changes with it: whoever writes next must have read again.
+        // The state is part of the resource, so its etag changes with it: the next writer must have read again.
         cluster.etag = newEtag();
       },
     });

@@ -115,7 +115,7 @@ export class TokenService {
     );
   }
 
-  /** A v2.0 access token for Keyturn's API, or one that is wrong in the way that a test asks for. */
+  /** A v2.0 access token for Keyturn's API, or one with the fault that a test asks for. */
   async mintUserToken(options: UserTokenOptions = {}): Promise<string> {
     return this.#sign(this.#userClaims(options), options.expiresInSeconds ?? USER_TOKEN_LIFETIME_IN_SECONDS);
   }

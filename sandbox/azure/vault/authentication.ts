@@ -3,7 +3,7 @@
  *
  * Needs: the token service.
  * Does: answers a request without a token with the 401 that tells the SDK which tenant and audience to ask, whatever
- *       else may be wrong with the request; turns a good token into a caller.
+ *       else may be wrong with the request; makes a caller from a valid token.
  * Never does: decide permissions.
  */
 import type { Request } from 'express';

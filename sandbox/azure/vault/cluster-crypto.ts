@@ -1,7 +1,7 @@
 /**
  * A cluster's way to its vault: the crypto door of crypto.ts, called as the cluster's user-assigned identity.
  *
- * Needs: the registry, role assignments, and whoever the cluster's identity is at the time of each call.
+ * Needs: the registry, role assignments, and the cluster's identity at the time of each call.
  * Does: authorizes and performs exactly what an HTTP call with that identity's token would.
  * Never does: cache. A permission that was taken away is gone at the next call.
  */

@@ -73,7 +73,7 @@ export class KeyRing {
   async create(name: string, request: KeyRequest): Promise<{ key: NamedKey; version: KeyVersion }> {
     this.#refuseDeleted(name);
     const rsa = await generateRsaKey(request.sizeInBits);
-    this.#refuseDeleted(name); // Somebody may have deleted it while the key was being generated.
+    this.#refuseDeleted(name); // A client may have deleted it while the key was being generated.
     const now = nowInSeconds();
     const version: KeyVersion = {
       version: randomBytes(16).toString('hex'),
