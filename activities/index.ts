@@ -47,13 +47,7 @@ const INSIDE = { armRefusal: 'ClusterAccessRefused' } as const;
 const CLUSTER_CHANGES = ['set-kms', 'upgrade-control-plane', 'upgrade-pool'] as const;
 
 /** Makes the activities; contacts no service yet. */
-export function createActivities({
-  azure,
-  evidence,
-  pace,
-  client,
-  clusterDecidesAfterInMs,
-}: ActivityDeps): Activities {
+export function createActivities({ azure, evidence, pace, client, clusterDecidesAfterInMs }: ActivityDeps): Activities {
   // One more for what is asked beside the Secrets.
   const connections = createClusterConnections(azure.clusters, pace.inFlight + 1);
   const runner = new ActivityRunner(client, createApprovedPlans(client), connections);

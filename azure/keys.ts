@@ -1,17 +1,19 @@
 /**
  * Key versions in Key Vault.
  *
- * Does: looks key versions up, and makes one version like another.
- * Never does: use a key, disable or delete one, or read key material other than the public part that a GET shows.
+ * Does: looks key versions up, and makes one version like another. What happens to old keys is in key-retirement.ts.
+ * Never does: use a key, purge one, or read key material other than the public part that a GET shows.
  */
 import type { TokenCredential } from '@azure/core-auth';
 import type { HttpClient } from '@azure/core-rest-pipeline';
-import { KeyClient, type KeyVaultKey } from '@azure/keyvault-keys';
+import type { KeyVaultKey } from '@azure/keyvault-keys';
 import type { Cloud } from '../domain/clouds';
 import type { KeyLookup, ObservedKey } from '../domain/observed';
 import { mustParseKeyId, parseKeyId, type KeyId } from '../domain/resource-ids';
+import { VaultError } from './errors';
+import { createKeyRetirement, type KeyRetirement } from './key-retirement';
 import type { CallOptions } from './managed-clusters';
-import { translateError, VaultError } from './errors';
+import { createVaultCaller } from './vault-clients';
 
 /** The tags of a key version that Keyturn made: by both it is found again after a crash. */
 export const OPERATION_TAG = 'keyturn-operation';
@@ -34,7 +36,7 @@ export interface MarkedVersion {
 }
 
 /** What Keyturn asks of vaults. */
-export interface Keys {
+export interface Keys extends KeyRetirement {
   /**
    * Looks a key version up; its id comes back as the vault spells it. A key that is not there, that Keyturn may not read, or whose vault does not exist is an
    * answer, not an error.
@@ -47,41 +49,23 @@ export interface Keys {
    */
   findMarked(kid: string, mark: VersionMark, options?: CallOptions): Promise<MarkedVersion[]>;
   /**
-   * Makes a version of the same key with the type, size and permitted operations of `kid`, enabled, without expiry, and
-   * tagged with the mark.
+   * Makes a version of the same key with the type, size and permitted operations of `kid`, enabled, and tagged with the
+   * mark. It expires when `expiresOn` says, in whole seconds; without it never, or as a policy of the vault sets.
    * @returns its versioned key id
    * @throws VaultError, TokenError
    */
-  createLike(kid: string, mark: VersionMark, options?: CallOptions): Promise<string>;
+  createLike(kid: string, mark: VersionMark, options?: CallOptions & { readonly expiresOn?: Date }): Promise<string>;
 }
 
-/** Makes the client; each vault is contacted when a key of it is asked for. */
+/** Makes the client; sends nothing yet. */
 export function createKeys(cloud: Cloud, credential: TokenCredential, httpClient: HttpClient): Keys {
-  const clients = new Map<string, KeyClient>();
-  const clientOf = (keyId: KeyId): KeyClient => {
-    if (keyId.cloud.name !== cloud.name) {
-      throw new VaultError({
-        code: 'OtherCloud',
-        message: `${keyId.vaultUrl} is in ${keyId.cloud.name}, but Keyturn is set up for ${cloud.name}. It was not contacted.`,
-        retryable: false,
-      });
-    }
-    const known = clients.get(keyId.vaultUrl);
-    if (known) return known;
-    const client = new KeyClient(keyId.vaultUrl, credential, { httpClient, retryOptions: { maxRetries: 0 } });
-    clients.set(keyId.vaultUrl, client);
-    return client;
-  };
-  const call = async <T>(keyId: KeyId, options: CallOptions, work: (client: KeyClient) => Promise<T>): Promise<T> => {
-    options.abortSignal?.throwIfAborted();
-    return work(clientOf(keyId)).catch((error: unknown) => {
-      throw translateError(error, VaultError, keyId.vaultUrl, options.abortSignal);
-    });
-  };
+  const call = createVaultCaller(cloud, credential, httpClient);
   const get = (keyId: KeyId, options: CallOptions): Promise<KeyVaultKey> =>
     call(keyId, options, (client) => client.getKey(keyId.name, { ...options, version: keyId.version }));
 
   return {
+    ...createKeyRetirement(call),
+
     async lookUp(kid, options = {}) {
       const keyId = parseKeyId(kid);
       if ('fault' in keyId) return { found: false, keyId: kid, why: keyId.fault };
@@ -106,7 +90,7 @@ export function createKeys(cloud: Cloud, credential: TokenCredential, httpClient
       });
     },
 
-    async createLike(kid, { operationId, nonce }, options = {}) {
+    async createLike(kid, { operationId, nonce }, { expiresOn, ...options } = {}) {
       const keyId = mustParseKeyId(kid);
       const model = await get(keyId, options);
       const { keyType, keyOperations, key } = model;
@@ -123,6 +107,7 @@ export function createKeys(cloud: Cloud, credential: TokenCredential, httpClient
           ...options,
           keySize,
           keyOps: keyOperations,
+          expiresOn,
           tags: { [OPERATION_TAG]: operationId, [NONCE_TAG]: nonce },
         }),
       );

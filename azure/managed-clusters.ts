@@ -10,11 +10,13 @@ import type { HttpClient } from '@azure/core-rest-pipeline';
 import { z } from 'zod';
 import type { Cloud } from '../domain/clouds';
 import { applyChange, type ClusterChange } from '../domain/cluster-change';
-import { type ObservedCluster } from '../domain/observed';
-import { parseClusterId, parseKeyId } from '../domain/resource-ids';
+import { parseClusterId } from '../domain/resource-ids';
 import type { ArmClient } from './arm';
+import { requestBody, snapshotOf, type ClusterBody, type ClusterSnapshot } from './cluster-body';
+import { listEverywhere, type ClusterList } from './cluster-list';
 import { armScope } from './credentials';
 import { ArmError, parseRetryAfter, readErrorBody, translateError } from './errors';
+import { upgradeProfileOf, type UpgradeProfile } from './upgrade-profile';
 
 /** The version that `@azure/arm-containerservice` 25.3.0 speaks; it shows `kubernetesResourceObjectEncryptionProfile`. */
 const API_VERSION = '2026-04-01';
@@ -22,57 +24,13 @@ const API_VERSION = '2026-04-01';
 /** The code of a change that was not sent because ARM gave no entity tag to fence it with. */
 export const ENTITY_TAG_MISSING = 'EntityTagMissing';
 
-/** By resource id. */
-const AssignedIdentities = z.record(z.string(), z.looseObject({ principalId: z.string().nullish() }));
-
-const ClusterBody = z.looseObject({
-  id: z.string(),
-  location: z.string(),
-  eTag: z.string().optional(),
-  tags: z.record(z.string(), z.string()).nullish(),
-  identity: z
-    .looseObject({ type: z.string().optional(), userAssignedIdentities: AssignedIdentities.nullish() })
-    .nullish(),
-  properties: z.looseObject({
-    provisioningState: z.string(),
-    powerState: z.object({ code: z.string().optional() }).nullish(),
-    kubernetesVersion: z.string().optional(),
-    currentKubernetesVersion: z.string().optional(),
-    disableLocalAccounts: z.boolean().nullish(),
-    securityProfile: z
-      .looseObject({
-        azureKeyVaultKms: z
-          .looseObject({
-            enabled: z.boolean().nullish(),
-            keyId: z.string().nullish(),
-            keyVaultNetworkAccess: z.string().nullish(),
-            keyVaultResourceId: z.string().nullish(),
-          })
-          .nullish(),
-        kubernetesResourceObjectEncryptionProfile: z
-          .looseObject({ infrastructureEncryption: z.string().nullish() })
-          .nullish(),
-      })
-      .nullish(),
-    status: z.looseObject({ provisioningError: z.unknown().optional() }).nullish(),
-  }),
-});
-type ClusterBody = z.infer<typeof ClusterBody>;
-
 const OperationBody = z.object({
   status: z.string(),
   startTime: z.string().nullish(),
   endTime: z.string().nullish(),
 });
 
-/** A cluster as ARM gave it. */
-export interface ClusterSnapshot {
-  readonly observed: ObservedCluster;
-  /** Why the last change failed, when ARM says so. */
-  readonly provisioningError: { readonly code?: string; readonly message?: string };
-  /** Everything, for the PUT. */
-  readonly body: ClusterBody;
-}
+export type { ClusterSnapshot } from './cluster-body';
 
 /** How far a long-running operation of ARM is. */
 export interface OperationState {
@@ -96,7 +54,8 @@ export interface ManagedClusters {
   /**
    * PUTs the whole cluster with one change, fenced by the entity tag that it was read with.
    * @returns the URL of the long-running operation, when ARM gave one that is its own
-   * @throws ArmError `EntityTagMissing`, with nothing sent: without a fence the PUT could undo another client's change
+   * @throws ArmError `EntityTagMissing`, with nothing sent: without a fence the PUT could undo another client's change;
+   *         `AgentPoolMissing`, with nothing sent: the change is of a pool that the cluster does not have
    */
   putChange(
     cluster: ClusterSnapshot,
@@ -104,6 +63,10 @@ export interface ManagedClusters {
     options?: CallOptions,
   ): Promise<{ operationUrl?: string; retryAfterInMs?: number }>;
   operation(operationUrl: string, options?: CallOptions): Promise<OperationState>;
+  /** What AKS offers to upgrade the cluster to. */
+  upgradeProfile(resourceId: string, options?: CallOptions): Promise<UpgradeProfile>;
+  /** Every cluster that Keyturn's identity can read, in every subscription, and which subscriptions refused. */
+  listEverywhere(options?: CallOptions): Promise<ClusterList>;
   /** @returns the kubeconfig (YAML) of the local admin account */
   adminKubeconfig(resourceId: string, options?: CallOptions): Promise<string>;
 }
@@ -127,6 +90,13 @@ export function createManagedClusters(
           code: ENTITY_TAG_MISSING,
           message:
             "Azure gave no eTag for the cluster, so the change could have overwritten another client's change. Nothing was sent.",
+          retryable: false,
+        });
+      }
+      if (change.type === 'pool-version' && !hasPool(cluster.body, change.pool)) {
+        throw new ArmError({
+          code: 'AgentPoolMissing',
+          message: `The cluster has no agent pool ${change.pool} any more. Nothing was sent.`,
           retryable: false,
         });
       }
@@ -160,6 +130,14 @@ export function createManagedClusters(
       };
     },
 
+    async upgradeProfile(resourceId, { abortSignal } = {}) {
+      const url = `${mustParse(resourceId).resourceId}/upgradeProfiles/default?api-version=${API_VERSION}`;
+      const { body } = await arm.request({ method: 'GET', url, abortSignal });
+      return upgradeProfileOf(body);
+    },
+
+    listEverywhere: ({ abortSignal } = {}) => listEverywhere(arm, API_VERSION, abortSignal),
+
     async adminKubeconfig(resourceId, { abortSignal } = {}) {
       const { subscriptionId, resourceGroup, name } = mustParse(resourceId);
       const client = new ContainerServiceClient(credential, subscriptionId, {
@@ -186,54 +164,8 @@ export function createManagedClusters(
   };
 }
 
-/** Maps ARM's JSON. @throws ZodError when it is not a managed cluster at all */
-export function snapshotOf(json: unknown): ClusterSnapshot {
-  const body = ClusterBody.parse(json);
-  const { properties } = body;
-  const kms = properties.securityProfile?.azureKeyVaultKms;
-  const newEncryption = properties.securityProfile?.kubernetesResourceObjectEncryptionProfile?.infrastructureEncryption;
-  return {
-    body,
-    provisioningError: readErrorBody(properties.status?.provisioningError),
-    observed: {
-      resourceId: parseClusterId(body.id)?.resourceId ?? body.id,
-      location: body.location,
-      kubernetesVersion: properties.currentKubernetesVersion ?? properties.kubernetesVersion ?? 'unknown',
-      provisioningState: properties.provisioningState,
-      powerState: properties.powerState?.code ?? 'Running',
-      identityType: body.identity?.type ?? 'None',
-      identities: Object.entries(body.identity?.userAssignedIdentities ?? {}).map(([id, { principalId }]) => ({
-        resourceId: id,
-        ...(principalId ? { principalId } : {}),
-      })),
-      localAccountsDisabled: properties.disableLocalAccounts ?? false,
-      tags: body.tags ?? {},
-      platformManagedEncryption: newEncryption !== undefined && newEncryption !== null && newEncryption !== 'Disabled',
-      kms: {
-        enabled: kms?.enabled ?? false,
-        keyId: normalKeyId(kms?.keyId ?? undefined),
-        networkAccess: kms?.keyVaultNetworkAccess ?? undefined,
-        // Azure gives "" where there is none.
-        vaultId: kms?.keyVaultResourceId || undefined,
-      },
-    },
-  };
-}
-
-/** Values of `userAssignedIdentities` are Azure's to fill: requests carry `{}`. */
-function requestBody(body: ClusterBody): unknown {
-  const { identity } = body;
-  const userAssigned = identity?.userAssignedIdentities;
-  if (!identity || !userAssigned) return body;
-  const userAssignedIdentities = Object.fromEntries(Object.keys(userAssigned).map((id) => [id, {}]));
-  return { ...body, identity: { ...identity, userAssignedIdentities } };
-}
-
-/** One spelling for one key, so that ids can be compared as text; what is not a versioned key id stays as it is. */
-function normalKeyId(keyId: string | undefined): string | undefined {
-  if (keyId === undefined || keyId === '') return undefined;
-  const parsed = parseKeyId(keyId);
-  return 'fault' in parsed ? keyId : parsed.kid;
+function hasPool({ properties }: ClusterBody, pool: string): boolean {
+  return (properties.agentPoolProfiles ?? []).some(({ name }) => name === pool);
 }
 
 function urlOf(resourceId: string): string {

@@ -7,6 +7,7 @@
 import { z } from 'zod';
 import { assertNever } from './assert-never';
 import type { ObservedCluster } from './observed';
+import { OwnError } from './own-error';
 import { sameKeyId, shortKeyId } from './resource-ids';
 
 /** How the API servers reach the vault: over its public address, or over a private endpoint. */
@@ -29,8 +30,17 @@ export const KmsProfile = z.discriminatedUnion('mode', [
 /** `securityProfile.azureKeyVaultKms`, as Keyturn asks for it. */
 export type KmsProfile = z.infer<typeof KmsProfile>;
 
+/** A whole version, `1.27.3`: what Azure reports can be compared with no less. */
+const PatchVersion = z.string().regex(/^\d+\.\d+\.\d+$/);
+
 /** One change of a managed cluster. */
-export const ClusterChange = z.discriminatedUnion('type', [z.strictObject({ type: z.literal('kms'), to: KmsProfile })]);
+export const ClusterChange = z.discriminatedUnion('type', [
+  z.strictObject({ type: z.literal('kms'), to: KmsProfile }),
+  /** The API servers are upgraded; agent pools keep their version. */
+  z.strictObject({ type: z.literal('control-plane-version'), to: PatchVersion }),
+  /** One agent pool is upgraded. */
+  z.strictObject({ type: z.literal('pool-version'), pool: z.string(), to: PatchVersion }),
+]);
 /** One change of a managed cluster. */
 export type ClusterChange = z.infer<typeof ClusterChange>;
 
@@ -38,7 +48,15 @@ export type ClusterChange = z.infer<typeof ClusterChange>;
 export interface ClusterBodyParts {
   readonly properties: {
     readonly securityProfile?: { readonly azureKeyVaultKms?: Readonly<Record<string, unknown>> | null } | null;
+    readonly agentPoolProfiles?: readonly PoolBodyParts[] | null;
+    readonly [member: string]: unknown;
   };
+}
+
+/** The member of an agent pool that identifies it; `orchestratorVersion` is the one that changes touch. */
+export interface PoolBodyParts {
+  readonly name?: string;
+  readonly [member: string]: unknown;
 }
 
 /** Provisioning states that a cluster does not leave by itself. Every other state (`Updating`, `Creating`, `Upgrading` …) is busy. */
@@ -50,8 +68,9 @@ export function isBusy(provisioningState: string): boolean {
 }
 
 /**
- * The body of the PUT: everything as ARM gave it, except for the change.
- * The shapes are those that `az aks update` sends.
+ * The body of the PUT: everything as ARM gave it, except for the change. The shapes are those that `az aks update`,
+ * `az aks upgrade --control-plane-only` and `az aks nodepool upgrade` send.
+ * @throws OwnError when the pool that the change names is not in the body
  */
 export function applyChange<B extends ClusterBodyParts>(body: B, change: ClusterChange): B {
   switch (change.type) {
@@ -63,18 +82,39 @@ export function applyChange<B extends ClusterBodyParts>(body: B, change: Cluster
         properties: { ...body.properties, securityProfile: { ...securityProfile, azureKeyVaultKms } },
       };
     }
+    case 'control-plane-version':
+      return upgradeBody(body, { kubernetesVersion: change.to });
+    case 'pool-version': {
+      const pools = body.properties.agentPoolProfiles ?? [];
+      if (!pools.some(({ name }) => name === change.pool)) throw poolMissing(change.pool);
+      return upgradeBody(body, {
+        agentPoolProfiles: pools.map((pool) =>
+          pool.name === change.pool ? { ...pool, orchestratorVersion: change.to } : pool,
+        ),
+      });
+    }
     default:
-      return assertNever(change.type);
+      return assertNever(change);
   }
 }
 
-/** Whether the cluster has the state that the change asks for. Says nothing about the provisioning state. */
-export function isApplied({ kms }: Pick<ObservedCluster, 'kms'>, change: ClusterChange): boolean {
+/**
+ * Whether the cluster is what the change asks for. Says nothing about the provisioning state. Of a version, the one that
+ * runs counts, not the one that was asked for.
+ */
+export function isApplied(
+  { kms, kubernetesVersion, agentPools }: Pick<ObservedCluster, 'kms' | 'kubernetesVersion' | 'agentPools'>,
+  change: ClusterChange,
+): boolean {
   switch (change.type) {
     case 'kms':
       return hasProfile(kms, change.to);
+    case 'control-plane-version':
+      return kubernetesVersion === change.to;
+    case 'pool-version':
+      return agentPools.some(({ name, version }) => name === change.pool && version === change.to);
     default:
-      return assertNever(change.type);
+      return assertNever(change);
   }
 }
 
@@ -103,7 +143,36 @@ export function describeKms(kms: ObservedCluster['kms']): string {
 
 /** What a change asks for, in the same words. */
 export function describeChange(change: ClusterChange): string {
-  return describeProfile(change.to);
+  switch (change.type) {
+    case 'kms':
+      return describeProfile(change.to);
+    case 'control-plane-version':
+      return `Kubernetes ${change.to} on the control plane`;
+    case 'pool-version':
+      return `Kubernetes ${change.to} on the agent pool ${change.pool}`;
+    default:
+      return assertNever(change);
+  }
+}
+
+/** What a cluster reports of the thing that a change is about, in the same words. */
+export function describeReported(
+  { kms, kubernetesVersion, agentPools }: Pick<ObservedCluster, 'kms' | 'kubernetesVersion' | 'agentPools'>,
+  change: ClusterChange,
+): string {
+  switch (change.type) {
+    case 'kms':
+      return describeKms(kms);
+    case 'control-plane-version':
+      return `Kubernetes ${kubernetesVersion} on the control plane`;
+    case 'pool-version': {
+      const pool = agentPools.find(({ name }) => name === change.pool);
+      if (pool === undefined) return `no agent pool ${change.pool}`;
+      return `Kubernetes ${pool.version} on the agent pool ${change.pool}`;
+    }
+    default:
+      return assertNever(change);
+  }
 }
 
 /** A profile in the words of `describeKms`. */
@@ -119,4 +188,19 @@ function kmsMembers(profile: KmsProfile): Record<string, unknown> {
   const common = { enabled: true, keyId, keyVaultNetworkAccess: access };
   if (access === 'Public') return { ...common, keyVaultResourceId: '' };
   return vaultId === undefined ? common : { ...common, keyVaultResourceId: vaultId };
+}
+
+/**
+ * An upgrade sends nothing else that could be a change, and leaves `servicePrincipalProfile` out: AKS validates the profile of
+ * an upgrade, and a GET never shows its secret. `az aks upgrade` clears it for the same reason.
+ */
+function upgradeBody<B extends ClusterBodyParts>(body: B, members: Record<string, unknown>): B {
+  const { servicePrincipalProfile: _validatedByAks, ...properties } = body.properties;
+  return { ...body, properties: { ...properties, ...members } };
+}
+
+function poolMissing(pool: string): OwnError {
+  return new OwnError(
+    `The cluster has no agent pool ${pool} any more. Nothing was sent. Find out who removed it, and start a new operation.`,
+  );
 }

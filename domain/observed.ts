@@ -24,11 +24,34 @@ export const ObservedKey = z.object({
 /** A key version as the vault reports it. */
 export type ObservedKey = z.infer<typeof ObservedKey>;
 
+/** What a version is called that ARM does not report. */
+export const UNKNOWN_VERSION = 'unknown';
+
+/** An agent pool as ARM reports it. */
+export const ObservedPool = z.object({
+  name: z.string(),
+  /** What its nodes run now; `unknown` when ARM does not say. */
+  version: z.string(),
+  /** What was last asked for: while an upgrade runs, and after one that failed, another than `version`. */
+  wantedVersion: z.string(),
+  /** Nodes. */
+  count: z.int(),
+  /** `System` or `User`. */
+  mode: z.string(),
+});
+/** An agent pool as ARM reports it. */
+export type ObservedPool = z.infer<typeof ObservedPool>;
+
 /** A managed cluster as ARM reports it: the fields that the rules need. */
 export const ObservedCluster = z.object({
   resourceId: z.string(),
   location: z.string(),
+  /** What the API servers run now; `unknown` when ARM does not say. */
   kubernetesVersion: z.string(),
+  /** What was last asked for, perhaps without a patch: while an upgrade runs, and after one that failed, another. */
+  wantedKubernetesVersion: z.string(),
+  /** By name. */
+  agentPools: z.array(ObservedPool),
   provisioningState: z.string(),
   /** `Running` or `Stopped`. */
   powerState: z.string(),

@@ -105,7 +105,7 @@ export async function verifyCluster(
         'Keep both keys enabled, find out who changed the cluster, then retry.',
     );
   }
-  return { keyId: change.to.mode === 'on' ? change.to.keyId : null, provisioningState };
+  return { keyId: change.type === 'kms' && change.to.mode === 'on' ? change.to.keyId : null, provisioningState };
 }
 
 function busy(provisioningState: string): Error {

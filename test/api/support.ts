@@ -38,6 +38,8 @@ export const HEALTHY: AzureObservation = {
       resourceId: CLUSTER,
       location: 'westeurope',
       kubernetesVersion: '1.34.4',
+      wantedKubernetesVersion: '1.34.4',
+      agentPools: [],
       provisioningState: 'Succeeded',
       powerState: 'Running',
       identityType: 'UserAssigned',

@@ -67,7 +67,10 @@ export class AzureRig {
 }
 
 /** The change to a key in a public vault. */
-export const kmsOn = (keyId: string): ClusterChange => ({ type: 'kms', to: { mode: 'on', keyId, access: 'Public' } });
+export const kmsOn = (keyId: string): Extract<ClusterChange, { type: 'kms' }> => ({
+  type: 'kms',
+  to: { mode: 'on', keyId, access: 'Public' },
+});
 
 export function keyOf(kid: string): KeyId {
   const key = parseKeyId(kid);

@@ -42,6 +42,8 @@ export const goodCluster = (change: Partial<ObservedCluster> = {}): ObservedClus
   resourceId: CLUSTER,
   location: 'westeurope',
   kubernetesVersion: '1.34.1',
+  wantedKubernetesVersion: '1.34.1',
+  agentPools: [{ name: 'nodepool1', version: '1.34.1', wantedVersion: '1.34.1', count: 1, mode: 'System' }],
   provisioningState: 'Succeeded',
   powerState: 'Running',
   identityType: 'UserAssigned',

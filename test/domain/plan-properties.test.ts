@@ -4,7 +4,12 @@ import { AS_PRODUCT } from './plan-model/behaviour';
 import { breachesOf, play, stories } from './plan-model/stories';
 
 it('holds', () => {
-  fc.assert(fc.property(stories(), (story) => { expect(breachesOf(story, AS_PRODUCT)).toEqual([]); }), { numRuns: 3000, seed: 1 });
+  fc.assert(
+    fc.property(stories(), (story) => {
+      expect(breachesOf(story, AS_PRODUCT)).toEqual([]);
+    }),
+    { numRuns: 3000, seed: 1 },
+  );
 });
 it('ends', () => {
   const t = Date.now();

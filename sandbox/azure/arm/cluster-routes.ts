@@ -6,7 +6,9 @@ import { isJsonObject, objectAt } from '../json';
 import type { Clusters } from './clusters';
 import { clusterBody, MANAGED_CLUSTERS, type ManagedCluster } from './managed-cluster';
 import type { Operation, Operations } from './operations';
+import { pageOf } from './paging';
 import { checkNotBusy, checkPreconditions } from './preconditions';
+import { upgradeProfileBody } from './upgrade-profile';
 
 /** Routes of managed clusters. Marks accepted KMS changes in `response.locals.kms` for the journal. */
 export function clustersRouter(clusters: Clusters, operations: Operations): Router {
@@ -17,15 +19,19 @@ export function clustersRouter(clusters: Clusters, operations: Operations): Rout
   router.get(list, (request, response) => {
     const { group } = request.params;
     const found = clusters.all().filter(({ resourceGroup }) => resourceGroup.toLowerCase() === group.toLowerCase());
-    response.json({ value: found.map(clusterBody) });
+    response.json(pageOf(request, found.map(clusterBody)));
   });
 
-  router.get(`/subscriptions/:subscription/providers/${MANAGED_CLUSTERS}`, (_request, response) => {
-    response.json({ value: clusters.all().map(clusterBody) });
+  router.get(`/subscriptions/:subscription/providers/${MANAGED_CLUSTERS}`, (request, response) => {
+    response.json(pageOf(request, clusters.all().map(clusterBody)));
   });
 
   router.get(one, (request, response) => {
     response.json(clusterBody(required(request.params)));
+  });
+
+  router.get(`${one}/upgradeProfiles/default`, (request, response) => {
+    response.json(upgradeProfileBody(required(request.params)));
   });
 
   router.put(one, (request, response) => {

@@ -9,6 +9,7 @@ import { Router } from 'express';
 import { z } from 'zod';
 import { AzureError, badRequest } from '../errors';
 import { describeIssues, type JsonObject } from '../json';
+import { pageOf } from './paging';
 
 /** A resource group. */
 export interface ResourceGroup {
@@ -68,8 +69,8 @@ export function resourceGroupsRouter(groups: ResourceGroups): Router {
     authorizationSource: 'RoleBased',
   };
 
-  router.get('/subscriptions', (_request, response) => {
-    response.json({ value: [subscription], count: { type: 'Total', value: 1 } });
+  router.get('/subscriptions', (request, response) => {
+    response.json({ ...pageOf(request, [subscription]), count: { type: 'Total', value: 1 } });
   });
 
   router.use('/subscriptions/:subscription', (request, _response, next) => {

@@ -17,6 +17,17 @@ export interface UpgradeRequest {
   readonly kmsChanged: boolean;
 }
 
+/** Whether a control plane at `from` can be at `to` next: newer, and no minor in between. */
+export function isUpgrade(from: KubernetesRelease, to: KubernetesRelease): boolean {
+  const step = minorNumber(to.minor) - minorNumber(from.minor);
+  return step === 1 || (step === 0 && patchNumber(to) > patchNumber(from));
+}
+
+/** `3` of 1.27.3. */
+export function patchNumber({ patch }: KubernetesRelease): number {
+  return Number(patch.split('.')[2]);
+}
+
 /** Accepts a PUT that keeps the minor. @throws AzureError 400 for the first rule that is violated. */
 export function checkUpgrade({ clusterName, from, to, kmsOn, kmsChanged }: UpgradeRequest): void {
   const step = minorNumber(to.minor) - minorNumber(from.minor);

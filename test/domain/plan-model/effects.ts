@@ -11,7 +11,14 @@ import { targetOf, type EncryptionState } from '../../../domain/encryption';
 import type { Ledger } from '../../../domain/ledger';
 import { keyMadeBy, outputOf, type StepOutput } from '../../../domain/plan/outputs';
 import { stepOf, type PlanStep, type StepType } from '../../../domain/plan/steps';
-import { addReports, hadNoEffect, wentBackwards, type Proof, type ProofBounds, type RewriteReport } from '../../../domain/proof';
+import {
+  addReports,
+  hadNoEffect,
+  wentBackwards,
+  type Proof,
+  type ProofBounds,
+  type RewriteReport,
+} from '../../../domain/proof';
 import type { RefusedSecret } from '../../../domain/refusal';
 import { sameProcesses, type Convergence } from '../../../domain/convergence';
 import { takeBaseline, Watch, canariesOf } from './canaries';
@@ -101,7 +108,12 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
       const proof = yield* currentProof(step, execution);
       const keyId = keyOf(step.to, execution);
       const conclusive = behaviour.isConclusive(proof);
-      const claim = { operationId: run.id, at: machine.at, convergedRv: proof.bounds.convergedRv, secrets: proof.secrets };
+      const claim = {
+        operationId: run.id,
+        at: machine.at,
+        convergedRv: proof.bounds.convergedRv,
+        secrets: proof.secrets,
+      };
       const ledger = changeLedger(execution, (before) => {
         const agreed = reconcile(before, keyId, machine.at, run.id);
         return conclusive ? proven(agreed, keyId, claim) : agreed;

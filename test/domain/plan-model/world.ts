@@ -66,7 +66,10 @@ export class World {
     this.untold = new Set(this.machine.vault.keys());
   }
 
-  get where(): string | undefined { const s = this.#runs.at(-1); return s && `${s.run.id} ${s.run.plan.steps[s.at]?.id}`; }
+  get where(): string | undefined {
+    const s = this.#runs.at(-1);
+    return s && `${s.run.id} ${s.run.plan.steps[s.at]?.id}`;
+  }
 
   get idle(): boolean {
     return this.#runs.length === 0;
@@ -162,7 +165,9 @@ export class World {
 
   #needed(): string[] {
     const { slots, previousTold } = this.machine;
-    return [...new Set([...this.machine.keysInUse(), slots.current, previousTold ? slots.previous : null])].filter((key) => key !== null);
+    return [...new Set([...this.machine.keysInUse(), slots.current, previousTold ? slots.previous : null])].filter(
+      (key) => key !== null,
+    );
   }
 
   /** What the ledger has, Keyturn was told. */
@@ -185,7 +190,10 @@ export class World {
   #observe(request: OperationRequest): Observation {
     const { machine } = this;
     const cluster = machine.observed();
-    const lookUp = (keyId: string) => ({ found: true as const, key: goodKey(keyId, { enabled: machine.vault.get(keyId) }) });
+    const lookUp = (keyId: string) => ({
+      found: true as const,
+      key: goodKey(keyId, { enabled: machine.vault.get(keyId) }),
+    });
     const requested = requestedKeyId(request);
     const current = machine.reportedKeyId();
     return {
@@ -238,7 +246,17 @@ export class World {
     if (!planned) return undefined;
     const expected = profileOf(planned.plan.from, { run: { outputs: {} } as Running });
     const run = new Running(id, request, planned.plan, expected);
-    return { run, digest: planned.digest, at: 0, effect: undefined, retries: 0, changed: false, anotherHeldIt: false, disturbed: false, blind: new Set() };
+    return {
+      run,
+      digest: planned.digest,
+      at: 0,
+      effect: undefined,
+      retries: 0,
+      changed: false,
+      anotherHeldIt: false,
+      disturbed: false,
+      blind: new Set(),
+    };
   }
 
   #guarded(state: RunState, work: () => void): void {
@@ -399,7 +417,9 @@ interface RunState {
 
 /** Whether anything but a gate has begun. */
 function isBegun({ run }: RunState): boolean {
-  return run.statuses.some(({ id, startedAt }) => startedAt !== undefined && run.plan.steps.find((step) => step.id === id)?.type !== 'gate');
+  return run.statuses.some(
+    ({ id, startedAt }) => startedAt !== undefined && run.plan.steps.find((step) => step.id === id)?.type !== 'gate',
+  );
 }
 
 function keysOf({ plan: { keysNeeded } }: Running): readonly string[] {
