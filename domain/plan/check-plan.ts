@@ -64,6 +64,8 @@ export function planFaults(steps: readonly PlanStep[], initial: PlanStart): stri
             .some(
               ({ type }) => type === 'set-kms',
             ), `${at} Secrets cannot be accepted where a later switch evicts their key.`);
+        require(step.type !== 'prove' ||
+          steps[index + 1]?.type === 'record-proof', `${at} its proof is not recorded right after it.`);
         break;
       case 'record-proof':
         require(same(step.to, state), `${at} the cluster is in another state.`);

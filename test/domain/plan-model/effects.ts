@@ -11,7 +11,14 @@ import { targetOf, type EncryptionState } from '../../../domain/encryption';
 import type { Ledger } from '../../../domain/ledger';
 import { keyMadeBy, outputOf, type StepOutput } from '../../../domain/plan/outputs';
 import { stepOf, type PlanStep, type StepType } from '../../../domain/plan/steps';
-import { addReports, hadNoEffect, wentBackwards, type Proof, type ProofBounds, type RewriteReport } from '../../../domain/proof';
+import {
+  addReports,
+  hadNoEffect,
+  wentBackwards,
+  type Proof,
+  type ProofBounds,
+  type RewriteReport,
+} from '../../../domain/proof';
 import type { RefusedSecret } from '../../../domain/refusal';
 import { sameProcesses, type Convergence } from '../../../domain/convergence';
 import { takeBaseline, Watch, canariesOf } from './canaries';
@@ -21,6 +28,8 @@ import { pass } from './secrets';
 const PROOF_ROUNDS = 3;
 /** Looks until a person is asked. */
 const MOST_LOOKS = 6;
+/** Between the note of a switch and the request to ARM. */
+const ASKED_WITHIN_IN_MS = 10 * 60_000;
 const LOOK_IN_MS = 1_000;
 
 /** One effect for each type of step. */
@@ -53,8 +62,11 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
     changeLedger(execution, (ledger) =>
       activating(reconcile(ledger, before, machine.at, run.id), after, run.id, machine.at),
     );
+    const noted = machine.now;
     yield;
     if (!isApplied(machine.observed(), change)) {
+      // An hour after the note every API server is taken to have switched: so ARM is asked soon, or it is noted anew.
+      if (machine.now - noted > ASKED_WITHIN_IN_MS) throw new Blocked('ClusterBusy');
       if (!hasProfile(machine.observed().kms, profileOf(step.expect, execution)))
         throw new Blocked('ClusterChangedOutside');
       machine.set(change.to, 'keyturn');
@@ -101,7 +113,12 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
       const proof = yield* currentProof(step, execution);
       const keyId = keyOf(step.to, execution);
       const conclusive = behaviour.isConclusive(proof);
-      const claim = { operationId: run.id, at: machine.at, convergedRv: proof.bounds.convergedRv, secrets: proof.secrets };
+      const claim = {
+        operationId: run.id,
+        at: machine.at,
+        convergedRv: proof.bounds.convergedRv,
+        secrets: proof.secrets,
+      };
       const ledger = changeLedger(execution, (before) => {
         const agreed = reconcile(before, keyId, machine.at, run.id);
         return conclusive ? proven(agreed, keyId, claim) : agreed;

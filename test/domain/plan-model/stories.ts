@@ -56,13 +56,32 @@ function events(): fc.Arbitrary<Event> {
     [1, constant('cancel')],
     [5, constant('switch-all')],
     [1, fc.record({ type: fc.constant('other-operation' as const), ask: asks(), times })],
-    [2, fc.record({ type: fc.constant('set' as const), key: fc.constantFrom<(number | 'off' | 'back')[]>(0, 1, 2, 3, 'off', 'back', 'back') })],
+    [
+      2,
+      fc.record({
+        type: fc.constant('set' as const),
+        key: fc.constantFrom<(number | 'off' | 'back')[]>(0, 1, 2, 3, 'off', 'back', 'back'),
+      }),
+    ],
     [2, fc.record({ type: fc.constant('write' as const), secret: few, server: few })],
     [1, fc.record({ type: fc.constantFrom('delete' as const, 'refuse' as const), secret: few, server: few })],
     [1, constant('rewrite-all')],
-    [1, fc.record({ type: fc.constant('webhook' as const), webhook: fc.constantFrom<Webhook[]>('none', 'none', 'once', 'always') })],
+    [
+      1,
+      fc.record({
+        type: fc.constant('webhook' as const),
+        webhook: fc.constantFrom<Webhook[]>('none', 'none', 'once', 'always'),
+      }),
+    ],
     [2, fc.record({ type: fc.constantFrom('switch' as const, 'switch' as const, 'restart' as const), server: few })],
-    [1, fc.record({ type: fc.constant('ledger' as const), edit: fc.constantFrom('delete' as const, 'restore' as const, 'forge' as const), which: fc.nat(9) })],
+    [
+      1,
+      fc.record({
+        type: fc.constant('ledger' as const),
+        edit: fc.constantFrom('delete' as const, 'restore' as const, 'forge' as const),
+        which: fc.nat(9),
+      }),
+    ],
     [1, fc.record({ type: fc.constant('time' as const), minutes: fc.constantFrom(1, 20, 70) })],
   ];
   return fc.oneof(...arbitraries.map(([weight, arbitrary]) => ({ weight, arbitrary })));
@@ -82,7 +101,7 @@ export function play({ beginning, accepts, events: schedule }: Story, behaviour:
   const world = new World(beginning, behaviour);
   world.accepts = accepts;
   for (const event of schedule) {
-    happen(world, event); (globalThis as any).TRACE?.(world, event);
+    happen(world, event);
     if (world.breaches.length > 0) break;
   }
   return world;
@@ -91,6 +110,27 @@ export function play({ beginning, accepts, events: schedule }: Story, behaviour:
 /** The breaches of a story. */
 export function breachesOf(story: Story, behaviour: Behaviour): readonly Breach[] {
   return play(story, behaviour).breaches;
+}
+
+const MOST_EFFECTS = 200;
+
+/** Whether three operations in turn come to their end, Succeeded and true, when nobody else acts and servers switch in time. */
+export function inQuiet({ beginning, events: schedule }: Story, behaviour: Behaviour): boolean {
+  const world = new World(beginning, behaviour);
+  const wanted = schedule.flatMap((event) => (event.type === 'go' ? [event.ask] : [])).slice(0, 3);
+  for (const ask of wanted) {
+    world.machine.pass(61 * 60_000);
+    const planning = world.planning(ask);
+    if (planning === 'faulty') return false;
+    if (planning === 'refused') continue;
+    const before = world.ended.length;
+    for (let effects = 0; effects < MOST_EFFECTS && world.ended.length === before; effects++) {
+      world.go(ask);
+      world.machine.switchAll();
+    }
+    if (world.breaches.length > 0 || world.ended[before] !== 'Succeeded') return false;
+  }
+  return true;
 }
 
 function happen(world: World, event: Event): void {

@@ -66,8 +66,6 @@ export class World {
     this.untold = new Set(this.machine.vault.keys());
   }
 
-  get where(): string | undefined { const s = this.#runs.at(-1); return s && `${s.run.id} ${s.run.plan.steps[s.at]?.id}`; }
-
   get idle(): boolean {
     return this.#runs.length === 0;
   }
@@ -79,6 +77,14 @@ export class World {
     else this.#begin(ask);
     this.#learn();
     this.check();
+  }
+
+  /** `refused`: by a rule of the kind. `faulty`: a plan is made, and checkPlan does not let it pass. */
+  planning(ask: Ask): 'planned' | 'refused' | 'faulty' {
+    const request = this.#request(ask);
+    const { plan: made } = plan(request, this.#observe(request), { approvalsRequired: 1 });
+    if (made === null) return 'refused';
+    return this.#plan(request) ? 'planned' : 'faulty';
   }
 
   /** The worker dies; the step begins again, and what it did is done. */
@@ -162,7 +168,9 @@ export class World {
 
   #needed(): string[] {
     const { slots, previousTold } = this.machine;
-    return [...new Set([...this.machine.keysInUse(), slots.current, previousTold ? slots.previous : null])].filter((key) => key !== null);
+    return [...new Set([...this.machine.keysInUse(), slots.current, previousTold ? slots.previous : null])].filter(
+      (key) => key !== null,
+    );
   }
 
   /** What the ledger has, Keyturn was told. */
@@ -185,7 +193,10 @@ export class World {
   #observe(request: OperationRequest): Observation {
     const { machine } = this;
     const cluster = machine.observed();
-    const lookUp = (keyId: string) => ({ found: true as const, key: goodKey(keyId, { enabled: machine.vault.get(keyId) }) });
+    const lookUp = (keyId: string) => ({
+      found: true as const,
+      key: goodKey(keyId, { enabled: machine.vault.get(keyId) }),
+    });
     const requested = requestedKeyId(request);
     const current = machine.reportedKeyId();
     return {
@@ -215,22 +226,25 @@ export class World {
     return faults.length > 0 ? undefined : { plan: mistaken, digest: made.digest };
   }
 
-  #begin({ what, key }: Ask): void {
+  #begin(ask: Ask): void {
+    this.#operations++;
+    const state = this.#take(`op-${this.#operations}`, this.#request(ask));
+    if (state) this.#runs.push(state);
+    else this.machine.pass(PLANNING_AGAIN_IN_MS);
+  }
+
+  #request({ what, key }: Ask): OperationRequest {
     const on = this.machine.reportedKeyId() !== null;
     const kind = KIND_OF[on ? 'on' : 'off'][what];
     const keys = [...this.machine.vault.keys()];
     const named = kind === 'enable-kms' ? keys[key % keys.length] : kind === 'rotate-key' ? keys[key - 1] : undefined;
-    const request: OperationRequest = {
+    return {
       kind,
       cluster: CLUSTER,
       parameters: named === undefined ? {} : { keyId: named },
       change: { number: 'CHG1' },
       whenBusy: 'refuse',
     };
-    this.#operations++;
-    const state = this.#take(`op-${this.#operations}`, request);
-    if (state) this.#runs.push(state);
-    else this.machine.pass(PLANNING_AGAIN_IN_MS);
   }
 
   #take(id: string, request: OperationRequest): RunState | undefined {
@@ -238,7 +252,17 @@ export class World {
     if (!planned) return undefined;
     const expected = profileOf(planned.plan.from, { run: { outputs: {} } as Running });
     const run = new Running(id, request, planned.plan, expected);
-    return { run, digest: planned.digest, at: 0, effect: undefined, retries: 0, changed: false, anotherHeldIt: false, disturbed: false, blind: new Set() };
+    return {
+      run,
+      digest: planned.digest,
+      at: 0,
+      effect: undefined,
+      retries: 0,
+      changed: false,
+      anotherHeldIt: false,
+      disturbed: false,
+      blind: new Set(),
+    };
   }
 
   #guarded(state: RunState, work: () => void): void {
@@ -399,7 +423,9 @@ interface RunState {
 
 /** Whether anything but a gate has begun. */
 function isBegun({ run }: RunState): boolean {
-  return run.statuses.some(({ id, startedAt }) => startedAt !== undefined && run.plan.steps.find((step) => step.id === id)?.type !== 'gate');
+  return run.statuses.some(
+    ({ id, startedAt }) => startedAt !== undefined && run.plan.steps.find((step) => step.id === id)?.type !== 'gate',
+  );
 }
 
 function keysOf({ plan: { keysNeeded } }: Running): readonly string[] {
