@@ -58,6 +58,12 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
     const after = keyOf(step.to, execution);
     const change = { type: 'kms', to: profileOf(step.to, execution) } as const;
     const { reconcile, activating, activated } = behaviour.ledger;
+    // Azure is read before the note: a note by a plan that does not fit the cluster any more makes the ledger evict what is in a slot.
+    if (
+      !isApplied(machine.observed(), change) &&
+      !hasProfile(machine.observed().kms, profileOf(step.expect, execution))
+    )
+      throw new Blocked('ClusterChangedOutside');
     run.expected = null;
     changeLedger(execution, (ledger) =>
       activating(reconcile(ledger, before, machine.at, run.id), after, run.id, machine.at),
@@ -134,7 +140,7 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
 
 /** Performs a step of any type. */
 export function perform(step: PlanStep, execution: Execution): Generator<void, StepOutput, void> {
-  return (EFFECTS[step.type] as Effect<StepType>)(step as never, execution);
+  return (EFFECTS[step.type] as Effect<StepType>)(step, execution);
 }
 
 /** What is left of them is a Secret like any other. */

@@ -40,7 +40,7 @@ export const changed = (type: PlanStep['type'], change: (step: PlanStep) => obje
   steps((all) =>
     all.map((step, index) =>
       step.type === type && after(all) >= 0 && index > after(all) - 2
-        ? ({ ...step, ...change(step) } as PlanStep)
+        ? ({ ...step, ...change(step) })
         : step,
     ),
   );
