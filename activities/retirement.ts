@@ -73,8 +73,8 @@ export async function deleteFreeKey(look: Look, retirement: Retirement): Promise
   return deletionOf(await keys.deleteKey(keyId, options));
 }
 
-function deletionOf(deleted: { readonly recoveryId?: string; readonly scheduledPurgeOn?: string }): Deletion {
-  return { recoveryId: deleted.recoveryId ?? null, scheduledPurgeOn: deleted.scheduledPurgeOn ?? null, needed: [] };
+function deletionOf({ recoveryId, scheduledPurgeOn }: DeletedKeyState): Deletion {
+  return { recoveryId: recoveryId ?? null, scheduledPurgeOn: scheduledPurgeOn?.toISOString() ?? null, needed: [] };
 }
 
 async function lookForUsers(look: Look, retirement: Retirement): Promise<{ users: KeyUsers; usage: KeyUsage }> {

@@ -106,10 +106,16 @@ export function reconcile(
   return activated({ ...ledger, generations: [...ledger.generations, adopted] }, reportedKeyId);
 }
 
-/** Write-ahead: records that Keyturn is about to ask Azure for the switch to a key. Repeating it changes nothing. */
+/**
+ * Write-ahead: records that Keyturn is about to ask Azure for the switch to a key. Repeating it changes nothing but the time: Keyturn
+ * asks after the last note, and how long ago that was says whether every API server has surely switched.
+ */
 export function activating(ledger: Ledger, keyId: string | null, operationId: string, now: string): Ledger {
   const last = ledger.generations.at(-1);
-  if (last?.keyId === keyId && last.operationId === operationId && last.state !== 'abandoned') return ledger;
+  if (last?.keyId === keyId && last.operationId === operationId && last.state !== 'abandoned') {
+    if (last.state !== 'activating') return ledger;
+    return { ...ledger, generations: [...ledger.generations.slice(0, -1), { ...last, since: now }] };
+  }
   return {
     ...ledger,
     generations: [...ledger.generations, { keyId, state: 'activating', origin: 'operation', operationId, since: now }],

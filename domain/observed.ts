@@ -103,7 +103,7 @@ export type KeyLookup = z.infer<typeof KeyLookup>;
 export const UpgradeProfile = z.object({
   /** Of the control plane. */
   current: z.string(),
-  offered: z.array(z.string()),
+  offered: z.array(z.string()).readonly(),
 });
 /** What AKS offers to upgrade to. */
 export type UpgradeProfile = z.infer<typeof UpgradeProfile>;

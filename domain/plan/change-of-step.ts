@@ -5,7 +5,7 @@ import type { StepOf } from './steps';
 
 /** A change of the cluster, and what the cluster must report before it. */
 export interface ExpectedChange {
-  readonly change: Extract<ClusterChange, { type: 'kms' }>;
+  readonly change: ClusterChange;
   readonly expect: KmsProfile;
 }
 

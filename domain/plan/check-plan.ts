@@ -80,6 +80,8 @@ class Walk {
         require(this.#made(step.since, 'converge', index), 'convergence is no earlier step.');
         require(!step.acceptable ||
           !this.#later(index, FINAL_FOR_OLDER), 'Secrets cannot be accepted where a later step loses them.');
+        require(step.type !== 'prove' ||
+          this.steps[index + 1]?.type === 'record-proof', 'its proof is not recorded right after it.');
         break;
       case 'record-proof':
         require(same(step.to, this.state), 'the cluster is in another state.');

@@ -15,6 +15,8 @@ const proof = { operationId: 'op-1', at: NOW, convergedRv: '10', secrets: 3 };
 const states = (ledger: Ledger): string[] =>
   ledger.generations.map(({ keyId, state }) => `${keyId?.at(-1) ?? 'plaintext'} ${state}`);
 
+const LATER = '2027-01-01T00:00:00.000Z';
+
 describe('the ledger', () => {
   it('adopts a cluster that has none: the current key is known, the previous one is not', () => {
     const ledger = reconcile(undefined, KEY_1, NOW);
@@ -102,8 +104,16 @@ describe('the ledger', () => {
 
   it('gives the same when a change is repeated after a crash', () => {
     const noted = activating(provenLedger(KEY_1), KEY_2, 'op-1', NOW);
-    expect(activating(noted, KEY_2, 'op-1', '2027-01-01T00:00:00.000Z')).toEqual(noted);
+    expect(activating(noted, KEY_2, 'op-1', NOW)).toEqual(noted);
     const turned = activated(noted, KEY_2);
     expect(activated(turned, KEY_2)).toEqual(turned);
+    expect(activating(turned, KEY_2, 'op-1', LATER)).toEqual(turned);
+  });
+
+  it('dates a switch by its last note: it is asked for after that', () => {
+    const noted = activating(provenLedger(KEY_1), KEY_2, 'op-1', NOW);
+    const again = activating(noted, KEY_2, 'op-1', LATER);
+    expect(again.generations).toHaveLength(noted.generations.length);
+    expect(again.generations.at(-1)).toMatchObject({ keyId: KEY_2, state: 'activating', since: LATER });
   });
 });

@@ -6,7 +6,7 @@ import type { Plan } from '../../domain/plan/plan';
 import type { RefusalReason } from '../../domain/refusal';
 import { CEILING_TAG } from '../../domain/rewrite-pace';
 import { minutesAfter } from '../../domain/times';
-import { azure, goodKey, KEY_1, KEY_2, KEY_3, NOW, observation, provenLedger, request } from './fixtures';
+import { azure, goodKey, KEY_1, KEY_2, KEY_3, NOW, observation, provenLedger, request, requestOf } from './fixtures';
 
 const policy = { approvalsRequired: 1 };
 
@@ -123,6 +123,27 @@ describe('the plan of rotate-key', () => {
     // With KMS v2 every server says what it writes with.
     const v2 = { ...turned(5), azure: azure() };
     expect(stepsOf(planned(request(), v2, policy))).toContain('current.prove');
+  });
+
+  it('does not prove without a switch what was set within the last hour where API servers do not show their key (before 1.29)', () => {
+    const since = minutesAfter(NOW, -59);
+    const set = (version: string): Observation =>
+      observation(azure({ cluster: { kubernetesVersion: version } }), {
+        version: 1,
+        generations: [{ keyId: KEY_1, state: 'activated', origin: 'operation', since }],
+      });
+    expect(plan(request(), set('1.28.9'), policy).faults).toMatchObject([{ code: 'KeyRotatedRecently' }]);
+    expect(stepsOf(planned(request(), set('1.29.0'), policy))).toContain('current.prove');
+    const off: Observation = {
+      azure: {
+        ...azure({ cluster: { kubernetesVersion: '1.26.15', kms: { enabled: false } } }),
+        currentKey: undefined,
+      },
+      ledger: { version: 1, generations: [{ keyId: null, state: 'activated', origin: 'operation', since }] },
+    };
+    expect(plan(requestOf('rewrite-secrets'), off, policy).faults).toMatchObject([
+      { code: 'KeyRotatedRecently', detail: expect.stringMatching(/^KMS was disabled at/) },
+    ]);
   });
 
   it('carries what the census found: faults stop it, warnings are shown', () => {

@@ -28,6 +28,8 @@ import { pass } from './secrets';
 const PROOF_ROUNDS = 3;
 /** Looks until a person is asked. */
 const MOST_LOOKS = 6;
+/** Between the note of a switch and the request to ARM. */
+const ASKED_WITHIN_IN_MS = 10 * 60_000;
 const LOOK_IN_MS = 1_000;
 
 /** One effect for each type of step. */
@@ -56,12 +58,21 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
     const after = keyOf(step.to, execution);
     const change = { type: 'kms', to: profileOf(step.to, execution) } as const;
     const { reconcile, activating, activated } = behaviour.ledger;
+    // Azure is read before the note: a note by a plan that does not fit the cluster any more makes the ledger evict what is in a slot.
+    if (
+      !isApplied(machine.observed(), change) &&
+      !hasProfile(machine.observed().kms, profileOf(step.expect, execution))
+    )
+      throw new Blocked('ClusterChangedOutside');
     run.expected = null;
     changeLedger(execution, (ledger) =>
       activating(reconcile(ledger, before, machine.at, run.id), after, run.id, machine.at),
     );
+    const noted = machine.now;
     yield;
     if (!isApplied(machine.observed(), change)) {
+      // An hour after the note every API server is taken to have switched: so ARM is asked soon, or it is noted anew.
+      if (machine.now - noted > ASKED_WITHIN_IN_MS) throw new Blocked('ClusterBusy');
       if (!hasProfile(machine.observed().kms, profileOf(step.expect, execution)))
         throw new Blocked('ClusterChangedOutside');
       machine.set(change.to, 'keyturn');
@@ -129,7 +140,7 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
 
 /** Performs a step of any type. */
 export function perform(step: PlanStep, execution: Execution): Generator<void, StepOutput, void> {
-  return (EFFECTS[step.type] as Effect<StepType>)(step as never, execution);
+  return (EFFECTS[step.type] as Effect<StepType>)(step, execution);
 }
 
 /** What is left of them is a Secret like any other. */

@@ -102,7 +102,6 @@ export function play({ beginning, accepts, events: schedule }: Story, behaviour:
   world.accepts = accepts;
   for (const event of schedule) {
     happen(world, event);
-    (globalThis as any).TRACE?.(world, event);
     if (world.breaches.length > 0) break;
   }
   return world;
@@ -111,6 +110,27 @@ export function play({ beginning, accepts, events: schedule }: Story, behaviour:
 /** The breaches of a story. */
 export function breachesOf(story: Story, behaviour: Behaviour): readonly Breach[] {
   return play(story, behaviour).breaches;
+}
+
+const MOST_EFFECTS = 200;
+
+/** Whether three operations in turn come to their end, Succeeded and true, when nobody else acts and servers switch in time. */
+export function inQuiet({ beginning, events: schedule }: Story, behaviour: Behaviour): boolean {
+  const world = new World(beginning, behaviour);
+  const wanted = schedule.flatMap((event) => (event.type === 'go' ? [event.ask] : [])).slice(0, 3);
+  for (const ask of wanted) {
+    world.machine.pass(61 * 60_000);
+    const planning = world.planning(ask);
+    if (planning === 'faulty') return false;
+    if (planning === 'refused') continue;
+    const before = world.ended.length;
+    for (let effects = 0; effects < MOST_EFFECTS && world.ended.length === before; effects++) {
+      world.go(ask);
+      world.machine.switchAll();
+    }
+    if (world.breaches.length > 0 || world.ended[before] !== 'Succeeded') return false;
+  }
+  return true;
 }
 
 function happen(world: World, event: Event): void {

@@ -66,11 +66,6 @@ export class World {
     this.untold = new Set(this.machine.vault.keys());
   }
 
-  get where(): string | undefined {
-    const s = this.#runs.at(-1);
-    return s && `${s.run.id} ${s.run.plan.steps[s.at]?.id}`;
-  }
-
   get idle(): boolean {
     return this.#runs.length === 0;
   }
@@ -82,6 +77,14 @@ export class World {
     else this.#begin(ask);
     this.#learn();
     this.check();
+  }
+
+  /** `refused`: by a rule of the kind. `faulty`: a plan is made, and checkPlan does not let it pass. */
+  planning(ask: Ask): 'planned' | 'refused' | 'faulty' {
+    const request = this.#request(ask);
+    const { plan: made } = plan(request, this.#observe(request), { approvalsRequired: 1 });
+    if (made === null) return 'refused';
+    return this.#plan(request) ? 'planned' : 'faulty';
   }
 
   /** The worker dies; the step begins again, and what it did is done. */
@@ -223,22 +226,25 @@ export class World {
     return faults.length > 0 ? undefined : { plan: mistaken, digest: made.digest };
   }
 
-  #begin({ what, key }: Ask): void {
+  #begin(ask: Ask): void {
+    this.#operations++;
+    const state = this.#take(`op-${this.#operations}`, this.#request(ask));
+    if (state) this.#runs.push(state);
+    else this.machine.pass(PLANNING_AGAIN_IN_MS);
+  }
+
+  #request({ what, key }: Ask): OperationRequest {
     const on = this.machine.reportedKeyId() !== null;
     const kind = KIND_OF[on ? 'on' : 'off'][what];
     const keys = [...this.machine.vault.keys()];
     const named = kind === 'enable-kms' ? keys[key % keys.length] : kind === 'rotate-key' ? keys[key - 1] : undefined;
-    const request: OperationRequest = {
+    return {
       kind,
       cluster: CLUSTER,
       parameters: named === undefined ? {} : { keyId: named },
       change: { number: 'CHG1' },
       whenBusy: 'refuse',
     };
-    this.#operations++;
-    const state = this.#take(`op-${this.#operations}`, request);
-    if (state) this.#runs.push(state);
-    else this.machine.pass(PLANNING_AGAIN_IN_MS);
   }
 
   #take(id: string, request: OperationRequest): RunState | undefined {
