@@ -39,9 +39,7 @@ export const exchanged = (one: PlanStep['type'], two: PlanStep['type']): Mistake
 export const changed = (type: PlanStep['type'], change: (step: PlanStep) => object): Mistake =>
   steps((all) =>
     all.map((step, index) =>
-      step.type === type && after(all) >= 0 && index > after(all) - 2
-        ? ({ ...step, ...change(step) })
-        : step,
+      step.type === type && after(all) >= 0 && index > after(all) - 2 ? { ...step, ...change(step) } : step,
     ),
   );
 
