@@ -165,12 +165,19 @@ export interface Activities {
     readonly change: ClusterChange;
   }): Promise<{ keyId: string | null; provisioningState: string }>;
 
-  /** Notes in the ledger that the switch of a `set-kms` step is about to be asked for, or that it has happened. */
+  /**
+   * Notes in the ledger that the switch of a `set-kms` step is about to be asked for, or that it has happened. Before the switch it
+   * reads what Azure reports; throws `ClusterChangedOutside`, non-retryable, when that is neither state of the step.
+   */
   noteSwitch(input: StepReference & { readonly happened: boolean }): Promise<Ledger>;
 
-  /** Carries out `record-proof`. @param input.proof null: what is not conclusive is not recorded as proven */
+  /** Carries out `record-proof`; `proof` null: what is not conclusive is not recorded as proven. Throws `ProofOutdated`, non-retryable. */
   recordProof(
-    input: StepReference & { readonly proof: { readonly convergedRv: string; readonly secrets: number } | null },
+    input: StepReference & {
+      readonly proof: { readonly convergedRv: string; readonly secrets: number } | null;
+      /** ISO 8601: later than that the proof is void. */
+      readonly validUntil: string;
+    },
   ): Promise<Ledger>;
 
   /**

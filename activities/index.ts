@@ -8,7 +8,7 @@ import { keyOf, targetOf } from '../domain/encryption';
 import { changeOf } from '../domain/plan/change-of-step';
 import { createApprovedPlans } from './approved-plan';
 import { AWAIT_LIMITS } from './arm/await-operation';
-import { awaitClusterChange, submitClusterChange, verifyCluster } from './arm/cluster-change';
+import { awaitClusterChange, reportedKey, submitClusterChange, verifyCluster } from './arm/cluster-change';
 import { awaitClusterIdle } from './arm/cluster-idle';
 import { removeCanaries, takeBaseline } from './canaries';
 import { createClusterConnections } from './cluster-connections';
@@ -16,7 +16,7 @@ import { readClusterHolder } from './cluster-lock';
 import type { Activities } from './contract';
 import { awaitConvergence } from './convergence';
 import { refuseUsedOperationId, sealEvidence, type EvidenceStore } from './evidence';
-import { noteSwitch, recordProof } from './ledger';
+import { noteSwitch, recordProof, refuseOutdatedProof } from './ledger';
 import type { UseCluster } from './key-usage';
 import { checkRules, makePlan } from './observe';
 import type { Look } from './look';
@@ -131,18 +131,24 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
     noteSwitch: runner.writesForStep(
       ['set-kms'],
       { doing: 'Writing the ledger', ...INSIDE },
-      ({ made, happened }, { step, operationId, signal, inside }) => {
-        const ofSwitch = { from: keyOf(step.expect, made), to: keyOf(step.to, made), happened, operationId };
-        return inside((connection) => noteSwitch(connection, ofSwitch, { signal }));
+      async ({ made, happened }, { step, operationId, cluster, signal, inside }) => {
+        const { change, expect } = changeOf(step, made);
+        // What Azure reports, not what the plan says it reports: another operation may have had the lock in between.
+        const reported = happened
+          ? keyOf(step.to, made)
+          : await reportedKey(azure, { cluster, change, expect }, signal);
+        const ofSwitch = { reported, to: keyOf(step.to, made), happened, operationId };
+        return await inside((connection) => noteSwitch(connection, ofSwitch, { signal }));
       },
     ),
     recordProof: runner.writesForStep(
       ['record-proof'],
       { doing: 'Writing the ledger', ...INSIDE },
-      ({ made, proof }, { step, operationId, signal, inside }) =>
-        inside((connection) =>
-          recordProof(connection, { keyId: keyOf(step.to, made), proof, operationId }, { signal }),
-        ),
+      ({ made, proof, validUntil }, { step, operationId, signal, inside }) => {
+        refuseOutdatedProof(validUntil);
+        const keyId = keyOf(step.to, made);
+        return inside((connection) => recordProof(connection, { keyId, proof, operationId }, { signal }));
+      },
     ),
 
     checkKeyUnused: runner.readsForStep(

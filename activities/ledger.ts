@@ -53,12 +53,12 @@ interface WriteOptions {
 export function noteSwitch(
   connection: KubeConnection,
   {
-    from,
+    reported,
     to,
     happened,
     operationId,
   }: {
-    readonly from: string | null;
+    readonly reported: string | null;
     readonly to: string | null;
     readonly happened: boolean;
     readonly operationId: string;
@@ -66,12 +66,25 @@ export function noteSwitch(
   options: WriteOptions = {},
 ): Promise<Ledger> {
   const input = happened
-    ? { reportedKeyId: to, changes: [{ type: 'activated', keyId: to } as const] }
+    ? { reportedKeyId: reported, changes: [{ type: 'activated', keyId: to } as const] }
     : {
-        reportedKeyId: from,
+        reportedKeyId: reported,
         changes: [{ type: 'reconcile', operationId } as const, { type: 'activating', keyId: to, operationId } as const],
       };
   return changeLedger(connection, input, options);
+}
+
+/**
+ * A try may come long after the workflow asked for it: what was seen then says nothing of now.
+ * @param validUntil ISO 8601
+ * @throws ApplicationFailure `ProofOutdated`, non-retryable
+ */
+export function refuseOutdatedProof(validUntil: string, now = Date.now()): void {
+  if (now <= Date.parse(validUntil)) return;
+  throw needsPerson(
+    'ProofOutdated',
+    'The proof could not be recorded in time, so Keyturn takes it again first. Keep every key listed under keysNeeded.',
+  );
 }
 
 /** Records a proof; without one, what Azure reports and no more. @throws as `changeLedger` */

@@ -3,6 +3,7 @@
  *
  * Never does: write to a vault without having looked right before (K1); purge (K4).
  */
+import type { DeletedKeyState } from '../azure/key-retirement';
 import { keyUserFaults, usersOf, type KeyUsage, type KeyUsers } from '../domain/key-users';
 import { currentGeneration, reconcile } from '../domain/ledger';
 import { compareResourceVersions } from '../domain/proof';

@@ -103,6 +103,7 @@ export const ERRORS = {
   ResourceVersionWentBackwards: entry(409, 'Resource versions went backwards: etcd was restored from a backup.'),
   KeyNotReported: entry(409, 'Azure does not report the new key as the current one.'),
   LockLost: entry(409, 'The operation lost the lock of the cluster.', { retryable: true }),
+  ProofOutdated: entry(409, 'A proof could not be recorded in time.', { retryable: true }),
   PlanNotAsApproved: entry(409, 'The operation shows another plan than the one that its steps belong to.'),
   CreateKeyRefused: entry(409, 'The vault refused to make a new key version.'),
   KeyNotAsApproved: entry(409, 'The new key version is not like the key that the plan names.'),

@@ -18,6 +18,7 @@ import {
   type ClusterChange,
   type KmsProfile,
 } from '../../domain/cluster-change';
+import type { ObservedCluster } from '../../domain/observed';
 import type { ArmOperation } from '../../domain/plan/outputs';
 import { identityRefusal, needsPerson, sentenceOf, tryAgain } from '../failures';
 import { heartbeating, type Running } from '../running';
@@ -45,24 +46,41 @@ export async function submitClusterChange(
 ): Promise<{ operationUrl?: string; submitted: boolean }> {
   const snapshot = await clusters.read(cluster, { abortSignal });
   const { observed } = snapshot;
-  const { provisioningState, kms } = observed;
+  const { provisioningState } = observed;
   const applied = isApplied(observed, change);
   const broken = provisioningState === 'Failed' || provisioningState === 'Canceled';
   if (applied && !broken) return { submitted: false };
   if (isBusy(provisioningState)) throw busy(provisioningState);
-  if (!applied && !hasProfile(kms, expect)) {
-    throw needsPerson(
-      'ClusterChangedOutside',
-      `Azure reports ${describeKms(kms)}, but ${describeProfile(expect)} was expected. Another client changed the cluster; ` +
-        'Keyturn sent nothing. Find out who changed it and why, and start a new operation.',
-    );
-  }
+  requireExpected(observed, change, expect);
   try {
     const { operationUrl } = await clusters.putChange(snapshot, change, { abortSignal });
     return { submitted: true, ...(operationUrl === undefined ? {} : { operationUrl }) };
   } catch (error) {
     throw refusalOf(error);
   }
+}
+
+/**
+ * The key that Azure reports before a change; null when KMS is off.
+ * @throws ApplicationFailure `ClusterChangedOutside`, non-retryable, when the cluster is neither as expected nor changed already
+ */
+export async function reportedKey(
+  { clusters }: Clusters,
+  { cluster, change, expect }: ChangeOfCluster & { readonly expect: KmsProfile },
+  abortSignal: AbortSignal,
+): Promise<string | null> {
+  const { observed } = await clusters.read(cluster, { abortSignal });
+  requireExpected(observed, change, expect);
+  return observed.kms.enabled ? (observed.kms.keyId ?? null) : null;
+}
+
+function requireExpected(observed: ObservedCluster, change: ClusterChange, expect: KmsProfile): void {
+  if (isApplied(observed, change) || hasProfile(observed.kms, expect)) return;
+  throw needsPerson(
+    'ClusterChangedOutside',
+    `Azure reports ${describeKms(observed.kms)}, but ${describeProfile(expect)} was expected. Another client changed the cluster; ` +
+      'Keyturn sent nothing. Find out who and why, and start a new operation.',
+  );
 }
 
 /**

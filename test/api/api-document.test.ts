@@ -42,6 +42,7 @@ const SAID_BY_OPERATIONS: ErrorCode[] = [
   'ResourceVersionWentBackwards',
   'KeyNotReported',
   'LockLost',
+  'ProofOutdated',
   'PlanNotAsApproved',
   'KeyNotDisabled',
   'DeleteKeyRefused',

@@ -34,6 +34,8 @@ export async function setKms(step: StepOf<'set-kms'>, { run }: Execution): Promi
   const { change } = changeOf(step, madeKeys(run.outputs));
   // From here on Azure may report either, until the switch is seen.
   run.expectProfile(null);
+  // Waited for before the note: how long ago the switch was noted says whether every API server has surely switched.
+  await awaitIdleCluster(run, run.plan.cluster);
   await quick('Note the coming switch in the ledger').noteSwitch({ ...reference, happened: false });
   const ended = await changeCluster(step, run, `Wait until Azure has set ${describeState(step.to)}`);
   const ledger = await quick('Note the switch in the ledger').noteSwitch({ ...reference, happened: true });
@@ -49,6 +51,7 @@ export async function upgradeCluster(
   step: StepOf<'upgrade-control-plane'> | StepOf<'upgrade-pool'>,
   { run }: Execution,
 ): Promise<StepOutcome> {
+  await awaitIdleCluster(run, run.plan.cluster);
   const what = step.type === 'upgrade-pool' ? `the agent pool ${step.pool}` : 'the control plane';
   const ended = await changeCluster(step, run, `Wait until ${what} runs Kubernetes ${step.to}`);
   return {
@@ -57,11 +60,10 @@ export async function upgradeCluster(
   };
 }
 
-/** Asks ARM for a step's change once the cluster rests, and waits for its end. */
+/** Asks ARM for a step's change, and waits for its end. */
 async function changeCluster(step: ClusterStep, run: OperationRun, waiting: string): Promise<ArmOperation> {
   const { quick, lasting } = underLock(run);
   const reference = run.reference(step.id);
-  await awaitIdleCluster(run, run.plan.cluster);
   const { operationUrl } = await quick(step.title).submitClusterChange(reference);
   // Waiting only reads: an operation that is canceled need not wait for Azure, and says that Azure was asked.
   return await run.interruptibly(() => lasting(waiting).awaitClusterChange({ ...reference, operationUrl }));

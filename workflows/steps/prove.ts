@@ -4,19 +4,21 @@
  * A proof holds for the convergence that it was made after. Whatever blocks or changes between converge and record voids it: then it
  * is taken again from convergence on, before anything is recorded.
  */
+import { ActivityFailure } from '@temporalio/workflow';
 import type { PassInput } from '../../activities/contract';
 import { acceptanceFor, isAccepted, type Acceptance } from '../../domain/acceptance';
+import type { ErrorCode } from '../../domain/errors';
 import { describeTarget, keyOf, targetOf, type EncryptionState } from '../../domain/encryption';
 import { profileOf } from '../../domain/plan/change-of-step';
-import { madeKeys, outputOf } from '../../domain/plan/outputs';
+import { madeKeys, outputOf, type StepOutput } from '../../domain/plan/outputs';
 import { stepOf, type StepId, type StepOf } from '../../domain/plan/steps';
 import { addReports, hadNoEffect, isConclusive, type Proof, type RewriteReport } from '../../domain/proof';
 import type { RefusedSecret } from '../../domain/refusal';
-import { voidReason } from '../../domain/proof-validity';
+import { PROOF_HOLDS_FOR_MS, voidReason } from '../../domain/proof-validity';
 import { awaitIdleCluster } from '../cluster-idle';
 import { underLock } from '../held-cluster';
 import type { Execution } from './execution';
-import { StepBlocked, type StepAttempt, type StepOutcome } from '../operation-run';
+import { faultOf, StepBlocked, type StepAttempt, type StepOutcome } from '../operation-run';
 
 /** How often a proof is taken again by itself. */
 const PROOF_ROUNDS = 3;
@@ -80,14 +82,7 @@ export async function recordProof(step: StepOf<'record-proof'>, execution: Execu
   const earlier = run.outputs[step.id];
   let recorded = earlier?.type === 'record-proof' ? earlier : undefined;
   if (recorded === undefined) {
-    const proof = await currentProof(step, execution);
-    const proven = isConclusive(proof);
-    const { secrets, bounds } = proof;
-    const ledger = await quick('Record what is proven').recordProof({
-      ...run.reference(step.id),
-      proof: proven ? { secrets, convergedRv: bounds.convergedRv } : null,
-    });
-    recorded = { type: 'record-proof', ledger, proven };
+    recorded = await recordCurrentProof(step, execution);
     // Kept before the canaries go: a retry of this step must not judge the proof again.
     run.keep(step.id, recorded);
   }
@@ -99,6 +94,33 @@ export async function recordProof(step: StepOf<'record-proof'>, execution: Execu
     output: recorded,
     text: `Azure reports ${nameOf(step.to, execution)}; the ledger has it ${recordText(proof)}.`,
   };
+}
+
+/** Records the proof that stands; one that could not be recorded in time is taken again. */
+async function recordCurrentProof(
+  step: StepOf<'record-proof'>,
+  execution: Execution,
+): Promise<StepOutput & { readonly type: 'record-proof' }> {
+  const { run, proofs } = execution;
+  for (let round = 1; ; round += 1) {
+    const proof = await currentProof(step, execution);
+    const proven = isConclusive(proof);
+    const { secrets, bounds } = proof;
+    try {
+      const ledger = await underLock(run)
+        .quick('Record what is proven')
+        .recordProof({
+          ...run.reference(step.id),
+          proof: proven ? { secrets, convergedRv: bounds.convergedRv } : null,
+          validUntil: new Date(proofs.takenAt(step.proof) + PROOF_HOLDS_FOR_MS).toISOString(),
+        });
+      return { type: 'record-proof', ledger, proven };
+    } catch (error) {
+      const outdated: ErrorCode = 'ProofOutdated';
+      if (!(error instanceof ActivityFailure) || round === PROOF_ROUNDS || faultOf(error).code !== outdated)
+        throw error;
+    }
+  }
 }
 
 /**
