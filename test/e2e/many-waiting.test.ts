@@ -140,5 +140,5 @@ describe('operations that wait for one cluster', () => {
     expect(done).toMatchObject({ status: 'Succeeded' });
     const over = await approveUntilEnded(last);
     expect(over).toMatchObject({ status: 'Succeeded', result: { previousKeyId: done.result?.currentKeyId } });
-  });
+  }, 480_000);
 });
