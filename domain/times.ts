@@ -8,3 +8,11 @@ export function minutesAfter(time: string, minutes: number): string {
   date.setUTCMinutes(date.getUTCMinutes() + minutes);
   return date.toISOString();
 }
+
+/** Seconds from one time to another; negative when the second is earlier. @throws RangeError when a text is not a time */
+export function secondsBetween(from: string, to: string): number {
+  // No clock: the times are given.
+  // eslint-disable-next-line no-restricted-globals
+  const [start, end] = [new Date(from).getTime(), new Date(to).getTime()];
+  return Math.round((end - start) / 1000);
+}

@@ -5,6 +5,7 @@ import type { KeyLookup } from '../observed';
 import { rewriteInPlace } from '../plan/transition';
 import type { KeyExpiry, PlanStep } from '../plan/steps';
 import { shortKeyId } from '../resource-ids';
+import { minutesAfter, secondsBetween } from '../times';
 import type { PlanFacts } from './kind';
 
 /** The gate that every plan begins with. */
@@ -103,9 +104,9 @@ export const soakInSeconds = z
 
 /** When a key version that is made expires: as asked for, or after the lifetime of the one that it is like. */
 export function expiryOf(asked: string | undefined, like: KeyLookup | undefined): KeyExpiry {
-  if (asked !== undefined) return { at: new Date(asked).toISOString() };
+  if (asked !== undefined) return { at: minutesAfter(asked, 0) };
   if (!like?.found || like.key.expiresOn === undefined || like.key.createdOn === undefined) return null;
-  const afterSeconds = Math.round((Date.parse(like.key.expiresOn) - Date.parse(like.key.createdOn)) / 1000);
+  const afterSeconds = secondsBetween(like.key.createdOn, like.key.expiresOn);
   return afterSeconds > 0 ? { afterSeconds } : null;
 }
 

@@ -120,3 +120,40 @@ describe('Secrets that an admission policy denies', () => {
     expect((await generations()).at(-1)).toMatchObject({ state: 'proven' });
   });
 });
+
+describe('a Secret whose annotations leave no room for the one of a forced rewrite', () => {
+  it('is named in the plan; the operation stops there, says what to remove, and goes on when that is gone', async () => {
+    const { requester, approver1 } = people();
+    // With KMS v1 nobody knows the provider names of a key that no operation has proven: its rewrite is forced.
+    const cluster = await makeCluster('annotated', { count: 12 }, { kubernetesVersion: '1.26' });
+    const { core } = kubeApi(cluster);
+    // 262,110 of the 262,144 bytes that all annotations of an object may have together.
+    const metadata = { name: 'annotated', annotations: { big: 'x'.repeat(262_107) } };
+    await core.createNamespacedSecret({ namespace: 'default', body: { metadata, stringData: { a: 'b' } } });
+
+    const asked = await askForRotation(requester, cluster.resourceId);
+    const warning = asked.plan?.warnings.find(({ code }) => code === 'SecretsRefuseRewrite');
+    expect(warning?.detail).toMatch(/^AnnotationsTooLarge: .*1 Secret: default\/annotated.*256 KiB/);
+    await approver1.approve(asked.id, asked.plan?.digest ?? '');
+    const blocked = await until(requester, asked.id, ({ status }) => status === 'Blocked');
+    expect(blocked.blockedSecrets?.secrets).toMatchObject([
+      {
+        namespace: 'default',
+        name: 'annotated',
+        reason: 'AnnotationsTooLarge',
+        suggestion: expect.stringMatching(/^Remove annotations from the Secret.*256 KiB/),
+      },
+    ]);
+    // No key was touched.
+    expect(clusterWrites(await control().journal(), cluster.resourceId)).toBe(1);
+
+    const secret = await core.readNamespacedSecret({ namespace: 'default', name: 'annotated' });
+    const body = { ...secret, metadata: { ...secret.metadata, annotations: {} } };
+    await core.replaceNamespacedSecret({ namespace: 'default', name: 'annotated', body });
+    await requester.retry(blocked.id);
+    const over = await ended(requester, blocked.id);
+    expect(over).toMatchObject({ status: 'Succeeded', result: { proof: { secrets: 13, unproven: 0 } } });
+    const newKeyId = over.result?.currentKeyId ?? '';
+    expect(await countByKey(readSecretRecords(cluster.etcd), { newKeyId })).toMatchObject({ newKey: 13 });
+  });
+});

@@ -80,12 +80,9 @@ export async function recordProof(step: StepOf<'record-proof'>, execution: Execu
   const { run } = execution;
   const { quick } = underLock(run);
   const earlier = run.outputs[step.id];
-  let recorded = earlier?.type === 'record-proof' ? earlier : undefined;
-  if (recorded === undefined) {
-    recorded = await recordCurrentProof(step, execution);
-    // Kept before the canaries go: a retry of this step must not judge the proof again.
-    run.keep(step.id, recorded);
-  }
+  const recorded = earlier?.type === 'record-proof' ? earlier : await recordCurrentProof(step, execution);
+  // Kept before the canaries go: a retry of this step must not judge the proof again.
+  run.keep(step.id, recorded);
   if (run.plan.steps.findLast(({ type }) => type === 'record-proof')?.id === step.id) {
     await quick('Delete the canaries').removeCanaries(run.reference(step.id));
   }
