@@ -8,7 +8,7 @@
  */
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
-import type { IncomingMessage, ServerResponse } from 'node:http';
+import type { IncomingHttpHeaders, IncomingMessage, ServerResponse } from 'node:http';
 import { createServer, request as sendRequest } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import type { TLSSocket } from 'node:tls';
@@ -56,7 +56,7 @@ export async function startAnswerLoser({ layout, backends, times, onLost }: Answ
         port: ports[turn++ % ports.length] ?? 0,
         method: request.method,
         path: request.url,
-        headers: { ...request.headers, ...identityOf(request.socket as TLSSocket) },
+        headers: { ...withoutIdentity(request.headers), ...identityOf(request.socket as TLSSocket) },
         ca: authority,
         cert: frontCert,
         key: frontKey,
@@ -133,6 +133,11 @@ class Losses {
     this.#lost.set(`${method} ${of}`, lost + 1);
     return true;
   }
+}
+
+/** What a client says of itself is not passed on: the API servers would believe it of this front. */
+function withoutIdentity(headers: IncomingHttpHeaders): IncomingHttpHeaders {
+  return Object.fromEntries(Object.entries(headers).filter(([name]) => !name.startsWith('x-remote-')));
 }
 
 /** Who asks, by the client certificate, in the headers that API servers believe from this front. */
