@@ -10,7 +10,7 @@ import { clusterLockId } from '../../domain/resource-ids';
 import { revisions } from '../support/etcd';
 import { KIND_ROWS, requestOf } from '../support/kinds';
 import { NOT_IN_SANDBOX, REFUSALS, request, type RefusalWorld } from '../support/refusals';
-import { control, makeCluster, openTemporal, testStack } from '../support/stack';
+import { control, ended, makeCluster, openTemporal, people, testStack, until } from '../support/stack';
 
 const SECRETS = 20;
 const CODES = ruleCodes(KINDS);
@@ -73,6 +73,34 @@ describe('a request that violates a rule', () => {
     });
   });
 
+  describe('between approval and execution', () => {
+    const late = 'PlatformManagedEncryption';
+
+    it.each(KINDS.map(({ name }) => name))('ends %s, touches nothing, and leaves no lock', async (kind) => {
+      const row = KIND_ROWS.find((one) => one.kind === kind);
+      if (row === undefined) throw new Error(`The kind ${kind} has no row.`);
+      const { requester, approver1, approver2 } = people();
+      const own = row.cluster.kms === false && row.prepare === undefined ? world.off : world.on;
+      const { operation: asked } = await requester.create(requestOf(row, own), randomUUID());
+      const gates = (await until(requester, asked.id, ({ offers }) => offers.includes('approve'))).plan?.steps.filter(
+        ({ type }) => type === 'gate',
+      );
+      const takeBack = await REFUSALS[late]?.arrange?.(world);
+      const before = await touched();
+      for (const [index, { id }] of (gates ?? []).entries()) {
+        const { plan } = await until(requester, asked.id, ({ status, steps }) =>
+          steps.some((step) => step.id === id && step.status === 'running' && status === 'AwaitingApproval'),
+        );
+        await [approver1, approver2][index % 2]?.approve(asked.id, plan?.digest ?? '', id);
+      }
+      const over = await ended(requester, asked.id);
+      expect(over).toMatchObject({ status: 'Failed', reason: { code: late }, result: null });
+      expect(await touched()).toEqual(before);
+      await expectLockFree(own.resourceId);
+      await takeBack?.();
+    });
+  });
+
   async function post(body: unknown): Promise<{ status: number; codes: string[] }> {
     const { apiUrl, sandbox } = testStack();
     const response = await fetch(`${apiUrl}/v1/operations`, {
@@ -97,6 +125,11 @@ describe('a request that violates a rule', () => {
       clusters.push({ body: await request('GET', resourceId), inside });
     }
     return { journal, clusters };
+  }
+
+  async function expectLockFree(cluster: string): Promise<void> {
+    const { status } = await temporal.workflow.getHandle(clusterLockId(cluster)).describe();
+    expect(status.name).not.toBe('RUNNING');
   }
 
   async function expectNoWorkflow(cluster: string): Promise<void> {
