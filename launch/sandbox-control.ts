@@ -10,11 +10,13 @@ const Journal = z.object({
       host: z.string(),
       path: z.string(),
       status: z.int(),
+      /** False when a fault swallowed the answer. */
+      answered: z.boolean(),
       kms: z.boolean(),
     }),
   ),
 });
-/** One mutating request that the sandbox saw. */
+/** One mutating request that the sandbox saw, or an answer of an API server that it lost. */
 export type JournalEntry = z.infer<typeof Journal>['entries'][number];
 
 const State = z.object({

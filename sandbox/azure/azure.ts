@@ -75,6 +75,7 @@ export async function createAzure(options: AzureOptions): Promise<Azure> {
     assignments,
     operations,
     faults,
+    journal,
     dataDirectory: options.dataDirectory,
   });
 

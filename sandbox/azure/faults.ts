@@ -15,10 +15,11 @@ export const FAULT_SCHEMAS = {
   throttle: z.strictObject({ requests: count }),
   /** The next `requests` ARM requests get 503. */
   'server-error': z.strictObject({ requests: count }),
-  /** The next accepted request with this method, whose path contains `path`, is carried out; its answer never arrives. */
+  /** The next `requests` accepted requests with this method, whose path contains `path`, are carried out; their answers never arrive. */
   'lost-response': z.strictObject({
-    method: z.enum(['PUT', 'PATCH', 'POST', 'DELETE']).default('PUT'),
+    method: z.enum(['PUT', 'PATCH', 'POST', 'DELETE', 'any']).default('PUT'),
     path: z.string().default('/managedClusters/'),
+    requests: count,
   }),
   /** The next answer with a body to this method, at a path that contains `path`, on any host, begins and never ends. */
   'stalled-response': z.strictObject({
@@ -50,6 +51,11 @@ export const FAULT_SCHEMAS = {
   }),
   /** Every chunk between a client and any cluster's API servers is delayed by this long, both ways. */
   'kube-latency': z.strictObject({ milliseconds: z.int().min(0).max(60_000) }),
+  /**
+   * API servers of clusters whose id contains `path` carry out what stores or deletes an object, and the answer never arrives: so many
+   * `times` for each object and method. The journal has each under the host `NAME.kube`.
+   */
+  'kube-lost-response': z.strictObject({ path: z.string().default(''), times: count }),
 } as const;
 
 /** The name of a fault. */
@@ -117,10 +123,15 @@ export class Faults {
     return settings;
   }
 
-  /** Takes a fault that strikes one request; true when this is the request. */
+  /** Takes a fault that strikes requests of one kind; true when this is one. */
   takeForRequest(name: 'lost-response' | 'stalled-response', method: string, path: string): boolean {
     const settings = this.#active[name];
-    if (settings?.method !== method || !path.toLowerCase().includes(settings.path.toLowerCase())) return false;
+    if (settings === undefined || (settings.method !== method && settings.method !== 'any')) return false;
+    if (!path.toLowerCase().includes(settings.path.toLowerCase())) return false;
+    if ('requests' in settings && settings.requests > 1) {
+      this.#active = { ...this.#active, 'lost-response': { ...settings, requests: settings.requests - 1 } };
+      return true;
+    }
     return this.takeOnce(name) !== undefined;
   }
 

@@ -1,6 +1,6 @@
 /** The command line of a sandbox API server, and the files that it refers to. Pure. */
 import { minorNumber } from './kubernetes-minor';
-import type { ClusterLayout } from './layout';
+import { FRONT_PROXY, type ClusterLayout } from './layout';
 
 /** From this minor on anonymous requests can be limited to paths (AnonymousAuthConfigurableEndpoints, KEP-4633). */
 const ANONYMOUS_PATHS_SINCE_MINOR = 32;
@@ -37,6 +37,11 @@ export function apiServerFlags(options: ApiServerFlags): string[] {
       ? [`--authentication-config=${layout.authentication}`]
       : ['--anonymous-auth=false']),
     '--authorization-mode=RBAC',
+    // How a front that ends TLS passes on who asks (the fault kube-lost-response).
+    `--requestheader-client-ca-file=${layout.frontAuthorityCert}`,
+    `--requestheader-allowed-names=${FRONT_PROXY}`,
+    '--requestheader-username-headers=X-Remote-User',
+    '--requestheader-group-headers=X-Remote-Group',
 
     `--service-account-issuer=${ISSUER}`,
     `--service-account-key-file=${layout.serviceAccountPublicKey}`,

@@ -9,12 +9,14 @@ import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { findTool, TOOL_NAMES, type ToolName } from '../../tools';
 import { messageOf } from '../message-of';
+import { startAnswerLoser, type AnswerLoser } from './answer-loser';
 import type { ApiCredentials } from './api-client';
 import {
   UnknownSnapshotError,
   type ClusterFactory,
   type ClusterOptions,
   type EncryptionState,
+  type LostAnswer,
   type SandboxCluster,
   type ServerState,
   type Traffic,
@@ -25,7 +27,7 @@ import { loadSnapshot, saveSnapshot, startEtcd, type Etcd, type EtcdOptions } fr
 import { createKmsPlugins } from './kms-plugins';
 import { adminKubeconfig } from './kubeconfig';
 import { kmsVersionOf } from './kubernetes-minor';
-import { prepareLayout } from './layout';
+import { layoutOf, prepareLayout } from './layout';
 import { startLoadBalancer, type LoadBalancer } from './load-balancer';
 import { ensureNamespaces } from './namespaces';
 import { findHostNames } from './own-host-name';
@@ -108,6 +110,7 @@ class LocalCluster implements SandboxCluster {
   #adminKubeconfig: string;
   #etcd: Etcd;
   #lateServers = 0;
+  #answerLoser: AnswerLoser | undefined;
   /** Whether a client stopped it: only then do its servers stay down after a snapshot or a restore. */
   #stopped = false;
   #snapshots: readonly string[] = [];
@@ -201,6 +204,19 @@ class LocalCluster implements SandboxCluster {
     return this.#inTurn(() => this.#parts.controlPlane.secretRequests());
   }
 
+  setLostAnswers(times: number, onLost: (lost: LostAnswer) => void): Promise<void> {
+    return this.#inTurn(async () => {
+      const { balancer, options } = this.#parts;
+      balancer.setFront(undefined);
+      await this.#answerLoser?.close();
+      this.#answerLoser = undefined;
+      if (times === 0) return;
+      const layout = layoutOf(options.directory);
+      this.#answerLoser = await startAnswerLoser({ layout, backends: () => balancer.backends(), times, onLost });
+      balancer.setFront(this.#answerLoser.port);
+    });
+  }
+
   traffic(): Traffic {
     return this.#parts.balancer.traffic();
   }
@@ -231,6 +247,7 @@ class LocalCluster implements SandboxCluster {
     abort.abort(new Error(`The cluster ${options.name} is being destroyed.`));
     return this.#inTurn(async () => {
       await controlPlane.stop();
+      await this.#answerLoser?.close();
       await balancer.close();
       await this.#etcd.stop();
     });

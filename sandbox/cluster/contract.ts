@@ -86,6 +86,11 @@ export interface SandboxCluster {
   restore(snapshot: string): Promise<void>;
   /** Delays every chunk that API server connections carry by this long, both ways: a fault that tests switch on. 0 is off. */
   setLatency(latencyInMs: number): void;
+  /**
+   * Loses the answers to writes, so many for each object and method: a fault that tests switch on. 0 is off. Connections that are
+   * open already stay as they are.
+   */
+  setLostAnswers(times: number, onLost: (lost: LostAnswer) => void): Promise<void>;
   /** What clients and API servers have said to each other so far. Never goes back, also over stop and start. */
   traffic(): Traffic;
   /**
@@ -102,6 +107,15 @@ export interface SandboxCluster {
   start(): Promise<void>;
   /** Ends everything and removes the data. */
   destroy(): Promise<void>;
+}
+
+/** A write that was carried out and whose answer never arrived. */
+export interface LostAnswer {
+  readonly method: string;
+  /** Without the query. */
+  readonly path: string;
+  /** Of the answer that was lost. */
+  readonly status: number;
 }
 
 /** What a cluster is made from. */

@@ -7,6 +7,8 @@ import type { ApiCredentials } from './api-client';
 /** The first address of the service range: what Pods reach the API server by. */
 const SERVICE_ADDRESS = '10.0.0.1';
 const CLUSTER_DOMAIN = 'cluster.local';
+/** The name that API servers believe about whom a request is for. */
+export const FRONT_PROXY = 'front-proxy-client';
 
 /** Paths of one cluster, all below its directory. */
 export interface ClusterLayout {
@@ -19,6 +21,10 @@ export interface ClusterLayout {
   readonly authorityCert: string;
   readonly servingCert: string;
   readonly servingKey: string;
+  /** Who may tell API servers for whom a request is: the front that loses answers, and nobody else. */
+  readonly frontAuthorityCert: string;
+  readonly frontCert: string;
+  readonly frontKey: string;
   readonly serviceAccountPublicKey: string;
   readonly serviceAccountPrivateKey: string;
   readonly authentication: string;
@@ -35,6 +41,9 @@ export function layoutOf(directory: string): ClusterLayout {
     authorityCert: pki('ca.crt'),
     servingCert: pki('apiserver.crt'),
     servingKey: pki('apiserver.key'),
+    frontAuthorityCert: pki('front-proxy-ca.crt'),
+    frontCert: pki('front-proxy-client.crt'),
+    frontKey: pki('front-proxy-client.key'),
     serviceAccountPublicKey: pki('sa.pub'),
     serviceAccountPrivateKey: pki('sa.key'),
     authentication: join(directory, 'config', 'authentication.json'),
@@ -70,12 +79,18 @@ export async function prepareLayout(directory: string): Promise<{ layout: Cluste
     organizations: ['system:masters'],
     usage: 'client',
   });
+  // An authority of its own, as kubeadm makes it: what it signs is believed about others.
+  const frontAuthority = await createAuthority('front-proxy-ca');
+  const front = await frontAuthority.issue({ commonName: FRONT_PROXY, usage: 'client' });
   const serviceAccount = createSigningKeyPair();
 
   await Promise.all([
     writeSecretFile(layout.authorityCert, authority.certPem),
     writeSecretFile(layout.servingCert, serving.certPem),
     writeSecretFile(layout.servingKey, serving.keyPem),
+    writeSecretFile(layout.frontAuthorityCert, frontAuthority.certPem),
+    writeSecretFile(layout.frontCert, front.certPem),
+    writeSecretFile(layout.frontKey, front.keyPem),
     writeSecretFile(layout.serviceAccountPublicKey, serviceAccount.publicPem),
     writeSecretFile(layout.serviceAccountPrivateKey, serviceAccount.privatePem),
   ]);

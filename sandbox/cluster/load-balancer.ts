@@ -3,7 +3,7 @@
  *
  * Does: gives each new connection to the next live server, in turn; takes a server out without cutting open requests;
  *       delays traffic when a test asks for it.
- * Never does: look into TLS behind its first, plain message, or give up its port before it is closed. A front without
+ * Never does: look into TLS behind its first, plain message (answer-loser.ts does, when a test asks for it), or give up its port before it is closed. A front without
  *       servers accepts and resets every connection, because a port that was given up may be somebody else's when the
  *       cluster starts again.
  */
@@ -41,6 +41,10 @@ export interface LoadBalancer {
    * are left to the server from the start: it can say GOAWAY, and nobody else can tell whether a stream is open.
    */
   drain(port: number, options: { readonly graceInMs: number }): Promise<void>;
+  /** From now on new connections go to this port of 127.0.0.1 instead, which passes requests on to the servers; undefined ends that. */
+  setFront(port: number | undefined): void;
+  /** The servers that new connections go to. */
+  backends(): readonly number[];
   /** Delays every chunk by this long, both ways; new and open connections. 0 is off. */
   setLatency(latencyInMs: number): void;
   /** What all connections so far have carried, TLS and all; counted when the bytes arrive here. */
@@ -78,6 +82,7 @@ export async function startLoadBalancer(): Promise<LoadBalancer> {
   const open = new Set<Connection>();
   const arriving = new Set<Arrival>();
   let backends: readonly number[] = [];
+  let front: number | undefined;
   let turn = 0;
   let latencyInMs = 0;
   const carried = { bytesToClients: 0, bytesFromClients: 0 };
@@ -91,7 +96,8 @@ export async function startLoadBalancer(): Promise<LoadBalancer> {
   });
   const serve = async (client: Socket): Promise<void> => {
     client.on('error', () => client.destroy());
-    const inTurn = backends.map((_, index) => backends[(turn + index) % backends.length] ?? 0);
+    const inTurn =
+      front !== undefined ? [front] : backends.map((_, index) => backends[(turn + index) % backends.length] ?? 0);
     turn++;
     const arrival: Arrival = {};
     arriving.add(arrival);
@@ -114,6 +120,10 @@ export async function startLoadBalancer(): Promise<LoadBalancer> {
     setBackends(ports) {
       backends = [...ports];
     },
+    setFront(port) {
+      front = port;
+    },
+    backends: () => backends,
     async drain(port, { graceInMs }) {
       const startedAt = performance.now();
       for (;;) {

@@ -57,6 +57,7 @@ export function recordingFactory(): { factory: ClusterFactory; clusters: Recorde
       setLatency: (latencyInMs) => {
         record.latencyInMs = latencyInMs;
       },
+      setLostAnswers: async () => undefined,
       setLateServers: (count) => {
         record.lateServers = count;
       },

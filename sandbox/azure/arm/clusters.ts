@@ -17,6 +17,8 @@ import { concerns, type Faults } from '../faults';
 import { copyOf, describeIssues, isJsonObject, objectAt, type JsonObject } from '../json';
 import { clusterVaultCrypto } from '../vault/cluster-crypto';
 import type { VaultRegistry } from '../vault/registry';
+import type { Journal } from '../journal';
+import { messageOf } from '../../message-of';
 import type { Identities } from './identities';
 import { checkKmsProfile, kmsProfileOf, nextEncryption } from './kms-rules';
 import { releaseFor, type KubernetesRelease } from './kubernetes-versions';
@@ -44,6 +46,7 @@ export interface ClustersOptions {
   readonly assignments: RoleAssignments;
   readonly operations: Operations;
   readonly faults: Faults;
+  readonly journal: Journal;
   /** Where clusters keep their data. */
   readonly dataDirectory: string;
 }
@@ -270,6 +273,7 @@ export class Clusters {
       provisioningState: 'Creating',
       powerState: 'Running',
       applied: { write: 'identity', slots: [] },
+      lostAnswers: 0,
     };
     this.#clusters.set(keyOf(cluster), cluster);
     return cluster;
@@ -331,7 +335,27 @@ export class Clusters {
     const { faults } = this.#options;
     const late = faults.get('late-servers');
     cluster.running?.setLatency(faults.get('kube-latency')?.milliseconds ?? 0);
+    this.#applyLostAnswers(cluster);
     cluster.running?.setLateServers(late !== undefined && concerns(late, cluster.id) ? late.servers : 0);
+  }
+
+  /** What was lost is counted from the moment when the fault is set, or set anew. */
+  #applyLostAnswers(cluster: ManagedCluster): void {
+    const { faults, journal } = this.#options;
+    const settings = faults.get('kube-lost-response');
+    const times = settings !== undefined && concerns(settings, cluster.id) ? settings.times : 0;
+    if (cluster.lostAnswers === times) return;
+    cluster.lostAnswers = times;
+    const setting = cluster.running?.setLostAnswers(times, (lost) =>
+      journal.add({
+        time: new Date().toISOString(),
+        host: `${cluster.name}.kube`,
+        ...lost,
+        answered: false,
+        kms: false,
+      }),
+    );
+    setting?.catch((error: unknown) => process.stderr.write(`kube-lost-response: ${messageOf(error)}\n`));
   }
 
   /** A short path: clusters put Unix sockets into it. */

@@ -34,6 +34,8 @@ export interface ManagedCluster {
   running?: SandboxCluster;
   /** What the API servers run with: the last state that they rolled to. */
   applied: EncryptionState;
+  /** How often each write of an object loses its answer; 0 is never. */
+  lostAnswers: number;
 }
 
 /** A new etag. */

@@ -1,0 +1,146 @@
+/** Every rule of every kind: a request that violates it is refused with its code, and nothing is touched. */
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { WorkflowNotFoundError, type Client } from '@temporalio/client';
+import { randomUUID } from 'node:crypto';
+import { z } from 'zod';
+import { ERRORS, type ErrorCode } from '../../domain/errors';
+import { KINDS } from '../../domain/kinds';
+import { ruleCodes } from '../../domain/planner';
+import { clusterLockId } from '../../domain/resource-ids';
+import { revisions } from '../support/etcd';
+import { KIND_ROWS, requestOf } from '../support/kinds';
+import { NOT_IN_SANDBOX, REFUSALS, request, type RefusalWorld } from '../support/refusals';
+import { control, ended, makeCluster, openTemporal, people, testStack, until } from '../support/stack';
+
+const SECRETS = 20;
+const CODES = ruleCodes(KINDS);
+const Problem = z.object({ code: z.string(), errors: z.array(z.object({ code: z.string() })).optional() });
+
+describe('a request that violates a rule', () => {
+  let world: RefusalWorld;
+  let temporal: Client;
+
+  beforeAll(async () => {
+    temporal = await openTemporal();
+    world = {
+      on: await makeCluster('refusals-on', { count: SECRETS }),
+      off: await makeCluster('refusals-off', { count: SECRETS }, { kms: false }),
+    };
+  });
+  afterAll(async () => {
+    await control().clearFault('hold-operation');
+    await temporal.connection.close();
+  });
+
+  it('is here for every rule, but for those that the sandbox cannot bring about', () => {
+    const missing = CODES.filter((code) => REFUSALS[code] === undefined && NOT_IN_SANDBOX[code] === undefined);
+    expect(missing).toEqual([]);
+    const both = CODES.filter((code) => REFUSALS[code] !== undefined && NOT_IN_SANDBOX[code] !== undefined);
+    expect(both).toEqual([]);
+    const rows = Object.keys({ ...REFUSALS, ...NOT_IN_SANDBOX });
+    expect(rows.filter((code) => !CODES.includes(code as ErrorCode))).toEqual([]);
+    expect(KIND_ROWS.map(({ kind }) => kind)).toEqual(KINDS.map(({ name }) => name));
+  });
+
+  describe.each(CODES.filter((code) => REFUSALS[code] !== undefined))('%s', (code) => {
+    const { arrange, cluster, keyId } = REFUSALS[code] ?? {};
+    let takeBack: (() => Promise<void>) | undefined;
+    let key: string | undefined;
+
+    beforeAll(async () => {
+      takeBack = await arrange?.(world);
+      key = await keyId?.(world);
+    });
+    afterAll(() => takeBack?.());
+
+    const kinds = KINDS.filter((kind) => ruleCodes([kind]).includes(code));
+    it.each(kinds.map(({ name }) => name))('refuses %s, and touches nothing', async (kind) => {
+      const row = KIND_ROWS.find((one) => one.kind === kind);
+      if (row === undefined) throw new Error(`The kind ${kind} has no row.`);
+      const own = row.cluster.kms === false && row.prepare === undefined ? world.off : world.on;
+      const body = requestOf(row, own);
+      const asked = {
+        ...body,
+        cluster: cluster?.(world).resourceId ?? own.resourceId,
+        parameters: { ...(body['parameters'] as object), ...(key === undefined ? {} : { keyId: key }) },
+      };
+      const before = await touched();
+      const { status, codes } = await post(asked);
+      expect(codes).toContain(code);
+      expect(status).toBe(ERRORS[codes[0] as ErrorCode].status);
+      expect(await touched()).toEqual(before);
+      await expectNoWorkflow(asked.cluster);
+    });
+  });
+
+  describe('between approval and execution', () => {
+    const late = 'PlatformManagedEncryption';
+
+    it.each(KINDS.map(({ name }) => name))('ends %s, touches nothing, and leaves no lock', async (kind) => {
+      const row = KIND_ROWS.find((one) => one.kind === kind);
+      if (row === undefined) throw new Error(`The kind ${kind} has no row.`);
+      const { requester, approver1, approver2 } = people();
+      const own = row.cluster.kms === false && row.prepare === undefined ? world.off : world.on;
+      const { operation: asked } = await requester.create(requestOf(row, own), randomUUID());
+      const gates = (await until(requester, asked.id, ({ offers }) => offers.includes('approve'))).plan?.steps.filter(
+        ({ type }) => type === 'gate',
+      );
+      const takeBack = await REFUSALS[late]?.arrange?.(world);
+      const before = await touched();
+      for (const [index, { id }] of (gates ?? []).entries()) {
+        const { plan } = await until(requester, asked.id, ({ status, steps }) =>
+          steps.some((step) => step.id === id && step.status === 'running' && status === 'AwaitingApproval'),
+        );
+        await [approver1, approver2][index % 2]?.approve(asked.id, plan?.digest ?? '', id);
+      }
+      const over = await ended(requester, asked.id);
+      expect(over).toMatchObject({ status: 'Failed', reason: { code: late }, result: null });
+      expect(await touched()).toEqual(before);
+      await expectLockFree(own.resourceId);
+      await takeBack?.();
+    });
+  });
+
+  async function post(body: unknown): Promise<{ status: number; codes: string[] }> {
+    const { apiUrl, sandbox } = testStack();
+    const response = await fetch(`${apiUrl}/v1/operations`, {
+      method: 'POST',
+      headers: {
+        authorization: `Bearer ${sandbox.people.requester.token}`,
+        'content-type': 'application/json',
+        'idempotency-key': randomUUID(),
+      },
+      body: JSON.stringify(body),
+    });
+    const { code, errors = [] } = Problem.parse(await response.json());
+    return { status: response.status, codes: [code, ...errors.map((one) => one.code)] };
+  }
+
+  /** All that an operation could write to: ARM and vaults by the journal, the clusters in ARM, Secrets and ConfigMaps in etcd. */
+  async function touched(): Promise<unknown> {
+    const journal = (await control().journal()).filter(({ host, path }) => `${host}${path}`.includes('refusals-'));
+    const clusters = [];
+    for (const { resourceId, etcd } of [world.on, world.off]) {
+      const inside = [await revisions(etcd, '/registry/secrets/'), await revisions(etcd, '/registry/configmaps/')];
+      clusters.push({ body: await request('GET', resourceId), inside });
+    }
+    return { journal, clusters };
+  }
+
+  async function expectLockFree(cluster: string): Promise<void> {
+    const { status } = await temporal.workflow.getHandle(clusterLockId(cluster)).describe();
+    expect(status.name).not.toBe('RUNNING');
+  }
+
+  async function expectNoWorkflow(cluster: string): Promise<void> {
+    const lock = temporal.workflow.getHandle(clusterLockId(cluster)).describe();
+    await expect(lock).rejects.toBeInstanceOf(WorkflowNotFoundError);
+    const value = cluster
+      .split('/')
+      .filter((_part, index) => [2, 4, 8].includes(index))
+      .join('/')
+      .toLowerCase();
+    for await (const { workflowId } of temporal.workflow.list({ query: `KeyturnCluster = "${value}"` }))
+      throw new Error(`The operation ${workflowId} was started.`);
+  }
+});
