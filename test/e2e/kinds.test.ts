@@ -3,17 +3,12 @@ import { beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import type { OperationAnswer } from '../../cli/api-client';
 import { isFinal } from '../../domain/operation';
-import { armPut, connectAzure } from '../../launch/azure-client';
 import type { SandboxClusterFacts } from '../../launch/sandbox-cluster';
 import { countByKey, readSecretRecords, type KeyCount } from '../../sandbox/cluster/raw-records';
-import { ended, makeCluster, people, testStack, until } from '../support/stack';
-import { z } from 'zod';
+import { setKeyByHand } from '../support/by-hand';
+import { ended, makeCluster, people, until } from '../support/stack';
 
 const SECRETS = 60;
-const Body = z.looseObject({
-  identity: z.looseObject({ userAssignedIdentities: z.record(z.string(), z.unknown()) }),
-  properties: z.looseObject({ securityProfile: z.record(z.string(), z.unknown()).optional() }),
-});
 
 describe('a cluster without KMS', () => {
   let cluster: SandboxClusterFacts;
@@ -33,22 +28,6 @@ describe('a cluster without KMS', () => {
     const asked = await ask(kind, parameters);
     await approver1.approve(asked.id, asked.plan?.digest ?? '');
     return await ended(requester, asked.id);
-  };
-  /** What a person does with `az aks update`, without the rewrite that has to follow. */
-  const updateByHand = async (azureKeyVaultKms: Record<string, unknown>): Promise<void> => {
-    const azure = await connectAzure(testStack().sandbox);
-    try {
-      const url = `https://management.azure.com${cluster.resourceId}?api-version=2026-04-01`;
-      const body = Body.parse((await azure.request('GET', url)).body);
-      const identities = Object.keys(body.identity.userAssignedIdentities).map((id) => [id, {}] as const);
-      await armPut(azure.request, cluster.resourceId, {
-        ...body,
-        identity: { ...body.identity, userAssignedIdentities: Object.fromEntries(identities) },
-        properties: { ...body.properties, securityProfile: { ...body.properties.securityProfile, azureKeyVaultKms } },
-      });
-    } finally {
-      await azure.close();
-    }
   };
 
   it('refuses what needs KMS, and takes no key that does not exist', async () => {
@@ -103,13 +82,13 @@ describe('a cluster without KMS', () => {
   });
 
   it('that a person has switched and never rewritten is repaired by rewrite-secrets', async () => {
-    await updateByHand({ enabled: true, keyId: cluster.keyId, keyVaultNetworkAccess: 'Public' });
+    await setKeyByHand(cluster, cluster.keyId);
     expect(await stored()).toMatchObject({ plaintext: SECRETS });
     const on = await run('rewrite-secrets');
     expect(on).toMatchObject({ status: 'Succeeded', result: { currentKeyId: cluster.keyId, proof: { unproven: 0 } } });
     expect(await stored()).toEqual({ newKey: SECRETS, oldKey: 0, plaintext: 0, other: 0 });
 
-    await updateByHand({ enabled: false });
+    await setKeyByHand(cluster, null);
     const off = await run('rewrite-secrets');
     expect(off).toMatchObject({ status: 'Succeeded', result: { currentKeyId: null }, keysNeeded: [cluster.keyId] });
     expect(await stored()).toEqual({ newKey: 0, oldKey: 0, plaintext: SECRETS, other: 0 });
