@@ -14,7 +14,7 @@ import { rewriteCeiling } from '../domain/rewrite-pace';
 import { parseClusterId, parseKeyId } from '../domain/resource-ids';
 import type { Census } from '../domain/census';
 import type { RulesChecked } from './contract';
-import { isConfirmed, trustedLedger } from '../domain/trusted-ledger';
+import { isChangedSinceProof, isConfirmed, trustedLedger } from '../domain/trusted-ledger';
 import { readClusterEvidence, type EvidenceStore } from './evidence';
 import type { KubeConnection } from './kubernetes/connection';
 import { readLedger } from './ledger';
@@ -123,18 +123,24 @@ async function observe(
   const azureObservation = await observeAzure(azure, request, { abortSignal: signal });
   if (ruleFaults(request, azureObservation).length > 0) return { azure: azureObservation };
   const ledger = await withCluster((connection) => readLedger(connection, signal));
-  return { azure: azureObservation, ...(await believed(ledger, request.cluster, evidence)) };
+  return { azure: azureObservation, ...(await believed(ledger, azureObservation, request.cluster, evidence)) };
 }
 
 /** The ledger as far as signed evidence confirms it: anybody who may write ConfigMaps may have written it. */
 async function believed(
   ledger: Ledger | null,
+  { cluster: found }: AzureObservation,
   cluster: string,
   evidence: EvidenceStore,
-): Promise<Pick<Observation, 'ledger' | 'ledgerNotConfirmed'>> {
+): Promise<Pick<Observation, 'ledger' | 'ledgerNotConfirmed' | 'changedSinceProof'>> {
   if (ledger === null || currentGeneration(ledger)?.state !== 'proven') return { ledger };
-  const confirmed = isConfirmed(ledger, cluster, await readClusterEvidence(cluster, evidence));
-  return { ledger: trustedLedger(ledger, confirmed), ...(confirmed ? {} : { ledgerNotConfirmed: true }) };
+  const records = await readClusterEvidence(cluster, evidence);
+  if (!isConfirmed(ledger, cluster, records)) {
+    return { ledger: trustedLedger(ledger, false), ledgerNotConfirmed: true };
+  }
+  const eTag = found.found ? found.cluster.eTag : undefined;
+  const changed = isChangedSinceProof(ledger, cluster, records, eTag);
+  return { ledger: trustedLedger(ledger, !changed), ...(changed ? { changedSinceProof: true } : {}) };
 }
 
 async function lookUpRequested(

@@ -200,6 +200,7 @@ export function snapshotOf(json: unknown): ClusterSnapshot {
       location: body.location,
       kubernetesVersion: properties.currentKubernetesVersion ?? properties.kubernetesVersion ?? 'unknown',
       provisioningState: properties.provisioningState,
+      ...(body.eTag ? { eTag: body.eTag } : {}),
       powerState: properties.powerState?.code ?? 'Running',
       identityType: body.identity?.type ?? 'None',
       identities: Object.entries(body.identity?.userAssignedIdentities ?? {}).map(([id, { principalId }]) => ({

@@ -29,6 +29,8 @@ export const ObservedCluster = z.object({
   location: z.string(),
   kubernetesVersion: z.string(),
   provisioningState: z.string(),
+  /** Changes with every change of the cluster, whoever makes it; absent when ARM gives none. */
+  eTag: z.string().optional(),
   /** `Running` or `Stopped`. */
   powerState: z.string(),
   identityType: z.string(),
@@ -96,6 +98,8 @@ export const Observation = z.object({
   ledger: Ledger.nullable().optional(),
   /** The ledger calls the current key proven, and no signed evidence confirms it: `ledger` says activated here. */
   ledgerNotConfirmed: z.boolean().optional(),
+  /** The ledger's proof is confirmed, and the cluster was changed in Azure since: `ledger` says activated here. */
+  changedSinceProof: z.boolean().optional(),
   /** What a dry run of every Secret said; absent as long as none was made. */
   census: Census.optional(),
 });

@@ -30,7 +30,13 @@ export const StepOutput = z.discriminatedUnion('type', [
   z.object({ type: z.literal('converge'), convergence: Convergence }),
   z.object({ type: z.literal('rewrite'), report: RewriteReport }),
   z.object({ type: z.literal('prove'), proof: Proof }),
-  z.object({ type: z.literal('record-proof'), ledger: Ledger, proven: z.boolean() }),
+  z.object({
+    type: z.literal('record-proof'),
+    ledger: Ledger,
+    proven: z.boolean(),
+    /** The entity tag of the cluster when it was last seen to encrypt with what is proven. */
+    eTag: z.string().optional(),
+  }),
 ]);
 /** What a step gave. */
 export type StepOutput = z.infer<typeof StepOutput>;
@@ -69,6 +75,8 @@ export interface RecordedProof {
   readonly keyId: string | null;
   readonly convergedRv: string;
   readonly secrets: number;
+  /** The entity tag that the cluster had then. */
+  readonly eTag?: string;
 }
 
 /** The proofs that were recorded as proven, in the order of the plan. */
@@ -79,7 +87,7 @@ export function proofsOf(plan: Plan, outputs: Outputs): RecordedProof[] {
     const target = targetOf(step.to, keyMadeBy(outputs));
     const { secrets, bounds } = outputOf(outputs, step.proof, 'prove').proof;
     const keyId = target.scheme === 'identity' ? null : target.keyId;
-    return [{ step: step.id, keyId, convergedRv: bounds.convergedRv, secrets }];
+    return [{ step: step.id, keyId, convergedRv: bounds.convergedRv, secrets, eTag: output.eTag }];
   });
 }
 

@@ -87,7 +87,7 @@ export async function recordProof(step: StepOf<'record-proof'>, execution: Execu
   const earlier = run.outputs[step.id];
   let recorded = earlier?.type === 'record-proof' ? earlier : undefined;
   if (recorded === undefined) {
-    const proof = await currentProof(step, execution);
+    const { proof, eTag } = await currentProof(step, execution);
     const keyId = keyOf(step, execution);
     const proven = isConclusive(proof);
     const ledger = await quick('Record what is proven').changeLedger({
@@ -98,7 +98,7 @@ export async function recordProof(step: StepOf<'record-proof'>, execution: Execu
         ...(proven ? [{ type: 'proven' as const, keyId, proof: ledgerProof(proof, operationId) }] : []),
       ],
     });
-    recorded = { type: 'record-proof', ledger, proven };
+    recorded = { type: 'record-proof', ledger, proven, ...(eTag === undefined ? {} : { eTag }) };
     // Kept before the canaries go: a retry of this step must not judge the proof again.
     run.keep(step.id, recorded);
   }
@@ -115,7 +115,10 @@ export async function recordProof(step: StepOf<'record-proof'>, execution: Execu
  * again from convergence on. Azure is asked for what it reports last.
  * @throws StepBlocked when it is void time and again
  */
-async function currentProof(step: StepOf<'record-proof'>, execution: Execution): Promise<Proof> {
+async function currentProof(
+  step: StepOf<'record-proof'>,
+  execution: Execution,
+): Promise<{ readonly proof: Proof; readonly eTag?: string }> {
   const { run } = execution;
   const { quick } = underLock(run);
   const { cluster } = run.plan;
@@ -130,8 +133,10 @@ async function currentProof(step: StepOf<'record-proof'>, execution: Execution):
       refuseIncomplete(again, acceptanceFor(run.operation.acceptance, proving.id));
       run.keep(step.proof, { type: 'prove', proof: again });
     }
-    const { keyId: reported } = await quick('Compare what Azure reports').verifyCluster({ cluster, change });
-    if (!isVoid(proving, execution, reported)) return outputOf(run.outputs, step.proof, 'prove').proof;
+    const { keyId: reported, eTag } = await quick('Compare what Azure reports').verifyCluster({ cluster, change });
+    if (!isVoid(proving, execution, reported)) {
+      return { proof: outputOf(run.outputs, step.proof, 'prove').proof, eTag };
+    }
   }
   throw new StepBlocked({
     code: 'NotConverged',
