@@ -158,12 +158,12 @@ export interface Activities {
   /**
    * Reads the cluster once more. Throws `KeyNotReported`, non-retryable, when it does not show the change or its state is not
    * Succeeded; while Azure is busy with it, a retryable failure: call `awaitClusterIdle` before.
-   * @returns the key id, as it was asked for; null when KMS is off
+   * @returns the key id, as it was asked for, null when KMS is off; the entity tag that the cluster had then
    */
   verifyCluster(input: {
     readonly cluster: string;
     readonly change: ClusterChange;
-  }): Promise<{ keyId: string | null; provisioningState: string }>;
+  }): Promise<{ keyId: string | null; provisioningState: string; eTag?: string }>;
 
   /**
    * Notes in the ledger that the switch of a `set-kms` step is about to be asked for, or that it has happened. Before the switch it

@@ -1,12 +1,12 @@
 /** Checks rules and makes plans from what Azure, the cluster and earlier evidence say. Writes nothing. */
 import type { Census } from '../domain/census';
 import { currentGeneration, type Ledger } from '../domain/ledger';
-import type { Observation } from '../domain/observed';
+import type { AzureObservation, Observation } from '../domain/observed';
 import type { PlanPolicy } from '../domain/plan/plan';
 import { busyState, plan, ruleFaults } from '../domain/planner';
 import type { OperationRequest } from '../domain/request';
 import { rewriteCeiling } from '../domain/rewrite-pace';
-import { isConfirmed, trustedLedger } from '../domain/trusted-ledger';
+import { isChangedSinceProof, isConfirmed, trustedLedger } from '../domain/trusted-ledger';
 import type { PlanMade, RulesChecked } from './contract';
 import { readClusterEvidence, type EvidenceStore } from './evidence';
 import { readLedger } from './ledger';
@@ -43,16 +43,22 @@ async function observe(look: Look, request: OperationRequest): Promise<Observati
   const azure = await observeKeyUsers(look, request, observed);
   if (ruleFaults(request, azure).length > 0) return { azure };
   const ledger = await use(request.cluster, signal, (connection) => readLedger(connection, signal));
-  return { azure, ...(await believed(ledger, request.cluster, evidence)) };
+  return { azure, ...(await believed(ledger, azure, request.cluster, evidence)) };
 }
 
 /** The ledger as far as signed evidence confirms it: anybody who may write ConfigMaps may have written it. */
 async function believed(
   ledger: Ledger | null,
+  { cluster: found }: AzureObservation,
   cluster: string,
   evidence: EvidenceStore,
-): Promise<Pick<Observation, 'ledger' | 'ledgerNotConfirmed'>> {
+): Promise<Pick<Observation, 'ledger' | 'ledgerNotConfirmed' | 'changedSinceProof'>> {
   if (ledger === null || currentGeneration(ledger)?.state !== 'proven') return { ledger };
-  const confirmed = isConfirmed(ledger, cluster, await readClusterEvidence(cluster, evidence));
-  return { ledger: trustedLedger(ledger, confirmed), ...(confirmed ? {} : { ledgerNotConfirmed: true }) };
+  const records = await readClusterEvidence(cluster, evidence);
+  if (!isConfirmed(ledger, cluster, records)) {
+    return { ledger: trustedLedger(ledger, false), ledgerNotConfirmed: true };
+  }
+  const eTag = found.found ? found.cluster.eTag : undefined;
+  const changed = isChangedSinceProof(ledger, cluster, records, eTag);
+  return { ledger: trustedLedger(ledger, !changed), ...(changed ? { changedSinceProof: true } : {}) };
 }

@@ -84,6 +84,7 @@ export function snapshotOf(json: unknown): ClusterSnapshot {
       wantedKubernetesVersion: properties.kubernetesVersion || UNKNOWN_VERSION,
       agentPools: (properties.agentPoolProfiles ?? []).map(observedPool).sort((a, b) => (a.name < b.name ? -1 : 1)),
       provisioningState: properties.provisioningState,
+      ...(body.eTag ? { eTag: body.eTag } : {}),
       powerState: properties.powerState?.code ?? 'Running',
       identityType: body.identity?.type ?? 'None',
       identities: Object.entries(body.identity?.userAssignedIdentities ?? {}).map(([id, { principalId }]) => ({

@@ -130,7 +130,7 @@ function faultsOfSecrets({ problems }: Census): Fault[] {
         {
           code: 'SecretsUnreadable',
           pointer: '/cluster',
-          detail: `The API server cannot read ${found} With an unreadable Secret no new API server gets ready, so a change of the key would wedge the cluster. Nothing was changed.`,
+          detail: `The API server cannot read ${found} With an unreadable Secret no new API server gets ready, so a change of the key would wedge the cluster. Nothing was changed. Keep every key version of the cluster enabled. If a key was set by hand before the Secrets were rewritten, set the one again that they are under (the last evidence of Keyturn for this cluster names the key that was proven, the activity log every key that was set), then ask for the kind rewrite-secrets.`,
         },
       ];
     }

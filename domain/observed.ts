@@ -53,6 +53,8 @@ export const ObservedCluster = z.object({
   /** By name. */
   agentPools: z.array(ObservedPool),
   provisioningState: z.string(),
+  /** Changes with every change of the cluster, whoever makes it; absent when ARM gives none. */
+  eTag: z.string().optional(),
   /** `Running` or `Stopped`. */
   powerState: z.string(),
   identityType: z.string(),
@@ -138,6 +140,8 @@ export const Observation = z.object({
   ledger: Ledger.nullable().optional(),
   /** The ledger calls the current key proven, and no signed evidence confirms it: `ledger` says activated here. */
   ledgerNotConfirmed: z.boolean().optional(),
+  /** The ledger's proof is confirmed, and the cluster was changed in Azure since: `ledger` says activated here. */
+  changedSinceProof: z.boolean().optional(),
   /** The census of every Secret; absent as long as there was none. */
   census: Census.optional(),
 });

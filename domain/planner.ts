@@ -92,6 +92,7 @@ export function plan(
         ...planned.warnings,
         ...keyWarnings(azure),
         ...(observation.ledgerNotConfirmed === true ? [LEDGER_NOT_CONFIRMED] : []),
+        ...(observation.changedSinceProof === true ? [CHANGED_SINCE_PROOF] : []),
         ...ceilingWarnings(cluster),
         ...(census ? volatile([...censusWarnings(census), ...forcedRewriteWarningsOf(planned.to, census)]) : []),
       ],
@@ -113,6 +114,12 @@ const LEDGER_NOT_CONFIRMED: Warning = {
   code: 'LedgerNotConfirmed',
   detail:
     'The ledger in the cluster calls the current state proven, and no evidence that Keyturn signed confirms it. It is proven again before any switch. If the evidence of the last operation is not lost, find out who changed the ConfigMap kube-system/keyturn-ledger.',
+};
+
+const CHANGED_SINCE_PROOF: Warning = {
+  code: 'ClusterChangedSinceProof',
+  detail:
+    'The cluster was changed in Azure since Keyturn proved its current state: its entity tag is another one. Another key may have been set for a while, so that Secrets may be under it and it may be in the second slot. The current state is proven again before any switch. Look at the activity log of the cluster: a key that was set since must stay enabled and unexpired.',
 };
 
 /**

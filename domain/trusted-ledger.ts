@@ -15,19 +15,44 @@ export type SealedOperation = Pick<EvidenceRecord, 'operation' | 'sealedAt' | 'o
  * @param records of operations on any cluster, their signatures verified
  */
 export function isConfirmed(ledger: Ledger, cluster: string, records: readonly SealedOperation[]): boolean {
-  const current = currentGeneration(ledger);
-  if (current?.state !== 'proven') return true;
-  const { proof, keyId } = current;
-  if (proof === undefined) return false;
+  if (currentGeneration(ledger)?.state !== 'proven') return true;
   const ofCluster = records.filter(({ operation }) => isOf(operation.request.cluster, cluster));
-  const own = ofCluster.find(({ operation }) => operation.id === proof.operationId);
-  const recorded = own && recordedIn(own).find((proven) => isTheSame(proven, keyId, proof));
-  if (!own || !recorded) return false;
+  const found = proofOf(ledger, ofCluster);
+  if (!found) return false;
+  const { own, recorded } = found;
   // A proof holds until the next switch begins, in its own operation or in a later one: from then on API servers may have
   // written with another key, even if the first one is current again. So a ledger that was set back to an older state is not
   // trusted.
   if (beganToSwitch(own, recorded.step)) return false;
   return !ofCluster.some((other) => other !== own && beganToSwitch(other) && other.sealedAt >= own.sealedAt);
+}
+
+/**
+ * Whether the cluster was changed in Azure since its current generation was proven. A person may have set another key for a while:
+ * Azure reports the proven one again, and Secrets are under the other.
+ * @param eTag the entity tag that Azure gives now
+ */
+export function isChangedSinceProof(
+  ledger: Ledger,
+  cluster: string,
+  records: readonly SealedOperation[],
+  eTag: string | undefined,
+): boolean {
+  const ofCluster = records.filter(({ operation }) => isOf(operation.request.cluster, cluster));
+  return proofOf(ledger, ofCluster)?.recorded.eTag !== eTag;
+}
+
+/** The evidence of the proof that the ledger names for its current generation. */
+function proofOf(
+  ledger: Ledger,
+  records: readonly SealedOperation[],
+): { readonly own: SealedOperation; readonly recorded: RecordedProof } | undefined {
+  const current = currentGeneration(ledger);
+  if (current?.proof === undefined) return undefined;
+  const { proof, keyId } = current;
+  const own = records.find(({ operation }) => operation.id === proof.operationId);
+  const recorded = own && recordedIn(own).find((proven) => isTheSame(proven, keyId, proof));
+  return own && recorded ? { own, recorded } : undefined;
 }
 
 /** The ledger as far as it may be trusted: without confirmation the current key is in use, and not proven. */

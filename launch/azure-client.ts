@@ -80,6 +80,11 @@ export async function armPost(request: AzureRequest, path: string): Promise<unkn
   return (await request('POST', `${ARM}${path}?${API_VERSION}`)).body;
 }
 
+/** DELETE of a resource in ARM that goes at once. */
+export async function armDelete(request: AzureRequest, path: string): Promise<void> {
+  await request('DELETE', `${ARM}${path}?${API_VERSION}`);
+}
+
 async function token(facts: SandboxFacts, dispatcher: ProxyAgent, scope: string): Promise<string> {
   const response = await fetch(`https://login.microsoftonline.com/${facts.tenantId}/oauth2/v2.0/token`, {
     method: 'POST',

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
-import { armPost, armPut, connectAzure, type AzureRequest } from './azure-client';
+import { armDelete, armPost, armPut, connectAzure, type AzureRequest } from './azure-client';
 import type { SandboxFacts } from './sandbox';
 import { SandboxControl } from './sandbox-control';
 
@@ -15,7 +15,12 @@ export interface SandboxClusterFacts {
   readonly etcd: string;
   /** Versioned id of the key that it was made with; without KMS, of the key that its identity may use. */
   readonly keyId: string;
+  /** Object id of its identity. */
+  readonly principalId: string;
 }
+
+/** The permission model of a vault. */
+export type VaultPermissions = 'access-policy' | 'rbac';
 
 /** How the cluster is to be. */
 export interface SandboxClusterOptions {
@@ -30,6 +35,8 @@ export interface SandboxClusterOptions {
   readonly apiServers?: number;
   /** `shared` puts all keys behind one provider name: KMS v1 only. `per-key` when absent. */
   readonly kmsProviderNames?: 'per-key' | 'shared';
+  /** How the vault gives rights: access policies when absent. */
+  readonly vaultPermissions?: VaultPermissions;
   /** Whether KMS is on from the start; true when absent. Vault and key are made in any case. */
   readonly kms?: boolean;
   /** ARM tags. */
@@ -40,6 +47,8 @@ export interface SandboxClusterOptions {
 
 const LOCATION = 'westeurope';
 const GROUP = 'keyturn';
+/** Key Vault Crypto User: the role that the AKS documents name. */
+const CRYPTO_USER = '12338af0-0e69-4776-bea7-57ae8d297424';
 
 /** Makes the cluster; resolves when ARM says that it Succeeded. */
 export async function makeSandboxCluster(
@@ -52,19 +61,18 @@ export async function makeSandboxCluster(
     const group = `/subscriptions/${facts.subscriptionId}/resourceGroups/${GROUP}`;
     await armPut(request, group, { location: LOCATION });
     const identityId = `${group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/${options.name}`;
-    const identity = Identity.parse(await armPut(request, identityId, { location: LOCATION }));
-    const vaultUrl = await makeVault(
-      request,
-      facts,
-      `${group}/providers/Microsoft.KeyVault/vaults/${options.vaultName}`,
-      identity.properties.principalId,
-    );
+    const { principalId } = Identity.parse(await armPut(request, identityId, { location: LOCATION })).properties;
+    const { vaultName, vaultPermissions: permissions = 'access-policy' } = options;
+    const vault = { facts, name: vaultName, permissions };
+    const vaultUrl = await makeVault(request, vault);
+    await setGrant(request, { ...vault, principalId, granted: true });
     const keyId = await makeKey(request, vaultUrl, options);
     const resourceId = `${group}/providers/Microsoft.ContainerService/managedClusters/${options.name}`;
     await armPut(request, resourceId, clusterBody(options, identityId, keyId));
     return {
       resourceId,
       keyId,
+      principalId,
       kubeconfig: await writeKubeconfig(request, resourceId, options),
       etcd: await etcdOf(facts, options.name),
     };
@@ -78,26 +86,63 @@ const Vault = z.object({ properties: z.object({ vaultUri: z.string() }) });
 const Key = z.object({ key: z.object({ kid: z.string() }) });
 const Credentials = z.object({ kubeconfigs: z.tuple([z.object({ value: z.string() })]) });
 
-async function makeVault(request: AzureRequest, facts: SandboxFacts, id: string, principalId: string): Promise<string> {
-  const vault = await armPut(request, id, {
+/** A vault of the sandbox. */
+export interface SandboxVault {
+  readonly facts: SandboxFacts;
+  readonly name: string;
+  readonly permissions: VaultPermissions;
+}
+
+/** Makes a vault that gives no rights yet. @returns its URL */
+export async function makeVault(request: AzureRequest, { facts, name, permissions }: SandboxVault): Promise<string> {
+  const vault = await armPut(request, vaultId(facts, name), {
     location: LOCATION,
     properties: {
       tenantId: facts.tenantId,
       sku: { family: 'A', name: 'standard' },
-      enableRbacAuthorization: false,
+      enableRbacAuthorization: permissions === 'rbac',
       enablePurgeProtection: true,
-      accessPolicies: [
-        { tenantId: facts.tenantId, objectId: principalId, permissions: { keys: ['get', 'encrypt', 'decrypt'] } },
-      ],
+      accessPolicies: [],
     },
   });
   return Vault.parse(vault).properties.vaultUri.replace(/\/$/, '');
 }
 
-async function makeKey(
+/** Gives an identity the rights that the AKS documents name, in the way of the vault; or takes them. */
+export async function setGrant(
+  request: AzureRequest,
+  {
+    facts,
+    name,
+    permissions,
+    principalId,
+    granted,
+  }: SandboxVault & { readonly principalId: string; readonly granted: boolean },
+): Promise<void> {
+  const id = vaultId(facts, name);
+  if (permissions === 'access-policy') {
+    const policy = { tenantId: facts.tenantId, objectId: principalId, permissions: { keys: ['decrypt', 'encrypt'] } };
+    await armPut(request, `${id}/accessPolicies/${granted ? 'add' : 'remove'}`, {
+      properties: { accessPolicies: [policy] },
+    });
+    return;
+  }
+  // One name for one principal, so that the same assignment is found again.
+  const assignment = `${id}/providers/Microsoft.Authorization/roleAssignments/${principalId}`;
+  const roleDefinitionId = `/subscriptions/${facts.subscriptionId}/providers/Microsoft.Authorization/roleDefinitions/${CRYPTO_USER}`;
+  if (granted) await armPut(request, assignment, { properties: { roleDefinitionId, principalId } });
+  else await armDelete(request, assignment);
+}
+
+function vaultId({ subscriptionId }: SandboxFacts, name: string): string {
+  return `/subscriptions/${subscriptionId}/resourceGroups/${GROUP}/providers/Microsoft.KeyVault/vaults/${name}`;
+}
+
+/** Makes a version of a key. @returns its versioned id */
+export async function makeKey(
   request: AzureRequest,
   vaultUrl: string,
-  { name, keySize = 2048 }: SandboxClusterOptions,
+  { name, keySize = 2048 }: Pick<SandboxClusterOptions, 'name' | 'keySize'>,
 ): Promise<string> {
   const { body } = await request('POST', `${vaultUrl}/keys/${name}/create?api-version=2025-07-01`, {
     kty: 'RSA',

@@ -112,9 +112,9 @@ export async function verifyCluster(
   { clusters }: Clusters,
   { cluster, change }: ChangeOfCluster,
   abortSignal: AbortSignal,
-): Promise<{ keyId: string | null; provisioningState: string }> {
+): Promise<{ keyId: string | null; provisioningState: string; eTag?: string }> {
   const { observed } = await clusters.read(cluster, { abortSignal });
-  const { kms, provisioningState } = observed;
+  const { kms, provisioningState, eTag } = observed;
   if (isBusy(provisioningState)) throw busy(provisioningState);
   if (!isApplied(observed, change) || provisioningState !== 'Succeeded') {
     throw needsPerson(
@@ -123,7 +123,8 @@ export async function verifyCluster(
         'Keep both keys enabled, find out who changed the cluster, then retry.',
     );
   }
-  return { keyId: change.type === 'kms' && change.to.mode === 'on' ? change.to.keyId : null, provisioningState };
+  const keyId = change.type === 'kms' && change.to.mode === 'on' ? change.to.keyId : null;
+  return { keyId, provisioningState, ...(eTag === undefined ? {} : { eTag }) };
 }
 
 function busy(provisioningState: string): Error {

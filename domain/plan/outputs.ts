@@ -31,7 +31,13 @@ export const StepOutput = z.discriminatedUnion('type', [
   z.object({ type: z.literal('converge'), convergence: Convergence }),
   z.object({ type: z.literal('rewrite'), report: RewriteReport }),
   z.object({ type: z.literal('prove'), proof: Proof }),
-  z.object({ type: z.literal('record-proof'), ledger: Ledger, proven: z.boolean() }),
+  z.object({
+    type: z.literal('record-proof'),
+    ledger: Ledger,
+    proven: z.boolean(),
+    /** The entity tag of the cluster when it was last seen to encrypt with what is proven. */
+    eTag: z.string().optional(),
+  }),
   z.object({ type: z.literal('upgrade-control-plane'), armOperations: z.array(ArmOperation), version: z.string() }),
   z.object({ type: z.literal('upgrade-pool'), armOperations: z.array(ArmOperation), version: z.string() }),
   z.object({ type: z.literal('check-key-unused'), at: z.string(), users: KeyUsers }),
@@ -86,6 +92,8 @@ export interface RecordedProof {
   readonly keyId: string | null;
   readonly convergedRv: string;
   readonly secrets: number;
+  /** The entity tag that the cluster had then. */
+  readonly eTag?: string;
 }
 
 /** The proofs that were recorded as proven, in the order of the plan. */
@@ -95,7 +103,7 @@ export function proofsOf(plan: Plan, outputs: Outputs): RecordedProof[] {
     if (step.type !== 'record-proof' || output?.type !== 'record-proof' || !output.proven) return [];
     const { secrets, bounds } = outputOf(outputs, step.proof, 'prove').proof;
     const keyId = keyOf(step.to, madeKeys(outputs));
-    return [{ step: step.id, keyId, convergedRv: bounds.convergedRv, secrets }];
+    return [{ step: step.id, keyId, convergedRv: bounds.convergedRv, secrets, eTag: output.eTag }];
   });
 }
 

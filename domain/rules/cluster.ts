@@ -15,6 +15,10 @@ const rule = (code: Fault['code'], detail: (cluster: ObservedCluster) => string 
   },
 });
 
+/** AKS holds two keys: a third one that is set before the Secrets are rewritten leaves API servers that do not start. */
+const AFTER_FAILED_KMS =
+  'If the failed change set a KMS key: keep every key version of the cluster enabled. AKS holds two keys, and API servers do not start while Secrets are under an older one. Set the key again that the Secrets are under (az aks update --enable-azure-keyvault-kms --azure-keyvault-kms-key-id …; the last evidence of Keyturn for this cluster names the key that was proven, the activity log every key that was set), then ask for the kind rewrite-secrets.';
+
 /** Rules of every kind that works inside a cluster. */
 export const clusterRules: readonly Rule<unknown>[] = [
   rule('ClusterNotRunning', ({ powerState }) =>
@@ -22,10 +26,10 @@ export const clusterRules: readonly Rule<unknown>[] = [
       ? undefined
       : `The cluster's power state is ${powerState}. Start it: a stopped cluster cannot rewrite its Secrets.`,
   ),
-  rule('ClusterNotSucceeded', ({ provisioningState }) =>
+  rule('ClusterNotSucceeded', ({ provisioningState, kms }) =>
     provisioningState === 'Succeeded'
       ? undefined
-      : `The cluster's provisioning state is ${provisioningState}. Wait for the running change, or repair the failed one, then ask again.`,
+      : `The cluster's provisioning state is ${provisioningState}. Wait for the running change, or repair the failed one, then ask again.${provisioningState === 'Failed' && kms.enabled ? ` ${AFTER_FAILED_KMS}` : ''}`,
   ),
   rule('PlatformManagedEncryption', ({ platformManagedEncryption }) =>
     platformManagedEncryption

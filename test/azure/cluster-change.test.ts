@@ -149,7 +149,7 @@ describe('a change of a cluster', () => {
     const puts = rig.kmsPuts();
     const off = await submit(OFF);
     await wait(OFF, off.operationUrl);
-    expect(await verifyCluster(rig.access, { cluster: rig.cluster, change: OFF }, never)).toEqual({
+    expect(await verifyCluster(rig.access, { cluster: rig.cluster, change: OFF }, never)).toMatchObject({
       keyId: null,
       provisioningState: 'Succeeded',
     });

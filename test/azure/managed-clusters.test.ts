@@ -45,7 +45,12 @@ describe('a managed cluster and its key', () => {
       provisioningState: 'Succeeded',
       powerState: 'Running',
       identityType: 'UserAssigned',
-      identities: [{ resourceId: rig.identity(), principalId: expect.stringMatching(/^[0-9a-f-]{36}$/) }],
+      identities: [
+        {
+          resourceId: expect.stringMatching(/userAssignedIdentities\/id-aks$/),
+          principalId: expect.stringMatching(/^[0-9a-f-]{36}$/),
+        },
+      ],
       localAccountsDisabled: false,
       platformManagedEncryption: false,
       kms: { enabled: true, keyId: rig.key, networkAccess: 'Public' },

@@ -6,7 +6,7 @@ import { stepStates } from '../../domain/operation';
 import type { Plan } from '../../domain/plan/plan';
 import type { Proof } from '../../domain/proof';
 import { plan } from '../../domain/planner';
-import { isConfirmed, trustedLedger, type SealedOperation } from '../../domain/trusted-ledger';
+import { isChangedSinceProof, isConfirmed, trustedLedger, type SealedOperation } from '../../domain/trusted-ledger';
 import { azure, CLUSTER, goodKey, KEY_1, KEY_2, NOW, observation, person, request } from './fixtures';
 
 const PROOF = { operationId: 'op-1', at: NOW, convergedRv: '900', secrets: 12 };
@@ -32,9 +32,10 @@ function sealedOperation(
     switched?: boolean;
     sealedAt?: string;
     proved?: boolean;
+    eTag?: string;
   } = {},
 ): SealedOperation {
-  const { id = 'op-1', cluster = CLUSTER, from = KEY_2, switched = true, sealedAt = NOW, proved = true } = change;
+  const { id = 'op-1', cluster = CLUSTER, from = KEY_2, switched = true, sealedAt = NOW, proved = true, eTag } = change;
   const made = from === KEY_1 ? rotation(KEY_1, KEY_2, false) : rotation(from, KEY_1, true);
   const transition = from === KEY_1 ? 'current' : 'rotate';
   const bounds = { baselineRv: null, convergedRv: '900', method: 'no-op' as const };
@@ -52,7 +53,7 @@ function sealedOperation(
     outputs: proved
       ? {
           [`${transition}.prove`]: { type: 'prove', proof },
-          [`${transition}.record-proof`]: { type: 'record-proof', ledger: ledger(), proven: true },
+          [`${transition}.record-proof`]: { type: 'record-proof', ledger: ledger(), proven: true, eTag },
         }
       : {},
     operation: {
@@ -62,6 +63,18 @@ function sealedOperation(
     },
   };
 }
+
+describe('a cluster whose current key is proven', () => {
+  it.each([
+    ['is unchanged while its entity tag is that of the proof', 'e1', 'e1', false],
+    ['was changed by another entity tag, though the key is the same', 'e1', 'e2', true],
+    ['was changed when the evidence has no entity tag to compare', undefined, 'e1', true],
+  ])('%s', (_what, atProof, now, changed) => {
+    const records = [sealedOperation({ eTag: atProof })];
+    expect(isConfirmed(ledger(PROVEN), CLUSTER, records)).toBe(true);
+    expect(isChangedSinceProof(ledger(PROVEN), CLUSTER, records, now)).toBe(changed);
+  });
+});
 
 describe('a ledger that calls the current key proven', () => {
   it('is believed with the evidence of that proof, whatever the case of the cluster’s id', () => {

@@ -5,7 +5,7 @@ import type { OperationAnswer } from '../../cli/api-client';
 import { isFinal } from '../../domain/operation';
 import type { SandboxClusterFacts } from '../../launch/sandbox-cluster';
 import { countByKey, readSecretRecords, type KeyCount } from '../../sandbox/cluster/raw-records';
-import { updateByHand } from '../support/kinds';
+import { setKeyByHand } from '../support/by-hand';
 import { ended, makeCluster, people, until } from '../support/stack';
 
 const SECRETS = 60;
@@ -82,13 +82,13 @@ describe('a cluster without KMS', () => {
   });
 
   it('that a person has switched and never rewritten is repaired by rewrite-secrets', async () => {
-    await updateByHand(cluster, { enabled: true, keyId: cluster.keyId, keyVaultNetworkAccess: 'Public' });
+    await setKeyByHand(cluster, cluster.keyId);
     expect(await stored()).toMatchObject({ plaintext: SECRETS });
     const on = await run('rewrite-secrets');
     expect(on).toMatchObject({ status: 'Succeeded', result: { currentKeyId: cluster.keyId, proof: { unproven: 0 } } });
     expect(await stored()).toEqual({ newKey: SECRETS, oldKey: 0, plaintext: 0, other: 0 });
 
-    await updateByHand(cluster, { enabled: false });
+    await setKeyByHand(cluster, null);
     const off = await run('rewrite-secrets');
     expect(off).toMatchObject({ status: 'Succeeded', result: { currentKeyId: null }, keysNeeded: [cluster.keyId] });
     expect(await stored()).toEqual({ newKey: 0, oldKey: 0, plaintext: SECRETS, other: 0 });

@@ -100,7 +100,7 @@ async function recordCurrentProof(
 ): Promise<StepOutput & { readonly type: 'record-proof' }> {
   const { run, proofs } = execution;
   for (let round = 1; ; round += 1) {
-    const proof = await currentProof(step, execution);
+    const { proof, eTag } = await currentProof(step, execution);
     const proven = isConclusive(proof);
     const { secrets, bounds } = proof;
     try {
@@ -111,7 +111,7 @@ async function recordCurrentProof(
           proof: proven ? { secrets, convergedRv: bounds.convergedRv } : null,
           validUntil: new Date(proofs.takenAt(step.proof) + PROOF_HOLDS_FOR_MS).toISOString(),
         });
-      return { type: 'record-proof', ledger, proven };
+      return { type: 'record-proof', ledger, proven, ...(eTag === undefined ? {} : { eTag }) };
     } catch (error) {
       const outdated: ErrorCode = 'ProofOutdated';
       if (!(error instanceof ActivityFailure) || round === PROOF_ROUNDS || faultOf(error).code !== outdated)
@@ -125,7 +125,10 @@ async function recordCurrentProof(
  * again from convergence on. Azure is asked for what it reports last.
  * @throws StepBlocked when it is void time and again
  */
-async function currentProof(step: StepOf<'record-proof'>, execution: Execution): Promise<Proof> {
+async function currentProof(
+  step: StepOf<'record-proof'>,
+  execution: Execution,
+): Promise<{ readonly proof: Proof; readonly eTag?: string }> {
   const { run } = execution;
   const { quick } = underLock(run);
   const { cluster } = run.plan;
@@ -140,8 +143,10 @@ async function currentProof(step: StepOf<'record-proof'>, execution: Execution):
       refuseIncomplete(again, acceptanceFor(run.operation.acceptance, proving.id));
       run.keep(step.proof, { type: 'prove', proof: again });
     }
-    const { keyId: reported } = await quick('Compare what Azure reports').verifyCluster({ cluster, change });
-    if (!isVoid(proving, execution, reported)) return outputOf(run.outputs, step.proof, 'prove').proof;
+    const { keyId: reported, eTag } = await quick('Compare what Azure reports').verifyCluster({ cluster, change });
+    if (!isVoid(proving, execution, reported)) {
+      return { proof: outputOf(run.outputs, step.proof, 'prove').proof, eTag };
+    }
   }
   throw new StepBlocked({
     code: 'NotConverged',

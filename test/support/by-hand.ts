@@ -1,0 +1,73 @@
+/** What a person does to a cluster and its vaults with `az`, without Keyturn. */
+import { z } from 'zod';
+import { armPut, connectAzure, type AzureRequest } from '../../launch/azure-client';
+import {
+  makeKey,
+  makeVault,
+  setGrant,
+  type SandboxClusterFacts,
+  type VaultPermissions,
+} from '../../launch/sandbox-cluster';
+import { testStack } from './stack';
+
+const Body = z.looseObject({
+  identity: z.looseObject({ userAssignedIdentities: z.record(z.string(), z.unknown()) }),
+  properties: z.looseObject({ securityProfile: z.record(z.string(), z.unknown()).optional() }),
+});
+
+/** Requests as the administrator of the subscription. */
+export async function asAdministrator<T>(work: (request: AzureRequest) => Promise<T>): Promise<T> {
+  const azure = await connectAzure(testStack().sandbox);
+  try {
+    return await work(azure.request);
+  } finally {
+    await azure.close();
+  }
+}
+
+/**
+ * `az aks update` with a key, or with null `--disable-azure-keyvault-kms`; no rewrite follows.
+ * @throws Error when AKS refuses it, or its operation fails
+ */
+export async function setKeyByHand(
+  { resourceId }: Pick<SandboxClusterFacts, 'resourceId'>,
+  keyId: string | null,
+): Promise<void> {
+  const azureKeyVaultKms =
+    keyId === null ? { enabled: false } : { enabled: true, keyId, keyVaultNetworkAccess: 'Public' };
+  await asAdministrator(async (request) => {
+    const url = `https://management.azure.com${resourceId}?api-version=2026-04-01`;
+    const body = Body.parse((await request('GET', url)).body);
+    const identities = Object.keys(body.identity.userAssignedIdentities).map((id) => [id, {}] as const);
+    await armPut(request, resourceId, {
+      ...body,
+      identity: { ...body.identity, userAssignedIdentities: Object.fromEntries(identities) },
+      properties: { ...body.properties, securityProfile: { ...body.properties.securityProfile, azureKeyVaultKms } },
+    });
+  });
+}
+
+/** `az keyvault key create`: another version of the same key. @returns its versioned id */
+export async function newVersionByHand(keyId: string): Promise<string> {
+  const [, vaultUrl = '', name = ''] = /^(https:\/\/[^/]+)\/keys\/([^/]+)\//.exec(keyId) ?? [];
+  return await asAdministrator((request) => makeKey(request, vaultUrl, { name }));
+}
+
+/** `az keyvault create` and `az keyvault key create`: a vault that grants nothing yet. @returns the key's versioned id */
+export async function makeVaultByHand(name: string, permissions: VaultPermissions): Promise<string> {
+  const { sandbox } = testStack();
+  return await asAdministrator(async (request) => {
+    const vaultUrl = await makeVault(request, { facts: sandbox, name, permissions });
+    return await makeKey(request, vaultUrl, { name: 'etcd' });
+  });
+}
+
+/** Gives the identity of a cluster the rights on a vault, or takes them. */
+export async function grantByHand(
+  { principalId }: Pick<SandboxClusterFacts, 'principalId'>,
+  vault: { readonly name: string; readonly permissions: VaultPermissions },
+  granted = true,
+): Promise<void> {
+  const { sandbox } = testStack();
+  await asAdministrator((request) => setGrant(request, { facts: sandbox, ...vault, principalId, granted }));
+}
