@@ -14,6 +14,8 @@ import type { CallVault, VaultCallOptions } from './vault-clients';
 const POLL_IN_MS = 2_000;
 /** A vault shows a deleted key within seconds; so many looks later, something else is going on. */
 const MOST_LOOKS = 150;
+/** The same for a key that is not there: its deletion may have been begun by a try whose answer was lost. */
+const LOOKS_FOR_THE_MISSING = 5;
 /** The key is being deleted and not yet shown as deleted. */
 const BEING_DELETED = 'ObjectIsBeingDeleted';
 
@@ -99,38 +101,51 @@ export function createKeyRetirement(call: CallVault): KeyRetirement {
     async deleteKey(kid, { pollInMs = POLL_IN_MS, ...options } = {}) {
       const keyId = mustParseKeyId(kid);
       const begun = await beginDeletion(keyId, options);
-      if (begun !== undefined && begun.recoveryId === undefined) return begun;
-      for (let looks = 0; looks < MOST_LOOKS; looks++) {
+      if (begun.gone) return begun.gone;
+      const mostLooks = begun.notFound ? LOOKS_FOR_THE_MISSING : MOST_LOOKS;
+      for (let looks = 1; ; looks++) {
         const deleted = await lookUpDeleted(keyId, options);
         if (deleted !== undefined) return deleted;
+        if (looks === mostLooks) break;
         await sleep(pollInMs, options.abortSignal);
       }
-      throw new VaultError({
-        code: 'DeletionNotShown',
-        message: `${keyId.vaultUrl} took the deletion of the key ${keyId.name}, but does not show it as deleted.`,
-        retryable: true,
-      });
+      throw begun.notFound ?? notShown(keyId);
     },
 
     deletedKey: (kid, options = {}) => lookUpDeleted(mustParseKeyId(kid), options),
   };
 
-  /** @returns undefined when the key is deleted already, or is just being deleted */
-  async function beginDeletion(keyId: KeyId, options: VaultCallOptions): Promise<DeletedKeyState | undefined> {
+  /**
+   * @returns `gone`: the vault keeps nothing of it. `notFound`: there is no such key now, which an earlier try may have
+   *          brought about
+   */
+  async function beginDeletion(
+    keyId: KeyId,
+    options: VaultCallOptions,
+  ): Promise<{ gone?: DeletedKeyState; notFound?: VaultError }> {
     try {
       // The poller is not used further: to it, a refused look at the deleted key is as good as the key.
       const poller = await call(keyId, options, (client) =>
         client.beginDeleteKey(keyId.name, { abortSignal: options.abortSignal }),
       );
       const { result } = poller.getOperationState();
-      return result === undefined ? undefined : deletedState(result);
+      const state = result && deletedState(result);
+      return state && state.recoveryId === undefined ? { gone: state } : {};
     } catch (error) {
       if (!(error instanceof VaultError)) throw error;
-      if (error.status === 409 && error.innerCode === BEING_DELETED) return undefined;
-      if (error.status === 404 && (await lookUpDeleted(keyId, options)) !== undefined) return undefined;
+      if (error.status === 409 && error.innerCode === BEING_DELETED) return {};
+      if (error.status === 404) return { notFound: error };
       throw error;
     }
   }
+}
+
+function notShown({ vaultUrl, name }: KeyId): VaultError {
+  return new VaultError({
+    code: 'DeletionNotShown',
+    message: `${vaultUrl} took the deletion of the key ${name}, but does not show it as deleted.`,
+    retryable: true,
+  });
 }
 
 function versionState({ id, enabled, createdOn, expiresOn, recoveryLevel }: KeyProperties): KeyVersionState {

@@ -93,7 +93,7 @@ export async function createAzure(options: AzureOptions): Promise<Azure> {
   const routers = {
     arm,
     login: entraRouter(directory, tokens),
-    vault: vaultRouter({ registry, tokens, assignments, tenantId }),
+    vault: vaultRouter({ registry, tokens, assignments, tenantId, faults }),
   };
 
   const handler = express();

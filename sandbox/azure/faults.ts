@@ -42,6 +42,18 @@ export const FAULT_SCHEMAS = {
   'late-servers': z.strictObject({ path: z.string().default(''), servers: z.int().min(1).default(1) }),
   /** A PUT of an existing cluster whose id contains `path` is accepted and its operation ends Succeeded, but nothing changes. */
   'ignore-change': z.strictObject({ path: z.string().default('') }),
+  /** The next PUT of a cluster, or of one of its agent pools, whose id contains `path` is refused with this answer. */
+  'refuse-put': z.strictObject({
+    status: z.int().min(400).max(599).default(400),
+    body: z.record(z.string(), z.unknown()).default({ code: 'BadRequest', message: 'The request is refused.' }),
+    path: z.string().default(''),
+  }),
+  /** Lists of managed clusters whose path contains `path` are refused with 403, until the fault is switched off. */
+  'refuse-list': z.strictObject({ path: z.string().default('') }),
+  /** In vaults whose id contains `path`, a key version is not made, and none is left, without an expiry, until the fault is switched off. */
+  'require-expiry': z.strictObject({ path: z.string().default('') }),
+  /** In vaults whose id contains `path`, a key that is deleted is shown as deleted only after so many looks, until the fault is switched off. */
+  'slow-deletion': z.strictObject({ path: z.string().default(''), looks: count }),
   /** Polls of the operations on resources whose id contains `path` show InProgress, also when the operation has ended, until the fault is switched off. */
   'stuck-operation-url': z.strictObject({ path: z.string().default('') }),
   /** ARM answers requests with this method, at a path that contains `path`, as if the caller had no right to them. */
@@ -117,7 +129,9 @@ export class Faults {
   }
 
   /** Takes a fault that strikes once: its settings, and it is off from now. */
-  takeOnce<N extends 'lost-response' | 'stalled-response' | 'fail-operation'>(name: N): FaultSettings<N> | undefined {
+  takeOnce<N extends 'lost-response' | 'stalled-response' | 'fail-operation' | 'refuse-put'>(
+    name: N,
+  ): FaultSettings<N> | undefined {
     const settings = this.#active[name];
     if (settings !== undefined) this.clear(name);
     return settings;

@@ -6,6 +6,7 @@ import { listEverywhere } from '../../azure/cluster-list';
 import { createCredential } from '../../azure/credentials';
 import { createHttpClient } from '../../azure/http-client';
 import { upgradeProfileOf } from '../../azure/upgrade-profile';
+import { isApplied, type ClusterChange } from '../../domain/cluster-change';
 import { GROUP } from '../sandbox/azure-support';
 import { AzureRig, PUBLIC_CLOUD } from './support';
 
@@ -84,6 +85,53 @@ describe('what Azure lists', () => {
     });
   });
 
+  it('is changed by one PUT for the control plane and one for each pool, each seen when it runs', async () => {
+    const { clusters } = rig.access;
+    const change = async (to: ClusterChange): Promise<void> => {
+      const { operationUrl = '' } = await clusters.putChange(await clusters.read(idOf('disabled-v1')), to);
+      while ((await clusters.operation(operationUrl)).status === 'InProgress') await new Promise(setImmediate);
+      expect(isApplied((await clusters.read(idOf('disabled-v1'))).observed, to)).toBe(true);
+    };
+    const parameters = rig.azure.clusterParameters(rig.identity(), undefined, '1.26');
+    await rig.azure.containers.managedClusters.createOrUpdate(
+      GROUP,
+      'disabled-v1',
+      { ...parameters, agentPoolProfiles: ['np2', 'np1'].map((name) => ({ name, count: 1 })) },
+      FAST,
+    );
+    const pool = (name: string, version: string) => ({
+      name,
+      version,
+      wantedVersion: version,
+      count: 1,
+      mode: 'System',
+    });
+    await change({ type: 'control-plane-version', to: '1.27.3' });
+    expect((await clusters.read(idOf('disabled-v1'))).observed).toMatchObject({
+      kubernetesVersion: '1.27.3',
+      wantedKubernetesVersion: '1.27.3',
+      agentPools: [pool('np1', '1.26.15'), pool('np2', '1.26.15')],
+    });
+    await change({ type: 'pool-version', pool: 'np2', to: '1.27.3' });
+    expect((await clusters.read(idOf('disabled-v1'))).observed.agentPools).toEqual([
+      pool('np1', '1.26.15'),
+      pool('np2', '1.27.3'),
+    ]);
+    const snapshot = await clusters.read(idOf('disabled-v1'));
+    await expect(
+      clusters.putChange(snapshot, { type: 'pool-version', pool: 'np9', to: '1.27.3' }),
+    ).rejects.toMatchObject({ code: 'AgentPoolMissing', retryable: false });
+    rig.azure.sandbox.faults.set('refuse-put', {
+      path: 'disabled-v1',
+      body: { code: 'NodeImageTooOld', message: 'Upgrade the node image first.' },
+    });
+    await expect(
+      clusters.putChange(snapshot, { type: 'pool-version', pool: 'np1', to: '1.27.3' }),
+    ).rejects.toMatchObject({ status: 400, code: 'NodeImageTooOld', message: 'Upgrade the node image first.' });
+    await change({ type: 'pool-version', pool: 'np1', to: '1.27.3' });
+    await rig.azure.containers.managedClusters.delete(GROUP, 'disabled-v1', FAST);
+  });
+
   it('of clusters: all of them, over as many pages as there are, with the key that each names', async () => {
     const { clusters, refused } = await rig.access.clusters.listEverywhere();
     expect(refused).toEqual([]);
@@ -110,6 +158,20 @@ describe('what Azure lists', () => {
     expect(asked).not.toContain(stranger);
     const subscriptions = changed((_url, body) => ({ ...body, nextLink: stranger }));
     await expect(listEverywhere(subscriptions, VERSION)).rejects.toMatchObject({ code: 'ListNotUnderstood' });
+  });
+
+  it('of clusters, in a subscription that refuses, is not whole', async () => {
+    rig.azure.sandbox.faults.set('refuse-list');
+    expect(await rig.access.clusters.listEverywhere()).toEqual({
+      clusters: [],
+      refused: [
+        {
+          subscriptionId: rig.azure.sandbox.subscriptionId,
+          why: expect.stringContaining('HTTP 403, AuthorizationFailed'),
+        },
+      ],
+    });
+    rig.azure.sandbox.faults.clear('refuse-list');
   });
 
   it('of clusters, in an unknown form, is not whole', async () => {

@@ -87,10 +87,49 @@ describe('keys that no cluster needs', () => {
     expect(writes('DELETE', '/deletedkeys/')).toBe(0);
   });
 
+  it('are awaited until the vault shows them as deleted, unless the caller aborts', async () => {
+    const kid = await make('slow');
+    rig.azure.sandbox.faults.set('slow-deletion', { looks: 3 });
+    const deleted = await rig.access.keys.deleteKey(kid, { pollInMs: 1 });
+    expect(deleted).toMatchObject({ recoveryId: expect.stringContaining('/deletedkeys/slow') });
+
+    const other = await make('slower');
+    rig.azure.sandbox.faults.set('slow-deletion', { looks: 1_000_000 });
+    const reason = new Error('changed my mind');
+    const abort = new AbortController();
+    const waiting = rig.access.keys.deleteKey(other, { pollInMs: 60_000, abortSignal: abort.signal });
+    while ((await rig.access.keys.lookUp(other)).found) await new Promise(setImmediate);
+    abort.abort(reason);
+    await expect(waiting).rejects.toBe(reason);
+    // The next try finds a key that is being deleted, and goes on waiting.
+    rig.azure.sandbox.faults.clear('slow-deletion');
+    await expect(rig.access.keys.deleteKey(other, { pollInMs: 0 })).rejects.toMatchObject({
+      code: 'DeletionNotShown',
+      retryable: true,
+    });
+  });
+
+  it('are not made without an expiry where a policy demands one, and the refusal says so', async () => {
+    const mark = { operationId: 'op-policy', nonce: randomUUID() };
+    rig.azure.sandbox.faults.set('require-expiry', { path: VAULT });
+    await expect(rig.access.keys.createLike(rig.key, mark)).rejects.toMatchObject({
+      status: 403,
+      retryable: false,
+      message: expect.stringContaining('should have an expiration date'),
+    });
+    const made = await rig.access.keys.createLike(rig.key, mark, { expiresOn: new Date('2032-01-02T03:04:05Z') });
+    expect(await rig.access.keys.lookUp(made)).toMatchObject({ found: true });
+    rig.azure.sandbox.faults.clear('require-expiry');
+  });
+
   it('that never were are not called deleted', async () => {
     const kid = `https://${VAULT}.vault.azure.net/keys/never-was/${'0'.repeat(32)}`;
     const { keys } = rig.access;
-    await expect(keys.deleteKey(kid)).rejects.toMatchObject({ status: 404, code: 'KeyNotFound', retryable: false });
+    await expect(keys.deleteKey(kid, { pollInMs: 1 })).rejects.toMatchObject({
+      status: 404,
+      code: 'KeyNotFound',
+      retryable: false,
+    });
     await expect(keys.setEnabled(kid, false)).rejects.toBeInstanceOf(VaultError);
     await expect(keys.listVersions(kid)).rejects.toMatchObject({ status: 404 });
   });

@@ -35,6 +35,19 @@ describe('the sandbox managed clusters', () => {
     body['properties'] = { ...(body['properties'] as Record<string, unknown>), ...change };
     return azure.arm('PUT', azure.clusterPath('c1'), { body });
   };
+  const poolsOf = async () => ((await read()).agentPoolProfiles ?? []) as unknown as Record<string, unknown>[];
+  /** The pools as they are, but for the version of all, or of one. */
+  const poolsAt = async (version: string, name?: string) =>
+    (await poolsOf()).map((pool) =>
+      name === undefined || pool['name'] === name ? { ...pool, orchestratorVersion: version } : pool,
+    );
+  const putPool = (name: string, properties: Record<string, unknown>): Promise<RawAnswer> =>
+    azure.arm('PUT', `${azure.clusterPath('c1')}/agentPools/${name}`, { body: { properties } });
+  /** What runs: the control plane, then each pool. */
+  const versions = async () => [
+    (await read()).currentKubernetesVersion,
+    ...(await poolsOf()).map((pool) => pool['currentOrchestratorVersion']),
+  ];
   const kms = (profile: Record<string, unknown>) => ({ securityProfile: { azureKeyVaultKms: profile } });
   const codeOf = ({ status, body }: RawAnswer): unknown => [status, body['code']];
 
@@ -72,12 +85,16 @@ describe('the sandbox managed clusters', () => {
   });
 
   describe('are upgraded', () => {
-    it('to the next minor, which shows when it is done, agent pools included', async () => {
+    it('to the next minor, which shows when it is done, agent pools included where the PUT says so', async () => {
       await create('1.26');
       azure.sandbox.faults.set('hold-operation');
-      const accepted = await put({ kubernetesVersion: '1.27' });
+      const accepted = await put({ kubernetesVersion: '1.27', agentPoolProfiles: await poolsAt('1.27.3') });
       expect(accepted.status).toBe(200);
-      expect(await read()).toMatchObject({ kubernetesVersion: '1.27', currentKubernetesVersion: '1.26.15' });
+      expect(await read()).toMatchObject({
+        kubernetesVersion: '1.27',
+        currentKubernetesVersion: '1.26.15',
+        agentPoolProfiles: [{ orchestratorVersion: '1.27.3', currentOrchestratorVersion: '1.26.15' }],
+      });
       azure.sandbox.faults.clear('hold-operation');
       expect(await azure.poll(accepted)).toMatchObject({ status: 'Succeeded' });
       expect(azure.clusters[0]?.events).toEqual(['upgrade to 1.27']);
@@ -92,6 +109,56 @@ describe('the sandbox managed clusters', () => {
       expect(await azure.poll(enabled)).toMatchObject({ status: 'Succeeded' });
       expect(azure.clusters[0]?.events).toEqual(['upgrade to 1.27']);
       expect(azure.clusters[0]?.states.at(-1)).toEqual({ write: 'kms', slots: [keyId] });
+    });
+
+    it('without their agent pools, which are upgraded one by one, in the cluster or as resources of their own', async () => {
+      await create('1.26');
+      await azure.poll(await putPool('np2', { count: 2, mode: 'User', orchestratorVersion: '1.26.15' }));
+      await azure.poll(await put({ kubernetesVersion: '1.27.3' }));
+      expect(await versions()).toEqual(['1.27.3', '1.26.15', '1.26.15']);
+
+      await azure.poll(await put({ agentPoolProfiles: await poolsAt('1.27.3', 'nodepool1') }));
+      expect(await versions()).toEqual(['1.27.3', '1.27.3', '1.26.15']);
+      azure.sandbox.faults.set('hold-operation');
+      const etag = (await read()).eTag;
+      const accepted = await putPool('np2', { count: 2, mode: 'User', orchestratorVersion: '1.27.3' });
+      expect(accepted).toMatchObject({ status: 200, body: { name: 'np2' } });
+      expect(codeOf(await putPool('nodepool1', {}))).toEqual([409, 'OperationNotAllowed']);
+      expect(await versions()).toEqual(['1.27.3', '1.27.3', '1.26.15']);
+      azure.sandbox.faults.clear('hold-operation');
+      await azure.poll(accepted);
+      expect(await versions()).toEqual(['1.27.3', '1.27.3', '1.27.3']);
+      // A change of a pool changes the pool's etag, not the cluster's.
+      expect((await read()).eTag).toBe(etag);
+      expect(azure.clusters[0]?.events).toEqual(['upgrade to 1.27']);
+      const { body } = await azure.arm('GET', `${azure.clusterPath('c1')}/agentPools`);
+      expect(body['value']).toMatchObject([
+        { name: 'nodepool1', properties: { currentOrchestratorVersion: '1.27.3' } },
+        { name: 'np2', properties: { currentOrchestratorVersion: '1.27.3', count: 2 } },
+      ]);
+      const profile = await azure.arm('GET', `${azure.clusterPath('c1')}/upgradeProfiles/default`);
+      expect(profile.body['properties']).toMatchObject({ controlPlaneProfile: { kubernetesVersion: '1.27.3' } });
+    });
+
+    it('with pools that are neither newer than the control plane, nor too old for it, nor taken back', async () => {
+      await create('1.26');
+      const newer = await putPool('nodepool1', { orchestratorVersion: '1.27.3' });
+      expect(codeOf(newer)).toEqual([400, 'NodePoolMcVersionIncompatible']);
+      expect(codeOf(await put({ agentPoolProfiles: await poolsAt('1.27.3') }))).toEqual([
+        400,
+        'NodePoolMcVersionIncompatible',
+      ]);
+      await azure.poll(await put({ kubernetesVersion: '1.27.3', agentPoolProfiles: await poolsAt('1.27.3') }));
+      expect(codeOf(await putPool('nodepool1', { orchestratorVersion: '1.26.15' }))).toEqual([
+        400,
+        'SandboxDowngradeNotAllowed',
+      ]);
+      const parameters = azure.clusterParameters(identityId, undefined, '1.34');
+      const old = { ...parameters, agentPoolProfiles: [{ name: 'np1', count: 1, orchestratorVersion: '1.27.3' }] };
+      await expect(azure.containers.managedClusters.createOrUpdate(GROUP, 'c2', old, FAST)).rejects.toMatchObject({
+        code: 'SandboxPoolTooOld',
+      });
+      expect(await versions()).toEqual(['1.27.3', '1.27.3']);
     });
 
     it('not when the API servers do not get ready; then it can be tried again', async () => {

@@ -50,8 +50,7 @@ export const KIND_ROWS: readonly KindRow[] = [
   {
     kind: 'rewrite-secrets',
     cluster: { kms: false },
-    prepare: (cluster) =>
-      updateByHand(cluster, { enabled: true, keyId: cluster.keyId, keyVaultNetworkAccess: 'Public' }),
+    prepare: (cluster) => setKeyByHand(cluster, cluster.keyId),
     endsUnder: 'key',
     timesStored: 2,
   },
@@ -144,17 +143,6 @@ export async function expectEnd(
 
   const verdict = verifyEvidence(readFileSync(operation.evidence?.file ?? ''));
   expect(verdict).toMatchObject({ ok: true, record: { operation: { id: operation.id, status: 'Succeeded', plan } } });
-}
-
-/** What a person does with `az aks update`, without the rewrite that has to follow. */
-export async function updateByHand(
-  { resourceId }: SandboxClusterFacts,
-  azureKeyVaultKms: Readonly<Record<string, unknown>>,
-): Promise<void> {
-  await putByHand(resourceId, ({ properties, ...body }) => ({
-    ...body,
-    properties: { ...properties, securityProfile: { ...properties.securityProfile, azureKeyVaultKms } },
-  }));
 }
 
 const Body = z.looseObject({

@@ -2,6 +2,7 @@
 import { Router, type Request, type Response } from 'express';
 import { hostRole } from '../clouds';
 import { AzureError, badRequest, resourceNotFound } from '../errors';
+import { concerns, type Faults } from '../faults';
 import { isJsonObject, objectAt } from '../json';
 import type { Clusters } from './clusters';
 import { clusterBody, MANAGED_CLUSTERS, type ManagedCluster } from './managed-cluster';
@@ -11,10 +12,28 @@ import { checkNotBusy, checkPreconditions } from './preconditions';
 import { upgradeProfileBody } from './upgrade-profile';
 
 /** Routes of managed clusters. Marks accepted KMS changes in `response.locals.kms` for the journal. */
-export function clustersRouter(clusters: Clusters, operations: Operations): Router {
+export function clustersRouter(clusters: Clusters, operations: Operations, faults: Faults): Router {
   const router = Router();
   const list = `/subscriptions/:subscription/resourceGroups/:group/providers/${MANAGED_CLUSTERS}`;
   const one = `${list}/:name`;
+  const everywhere = `/subscriptions/:subscription/providers/${MANAGED_CLUSTERS}`;
+
+  router.get([list, everywhere], (request, _response, next) => {
+    if (concerns(faults.get('refuse-list'), request.path)) {
+      throw new AzureError(
+        403,
+        'AuthorizationFailed',
+        `The client does not have authorization to perform action '${MANAGED_CLUSTERS}/read' over scope '${request.path.split('/providers/')[0]}' or the scope is invalid. If access was recently granted, please refresh your credentials.`,
+      );
+    }
+    next();
+  });
+
+  router.put([one, `${one}/agentPools/:pool`], (request, response, next) => {
+    const refusal = concerns(faults.get('refuse-put'), request.path) ? faults.takeOnce('refuse-put') : undefined;
+    if (refusal === undefined) next();
+    else response.status(refusal.status).json(refusal.body);
+  });
 
   router.get(list, (request, response) => {
     const { group } = request.params;
@@ -22,7 +41,7 @@ export function clustersRouter(clusters: Clusters, operations: Operations): Rout
     response.json(pageOf(request, found.map(clusterBody)));
   });
 
-  router.get(`/subscriptions/:subscription/providers/${MANAGED_CLUSTERS}`, (request, response) => {
+  router.get(everywhere, (request, response) => {
     response.json(pageOf(request, clusters.all().map(clusterBody)));
   });
 

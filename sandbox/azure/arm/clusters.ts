@@ -19,6 +19,7 @@ import { clusterVaultCrypto } from '../vault/cluster-crypto';
 import type { VaultRegistry } from '../vault/registry';
 import type { Journal } from '../journal';
 import { messageOf } from '../../message-of';
+import { checkPools, poolsOf, poolVersions, withPoolsAt, type PoolVersion } from './agent-pools';
 import type { Identities } from './identities';
 import { checkKmsProfile, kmsProfileOf, nextEncryption } from './kms-rules';
 import { releaseFor, type KubernetesRelease } from './kubernetes-versions';
@@ -27,6 +28,7 @@ import {
   MANAGED_CLUSTERS,
   newEtag,
   upgradedBody,
+  withFilledPools,
   type ManagedCluster,
   type ProvisioningState,
 } from './managed-cluster';
@@ -109,7 +111,7 @@ export class Clusters {
     const existing = this.find(resourceGroup, name);
     if (existing?.powerState === 'Stopped') throw stoppedRefusal(name);
     const { kubernetesVersion } = parsed.data.properties;
-    const release = releaseFor(kubernetesVersion ?? existing?.release.minor ?? '');
+    const release = wantedRelease(kubernetesVersion, existing);
     if (existing?.running === undefined) taggedOptions(sent, release);
 
     const { identity, principal } = this.#resolveIdentity(parsed.data.identity, name, existing);
@@ -117,10 +119,12 @@ export class Clusters {
     const before = existing === undefined ? undefined : kmsProfileOf(objectAt(existing.body, 'properties'));
     const profile = kmsProfileOf(properties);
     const kmsChanged = !isDeepStrictEqual(before, profile);
+    const pools = poolVersions(sent, existing?.body, release);
     if (existing?.running !== undefined) {
       const kmsOn = before?.enabled === true || existing.applied.write === 'kms';
-      checkUpgrade({ clusterName: name, from: existing.release, to: release, kmsOn, kmsChanged });
+      checkUpgrade({ clusterName: name, from: existing.release, to: release, pools, kmsOn, kmsChanged });
     }
+    checkPools(pools, release);
     if (profile === undefined && before?.enabled === true) {
       throw badRequest(
         'The PUT has no securityProfile.azureKeyVaultKms, but KMS is on. What AKS does then is not documented, so the sandbox refuses: send the profile as it is, or with enabled false.',
@@ -148,6 +152,7 @@ export class Clusters {
       tenantId: directory.tenantId,
       // Until an upgrade is done, the versions that run are the old ones.
       release: existing?.running === undefined ? release : existing.release,
+      pools,
       identity,
       kubeletIdentity: (id) => this.#registerKubelet(id, name),
       before: existing?.body,
@@ -159,9 +164,35 @@ export class Clusters {
     const cluster = existing ?? this.#add(resourceGroup, name, cloud, release, body);
     cluster.body = body;
     const operation = this.#startOperation(cluster, existing === undefined ? 'Creating' : 'Updating', () =>
-      this.#carryOut(cluster, kid, release),
+      this.#carryOut(cluster, kid, release, pools),
     );
     return { cluster, operation, created: existing === undefined, kmsChanged };
+  }
+
+  /**
+   * Creates or updates one agent pool.
+   * @throws AzureError 400 or 409, with nothing changed.
+   */
+  putPool(cluster: ManagedCluster, name: string, sent: JsonObject): Operation {
+    if (cluster.powerState === 'Stopped') throw stoppedRefusal(cluster.name);
+    const before = poolsOf(cluster.body);
+    const known = before.find((pool) => String(pool['name']).toLowerCase() === name.toLowerCase());
+    const poolName = known === undefined ? name : String(known['name']);
+    const pool = { ...sent, name: poolName };
+    const others = before.filter((other) => other !== known);
+    const properties = { ...objectAt(cluster.body, 'properties'), agentPoolProfiles: [...others, pool] };
+    const body = { ...cluster.body, properties };
+    const pools = poolVersions(body, cluster.body, cluster.release);
+    checkPools(pools, cluster.release);
+    cluster.body = withFilledPools(body, { pools, before: cluster.body });
+    return this.#startOperation(
+      cluster,
+      'Updating',
+      async () => {
+        cluster.body = withPoolsAt(cluster.body, pools);
+      },
+      poolName,
+    );
   }
 
   /** Sets tags, which touches no API server. */
@@ -202,10 +233,16 @@ export class Clusters {
     this.#clusters.clear();
   }
 
-  #startOperation(cluster: ManagedCluster, state: ProvisioningState, run: () => Promise<void>): Operation {
+  /** @param pool the one that the operation is about; it is about the whole cluster when absent */
+  #startOperation(
+    cluster: ManagedCluster,
+    state: ProvisioningState,
+    run: () => Promise<void>,
+    pool?: string,
+  ): Operation {
     cluster.provisioningState = state;
     cluster.provisioningError = undefined;
-    cluster.etag = newEtag();
+    renewEtag(cluster, pool);
     const operation = this.#options.operations.start({
       resourceId: cluster.id,
       location: String(cluster.body['location']),
@@ -216,7 +253,7 @@ export class Clusters {
         cluster.provisioningState = failure === undefined ? 'Succeeded' : 'Failed';
         cluster.provisioningError = failure;
         // The state is part of the resource, so its etag changes with it: the next writer must have read again.
-        cluster.etag = newEtag();
+        renewEtag(cluster, pool);
       },
     });
     cluster.operation = operation;
@@ -224,7 +261,12 @@ export class Clusters {
   }
 
   /** Brings the real cluster to the encryption or the release that the accepted PUT asks for. */
-  async #carryOut(cluster: ManagedCluster, kid: string | undefined, release: KubernetesRelease): Promise<void> {
+  async #carryOut(
+    cluster: ManagedCluster,
+    kid: string | undefined,
+    release: KubernetesRelease,
+    pools: readonly PoolVersion[],
+  ): Promise<void> {
     const wanted = nextEncryption(cluster.applied, kid);
     if (cluster.running === undefined) {
       cluster.release = release;
@@ -246,12 +288,13 @@ export class Clusters {
     } else if (cluster.release.minor !== release.minor) {
       await cluster.running.upgrade(release.minor);
       cluster.release = release;
-      cluster.body = upgradedBody(cluster.body, release);
+      cluster.body = withPoolsAt(upgradedBody(cluster.body, release), pools);
       return;
     } else if (!isDeepStrictEqual(wanted, cluster.applied)) {
       await cluster.running.applyEncryption(wanted);
     }
     cluster.applied = wanted;
+    cluster.body = withPoolsAt(cluster.body, pools);
   }
 
   #add(
@@ -270,6 +313,7 @@ export class Clusters {
       release,
       body,
       etag: newEtag(),
+      poolEtags: new Map(),
       provisioningState: 'Creating',
       powerState: 'Running',
       applied: { write: 'identity', slots: [] },
@@ -369,6 +413,25 @@ export class Clusters {
 function privateVaultId(cluster: ManagedCluster): string | undefined {
   const profile = kmsProfileOf(objectAt(cluster.body, 'properties'));
   return profile?.keyVaultNetworkAccess === 'Private' ? (profile.keyVaultResourceId ?? undefined) : undefined;
+}
+
+/**
+ * "" and no version keep what there is, as does a minor that the cluster is at already (facts 1.1).
+ * @throws AzureError 400 for a version that the sandbox does not serve
+ */
+function wantedRelease(asked: string | null | undefined, existing: ManagedCluster | undefined): KubernetesRelease {
+  if (existing !== undefined && (!asked || asked === existing.release.minor)) return existing.release;
+  return releaseFor(asked ?? '');
+}
+
+/** A change of the cluster changes the etags of its pools too; one of a pool, its own alone (facts 1.1). */
+function renewEtag(cluster: ManagedCluster, pool: string | undefined): void {
+  if (pool !== undefined) {
+    cluster.poolEtags.set(pool, newEtag());
+    return;
+  }
+  cluster.etag = newEtag();
+  cluster.poolEtags.clear();
 }
 
 function keyOf(cluster: Pick<ManagedCluster, 'resourceGroup' | 'name'>): string {

@@ -1,4 +1,5 @@
 /** The Kubernetes versions that the sandbox can run. One row per minor that tools/ has binaries for. */
+import { minorNumber } from '../../cluster/kubernetes-minor';
 import { badRequest } from '../errors';
 
 /** One minor. */
@@ -35,4 +36,20 @@ export function releaseFor(kubernetesVersion: string): KubernetesRelease {
     'SandboxKubernetesVersionNotServed',
     { shape: 'bare' },
   );
+}
+
+/** Whether a control plane at `from` can be at `to` next: newer, and no minor in between. */
+export function isUpgrade(from: KubernetesRelease, to: KubernetesRelease): boolean {
+  const step = minorNumber(to.minor) - minorNumber(from.minor);
+  return (step === 0 || step === 1) && compareReleases(to, from) > 0;
+}
+
+/** Below 0 when `a` is older than `b`. */
+export function compareReleases(a: KubernetesRelease, b: KubernetesRelease): number {
+  return minorNumber(a.minor) - minorNumber(b.minor) || patchNumber(a) - patchNumber(b);
+}
+
+/** `3` of 1.27.3. */
+function patchNumber({ patch }: KubernetesRelease): number {
+  return Number(patch.split('.')[2]);
 }

@@ -2,7 +2,8 @@
 import { createHash, randomUUID } from 'node:crypto';
 import type { EncryptionState, SandboxCluster } from '../../cluster/contract';
 import type { AzureCloud } from '../clouds';
-import { copyOf, isJsonObject, objectAt, type JsonObject } from '../json';
+import { copyOf, objectAt, type JsonObject } from '../json';
+import { poolsOf, type PoolVersion } from './agent-pools';
 import type { KubernetesRelease } from './kubernetes-versions';
 import type { Operation, OperationFailure } from './operations';
 
@@ -25,6 +26,8 @@ export interface ManagedCluster {
   /** As last accepted: what the client sent, unknown properties included, plus what the service fills in. */
   body: JsonObject;
   etag: string;
+  /** Of pools that changed since the cluster last did: a change of a pool leaves the cluster's own etag (facts 1.1). */
+  readonly poolEtags: Map<string, string>;
   provisioningState: ProvisioningState;
   provisioningError?: OperationFailure;
   powerState: 'Running' | 'Stopped';
@@ -47,7 +50,6 @@ export function newEtag(): string {
 export function clusterBody(cluster: ManagedCluster): JsonObject {
   const body = copyOf(cluster.body);
   const properties = objectAt(body, 'properties');
-  const pools = Array.isArray(properties['agentPoolProfiles']) ? properties['agentPoolProfiles'] : [];
   const powerState = { code: cluster.powerState };
   return {
     ...body,
@@ -59,12 +61,12 @@ export function clusterBody(cluster: ManagedCluster): JsonObject {
       ...properties,
       provisioningState: cluster.provisioningState,
       powerState,
-      agentPoolProfiles: pools.filter(isJsonObject).map((pool) => ({
+      agentPoolProfiles: poolsOf(body).map((pool) => ({
         ...pool,
         provisioningState: cluster.provisioningState,
         powerState,
         // A cluster operation changes the pools' etags too.
-        eTag: poolEtag(cluster.etag, String(pool['name'])),
+        eTag: cluster.poolEtags.get(String(pool['name'])) ?? poolEtag(cluster.etag, String(pool['name'])),
       })),
       status: cluster.provisioningError === undefined ? {} : { provisioningError: cluster.provisioningError },
     },
@@ -78,6 +80,8 @@ export interface ServerFilledFields {
   readonly subscriptionId: string;
   readonly tenantId: string;
   readonly release: KubernetesRelease;
+  /** The versions of the pools that the client sent. */
+  readonly pools: readonly PoolVersion[];
   /** `identity`, with client and principal ids filled in. */
   readonly identity: JsonObject;
   /** Makes `identityProfile.kubeletidentity`; called for a new cluster only. */
@@ -123,7 +127,7 @@ export function filledBody(sent: JsonObject, fields: ServerFilledFields): JsonOb
       servicePrincipalProfile: given['servicePrincipalProfile'] ?? { clientId: 'msi' },
       identityProfile: old['identityProfile'] ??
         given['identityProfile'] ?? { kubeletidentity: fields.kubeletIdentity(kubeletId) },
-      agentPoolProfiles: poolsOf(given['agentPoolProfiles'], release),
+      agentPoolProfiles: filledPools(sent, fields),
       ...(oidc['enabled'] === true
         ? {
             oidcIssuerProfile: {
@@ -136,40 +140,42 @@ export function filledBody(sent: JsonObject, fields: ServerFilledFields): JsonOb
   };
 }
 
-/** The body after an upgrade: control plane and agent pools are at the release. The sandbox has no nodes to wait for. */
+/** The body once the control plane is at a release; agent pools are not touched. */
 export function upgradedBody(body: JsonObject, release: KubernetesRelease): JsonObject {
-  const properties = objectAt(body, 'properties');
-  const pools = Array.isArray(properties['agentPoolProfiles'])
-    ? properties['agentPoolProfiles'].filter(isJsonObject)
-    : [];
+  return { ...body, properties: { ...objectAt(body, 'properties'), currentKubernetesVersion: release.patch } };
+}
+
+/** A body whose pools have the service's fields and defaults. */
+export function withFilledPools(body: JsonObject, fields: Pick<ServerFilledFields, 'pools' | 'before'>): JsonObject {
   return {
     ...body,
-    properties: {
-      ...properties,
-      currentKubernetesVersion: release.patch,
-      agentPoolProfiles: pools.map((pool) => ({
-        ...pool,
-        orchestratorVersion: release.patch,
-        currentOrchestratorVersion: release.patch,
-      })),
-    },
+    properties: { ...objectAt(body, 'properties'), agentPoolProfiles: filledPools(body, fields) },
   };
 }
 
-function poolsOf(given: unknown, release: KubernetesRelease): JsonObject[] {
-  if (!Array.isArray(given)) return [];
-  return given.filter(isJsonObject).map((pool) => ({
-    count: 1,
-    osDiskSizeGB: 128,
-    type: 'VirtualMachineScaleSets',
-    mode: 'System',
-    osType: 'Linux',
-    ...pool,
-    vmSize: textOr(pool['vmSize'], 'Standard_D2s_v3'),
-    orchestratorVersion: textOr(pool['orchestratorVersion'], release.patch),
-    currentOrchestratorVersion: release.patch,
-    nodeImageVersion: 'AKSUbuntu-2204gen2containerd-202508.20.0',
-  }));
+function filledPools(sent: JsonObject, { pools, before }: Pick<ServerFilledFields, 'pools' | 'before'>): JsonObject[] {
+  const old = new Map(poolsOf(before).map((pool) => [pool['name'], pool]));
+  const versions = new Map(pools.map((pool) => [pool.name, pool]));
+  return poolsOf(sent).map((pool) => {
+    const known = old.get(pool['name']);
+    const version = versions.get(String(pool['name']));
+    return {
+      count: 1,
+      osDiskSizeGB: 128,
+      type: 'VirtualMachineScaleSets',
+      mode: 'System',
+      osType: 'Linux',
+      ...pool,
+      vmSize: textOr(pool['vmSize'], 'Standard_D2s_v3'),
+      // As asked for, minor or patch; the version that runs follows when the operation is done.
+      orchestratorVersion: textOr(
+        pool['orchestratorVersion'],
+        textOr(known?.['orchestratorVersion'], version?.to.patch ?? ''),
+      ),
+      currentOrchestratorVersion: version?.from?.patch ?? version?.to.patch,
+      nodeImageVersion: 'AKSUbuntu-2204gen2containerd-202508.20.0',
+    };
+  });
 }
 
 function textOr(value: unknown, fallback: string): string {

@@ -17,6 +17,11 @@ export function pageOf<T>(request: Request, items: readonly T[]): JsonObject {
   const end = start + ITEMS_PER_PAGE;
   const value = items.slice(start, end);
   if (end >= items.length) return { value };
-  const next = new URLSearchParams({ 'api-version': String(query['api-version']), [TOKEN]: String(end) });
+  const next = new URLSearchParams({ 'api-version': versionOf(request), [TOKEN]: String(end) });
   return { value, nextLink: `https://${hostname}${path}?${next.toString()}` };
+}
+
+function versionOf({ query }: Request): string {
+  const version = query['api-version'];
+  return typeof version === 'string' ? version : '';
 }

@@ -1,4 +1,4 @@
-/** ETag preconditions and the busy check of managed clusters (facts 1.1 and 1.2). */
+/** ETag preconditions of managed clusters and agent pools, and the busy check (facts 1.1 and 1.2). */
 import type { Request } from 'express';
 import { AzureError, badRequest } from '../errors';
 import type { ManagedCluster } from './managed-cluster';
@@ -7,7 +7,7 @@ import type { ManagedCluster } from './managed-cluster';
  * Checks `if-match` and `if-none-match`.
  * @throws AzureError 412 when they do not hold, 400 when they make no sense.
  */
-export function checkPreconditions(request: Request, cluster: ManagedCluster | undefined): void {
+export function checkPreconditions(request: Request, cluster: Pick<ManagedCluster, 'name' | 'etag'> | undefined): void {
   const ifMatch = unquoted(request.headers['if-match']);
   const ifNoneMatch = unquoted(request.headers['if-none-match']);
   if (ifMatch !== undefined && ifNoneMatch !== undefined) {
@@ -19,10 +19,10 @@ export function checkPreconditions(request: Request, cluster: ManagedCluster | u
     if (ifNoneMatch !== '*') {
       throw badRequest("The only value that If-None-Match takes is '*'.", 'BadRequest', { shape: 'bare' });
     }
-    if (cluster !== undefined) throw failed(`The managed cluster ${cluster.name} exists, and If-None-Match is '*'.`);
+    if (cluster !== undefined) throw failed(`${cluster.name} exists, and If-None-Match is '*'.`);
   }
   if (ifMatch !== undefined) {
-    if (cluster === undefined) throw failed('The managed cluster does not exist, and If-Match was given.');
+    if (cluster === undefined) throw failed('The resource does not exist, and If-Match was given.');
     if (ifMatch !== '*' && ifMatch !== cluster.etag) {
       throw failed(`The etag given in If-Match, ${ifMatch}, is not the current one, ${cluster.etag}.`);
     }

@@ -12,6 +12,7 @@ import type { TokenService } from '../entra/tokens';
 import { AzureError } from '../errors';
 import type { Faults } from '../faults';
 import type { VaultRegistry } from '../vault/registry';
+import { agentPoolsRouter } from './agent-pool-routes';
 import { armFrontDoor } from './authentication';
 import { clustersRouter } from './cluster-routes';
 import type { Clusters } from './clusters';
@@ -59,7 +60,8 @@ export function armRouter(options: ArmOptions): Router {
   router.use(identitiesRouter(identities, groups, directory));
   router.use(vaultsRouter(registry, groups));
   router.use(operationsRouter(operations));
-  router.use(clustersRouter(clusters, operations));
+  router.use(clustersRouter(clusters, operations, faults));
+  router.use(agentPoolsRouter(clusters, operations));
   router.use((request) => {
     throw new AzureError(
       404,

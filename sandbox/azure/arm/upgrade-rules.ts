@@ -4,32 +4,31 @@
  */
 import { kmsVersionOf, minorNumber } from '../../cluster/kubernetes-minor';
 import { type AzureError, badRequest } from '../errors';
-import type { KubernetesRelease } from './kubernetes-versions';
+import type { PoolVersion } from './agent-pools';
+import { compareReleases, type KubernetesRelease } from './kubernetes-versions';
 
 /** What a PUT would change, and what there is. */
 export interface UpgradeRequest {
   readonly clusterName: string;
   readonly from: KubernetesRelease;
   readonly to: KubernetesRelease;
+  /** The agent pools as the PUT wants them. */
+  readonly pools: readonly PoolVersion[];
   /** Whether KMS is on, by ARM's record or in the API servers: after a failed operation these can differ. */
   readonly kmsOn: boolean;
   /** Whether the same PUT changes azureKeyVaultKms. */
   readonly kmsChanged: boolean;
 }
 
-/** Whether a control plane at `from` can be at `to` next: newer, and no minor in between. */
-export function isUpgrade(from: KubernetesRelease, to: KubernetesRelease): boolean {
-  const step = minorNumber(to.minor) - minorNumber(from.minor);
-  return step === 1 || (step === 0 && patchNumber(to) > patchNumber(from));
-}
-
-/** `3` of 1.27.3. */
-export function patchNumber({ patch }: KubernetesRelease): number {
-  return Number(patch.split('.')[2]);
-}
-
-/** Accepts a PUT that keeps the minor. @throws AzureError 400 for the first rule that is violated. */
-export function checkUpgrade({ clusterName, from, to, kmsOn, kmsChanged }: UpgradeRequest): void {
+/** Accepts a PUT that keeps the minor and leaves the pools alone. @throws AzureError 400 for the first rule that is violated. */
+export function checkUpgrade({ clusterName, from, to, pools, kmsOn, kmsChanged }: UpgradeRequest): void {
+  const moved = pools.find((pool) => pool.from !== undefined && compareReleases(pool.from, pool.to) !== 0);
+  if (kmsChanged && moved !== undefined) {
+    throw refuse(
+      'SandboxUpgradeNotAlone',
+      `The PUT changes the version of the agent pool ${moved.name} and azureKeyVaultKms as well. Change one, wait for the end, then change the other.`,
+    );
+  }
   const step = minorNumber(to.minor) - minorNumber(from.minor);
   if (step === 0) return;
   if (step < 0) {

@@ -42,12 +42,18 @@ export interface KeyVersion {
   tags: Readonly<Record<string, string>>;
 }
 
+/** When a key was soft-deleted and when it goes. */
+export interface KeyDeletion {
+  readonly deletedDate: number;
+  readonly scheduledPurgeDate: number;
+}
+
 /** A named key: every version, oldest first, never empty. */
 export interface NamedKey {
   readonly name: string;
   readonly versions: readonly KeyVersion[];
   /** Set while soft-deleted. */
-  readonly deleted?: { readonly deletedDate: number; readonly scheduledPurgeDate: number };
+  readonly deleted?: KeyDeletion;
 }
 
 /** The latest version of a key. */
@@ -65,6 +71,8 @@ export function nowInSeconds(): number {
 /** All keys of one vault, live and soft-deleted. */
 export class KeyRing {
   readonly #keys = new Map<string, NamedKey>();
+  /** How many looks at a deleted key still find nothing: until then it is being deleted. */
+  readonly #looksUntilShown = new Map<string, number>();
 
   /**
    * Adds a version; the name is new, or the version becomes the latest of that key.
@@ -128,22 +136,38 @@ export class KeyRing {
   }
 
   /** Soft-deletes all versions of a key. @throws AzureError 404 KeyNotFound. */
-  delete(name: string, retentionInDays: number): NamedKey {
+  delete(name: string, options: { readonly retentionInDays: number; readonly looksUntilShown: number }): NamedKey {
+    if (this.#looksUntilShown.get(name.toLowerCase())) {
+      throw new AzureError(409, 'Conflict', `Key ${name} is currently being deleted.`, {
+        innerCode: 'ObjectIsBeingDeleted',
+      });
+    }
     const key = this.get(name);
     const deletedDate = nowInSeconds();
     const deleted = {
       ...key,
-      deleted: { deletedDate, scheduledPurgeDate: deletedDate + retentionInDays * DAY_IN_SECONDS },
+      deleted: { deletedDate, scheduledPurgeDate: deletedDate + options.retentionInDays * DAY_IN_SECONDS },
     };
+    this.#looksUntilShown.set(name.toLowerCase(), options.looksUntilShown);
     this.#keys.set(name.toLowerCase(), deleted);
     return deleted;
   }
 
   /** @throws AzureError 404 KeyNotFound when no such key is soft-deleted. */
-  getDeleted(name: string): NamedKey & { readonly deleted: NonNullable<NamedKey['deleted']> } {
+  getDeleted(name: string): NamedKey & { readonly deleted: KeyDeletion } {
     const key = this.#keys.get(name.toLowerCase());
     if (key?.deleted === undefined) throw new AzureError(404, 'KeyNotFound', `Deleted Key not found: ${name}`);
     return { ...key, deleted: key.deleted };
+  }
+
+  /** A look from outside, which may come before the vault shows the key. @throws AzureError 404 KeyNotFound */
+  lookAtDeleted(name: string): ReturnType<KeyRing['getDeleted']> {
+    const looks = this.#looksUntilShown.get(name.toLowerCase()) ?? 0;
+    if (looks > 0) {
+      this.#looksUntilShown.set(name.toLowerCase(), looks - 1);
+      throw new AzureError(404, 'KeyNotFound', `Deleted Key not found: ${name}`);
+    }
+    return this.getDeleted(name);
   }
 
   recover(name: string): NamedKey {

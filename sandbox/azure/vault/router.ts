@@ -12,6 +12,7 @@ import type { RoleAssignments } from '../arm/role-assignments';
 import { hostRole } from '../clouds';
 import type { TokenService } from '../entra/tokens';
 import { AzureError, badRequest } from '../errors';
+import { concerns, type Faults } from '../faults';
 import { describeIssues } from '../json';
 import { authorize, type VaultCaller } from './access';
 import { authenticateVaultCaller } from './authentication';
@@ -28,6 +29,7 @@ export interface VaultRouterOptions {
   readonly tokens: TokenService;
   readonly assignments: RoleAssignments;
   readonly tenantId: string;
+  readonly faults: Faults;
 }
 
 const attributesSchema = z.looseObject({
@@ -58,7 +60,7 @@ interface Call {
 }
 
 /** The routes of `*.vault.azure.net` (and its siblings in other clouds). */
-export function vaultRouter({ registry, tokens, assignments, tenantId }: VaultRouterOptions): Router {
+export function vaultRouter({ registry, tokens, assignments, tenantId, faults }: VaultRouterOptions): Router {
   const router = Router();
   router.use(json({ type: () => true, limit: '1mb' }));
   router.use(async (request, response, next) => {
@@ -95,6 +97,17 @@ export function vaultRouter({ registry, tokens, assignments, tenantId }: VaultRo
     return vault;
   }
 
+  /** @throws AzureError 403. What Key Vault says when a policy denies a key is not published: code and text are the sandbox's. */
+  function requireExpiry(vault: Vault, name: string, exp: number | undefined): void {
+    if (exp !== undefined || !concerns(faults.get('require-expiry'), vault.id)) return;
+    throw new AzureError(
+      403,
+      'Forbidden',
+      `The key ${name} was disallowed by policy: Key Vault keys should have an expiration date.\r\nVault: ${vault.name};location=${vault.location}`,
+      { innerCode: 'SandboxKeyExpiryRequired' },
+    );
+  }
+
   router.get('/keys', (_request, response) => {
     const vault = permitted(response, 'list');
     response.json({ value: vault.keys.list().map((key) => keyItem(vault, key)), nextLink: null });
@@ -115,6 +128,7 @@ export function vaultRouter({ registry, tokens, assignments, tenantId }: VaultRo
     if (![2048, 3072, 4096].includes(sizeInBits)) {
       throw badRequest(`Unsupported RSA key size ${sizeInBits}: 2048, 3072 and 4096 are.`, 'BadParameter');
     }
+    requireExpiry(vault, name, body.attributes?.exp);
     const { key, version } = await vault.keys.create(name, {
       ...attributesOf(body.attributes),
       sizeInBits,
@@ -126,6 +140,7 @@ export function vaultRouter({ registry, tokens, assignments, tenantId }: VaultRo
 
   router.post('/keys/:name/rotate', async (request, response) => {
     const vault = permitted(response, 'rotate', request.params.name);
+    requireExpiry(vault, request.params.name, undefined);
     const { key, version } = await vault.keys.rotate(request.params.name);
     response.json(keyBundle(vault, key.name, version));
   });
@@ -148,13 +163,18 @@ export function vaultRouter({ registry, tokens, assignments, tenantId }: VaultRo
     const vault = permitted(response, 'update', name);
     const body = parse(updateSchema, request.body);
     const found = vault.keys.getVersion(name, version);
+    requireExpiry(vault, name, body.attributes?.exp ?? found.exp);
     updateVersion(found, body);
     response.json(keyBundle(vault, vault.keys.get(name).name, found));
   });
 
   router.delete('/keys/:name', (request, response) => {
     const vault = permitted(response, 'delete', request.params.name);
-    const key = vault.keys.delete(request.params.name, vault.properties.softDeleteRetentionInDays);
+    const slow = faults.get('slow-deletion');
+    const key = vault.keys.delete(request.params.name, {
+      retentionInDays: vault.properties.softDeleteRetentionInDays,
+      looksUntilShown: slow !== undefined && concerns(slow, vault.id) ? slow.looks : 0,
+    });
     response.json({ ...deletionFields(vault, key), ...keyBundle(vault, key.name, latestVersion(key)) });
   });
 
@@ -186,7 +206,7 @@ export function vaultRouter({ registry, tokens, assignments, tenantId }: VaultRo
 
   router.get('/deletedkeys/:name', (request, response) => {
     const vault = permitted(response, 'get', request.params.name);
-    const key = vault.keys.getDeleted(request.params.name);
+    const key = vault.keys.lookAtDeleted(request.params.name);
     response.json({ ...deletionFields(vault, key), ...keyBundle(vault, key.name, latestVersion(key)) });
   });
 
