@@ -15,6 +15,7 @@ import { armPut, connectAzure } from '../../launch/azure-client';
 import { clusterWrites } from '../../launch/sandbox-control';
 import type { SandboxClusterFacts, SandboxClusterOptions } from '../../launch/sandbox-cluster';
 import { countByKey, readSecretRecords } from '../../sandbox/cluster/raw-records';
+import { setKeyByHand } from './by-hand';
 import { timesStored } from './etcd';
 import { kubeApi } from './kube';
 import { control, makeCluster, testStack, until, type people } from './stack';
