@@ -104,7 +104,7 @@ export interface Activities {
    */
   createKeyVersion(
     input: StepReference & {
-      /** Made by the workflow, the same for every try of its step: an operation id alone may have been used before. */
+      /** Made by the workflow for the step, the same for every try of it: an operation id alone may have been used before. */
       readonly nonce: string;
       /** ISO 8601: when the step began. */
       readonly since: string;

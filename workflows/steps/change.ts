@@ -13,7 +13,7 @@ import type { Execution } from './execution';
 export async function createKeyVersion(step: StepOf<'create-key-version'>, { run }: Execution): Promise<StepOutcome> {
   const { keyId, created } = await underLock(run)
     .quick(step.title)
-    .createKeyVersion({ ...run.reference(step.id), nonce: run.nonce, since: run.startOf(step.id) });
+    .createKeyVersion({ ...run.reference(step.id), nonce: `${run.nonce}/${step.id}`, since: run.startOf(step.id) });
   const text = created ? `Created ${shortKeyId(keyId)}.` : `Found ${shortKeyId(keyId)}, created by an earlier try.`;
   return { output: { type: 'create-key-version', keyId }, text };
 }
