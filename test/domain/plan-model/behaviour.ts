@@ -7,6 +7,8 @@ import { keysNeededNow, resultOf } from '../../../domain/plan/outputs';
 import { planFaults } from '../../../domain/plan/check-plan';
 import type { Plan } from '../../../domain/plan/plan';
 import { isConclusive } from '../../../domain/proof';
+import { keyUserFaults, usersOf } from '../../../domain/key-users';
+import { kindOf } from '../../../domain/kinds';
 import { voidReason } from '../../../domain/proof-validity';
 import { isConfirmed } from '../../../domain/trusted-ledger';
 
@@ -21,6 +23,9 @@ export interface Behaviour {
   readonly voidReason: typeof voidReason;
   readonly isConclusive: typeof isConclusive;
   readonly isConfirmed: typeof isConfirmed;
+  readonly usersOf: typeof usersOf;
+  readonly keyUserFaults: typeof keyUserFaults;
+  readonly kindOf: typeof kindOf;
   /** Whether a canary that was stored anew tells of a switch, by its content before and after: activities/canary-watch.ts. */
   readonly tellsOfSwitch: (before: number, after: number) => boolean;
   /** `still`: patches that change nothing leave a canary as it is before R0 is noted, as activities/canaries.ts sees to. */
@@ -37,6 +42,9 @@ export const AS_PRODUCT: Behaviour = {
   voidReason,
   isConclusive,
   isConfirmed,
+  usersOf,
+  keyUserFaults,
+  kindOf,
   tellsOfSwitch: (before, after) => before === after,
   canariesOfBaseline: 'still',
 };

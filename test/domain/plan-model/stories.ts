@@ -8,7 +8,9 @@ import { World, type Ask, type Breach } from './world';
 /** What happens next. */
 export type Event =
   | { readonly type: 'go'; readonly times: number; readonly ask: Ask }
-  | { readonly type: 'crash' | 'fail' | 'cancel' | 'lose-lock' | 'switch-all' }
+  | { readonly type: 'crash' | 'fail' | 'cancel' | 'lose-lock' | 'switch-all' | 'backup' | 'restore' }
+  /** Another cluster takes a key; somebody enables one again. */
+  | { readonly type: 'other-takes' | 'enable'; readonly key: number }
   | { readonly type: 'other-operation'; readonly ask: Ask; readonly times: number }
   /** A person sets a key with `az aks update`: a new one (0), none, the one before, or any. */
   | { readonly type: 'set'; readonly key: number | 'off' | 'back' }
@@ -28,7 +30,17 @@ export interface Story {
 
 const asks = (): fc.Arbitrary<Ask> =>
   fc.record({
-    what: fc.constantFrom<Ask['what'][]>('change', 'change', 'change', 'disable', 'rewrite'),
+    what: fc.constantFrom<Ask['what'][]>(
+      'change',
+      'change',
+      'disable',
+      'rewrite',
+      'replace',
+      'replace',
+      'retire',
+      'move',
+      'upgrade',
+    ),
     key: fc.nat(4),
   });
 
@@ -53,7 +65,8 @@ function events(): fc.Arbitrary<Event> {
   const arbitraries: [number, fc.Arbitrary<Event>][] = [
     [16, fc.record({ type: fc.constant('go' as const), times, ask: asks() })],
     [1, constant('crash', 'fail', 'lose-lock')],
-    [1, constant('cancel')],
+    [1, constant('cancel', 'backup', 'restore')],
+    [1, fc.record({ type: fc.constantFrom('other-takes' as const, 'enable' as const), key: fc.nat(5) })],
     [5, constant('switch-all')],
     [1, fc.record({ type: fc.constant('other-operation' as const), ask: asks(), times })],
     [
@@ -175,6 +188,16 @@ function happen(world: World, event: Event): void {
       const server = cluster.server(event.server);
       return cluster.restart(server, server.writesWith);
     }
+    case 'backup':
+      return machine.backUp();
+    case 'restore':
+      return world.restore();
+    case 'other-takes':
+    case 'enable': {
+      const keys = [...machine.vault.keys()];
+      const keyId = keys[event.key % keys.length] ?? '';
+      return event.type === 'enable' ? machine.enable(keyId) : machine.otherTakes(keyId);
+    }
     case 'ledger':
       return edit(world, event);
     case 'time':
@@ -196,7 +219,7 @@ function setByHand(world: World, which: number | 'off' | 'back'): void {
   const keys = [...machine.vault.keys()];
   const keyId =
     which === 'off' ? null : which === 'back' ? machine.slots.previous : (keys[which - 1] ?? machine.newVersion());
-  if (keyId === machine.slots.current) return;
+  if (keyId === machine.slots.current || (keyId !== null && machine.vault.get(keyId) !== 'enabled')) return;
   const evicted = machine.evictedBy(keyId);
   if (evicted !== undefined && machine.keysInUse().has(evicted)) return;
   if (machine.ledger !== null && bringsBackProven(world, machine.ledger, keyId)) return;
