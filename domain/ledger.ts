@@ -116,6 +116,8 @@ export function activating(ledger: Ledger, keyId: string | null, operationId: st
     if (last.state !== 'activating') return ledger;
     return { ...ledger, generations: [...ledger.generations.slice(0, -1), { ...last, since: now }] };
   }
+  // Another client has made the switch already: then nobody tells Keyturn what the second slot holds.
+  if (last?.state === 'activated' && last.origin === 'adopted' && last.keyId === keyId) return ledger;
   return {
     ...ledger,
     generations: [...ledger.generations, { keyId, state: 'activating', origin: 'operation', operationId, since: now }],

@@ -16,6 +16,19 @@ export const kmsV1Rule: Rule<unknown> = {
   },
 };
 
+/**
+ * KMS v2 must be in use. With one provider name of KMS v1 for both keys, no proof right after a rotation is conclusive: a plan that
+ * rotates again would evict a key that Secrets may still need (K2).
+ */
+export const kmsV2Rule: Rule<unknown> = {
+  codes: ['KmsV1NotSupported'],
+  check({ kms, kubernetesVersion }) {
+    if (!kms.enabled || kmsScheme(kubernetesVersion) === 'kms-v2') return [];
+    const detail = `The cluster runs Kubernetes ${kubernetesVersion} with KMS v1, whose records carry no key id. One operation cannot prove two rotations in a row there. Nothing was changed. Ask for upgrade-to-kms-v2 first, or for rotate-key twice and then for retire-key.`;
+    return [{ code: 'KmsV1NotSupported', pointer: CLUSTER, detail }];
+  },
+};
+
 /** AKS must offer a version with KMS v2 as the next minor. */
 export const upgradeOfferedRule: Rule<{ readonly kubernetesVersion?: string }> = {
   codes: ['UpgradeNotOffered'],

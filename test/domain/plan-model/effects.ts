@@ -65,14 +65,16 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
     run.expected = null;
     // Azure is read before the note: a note by a plan that does not fit the cluster any more makes the ledger evict what is in a slot.
     requireExpected(execution, change, expect);
+    const noted = machine.ledger?.generations.at(-1)?.operationId === run.id;
+    if (!noted && isApplied(machine.observed(), change)) throw new Blocked('ClusterChangedOutside');
     changeLedger(execution, (ledger) =>
       activating(reconcile(ledger, machine.reportedKeyId(), machine.at, run.id), after, run.id, machine.at),
     );
-    const noted = machine.now;
+    const notedAt = machine.now;
     yield;
     if (!isApplied(machine.observed(), change)) {
       // An hour after the note every API server is taken to have switched: so ARM is asked soon, or it is noted anew.
-      if (machine.now - noted > ASKED_WITHIN_IN_MS) throw new Blocked('ClusterBusy');
+      if (machine.now - notedAt > ASKED_WITHIN_IN_MS) throw new Blocked('ClusterBusy');
       requireExpected(execution, change, expect);
       machine.set(profileOf(step.to, madeKeys(run.outputs)), 'keyturn');
       yield;
