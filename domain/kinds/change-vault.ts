@@ -10,7 +10,15 @@ import { z } from 'zod';
 import { describeState, type EncryptionState } from '../encryption';
 import { versionedKeyId } from '../key-id-schema';
 import { transition } from '../plan/transition';
-import { clusterRules, currentKeyRule, kmsOnRule, otherVaultRule, requestedKeyRule } from '../rules';
+import {
+  clusterRules,
+  currentKeyRule,
+  identityAccessRule,
+  identityAccessWarnings,
+  kmsOnRule,
+  otherVaultRule,
+  requestedKeyRule,
+} from '../rules';
 import { kind } from './kind';
 import { clusterAndState, proveCurrentUnlessProven, startGate } from './steps';
 import { kmsV1Warnings, previousKeyWarnings } from './warnings';
@@ -26,8 +34,8 @@ export const changeVault = kind({
     }),
   }),
   keyFrom: 'any-vault',
-  needs: [],
-  rules: [...clusterRules, kmsOnRule, currentKeyRule, otherVaultRule, requestedKeyRule],
+  needs: ['identity-access'],
+  rules: [...clusterRules, kmsOnRule, currentKeyRule, otherVaultRule, requestedKeyRule, identityAccessRule],
 
   plan(facts) {
     const { from, azure, parameters, perSecond } = facts;
@@ -45,6 +53,7 @@ export const changeVault = kind({
       ],
       warnings: [
         ...previousKeyWarnings(facts.ledger),
+        ...identityAccessWarnings(azure),
         ...kmsV1Warnings(to),
         {
           code: 'BothVaultsNeeded',

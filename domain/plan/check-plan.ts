@@ -45,6 +45,8 @@ class Walk {
   private version: string | undefined;
   /** Keys in the order in which they were current; AKS keeps the last two for reading. */
   private readonly slots: KeyRef[];
+  /** Whether a step of this plan has recorded a proof. */
+  private recorded = false;
   private readonly gates = new Set<string>();
 
   constructor(
@@ -91,6 +93,7 @@ class Walk {
         require(same(step.to, this.state), 'the cluster is in another state.');
         require(this.#made(step.proof, 'prove', index), 'its proof is no earlier step.');
         require(previous?.id === step.proof, 'it does not directly follow its proof.');
+        this.recorded = true;
         // Behind one provider name of KMS v1 a proof right after a switch is not conclusive (domain/proof.ts).
         this.proven = !(this.switched && step.to.mode === 'on' && step.to.scheme === 'kms-v1');
         break;
@@ -105,7 +108,7 @@ class Walk {
         require(same(step.state, this.state), 'the cluster is in another state.');
         break;
       case 'disable-key-version':
-        require(this.proven, 'the state before it is not proven (K1).');
+        require(this.proven && this.recorded, 'the plan does not prove the state before it (K1).');
         require(!this.#inSlot(step.key), 'its key is in a slot (K1).');
         require(previous?.id === step.check &&
           this.#checks(previous, step.key), 'nothing looks right before it whether its key is needed (K1).');

@@ -1,4 +1,5 @@
 import { describe, expect, it } from '@jest/globals';
+import { ANOTHER_VAULT } from '../../domain/observed';
 import { ruleFaults } from '../../domain/planner';
 import { keyWarnings } from '../../domain/rules';
 import { azure, FOREIGN_KEY, goodKey, KEY_1, KEY_2, request } from './fixtures';
@@ -42,7 +43,7 @@ describe('rotate-key is refused', () => {
   });
 
   it('for a key of another vault, which is not even looked up', () => {
-    const facts = { ...azure(), requestedKey: { found: false as const, keyId: FOREIGN_KEY, why: 'not looked up' } };
+    const facts = { ...azure(), requestedKey: { found: false as const, keyId: FOREIGN_KEY, why: ANOTHER_VAULT } };
     expect(ruleFaults(request({ keyId: FOREIGN_KEY }), facts)).toMatchObject([
       { code: 'KeyForeign', pointer: '/parameters/keyId' },
     ]);

@@ -241,6 +241,8 @@ function bringsBackProven({ machine }: World, ledger: Ledger, keyId: string | nu
 function edit(world: World, { edit: how, which }: Extract<Event, { type: 'ledger' }>): void {
   const { machine, pastLedgers } = world;
   if (machine.ledger === null) return;
+  // Where API servers do not show their keys, the note of a switch is all that tells of late ones.
+  if (machine.showsNoKeys && machine.ledger.generations.at(-1)?.state === 'activating') return;
   if (machine.showsNoKeys) machine.switchAll();
   if (how === 'delete') return world.editLedger(null);
   if (how === 'restore') return world.editLedger(pastLedgers[which % Math.max(1, pastLedgers.length)] ?? null);

@@ -149,8 +149,8 @@ export class World {
   restore(): void {
     const step = this.#runs.at(-1)?.run.plan.steps[this.#runs.at(-1)?.at ?? 0];
     if (step && step.type !== 'soak') return;
-    const before = this.machine.ledger;
-    if (this.machine.restore()) this.editLedger(this.machine.ledger ?? before);
+    if (this.machine.showsNoKeys) this.machine.switchAll();
+    if (this.machine.restore()) this.editLedger(this.machine.ledger);
   }
 
   /** Somebody edits the ledger, or puts back another. */
