@@ -202,7 +202,9 @@ export class Machine {
     const keyId = profile.mode === 'on' ? profile.keyId : null;
     this.#put(profile);
     if (keyId === this.slots.current) return;
-    if (this.slots.current !== null || by === 'others') this.previousTold = by === 'keyturn';
+    // A switch whose note others took out of the ledger is as one of others.
+    const told = by === 'keyturn' && this.ledger?.generations.at(-1)?.state === 'activating';
+    if (this.slots.current !== null || !told) this.previousTold = told;
     this.slots = { current: keyId, previous: this.slots.current ?? this.slots.previous };
     this.#setAt = this.now;
   }

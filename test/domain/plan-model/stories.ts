@@ -240,7 +240,7 @@ function bringsBackProven({ machine }: World, ledger: Ledger, keyId: string | nu
 
 function edit(world: World, { edit: how, which }: Extract<Event, { type: 'ledger' }>): void {
   const { machine, pastLedgers } = world;
-  if (machine.ledger === null) return;
+  if (machine.ledger === null || world.restored) return;
   // Where API servers do not show their keys, the note of a switch is all that tells of late ones.
   if (machine.showsNoKeys && machine.ledger.generations.at(-1)?.state === 'activating') return;
   if (machine.showsNoKeys) machine.switchAll();

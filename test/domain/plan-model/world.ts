@@ -75,6 +75,8 @@ export class World {
   readonly untold: Set<string>;
   /** What an edit of the ledger made Keyturn forget, up to its next proof: a forged proof hides older keys. */
   readonly #forgotten = new Set<string>();
+  /** A backup was restored: then a proof of later, put back into the ledger, is one that evidence confirms. */
+  restored = false;
   readonly pastLedgers: (Ledger | null)[] = [];
   readonly #behaviour: Behaviour;
   /** The holder of the lock is the last; those before it have lost it. */
@@ -150,7 +152,9 @@ export class World {
     const step = this.#runs.at(-1)?.run.plan.steps[this.#runs.at(-1)?.at ?? 0];
     if (step && step.type !== 'soak') return;
     if (this.machine.showsNoKeys) this.machine.switchAll();
-    if (this.machine.restore()) this.editLedger(this.machine.ledger);
+    if (!this.machine.restore()) return;
+    this.restored = true;
+    this.editLedger(this.machine.ledger);
   }
 
   /** Somebody edits the ledger, or puts back another. */
@@ -206,7 +210,8 @@ export class World {
   #learn(): void {
     const { ledger } = this.machine;
     if (ledger === null) return;
-    for (const key of this.#behaviour.ledger.keysNeeded(ledger)) this.untold.delete(key);
+    // What it has of an earlier time tells nothing of a key that others have set again.
+    this.untold.delete(ledger.generations.at(-1)?.keyId ?? '');
     if (this.pastLedgers.at(-1) !== ledger) this.pastLedgers.push(ledger);
   }
 
