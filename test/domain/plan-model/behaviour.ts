@@ -26,8 +26,6 @@ export interface Behaviour {
   readonly usersOf: typeof usersOf;
   readonly keyUserFaults: typeof keyUserFaults;
   readonly kindOf: typeof kindOf;
-  /** Whether a switch by others, between the baseline and the note or after it, keeps an operation from its own. */
-  readonly ownSwitchesOnly: boolean;
   /** Whether a canary that was stored anew tells of a switch, by its content before and after: activities/canary-watch.ts. */
   readonly tellsOfSwitch: (before: number, after: number) => boolean;
   /** `still`: patches that change nothing leave a canary as it is before R0 is noted, as activities/canaries.ts sees to. */
@@ -47,7 +45,6 @@ export const AS_PRODUCT: Behaviour = {
   usersOf,
   keyUserFaults,
   kindOf,
-  ownSwitchesOnly: true,
   tellsOfSwitch: (before, after) => before === after,
   canariesOfBaseline: 'still',
 };

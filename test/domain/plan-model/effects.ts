@@ -65,7 +65,6 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
     run.expected = null;
     // Azure is read before the note: a note by a plan that does not fit the cluster any more makes the ledger evict what is in a slot.
     requireExpected(execution, change, expect);
-    requireOwnNote(execution, change);
     changeLedger(execution, (ledger) =>
       activating(reconcile(ledger, machine.reportedKeyId(), machine.at, run.id), after, run.id, machine.at),
     );
@@ -159,19 +158,6 @@ export function removeCanaries({ machine, run }: Pick<Execution, 'machine' | 'ru
 function requireExpected({ machine }: Execution, change: ClusterChange, expect: KmsProfile): void {
   if (!isApplied(machine.observed(), change) && !hasProfile(machine.observed().kms, expect))
     throw new Blocked('ClusterChangedOutside');
-}
-
-/**
- * Where records do not tell their key, the baseline counts only while nobody else switches after it: a switch that Keyturn has not
- * noted is another's, and so is what follows its note.
- */
-function requireOwnNote({ machine, run, behaviour }: Execution, change: ClusterChange): void {
-  if (!behaviour.ownSwitchesOnly) return;
-  const generations = machine.ledger?.generations ?? [];
-  const last = generations.at(-1);
-  const isOwn = last?.operationId === run.id && last.state !== 'abandoned';
-  const wasOwn = generations.some(({ operationId }) => operationId === run.id);
-  if (!isOwn && (wasOwn || isApplied(machine.observed(), change))) throw new Blocked('ClusterChangedOutside');
 }
 
 function* upgrade(

@@ -69,6 +69,7 @@ export class Machine {
   readonly #content = new Map<string, number>();
   readonly #changedOnce = new Set<string>();
   #chance: number;
+  readonly #oneProviderName: boolean;
   #backup: { readonly etcd: Snapshot; readonly ledger: Ledger | null } | undefined;
   #setAt = this.now;
 
@@ -85,6 +86,7 @@ export class Machine {
     );
     secrets.forEach((stale, index) => this.cluster.seed(`secret-${index}`, stale ? older : this.inForce));
     this.#chance = chance;
+    this.#oneProviderName = scheme === 'kms-v1-shared';
   }
 
   /** What a server that has switched writes with. */
@@ -214,6 +216,11 @@ export class Machine {
     const used = [...this.cluster.etcd.records.values()].map(({ storedUnder }) => storedUnder);
     const written = this.cluster.servers.map(({ writesWith }) => writesWith);
     return new Set([...used, ...written].filter((key) => key !== PLAINTEXT));
+  }
+
+  /** Records of all keys look the same: nothing tells of a key that was set and replaced while an operation works. */
+  get oneProviderName(): boolean {
+    return this.#oneProviderName && kmsScheme(this.kubernetesVersion) === 'kms-v1';
   }
 
   /** No API server says which key it writes with, so that time alone tells when all have switched. */

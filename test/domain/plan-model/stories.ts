@@ -220,6 +220,7 @@ function setByHand(world: World, which: number | 'off' | 'back'): void {
   const keyId =
     which === 'off' ? null : which === 'back' ? machine.slots.previous : (keys[which - 1] ?? machine.newVersion());
   if (keyId === machine.slots.current || (keyId !== null && machine.vault.get(keyId) !== 'enabled')) return;
+  if (machine.oneProviderName && world.isSwitching) return;
   const evicted = machine.evictedBy(keyId);
   if (evicted !== undefined && machine.keysInUse().has(evicted)) return;
   if (machine.ledger !== null && bringsBackProven(world, machine.ledger, keyId)) return;
@@ -245,7 +246,12 @@ function edit(world: World, { edit: how, which }: Extract<Event, { type: 'ledger
   if (machine.showsNoKeys && machine.ledger.generations.at(-1)?.state === 'activating') return;
   if (machine.showsNoKeys) machine.switchAll();
   if (how === 'delete') return world.editLedger(null);
-  if (how === 'restore') return world.editLedger(pastLedgers[which % Math.max(1, pastLedgers.length)] ?? null);
+  if (how === 'restore') {
+    const past = pastLedgers[which % Math.max(1, pastLedgers.length)] ?? null;
+    if (world.othersHaveSet && past && currentGeneration(past)?.state === 'proven') return;
+    return world.editLedger(past);
+  }
+  if (world.othersHaveSet) return;
   const current = currentGeneration(machine.ledger);
   const proof = pastLedgers.flatMap((ledger) => ledger?.generations ?? []).findLast((one) => one.proof)?.proof;
   world.editLedger({

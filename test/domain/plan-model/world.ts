@@ -75,6 +75,8 @@ export class World {
   readonly untold: Set<string>;
   /** What an edit of the ledger made Keyturn forget, up to its next proof: a forged proof hides older keys. */
   readonly #forgotten = new Set<string>();
+  /** Others have set a key once: an older ledger put back may then call proven what was proven before that. */
+  othersHaveSet = false;
   /** A backup was restored: then a proof of later, put back into the ledger, is one that evidence confirms. */
   restored = false;
   readonly pastLedgers: (Ledger | null)[] = [];
@@ -87,6 +89,11 @@ export class World {
     this.machine = new Machine(beginning);
     this.#behaviour = behaviour;
     this.untold = new Set(this.machine.vault.keys());
+  }
+
+  /** An operation may have taken its baseline, and has not ended. */
+  get isSwitching(): boolean {
+    return this.#runs.some(({ run }) => Object.values(run.outputs).some(({ type }) => type === 'take-baseline'));
   }
 
   get idle(): boolean {
@@ -141,6 +148,7 @@ export class World {
 
   /** Others have set a key: nobody told Keyturn. */
   othersSet(keyId: string | null): void {
+    this.othersHaveSet = true;
     for (const state of this.#runs) state.disturbed = true;
     if (keyId === null) return;
     this.untold.add(keyId);
@@ -383,7 +391,8 @@ export class World {
     const result = state.effect.next();
     if (!result.done) return;
     run.keep(step.id, result.value);
-    if (result.value.type === 'record-proof' && result.value.proven) this.#forgotten.clear();
+    if (result.value.type === 'record-proof' && result.value.proven && result.value.ledger === this.machine.ledger)
+      this.#forgotten.clear();
     run.mark(step.id, { status: 'done', endedAt: this.machine.at });
     Object.assign(state, { effect: undefined, at: state.at + 1 });
     run.attempt = 1;
