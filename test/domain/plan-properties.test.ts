@@ -36,13 +36,22 @@ import {
   withoutProofBefore,
   type Mistake,
 } from './plan-model/mistakes';
-import { breachesOf, inQuiet, play, stories, type Story } from './plan-model/stories';
+import type { Breach } from './plan-model/world';
+import { breachesOf, inQuiet, play, retirements, stories, type Story } from './plan-model/stories';
 
 const SEED = 20_261;
 
-const holds = (change: Partial<Behaviour> = {}): fc.IProperty<[Story]> => {
+/** @param of only these breaches count */
+const holds = (
+  change: Partial<Behaviour> = {},
+  told = stories(),
+  of?: readonly Breach['invariant'][],
+): fc.IProperty<[Story]> => {
   const behaviour = { ...AS_PRODUCT, ...change };
-  return fc.property(stories(), (story) => breachesOf(story, behaviour).length === 0);
+  return fc.property(
+    told,
+    (story) => !breachesOf(story, behaviour).some(({ invariant }) => of === undefined || of.includes(invariant)),
+  );
 };
 /** Whether a plan of each kind runs to its end when nobody else acts, and is true. */
 const succeeds = (change: Partial<Behaviour> = {}): fc.IProperty<[Story]> => {
@@ -60,6 +69,10 @@ function refuted(property: fc.IProperty<[Story]>, numRuns = 2000): boolean {
 describe('plans, whatever happens around them,', () => {
   it('keep K1 to K5 at each point', () => {
     fc.assert(holds(), { numRuns: 1200 });
+  });
+
+  it('keep them while keys are replaced and retired, and others use them', () => {
+    fc.assert(holds({}, retirements()), { numRuns: 500 });
   });
 
   it('run to their end when nobody else acts', () => {
@@ -118,6 +131,79 @@ describe('the machine finds out', () => {
   });
 });
 
+/** A kind with a rule, or all rules of the ledger, left out. */
+const withoutRules = (name: string, codes: readonly string[]): Partial<Behaviour> => ({
+  kindOf: (asked) => {
+    const { rules, factRules = [], ...rest } = AS_PRODUCT.kindOf(asked);
+    const kept = <R extends { readonly codes: readonly string[] }>(all: readonly R[]): R[] =>
+      all.filter((rule) => asked !== name || !rule.codes.some((code) => codes.includes(code)));
+    return { ...rest, rules: kept(rules), factRules: kept(factRules) };
+  },
+});
+const nobody: Pick<Behaviour, 'keyUserFaults' | 'usersOf'> = {
+  keyUserFaults: () => [],
+  usersOf: (usage, keyId) => ({ ...AS_PRODUCT.usersOf(usage, keyId), users: [] }),
+};
+const unchecked = (mistake: Mistake): Partial<Behaviour> => ({ mistake, planFaults: () => [] });
+/** The steps of a retirement in front of all switches: as if the order in `retirement` or in a kind were another. */
+const retiredFirst: Mistake = (plan) => {
+  const late = plan.steps.filter(({ id }) => id.startsWith('retire.') || id === 'approve-deletion');
+  const [start, ...rest] = plan.steps.filter((step) => !late.includes(step));
+  const first = rest.findIndex(({ type }) => type === 'create-key-version' || type === 'take-baseline');
+  if (!start || first < 0) return plan;
+  return { ...plan, steps: [start, ...rest.slice(0, first), ...late, ...rest.slice(first)] };
+};
+/** The upgrade without the switch to plaintext before it. */
+const upgradedFirst: Mistake = (plan) => ({
+  ...plan,
+  steps: plan.steps
+    .filter(({ id }) => !id.startsWith('off.'))
+    .map((step) => (step.type === 'upgrade-control-plane' ? { ...step, expect: plan.from } : step)),
+});
+const dropped =
+  (...ids: string[]): Mistake =>
+  (plan) => ({
+    ...plan,
+    steps: plan.steps.filter(({ id }) => !ids.includes(id)),
+  });
+
+describe('the machine finds out of a retirement', () => {
+  it.each<[string, Partial<Behaviour>, Breach['invariant']]>([
+    [
+      'that neither other clusters nor the slots count',
+      { ...nobody, ...withoutRules('retire-key', ['KeyInUse', 'KeyNotEvicted']) },
+      'K1',
+    ],
+    ['that keyUserFaults finds nobody', { keyUserFaults: () => [] }, 'K1'],
+    ['that usersOf finds nobody', nobody, 'K1'],
+    ['that it comes before the rotations', { ...unchecked(retiredFirst), ...nobody }, 'K1'],
+    ['that nobody approves the deletion', unchecked(dropped('approve-deletion')), 'O3'],
+  ])('%s', (_what, change, invariant) => {
+    expect(refuted(holds(change, retirements(), [invariant]))).toBe(true);
+  });
+
+  it('that the ledger is not asked whether the key left its slots, after changes by others', () => {
+    const blind = withoutRules('retire-key', ['KeyInUse', 'KeyNotEvicted']);
+    const usersOf: Behaviour['usersOf'] = ({ clusters, ...rest }, keyId) =>
+      AS_PRODUCT.usersOf({ ...rest, clusters: clusters.map((one) => ({ ...one, ledger: [] })) }, keyId);
+    expect(refuted(holds({ ...blind, usersOf }, retirements(), ['K1']))).toBe(true);
+  });
+});
+
+describe('the machine finds out of an upgrade', () => {
+  it.each<[string, Mistake, Breach['invariant']]>([
+    ['that it comes with KMS v1 on', upgradedFirst, 'K2'],
+    ['that nobody approves it', dropped('approve-upgrade'), 'O3'],
+    [
+      'that nothing is rewritten before it',
+      dropped('off.converge', 'off.rewrite', 'off.prove', 'off.record-proof'),
+      'K2',
+    ],
+  ])('%s', (_what, mistake, invariant) => {
+    expect(refuted(holds(unchecked(mistake), stories(), [invariant]))).toBe(true);
+  });
+});
+
 /** `safe`: a breach of an invariant. `ends`: a plan that cannot run to its end, or ends untrue. `none`: the steps make up for it themselves. */
 type Harm = 'safe' | 'ends' | 'none';
 
@@ -133,8 +219,8 @@ describe('a mistaken transition', () => {
     ['with its record before its proof', exchanged('prove', 'record-proof'), 'none'],
     ['without its record', without('record-proof'), 'ends'],
   ])('%s is kept out, and does harm if it is not', (_what, mistake, harm) => {
-    const unchecked = { mistake, planFaults: () => [] };
-    if (harm !== 'none') expect(refuted(harm === 'safe' ? holds(unchecked) : succeeds(unchecked))).toBe(true);
+    const alone = unchecked(mistake);
+    if (harm !== 'none') expect(refuted(harm === 'safe' ? holds(alone) : succeeds(alone))).toBe(true);
     expect(refuted(succeeds({ mistake }), 100)).toBe(true);
     fc.assert(holds({ mistake }), { numRuns: 40, seed: SEED });
   });

@@ -109,6 +109,42 @@ export function stories(): fc.Arbitrary<Story> {
   });
 }
 
+/** Stories of keys that are replaced and retired, with others who use them, bring them back, or restore a backup. */
+export function retirements(): fc.Arbitrary<Story> {
+  const wanted = fc.record({
+    what: fc.constantFrom<Ask['what'][]>('change', 'replace', 'replace', 'move', 'retire', 'retire', 'retire'),
+    key: fc.nat(5),
+  });
+  const happening = fc.oneof(
+    {
+      weight: 12,
+      arbitrary: fc.record({ type: fc.constant('go' as const), times: fc.integer({ min: 1, max: 40 }), ask: wanted }),
+    },
+    { weight: 6, arbitrary: fc.record({ type: fc.constant('switch-all' as const) }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({ type: fc.constantFrom('other-takes' as const, 'enable' as const), key: fc.nat(5) }),
+    },
+    { weight: 1, arbitrary: fc.record({ type: fc.constantFrom('backup' as const, 'restore' as const) }) },
+    { weight: 1, arbitrary: fc.record({ type: fc.constantFrom('crash' as const, 'cancel' as const) }) },
+    { weight: 1, arbitrary: fc.record({ type: fc.constant('write' as const), secret: few, server: few }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({ type: fc.constant('set' as const), key: fc.constantFrom<number[]>(0, 1, 2, 3, 4) }),
+    },
+  );
+  return fc.record({
+    beginning: beginnings().map((beginning) => ({
+      ...beginning,
+      scheme: 'kms-v2' as const,
+      metrics: true,
+      kmsOn: true,
+    })),
+    accepts: fc.boolean(),
+    events: fc.array(happening, { maxLength: 50, size: 'max' }),
+  });
+}
+
 /** Plays a story up to the first breach. */
 export function play({ beginning, accepts, events: schedule }: Story, behaviour: Behaviour): World {
   const world = new World(beginning, behaviour);
