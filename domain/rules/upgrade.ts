@@ -55,7 +55,9 @@ export const upgradeOfferedRule: Rule<{ readonly kubernetesVersion?: string }> =
 export const poolsInStepRule: Rule<unknown> = {
   codes: ['AgentPoolOutdated'],
   check({ kubernetesVersion, agentPools }) {
-    const older = agentPools.filter(({ version }) => minorOf(version) < minorOf(kubernetesVersion));
+    // A version that ARM does not report is taken for an older one; an unknown control plane has a rule of its own.
+    const minor = minorOf(kubernetesVersion);
+    const older = agentPools.filter(({ version }) => minorOf(version) < minor || Number.isNaN(minorOf(version)));
     if (older.length === 0) return [];
     const names = older.map(({ name, version }) => `${name} (${version})`).join(', ');
     const detail = `Agent pools are older than the control plane (${kubernetesVersion}): ${names}. Upgrade them first: az aks nodepool upgrade.`;

@@ -9,7 +9,7 @@ import type { Plan } from '../../../domain/plan/plan';
 import { isConclusive } from '../../../domain/proof';
 import { keyUserFaults, usersOf } from '../../../domain/key-users';
 import { kindOf } from '../../../domain/kinds';
-import { voidReason } from '../../../domain/proof-validity';
+import { PROOF_HOLDS_FOR_MS, voidReason } from '../../../domain/proof-validity';
 import { isConfirmed } from '../../../domain/trusted-ledger';
 
 /** The decisions. */
@@ -21,6 +21,8 @@ export interface Behaviour {
   readonly keysNeededNow: typeof keysNeededNow;
   readonly resultOf: typeof resultOf;
   readonly voidReason: typeof voidReason;
+  /** How old a proof may be when it is written. */
+  readonly proofHoldsForMs: number;
   readonly isConclusive: typeof isConclusive;
   readonly isConfirmed: typeof isConfirmed;
   readonly usersOf: typeof usersOf;
@@ -40,6 +42,7 @@ export const AS_PRODUCT: Behaviour = {
   keysNeededNow,
   resultOf,
   voidReason,
+  proofHoldsForMs: PROOF_HOLDS_FOR_MS,
   isConclusive,
   isConfirmed,
   usersOf,

@@ -115,7 +115,7 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
     let recorded: StepOutput;
     if (known?.type === 'record-proof') recorded = known;
     else {
-      const proof = yield* currentProof(step, execution);
+      const proof = yield* timelyProof(step, execution);
       const keyId = keyOf(step.to, madeKeys(run.outputs));
       const conclusive = behaviour.isConclusive(proof);
       const claim = {
@@ -275,6 +275,17 @@ function* currentProof(step: StepOf<'record-proof'>, execution: Execution): Gene
       run.keep(step.proof, { type: 'prove', proof });
     }
     if (!isVoid(proving, execution, verify())) return outputOf(run.outputs, step.proof, 'prove').proof;
+  }
+  throw new Blocked('NotConverged');
+}
+
+/** The write comes later than the look at Azure, and refuses a proof that is too old by then: it is taken again. */
+function* timelyProof(step: StepOf<'record-proof'>, execution: Execution): Generator<void, Proof, void> {
+  const { machine, behaviour, run } = execution;
+  for (let round = 1; round <= PROOF_ROUNDS; round++) {
+    const proof = yield* currentProof(step, execution);
+    yield;
+    if (machine.now - run.provenAt(step.proof) <= behaviour.proofHoldsForMs) return proof;
   }
   throw new Blocked('NotConverged');
 }
