@@ -44,7 +44,8 @@ import {
 import type { Breach } from './plan-model/world';
 import { breachesOf, inQuiet, play, retirements, stories, type Story } from './plan-model/stories';
 
-const SEED = 20_261;
+/** A fault found once is found each time; other stories are told with another seed. */
+const SEED = Number(process.env.KEYTURN_SEED ?? 20_261);
 
 /** @param of only these breaches count */
 const holds = (
@@ -73,15 +74,15 @@ function refuted(property: fc.IProperty<[Story]>, numRuns = 2000): boolean {
 
 describe('plans, whatever happens around them,', () => {
   it('keep K1 to K5 at each point', () => {
-    fc.assert(holds(), { numRuns: 1200 });
+    fc.assert(holds(), { numRuns: 1500, seed: SEED });
   });
 
   it('keep them while keys are replaced and retired, and others use them', () => {
-    fc.assert(holds({}, retirements()), { numRuns: 500 });
+    fc.assert(holds({}, retirements()), { numRuns: 700, seed: SEED });
   });
 
   it('run to their end when nobody else acts', () => {
-    fc.assert(succeeds(), { numRuns: 150 });
+    fc.assert(succeeds(), { numRuns: 200, seed: SEED });
   });
 
   it('succeed often enough, so that the other tests are about something', () => {
