@@ -21,6 +21,8 @@ export interface Behaviour {
   readonly keysNeededNow: typeof keysNeededNow;
   readonly resultOf: typeof resultOf;
   readonly voidReason: typeof voidReason;
+  /** Whether a switch is noted only while the ledger, as it agrees with Azure, has the state before it as proven. */
+  readonly switchesProvenOnly: boolean;
   /** How old a proof may be when it is written. */
   readonly proofHoldsForMs: number;
   readonly isConclusive: typeof isConclusive;
@@ -42,6 +44,7 @@ export const AS_PRODUCT: Behaviour = {
   keysNeededNow,
   resultOf,
   voidReason,
+  switchesProvenOnly: true,
   proofHoldsForMs: PROOF_HOLDS_FOR_MS,
   isConclusive,
   isConfirmed,

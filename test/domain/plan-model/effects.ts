@@ -8,7 +8,7 @@
 import { isAccepted } from '../../../domain/acceptance';
 import { hasProfile, isApplied, type ClusterChange, type KmsProfile } from '../../../domain/cluster-change';
 import { keyOf, targetOf } from '../../../domain/encryption';
-import type { Ledger } from '../../../domain/ledger';
+import { currentGeneration, type Ledger } from '../../../domain/ledger';
 import { changeOf, profileOf } from '../../../domain/plan/change-of-step';
 import { madeKeys, outputOf, type StepOutput } from '../../../domain/plan/outputs';
 import { stepOf, type PlanStep, type StepOf, type StepType } from '../../../domain/plan/steps';
@@ -65,9 +65,14 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
     run.expected = null;
     // Azure is read before the note: a note by a plan that does not fit the cluster any more makes the ledger evict what is in a slot.
     requireExpected(execution, change, expect);
-    changeLedger(execution, (ledger) =>
-      activating(reconcile(ledger, machine.reportedKeyId(), machine.at, run.id), after, run.id, machine.at),
-    );
+    changeLedger(execution, (ledger) => {
+      const agreed = reconcile(ledger, machine.reportedKeyId(), machine.at, run.id);
+      // Others may have set another key and this one again since the plan: then what Azure reports is right, and unproven (K2).
+      const noted = agreed.generations.at(-1)?.operationId === run.id;
+      if (behaviour.switchesProvenOnly && !noted && currentGeneration(agreed)?.state !== 'proven')
+        throw new Blocked('ClusterChangedOutside');
+      return activating(agreed, after, run.id, machine.at);
+    });
     const notedAt = machine.now;
     yield;
     if (!isApplied(machine.observed(), change)) {
@@ -179,8 +184,8 @@ function* upgrade(
 function changeLedger({ machine }: Execution, change: (ledger: Ledger) => Ledger): Ledger {
   try {
     machine.ledger = change(machine.ledger ?? { version: 1, generations: [] });
-  } catch {
-    throw new Blocked('LedgerContradiction');
+  } catch (error) {
+    throw error instanceof Blocked ? error : new Blocked('LedgerContradiction');
   }
   return machine.ledger;
 }
