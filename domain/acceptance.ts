@@ -9,7 +9,7 @@
 import { z } from 'zod';
 import { digestOf } from './canonical';
 import type { Fault } from './errors';
-import { holdsRole, Actor, Role, sameActor } from './people';
+import { Actor, approverFault } from './people';
 import { OF_ONE_SECRET, RefusedSecret } from './refusal';
 
 /** The Secrets that a blocked step waits for. */
@@ -88,21 +88,10 @@ export function acceptanceFault(
   state: { readonly requestedBy: Actor; readonly blocked: BlockedSecrets | null },
 ): Fault | undefined {
   const { by, roles, digest } = decision;
-  if (by.type !== 'user') {
-    return {
-      code: 'ProgramCannotApprove',
-      detail: `${by.name} is a program. Sign in as a person who holds ${Role.Approver}.`,
-    };
-  }
-  if (!holdsRole(roles, Role.Approver)) {
-    return { code: 'RoleMissing', detail: `${by.name} does not hold the role ${Role.Approver}.` };
-  }
-  if (sameActor(by, state.requestedBy)) {
-    return {
-      code: 'RequesterCannotApprove',
-      detail: `${by.name} asked for this operation; another approver must accept what it leaves.`,
-    };
-  }
+  const unfit = approverFault(by, roles, {
+    requester: { is: state.requestedBy, instead: 'accept what it leaves' },
+  });
+  if (unfit) return unfit;
   if (!state.blocked) {
     return { code: 'NothingToAccept', detail: 'The operation is not blocked by Secrets that could be accepted.' };
   }
