@@ -6,6 +6,7 @@ import type { Convergence } from '../../domain/convergence';
 import type { EncryptionTarget } from '../../domain/encryption';
 import type { Proof, ProofBounds } from '../../domain/proof';
 import { refusedSecret, type RefusedSecret } from '../../domain/refusal';
+import { RefusedNames } from '../../domain/refused-names';
 import { CONVERGENCE_LIMITS, type ConvergenceLimits } from '../convergence';
 import type { KubeConnection } from '../kubernetes/connection';
 import type { SecretMetadata } from '../kubernetes/metadata';
@@ -13,7 +14,6 @@ import { countSecrets } from '../kubernetes/secret-list';
 import type { Running } from '../running';
 import { recheckConvergence } from '../convergence-recheck';
 import type { Pace } from './pass';
-import { NAMED_SECRETS } from './rewrite';
 import { refuseBackwards, settleAll } from './settle-all';
 import type { Outcome } from './settle-secret';
 
@@ -40,7 +40,7 @@ export async function proveSecrets(
   const { bounds, operationId, pace, convergence } = input;
   let secrets = 0;
   let unproven = 0;
-  const unprovenSecrets: RefusedSecret[] = [];
+  const named = new RefusedNames();
   const listRv = await settleAll(
     connection,
     {
@@ -52,7 +52,7 @@ export async function proveSecrets(
         const objection = objectionTo(secret, outcome);
         if (objection === undefined) return;
         unproven++;
-        if (unprovenSecrets.length < NAMED_SECRETS) unprovenSecrets.push(objection);
+        named.add(objection);
       },
     },
     running,
@@ -66,7 +66,7 @@ export async function proveSecrets(
     finalRv: listRv,
     secrets,
     unproven,
-    unprovenSecrets,
+    unprovenSecrets: named.secrets,
     convergenceHeld: recheck.holds,
     weaknesses: [...new Set([...convergence.weaknesses, ...recheck.weaknesses])],
   };
