@@ -11,6 +11,7 @@ import { CONVERGENCE_LIMITS, type ConvergenceLimits } from '../convergence';
 import type { KubeConnection } from '../kubernetes/connection';
 import type { SecretMetadata } from '../kubernetes/metadata';
 import { countSecrets } from '../kubernetes/secret-list';
+import type { OnRefused } from '../refused-report';
 import type { Running } from '../running';
 import { recheckConvergence } from '../convergence-recheck';
 import type { Pace } from './pass';
@@ -24,6 +25,8 @@ export interface ProofInput {
   readonly bounds: ProofBounds;
   readonly convergence: Convergence;
   readonly pace: Pace;
+  /** Called for each Secret that is not proven, also where the proof has no room to name it. */
+  readonly onRefused?: OnRefused;
 }
 
 /**
@@ -53,6 +56,7 @@ export async function proveSecrets(
         if (objection === undefined) return;
         unproven++;
         named.add(objection);
+        input.onRefused?.(objection);
       },
     },
     running,

@@ -4,6 +4,7 @@ import { refusedSecret } from '../../domain/refusal';
 import { RefusedNames } from '../../domain/refused-names';
 import { needsPerson } from '../failures';
 import type { KubeConnection } from '../kubernetes/connection';
+import type { OnRefused } from '../refused-report';
 import type { Running } from '../running';
 import type { Pace } from './pass';
 import { settleAll } from './settle-all';
@@ -15,7 +16,12 @@ import { settleAll } from './settle-all';
  */
 export async function rewriteSecrets(
   connection: KubeConnection,
-  options: { readonly bounds: ProofBounds; readonly operationId: string; readonly pace: Pace },
+  options: {
+    readonly bounds: ProofBounds;
+    readonly operationId: string;
+    readonly pace: Pace;
+    readonly onRefused?: OnRefused;
+  },
   running: Running,
 ): Promise<RewriteReport> {
   const counts = { rewritten: 0, alreadyProven: 0, unchanged: 0, gone: 0, contradiction: 0, refused: 0 };
@@ -26,7 +32,11 @@ export async function rewriteSecrets(
       ...options,
       onOutcome(secret, outcome) {
         counts[outcome.type]++;
-        if (outcome.type === 'refused') refused.add(refusedSecret(secret, outcome.reason, outcome.message));
+        if (outcome.type === 'refused') {
+          const one = refusedSecret(secret, outcome.reason, outcome.message);
+          refused.add(one);
+          options.onRefused?.(one);
+        }
         if (isPointless({ rewritten: counts.rewritten, contradictions: counts.contradiction })) {
           throw needsPerson('RewriteHadNoEffect', noEffectText(counts.contradiction, counts.rewritten));
         }
