@@ -6,8 +6,9 @@
  * Never does: take a part of a step from the input of an activity.
  */
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
-import { MemoKey } from '../domain/operation-memo';
-import { digestOfPlan, Plan } from '../domain/plan/plan';
+import { ZodError } from 'zod';
+import { planInMemo } from '../domain/operation-memo';
+import { digestOfPlan, type Plan } from '../domain/plan/plan';
 import { needsPerson, tryAgain } from './failures';
 
 /** Plans that are kept: one for each operation that a worker works for, and some more. */
@@ -39,21 +40,21 @@ export function createApprovedPlans(client: Client): ApprovedPlans {
   };
 }
 
-function checked(shown: unknown, digest: string): Plan {
-  const plan = Plan.safeParse(shown);
-  if (plan.success && plan.data.digest === digest && digestOfPlan(plan.data) === digest) return plan.data;
+function checked(plan: Plan | null, digest: string): Plan {
+  if (plan !== null && plan.digest === digest && digestOfPlan(plan) === digest) return plan;
   throw needsPerson(
     'PlanNotAsApproved',
     'The plan that the operation shows is not the one that this step belongs to, so nothing was sent. Keep every key listed under keysNeeded. Find out who changed the workflow in Temporal, cancel the operation, and ask for a new one.',
   );
 }
 
-async function readPlan(client: Client, operationId: string): Promise<unknown> {
+async function readPlan(client: Client, operationId: string): Promise<Plan | null> {
   try {
     const { memo } = await client.workflow.getHandle(operationId).describe();
-    return memo?.[MemoKey.Plan];
+    return planInMemo(memo);
   } catch (error) {
-    if (error instanceof WorkflowNotFoundError) return undefined;
+    // What is shown is no plan: anybody who may write to the namespace may have written it.
+    if (error instanceof WorkflowNotFoundError || error instanceof ZodError) return null;
     const message = error instanceof Error ? error.message : String(error);
     throw tryAgain('TemporalUnavailable', `Reading the approved plan failed: ${message}`, undefined, error);
   }

@@ -20,6 +20,7 @@ import { noteSwitch, recordProof, refuseOutdatedProof } from './ledger';
 import type { UseCluster } from './key-usage';
 import { checkRules, makePlan } from './observe';
 import type { Look } from './look';
+import { reportingRefused } from './refused-report';
 import { checkKeyUnused, deleteFreeKey, disableKeyVersion } from './retirement';
 import { ActivityRunner } from './run-activity';
 import { takeCensus } from './secrets/census';
@@ -111,17 +112,23 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
     rewriteSecrets: runner.writesForStep(
       ['rewrite'],
       { doing: 'Rewriting Secrets', heartbeats: true, ...INSIDE },
-      ({ bounds }, { step: { perSecond }, operationId, inside, ...running }) =>
+      ({ bounds }, { step: { id, perSecond }, operationId, inside, ...running }) =>
         inside((connection) =>
-          rewriteSecrets(connection, { bounds, operationId, pace: { ...pace, perSecond } }, running),
+          reportingRefused({ directory: evidence.directory, operationId, step: id }, (onRefused) =>
+            rewriteSecrets(connection, { bounds, operationId, pace: { ...pace, perSecond }, onRefused }, running),
+          ),
         ),
     ),
     proveSecrets: runner.writesForStep(
       ['prove'],
       { doing: 'Proving Secrets', heartbeats: true, ...INSIDE },
-      ({ made, bounds, convergence }, { step: { to, perSecond }, operationId, inside, ...running }) => {
+      ({ made, bounds, convergence }, { step: { id, to, perSecond }, operationId, inside, ...running }) => {
         const input = { target: targetOf(to, made), bounds, convergence, operationId, pace: { ...pace, perSecond } };
-        return inside((connection) => proveSecrets(connection, input, running));
+        return inside((connection) =>
+          reportingRefused({ directory: evidence.directory, operationId, step: id }, (onRefused) =>
+            proveSecrets(connection, { ...input, onRefused }, running),
+          ),
+        );
       },
     ),
     removeCanaries: runner.forPlan({ doing: 'Removing canaries', ...INSIDE }, (_, { operationId, signal, inside }) =>

@@ -1,4 +1,5 @@
 /** The express application: the route table, served. */
+import { pipeline, Readable } from 'node:stream';
 import express, {
   type ErrorRequestHandler,
   type Express,
@@ -23,6 +24,7 @@ import { createOperation } from './routes/create-operation';
 import { approveOperation, denyOperation } from './routes/decisions';
 import { getEvidence } from './routes/evidence';
 import { getOperation } from './routes/get-operation';
+import { getRefusedSecrets } from './routes/refused-secrets';
 import { documentRoutes, probeRoutes } from './routes/service';
 import { cancelOperation, retryOperation } from './routes/steering';
 
@@ -39,6 +41,7 @@ export function routesOf(deps: ApiDeps): Route[] {
     retryOperation(deps),
     acceptSecrets(deps),
     getEvidence(deps),
+    getRefusedSecrets(deps),
     ...probeRoutes(deps),
   ];
   // Both are made once, at the start: the API must not serve a table that it cannot document.
@@ -124,15 +127,20 @@ function server(deps: ApiDeps): (route: Route) => RequestHandler {
 }
 
 function send(response: Response, route: Route, { status, headers, body }: Answer): void {
-  if (response.destroyed) return;
+  if (response.destroyed) {
+    if (body instanceof Readable) body.destroy();
+    return;
+  }
   response.status(status).set({ ...headers });
-  if (!Buffer.isBuffer(body)) {
+  if (!Buffer.isBuffer(body) && !(body instanceof Readable)) {
     response.json(body);
     return;
   }
   // Not express's `set`, which would add a charset: the bytes are what they are.
   response.setHeader('Content-Type', route.answers[0].mediaType ?? 'application/json');
-  response.end(body);
+  if (Buffer.isBuffer(body)) response.end(body);
+  // An error in the middle cuts the answer off, so that the client notices.
+  else pipeline(body, response, () => undefined);
 }
 
 /** Requests are counted for each caller, not for each address: a company has few addresses. */

@@ -5,6 +5,7 @@
  * every route, in this order: authenticate, limit the rate, check the role, read path and headers, read the body, handle.
  * Authorization comes before lookup, so a 404 never reveals what exists.
  */
+import type { Readable } from 'node:stream';
 import type { Request, Response } from 'express';
 import type { z } from 'zod';
 import { ERRORS, type ErrorCode } from '../domain/errors';
@@ -17,8 +18,8 @@ import { faultsOfBody, faultsOfIssues } from './validation';
 export interface Answer {
   readonly status: number;
   readonly headers?: Readonly<Record<string, string>>;
-  /** Sent as JSON; exact bytes are sent as they are, with the media type of the route's first documented answer. */
-  readonly body: object | Buffer;
+  /** Sent as JSON; exact bytes and streams are sent as they are, with the media type of the route's first documented answer. */
+  readonly body: object | Buffer | Readable;
 }
 
 /** What a handler is given. */

@@ -9,12 +9,12 @@
 import { z } from 'zod';
 import { digestOf } from './canonical';
 import type { Fault } from './errors';
-import { holdsRole, Actor, Role, sameActor } from './people';
+import { Actor, approverFault } from './people';
 import { OF_ONE_SECRET, RefusedSecret } from './refusal';
 
 /** The Secrets that a blocked step waits for. */
 export const BlockedSecrets = z.object({
-  /** All of them; `secrets` names the first. */
+  /** All of them. `secrets` names those that there is room for; the report of the refused Secrets has all. */
   count: z.int(),
   secrets: z.array(RefusedSecret),
   /** `sha256:…` of the names and reasons: an approver accepts exactly this list. */
@@ -25,6 +25,11 @@ export const BlockedSecrets = z.object({
 /** The Secrets that a blocked step waits for. */
 export type BlockedSecrets = z.infer<typeof BlockedSecrets>;
 
+/** A Secret that was accepted as it is: the answers of the API servers are in the evidence. */
+export const AcceptedSecret = RefusedSecret.pick({ namespace: true, name: true, reason: true });
+/** A Secret that was accepted as it is. */
+export type AcceptedSecret = z.infer<typeof AcceptedSecret>;
+
 /** An acceptance that counts. */
 export const Acceptance = z.object({
   /** The step that was blocked. It holds for the transition of that step only. */
@@ -34,7 +39,7 @@ export const Acceptance = z.object({
   /** Why, in the person's words. */
   reason: z.string(),
   digest: z.string(),
-  secrets: z.array(RefusedSecret),
+  secrets: z.array(AcceptedSecret),
 });
 /** An acceptance that counts. */
 export type Acceptance = z.infer<typeof Acceptance>;
@@ -65,6 +70,11 @@ export function blockedSecrets(
   };
 }
 
+/** What an acceptance of a list holds for. */
+export function acceptedSecrets({ secrets }: Pick<BlockedSecrets, 'secrets'>): AcceptedSecret[] {
+  return secrets.map(({ namespace, name, reason }) => ({ namespace, name, reason }));
+}
+
 /** The acceptance, if it was given in the transition that a step belongs to. */
 export function acceptanceFor(acceptance: Acceptance | null, step: string): Acceptance | null {
   const transitionOf = (id: string): string => id.split('.')[0] ?? id;
@@ -88,21 +98,10 @@ export function acceptanceFault(
   state: { readonly requestedBy: Actor; readonly blocked: BlockedSecrets | null },
 ): Fault | undefined {
   const { by, roles, digest } = decision;
-  if (by.type !== 'user') {
-    return {
-      code: 'ProgramCannotApprove',
-      detail: `${by.name} is a program. Sign in as a person who holds ${Role.Approver}.`,
-    };
-  }
-  if (!holdsRole(roles, Role.Approver)) {
-    return { code: 'RoleMissing', detail: `${by.name} does not hold the role ${Role.Approver}.` };
-  }
-  if (sameActor(by, state.requestedBy)) {
-    return {
-      code: 'RequesterCannotApprove',
-      detail: `${by.name} asked for this operation; another approver must accept what it leaves.`,
-    };
-  }
+  const unfit = approverFault(by, roles, {
+    requester: { is: state.requestedBy, instead: 'accept what it leaves' },
+  });
+  if (unfit) return unfit;
   if (!state.blocked) {
     return { code: 'NothingToAccept', detail: 'The operation is not blocked by Secrets that could be accepted.' };
   }

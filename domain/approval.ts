@@ -1,7 +1,7 @@
 /** The approval policy: four eyes on exactly one plan. Checked in the API, in the update's validator, and in its handler. */
 import { z } from 'zod';
 import type { Fault } from './errors';
-import { holdsRole, Actor, Role, sameActor } from './people';
+import { Actor, approverFault, sameActor } from './people';
 
 /** A person's decision on a plan, as the API passes it on after it verified the person's token. */
 export const Decision = z.object({
@@ -46,21 +46,9 @@ export interface GateState {
 
 /** Why a decision does not count; undefined when it does. A second approval by one person is no fault, and adds nothing. */
 export function decisionFault(decision: Decision, gate: GateState, verb: 'approve' | 'deny'): Fault | undefined {
-  if (decision.by.type !== 'user') {
-    return {
-      code: 'ProgramCannotApprove',
-      detail: `${decision.by.name} is a program. Sign in as a person who holds ${Role.Approver}.`,
-    };
-  }
-  if (!holdsRole(decision.roles, Role.Approver)) {
-    return { code: 'RoleMissing', detail: `${decision.by.name} does not hold the role ${Role.Approver}.` };
-  }
-  if (verb === 'approve' && sameActor(decision.by, gate.requestedBy)) {
-    return {
-      code: 'RequesterCannotApprove',
-      detail: `${decision.by.name} asked for this operation; another approver must approve it.`,
-    };
-  }
+  const requester = { is: gate.requestedBy, instead: 'approve it' };
+  const unfit = approverFault(decision.by, decision.roles, verb === 'approve' ? { requester } : {});
+  if (unfit) return unfit;
   const asked = decision.gate ?? START_GATE;
   const again = verb === 'approve' && approvedBy(decision, gate.approvals);
   if (again) return undefined;

@@ -43,6 +43,7 @@ export const ERRORS = {
   // What is asked about
   RouteNotFound: entry(404, 'There is no such resource.'),
   OperationNotFound: entry(404, 'There is no such operation.'),
+  NoRefusedSecrets: entry(404, 'The operation has no report of refused Secrets.'),
   EvidenceNotReady: entry(409, 'The operation has no evidence yet.', { retryable: true }),
   PlanDigestMismatch: entry(412, 'The decision does not match the current plan.'),
   NotAwaitingApproval: entry(409, 'The operation does not wait for approval.'),

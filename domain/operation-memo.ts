@@ -2,13 +2,37 @@
  * How an operation is stored in the memo of its workflow: a key for each member and for each step, so that one change writes
  * what it changed and no more. The memo is part of the history: written whole, it was a third of it.
  *
+ * It has a limit, whatever was refused and whatever others wrote: Secrets are named in groups (domain/refused-names.ts), what follows
+ * from something else is not stored, and when all is too much the longest texts are cut. The evidence has them whole.
+ *
  * A member that is null or an empty list, and a step that is pending, are not stored: Temporal removes a field that is set to
  * either (its `MergeMapOfPayload`).
  */
 import { z } from 'zod';
+import { Acceptance, BlockedSecrets } from './acceptance';
 import { canonicalJson } from './canonical';
 import { Operation, stepStates, StepStatus, type StepState } from './operation';
-import { Plan } from './plan/plan';
+import type { Plan } from './plan/plan';
+import { planStored, storedPlan } from './plan/stored-plan';
+import { grouped, namesIn, RefusedGroup, refusedIn } from './refused-names';
+import { cutText, jsonBytes, largest } from './text-budget';
+
+/** The bytes of a memo as JSON, at most. */
+export const MEMO_BYTES = 32_000;
+/** For the fields that are not of the operation. */
+const RESERVED_BYTES = 200;
+/** No text is cut to less. */
+const SHORTEST_TEXT_IN_BYTES = 60;
+/** Members with texts of people, of Azure and of API servers. A plan is stored whole: its digest is checked. */
+const TEXTS: ReadonlySet<string> = new Set([
+  'detail',
+  'result',
+  'waitingFor',
+  'comment',
+  'reason',
+  'name',
+  'weaknesses',
+]);
 
 /** Memo keys beside those of the operation's members. */
 export const MemoKey = {
@@ -24,17 +48,33 @@ export const MemoKey = {
 const STEP = 'step:';
 const StoredStatus = StepStatus.omit({ id: true });
 const Members = Operation.omit({ plan: true, steps: true });
+const Groups = z.array(RefusedGroup);
+/** Lists of Secrets as they are stored. */
+const StoredLists = z.object({
+  blockedSecrets: BlockedSecrets.omit({ secrets: true }).extend({ groups: Groups }).nullish(),
+  acceptance: Acceptance.omit({ secrets: true }).extend({ groups: Groups }).nullish(),
+});
 
 /** Memo fields by key. */
 export type MemoFields = Readonly<Record<string, unknown>>;
 
 /** All fields of an operation. */
-export function memoOf({ steps, ...members }: Operation): MemoFields {
+export function memoOf(operation: Operation): MemoFields {
+  const { steps, reason: _first, plan, approvals, blockedSecrets, acceptance, ...members } = operation;
   const begun = steps.filter(({ status }) => status !== 'pending');
-  return {
-    ...Object.fromEntries(Object.entries(members).filter(([, value]) => !isEmpty(value))),
-    ...Object.fromEntries(begun.map((step) => [`${STEP}${step.id}`, statusOf(step)])),
+  const all = {
+    ...members,
+    [MemoKey.Plan]: plan && storedPlan(plan),
+    approvals: approvals.map(({ planDigest, ...rest }) =>
+      planDigest === plan?.digest ? rest : { planDigest, ...rest },
+    ),
+    blockedSecrets: inGroups(blockedSecrets),
+    acceptance: inGroups(acceptance),
   };
+  return fitting({
+    ...Object.fromEntries(Object.entries(all).filter(([, value]) => !isEmpty(value))),
+    ...Object.fromEntries(begun.map((step) => [`${STEP}${step.id}`, statusOf(step)])),
+  });
 }
 
 /** The fields to write so that a memo of one view becomes that of another; null removes a field. */
@@ -44,14 +84,62 @@ export function memoChanges(before: MemoFields, after: MemoFields): MemoFields {
   return { ...Object.fromEntries(written), ...Object.fromEntries(removed.map((key) => [key, null])) };
 }
 
+/** The plan that a memo tells of; null when there is none. @throws ZodError when it is not one */
+export function planInMemo(memo: MemoFields = {}): Plan | null {
+  const stored = memo[MemoKey.Plan] ?? null;
+  return stored === null ? null : planStored(stored);
+}
+
 /** The operation that a memo tells of. @throws ZodError when it is not the memo of one */
 export function operationInMemo(memo: MemoFields = {}): Operation {
   const absent = Object.entries(Members.shape).map(([key, member]) => [key, member instanceof z.ZodArray ? [] : null]);
-  const members = Members.parse({ ...Object.fromEntries(absent), ...memo });
-  const plan = Plan.nullable().parse(memo[MemoKey.Plan] ?? null);
+  const plan = planInMemo(memo);
+  const stored = { ...memo, ...listsIn(memo), approvals: approvalsIn(memo, plan) };
+  const members = Members.parse({ ...Object.fromEntries(absent), ...stored });
   const begun = Object.entries(memo).filter(([key]) => key.startsWith(STEP));
   const statuses = begun.map(([key, status]) => ({ ...StoredStatus.parse(status), id: key.slice(STEP.length) }));
-  return { ...members, plan, steps: stepStates(plan, statuses) };
+  return { ...members, reason: members.faults[0] ?? null, plan, steps: stepStates(plan, statuses) };
+}
+
+function inGroups<T extends { readonly secrets: Parameters<typeof grouped>[0] }>(list: T | null): object | null {
+  if (list === null) return null;
+  const { secrets, ...rest } = list;
+  return { ...rest, groups: grouped(secrets) };
+}
+
+/** Approvals are of the plan that stands: it is taken without any. */
+function approvalsIn({ approvals }: MemoFields, plan: Plan | null): object[] {
+  return z
+    .array(z.looseObject({}))
+    .parse(approvals ?? [])
+    .map((approval) => ({ planDigest: plan?.digest, ...approval }));
+}
+
+function listsIn(memo: MemoFields): Pick<Operation, 'blockedSecrets' | 'acceptance'> {
+  const { blockedSecrets, acceptance } = StoredLists.parse(memo);
+  return {
+    blockedSecrets: blockedSecrets ? { ...blockedSecrets, secrets: refusedIn(blockedSecrets.groups) } : null,
+    acceptance: acceptance ? { ...acceptance, secrets: namesIn(acceptance.groups) } : null,
+  };
+}
+
+/** The fields, with the longest texts cut when all together are too much. */
+function fitting(fields: MemoFields): MemoFields {
+  const limit = MEMO_BYTES - RESERVED_BYTES;
+  const { [MemoKey.Plan]: plan, ...rest } = fields;
+  const cutTo = (bytes: number): MemoFields => ({
+    ...(withTextsCut(rest, bytes) as MemoFields),
+    ...(plan === undefined ? {} : { [MemoKey.Plan]: plan }),
+  });
+  if (jsonBytes(fields) <= limit) return fields;
+  return cutTo(largest(SHORTEST_TEXT_IN_BYTES, limit, (bytes) => jsonBytes(cutTo(bytes)) <= limit));
+}
+
+function withTextsCut(value: unknown, bytes: number, member = ''): unknown {
+  if (typeof value === 'string') return TEXTS.has(member) ? cutText(value, bytes) : value;
+  if (Array.isArray(value)) return value.map((one) => withTextsCut(one, bytes, member));
+  if (value === null || typeof value !== 'object') return value;
+  return Object.fromEntries(Object.entries(value).map(([key, one]) => [key, withTextsCut(one, bytes, key)]));
 }
 
 function isEmpty(value: unknown): boolean {

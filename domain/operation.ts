@@ -97,8 +97,9 @@ export const OperationResult = z.object({
   /** The key that is current now; null is plaintext. */
   currentKeyId: z.string().nullable(),
   /** Counts of the rewrite; null when the proof alone had to patch Secrets. */
-  rewrite: RewriteReport.nullable(),
-  proof: Proof,
+  rewrite: RewriteReport.omit({ refusedSecrets: true }).nullable(),
+  /** The proof, in counts. The Secrets by name are in the outputs of the evidence. */
+  proof: Proof.omit({ unprovenSecrets: true }),
 });
 /** What a finished operation gave. */
 export type OperationResult = z.infer<typeof OperationResult>;

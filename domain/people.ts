@@ -1,5 +1,6 @@
 /** People and programs that ask and approve, as Entra names them. */
 import { z } from 'zod';
+import type { Fault } from './errors';
 
 /** The app roles of Keyturn in Entra. */
 export const Role = { Reader: 'Kms.Reader', Operator: 'Kms.Operator', Approver: 'Kms.Approver' } as const;
@@ -25,6 +26,35 @@ export function sameActor(a: Actor, b: Actor): boolean {
 /** Whether a role is in the list of an actor's roles: as a whole entry, never as part of a text. */
 export function holdsRole(roles: unknown, role: Role): boolean {
   return Array.isArray(roles) && roles.includes(role);
+}
+
+/**
+ * Four eyes: whether a person may decide on what another one asked for. A program may not, nor may a person without the role, nor the
+ * requester where the decision lets something happen.
+ * @param options.requester who may not decide, and what another approver must do instead; absent where the requester may
+ * @returns why not; undefined when the person may
+ */
+export function approverFault(
+  by: Actor,
+  roles: unknown,
+  { requester }: { readonly requester?: { readonly is: Actor; readonly instead: string } },
+): Fault | undefined {
+  if (by.type !== 'user') {
+    return {
+      code: 'ProgramCannotApprove',
+      detail: `${by.name} is a program. Sign in as a person who holds ${Role.Approver}.`,
+    };
+  }
+  if (!holdsRole(roles, Role.Approver)) {
+    return { code: 'RoleMissing', detail: `${by.name} does not hold the role ${Role.Approver}.` };
+  }
+  if (requester && sameActor(by, requester.is)) {
+    return {
+      code: 'RequesterCannotApprove',
+      detail: `${by.name} asked for this operation; another approver must ${requester.instead}.`,
+    };
+  }
+  return undefined;
 }
 
 function same(a: string, b: string): boolean {

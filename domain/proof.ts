@@ -99,7 +99,7 @@ export const RewriteReport = z.object({
   gone: z.int(),
   contradictions: z.int(),
   refused: z.int(),
-  /** The first refused ones; `refused` counts all. */
+  /** Those that there is room to name; `refused` counts all. */
   refusedSecrets: z.array(RefusedSecret),
 });
 /** What a rewrite did. */
@@ -127,7 +127,7 @@ export const Proof = z.object({
   finalRv: z.string(),
   secrets: z.int(),
   unproven: z.int(),
-  /** The first unproven ones; `unproven` counts all. */
+  /** Those that there is room to name; `unproven` counts all. */
   unprovenSecrets: z.array(RefusedSecret),
   /** Whether every API server was seen to write with the target key after the last write. */
   convergenceHeld: z.boolean(),

@@ -4,7 +4,7 @@
  * The handler repeats the checks of the validator, since the state may change between the two.
  */
 import { condition, log } from '@temporalio/workflow';
-import { acceptanceFault, AcceptanceDecision } from '../domain/acceptance';
+import { acceptanceFault, AcceptanceDecision, acceptedSecrets } from '../domain/acceptance';
 import { decisionFault, approvedBy, Decision, START_GATE, type Approval, type GateState } from '../domain/approval';
 import { OperationStatus } from '../domain/operation';
 import { Role } from '../domain/people';
@@ -79,7 +79,7 @@ export function handleMessages(run: OperationRun): { readonly denial: () => Deci
   const takeAcceptance = (decision: AcceptanceDecision): void => {
     checkAcceptance(decision);
     const { by, digest, reason } = decision;
-    const secrets = run.operation.blockedSecrets?.secrets ?? [];
+    const secrets = acceptedSecrets(run.operation.blockedSecrets ?? { secrets: [] });
     log.info('An approver accepted Secrets that are not under the new key', { by: by.objectId, count: secrets.length });
     run.accept({ by, at: now(), reason, digest, secrets });
   };

@@ -6,14 +6,15 @@ import type { Convergence } from '../../domain/convergence';
 import type { EncryptionTarget } from '../../domain/encryption';
 import type { Proof, ProofBounds } from '../../domain/proof';
 import { refusedSecret, type RefusedSecret } from '../../domain/refusal';
+import { RefusedNames } from '../../domain/refused-names';
 import { CONVERGENCE_LIMITS, type ConvergenceLimits } from '../convergence';
 import type { KubeConnection } from '../kubernetes/connection';
 import type { SecretMetadata } from '../kubernetes/metadata';
 import { countSecrets } from '../kubernetes/secret-list';
+import type { OnRefused } from '../refused-report';
 import type { Running } from '../running';
 import { recheckConvergence } from '../convergence-recheck';
 import type { Pace } from './pass';
-import { NAMED_SECRETS } from './rewrite';
 import { refuseBackwards, settleAll } from './settle-all';
 import type { Outcome } from './settle-secret';
 
@@ -24,6 +25,8 @@ export interface ProofInput {
   readonly bounds: ProofBounds;
   readonly convergence: Convergence;
   readonly pace: Pace;
+  /** Called for each Secret that is not proven, also where the proof has no room to name it. */
+  readonly onRefused?: OnRefused;
 }
 
 /**
@@ -40,7 +43,7 @@ export async function proveSecrets(
   const { bounds, operationId, pace, convergence } = input;
   let secrets = 0;
   let unproven = 0;
-  const unprovenSecrets: RefusedSecret[] = [];
+  const named = new RefusedNames();
   const listRv = await settleAll(
     connection,
     {
@@ -52,7 +55,8 @@ export async function proveSecrets(
         const objection = objectionTo(secret, outcome);
         if (objection === undefined) return;
         unproven++;
-        if (unprovenSecrets.length < NAMED_SECRETS) unprovenSecrets.push(objection);
+        named.add(objection);
+        input.onRefused?.(objection);
       },
     },
     running,
@@ -66,7 +70,7 @@ export async function proveSecrets(
     finalRv: listRv,
     secrets,
     unproven,
-    unprovenSecrets,
+    unprovenSecrets: named.secrets,
     convergenceHeld: recheck.holds,
     weaknesses: [...new Set([...convergence.weaknesses, ...recheck.weaknesses])],
   };

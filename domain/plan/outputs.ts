@@ -130,10 +130,17 @@ export function resultOf(plan: Plan, outputs: Outputs): OperationResult {
   const all = plan.steps.map(({ id }) => outputs[id]);
   const proof = all.findLast((output) => output?.type === 'prove');
   if (!proof) throw new Error('The plan ended without a proof.');
+  const rewrite = all.findLast((output) => output?.type === 'rewrite');
   return {
     previousKeyId: keyOf(plan.from, made),
     currentKeyId: keyOf(plan.to, made),
-    rewrite: all.findLast((output) => output?.type === 'rewrite')?.report ?? null,
-    proof: proof.proof,
+    rewrite: rewrite ? withoutNames(rewrite.report, 'refusedSecrets') : null,
+    proof: withoutNames(proof.proof, 'unprovenSecrets'),
   };
+}
+
+/** A result is counts: names stay in the outputs. */
+function withoutNames<T extends object, Key extends keyof T>(counts: T, names: Key): Omit<T, Key> {
+  const { [names]: _names, ...rest } = counts;
+  return rest;
 }

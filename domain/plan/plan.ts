@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { digestOf } from '../canonical';
 import { EncryptionState } from '../encryption';
 import type { Fault } from '../errors';
+import { cutText, jsonBytes, largest } from '../text-budget';
 import { PlanStep } from './steps';
 
 /** Something that an approver should know and that does not stop the operation. */
@@ -41,11 +42,30 @@ export const Plan = z.object({
 /** What will be done. */
 export type Plan = z.infer<typeof Plan>;
 
-/** Gives a plan its digest, and its warnings one order. */
+/** The bytes of all volatile warnings together: they tell texts of the cluster, and a plan is stored whole. */
+const VOLATILE_BYTES = 2_400;
+/** No warning is cut to less. */
+const SHORTEST_WARNING_IN_BYTES = 80;
+
+/** Gives a plan its digest, and its warnings one order. Where volatile warnings are too long together, the longest are cut. */
 export function sealPlan(plan: Omit<Plan, 'digest' | 'format'>): Plan {
-  const warnings = [...plan.warnings].sort((a, b) => compare(a.code, b.code) || compare(a.detail, b.detail));
+  const warnings = fitting(plan.warnings).sort((a, b) => compare(a.code, b.code) || compare(a.detail, b.detail));
   const sealed = { format: 'keyturn-plan/1' as const, ...plan, warnings };
   return { ...sealed, digest: digestOfPlan(sealed) };
+}
+
+/** Those under the digest stay as they are: the same state of the cluster must give the same digest. */
+function fitting(warnings: readonly Warning[]): Warning[] {
+  const cutTo = (bytes: number): Warning[] =>
+    warnings.map((warning) =>
+      warning.volatile === true ? { ...warning, detail: cutText(warning.detail, bytes) } : warning,
+    );
+  const bytes = largest(
+    SHORTEST_WARNING_IN_BYTES,
+    VOLATILE_BYTES,
+    (each) => jsonBytes(cutTo(each).filter(({ volatile }) => volatile === true)) <= VOLATILE_BYTES,
+  );
+  return cutTo(bytes);
 }
 
 /** The digest of a plan: over all of it but the digest itself and volatile warnings. */

@@ -90,6 +90,7 @@ describe('the API document', () => {
       'post /v1/operations/{id}:retry',
       'post /v1/operations/{id}:accept',
       'get /v1/operations/{id}/evidence',
+      'get /v1/operations/{id}/refused-secrets',
       'get /healthz',
       'get /readyz',
       'get /openapi.json',

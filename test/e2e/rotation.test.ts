@@ -24,6 +24,8 @@ import {
 import { keyVersions } from '../support/vault';
 
 const SECRETS = 120;
+/** Bytes of the history of such a rotation, at most: each write of the memo and each answer of an activity is in it. */
+const HISTORY_BYTES = 130_000;
 const MARKER = `marker-${randomBytes(12).toString('hex')}`;
 
 describe('a rotation from request to proof', () => {
@@ -106,6 +108,15 @@ describe('a rotation from request to proof', () => {
       changed[at] = (changed[at] ?? 0) ^ 1;
       expect(verifyEvidence(changed)).toMatchObject({ ok: false });
     }
+  });
+
+  it('has a short history', async () => {
+    const client = await openTemporal();
+    const { raw } = await client.workflow.getHandle(operation.id).describe();
+    await client.connection.close();
+    const bytes = Number(raw.workflowExecutionInfo?.historySizeBytes);
+    expect(bytes).toBeGreaterThan(0);
+    expect(bytes).toBeLessThanOrEqual(HISTORY_BYTES);
   });
 
   it('lets no Secret value into Temporal, logs, evidence or answers (S1)', async () => {
