@@ -62,6 +62,7 @@ export const ERRORS = {
   ClusterNotSucceeded: entry(422, 'The cluster is not in the provisioning state Succeeded.', { retryable: true }),
   ClusterIdentityUnsupported: entry(422, 'KMS needs a user-assigned identity on the cluster.'),
   ClusterVersionUnsupported: entry(422, 'The Kubernetes version of the cluster is not understood.'),
+  KmsV1NotSupported: entry(422, 'The kind does not work with KMS v1.'),
   LocalAccountsDisabled: entry(422, 'The cluster gives no admin credentials: its local accounts are disabled.'),
   KmsNotEnabled: entry(422, 'KMS encryption is not enabled on the cluster.'),
   KmsAlreadyEnabled: entry(422, 'KMS encryption is enabled on the cluster already.'),

@@ -59,6 +59,6 @@ function isEmpty(value: unknown): boolean {
 }
 
 /** What is kept of a step: the rest is in the plan. */
-function statusOf({ status, startedAt, endedAt, result }: StepState): Omit<StepStatus, 'id'> {
-  return { status, startedAt, endedAt, result };
+function statusOf({ status, startedAt, endedAt, attempt, result }: StepState): Omit<StepStatus, 'id'> {
+  return { status, startedAt, endedAt, attempt, result };
 }

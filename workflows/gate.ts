@@ -24,7 +24,9 @@ import {
   retry,
   Retry,
 } from './messages';
-import { now, OperationEnds, type OperationRun } from './operation-run';
+import { OperationEnds } from './endings';
+import { now } from './published-operation';
+import type { OperationRun } from './operation-run';
 
 /** Registers every handler. Must be called before the first await of the workflow. */
 export function handleMessages(run: OperationRun): { readonly denial: () => Decision | undefined } {

@@ -11,7 +11,8 @@ import { lasting, quick } from './activities';
 import type { ClusterLockGuard } from './cluster-lock';
 import { awaitClusterFree } from './cluster-wait';
 import type { KmsProfile } from '../domain/cluster-change';
-import { OperationEnds, type OperationRun, type StepLock } from './operation-run';
+import { OperationEnds } from './endings';
+import type { OperationRun, StepLock } from './operation-run';
 
 /** The lock as the steps of a run see it. */
 export class HeldCluster implements StepLock {

@@ -1,71 +1,30 @@
 /**
- * The state of one running operation, and its publication.
+ * One running operation: its steps, and what people ask of it.
  *
- * Does: holds the view, changes it step by step, and shows each change in the memo (API), the search attributes (lists)
- * and the current details (Temporal UI). Runs a step: a fault that needs a person blocks it until somebody asks for
- * another try or for the end.
+ * Does: runs a step; a fault that needs a person blocks the step until a person asks for a retry or for the end. Honours a
+ * cancellation at safe points. Begins a step again after the lock was lost.
  * Never does: decide anything about keys.
  */
 import {
-  ActivityFailure,
   allHandlersFinished,
-  ApplicationFailure,
   CancellationScope,
   condition,
   ContinueAsNew,
   isCancellation,
-  setCurrentDetails,
-  TemporalFailure,
-  upsertMemo,
   upsertSearchAttributes,
   uuid4,
 } from '@temporalio/workflow';
-import type { StepReference } from '../activities/contract';
 import { blockedSecrets, type Acceptance } from '../domain/acceptance';
-import type { ErrorCode } from '../domain/errors';
-import {
-  isFinal,
-  OperationStatus,
-  stepsAtEnd,
-  stepStates,
-  type Operation,
-  type StepState,
-  type StepStatus,
-  type StoredFault,
-} from '../domain/operation';
-import { memoChanges, memoOf, type MemoFields } from '../domain/operation-memo';
-import { keysNeededNow, madeKeys, type Outputs, type StepOutput } from '../domain/plan/outputs';
-import type { Plan } from '../domain/plan/plan';
-import type { StepId } from '../domain/plan/steps';
-import { renderProgress } from '../domain/progress';
-import type { RefusedSecret } from '../domain/refusal';
-import { stateLeft } from '../domain/state-left';
 import type { KmsProfile } from '../domain/cluster-change';
+import type { ErrorCode } from '../domain/errors';
+import { OperationStatus, type Operation } from '../domain/operation';
+import type { Outputs, StepOutput } from '../domain/plan/outputs';
+import type { StepId } from '../domain/plan/steps';
+import { stateLeft } from '../domain/state-left';
 import { LockLost } from './cluster-lock';
+import { faultOf, OperationEnds, StepBlocked } from './endings';
 import { SearchAttributes } from './messages';
-
-/** A step cannot go on without a person. */
-export class StepBlocked extends Error {
-  constructor(
-    readonly fault: { readonly code: ErrorCode; readonly detail: string },
-    /** The Secrets that the API server refuses to rewrite, when that is the reason. */
-    readonly refused?: { readonly count: number; readonly secrets: readonly RefusedSecret[] },
-  ) {
-    super(fault.detail);
-    this.name = 'StepBlocked';
-  }
-}
-
-/** The operation ends before its plan is done. */
-export class OperationEnds extends Error {
-  constructor(
-    readonly status: typeof OperationStatus.Failed | typeof OperationStatus.Canceled,
-    readonly faults: readonly [StoredFault, ...StoredFault[]],
-  ) {
-    super(faults[0].detail);
-    this.name = 'OperationEnds';
-  }
-}
+import { now, PublishedOperation } from './published-operation';
 
 /** What the next run of the same workflow goes on with. */
 export interface RunState {
@@ -114,19 +73,13 @@ export interface StepLock {
 /** How long an activity may know earlier than the workflow that the lock is gone. */
 const LOCK_NEWS_WITHIN = '30 seconds';
 
-/** ISO 8601. Workflow time: the same in every replay. */
-export function now(): string {
-  return new Date().toISOString();
-}
-
 /** One running operation. */
-export class OperationRun {
+export class OperationRun extends PublishedOperation {
   /** Set by the `cancel` update or by Temporal's own cancellation: the sentence says by whom. */
   private cancelReason: string | undefined;
   private retriesAsked = 0;
   /** The scope of what a cancellation may interrupt now. */
   private interruptible: CancellationScope | undefined;
-  private outputsByStep: Outputs = {};
   private lock: StepLock | undefined;
   private interruptionCount = 0;
   private readonly wasContinued: boolean;
@@ -134,57 +87,14 @@ export class OperationRun {
   /** Tells what this run made from what an operation of the same id made once; the same in every replay. */
   readonly nonce = uuid4();
 
-  /** The memo as it was last written: at first by the API. */
-  private shown: MemoFields;
-
   /** @param continued what an earlier run of the same workflow had done */
   constructor(
-    private view: Operation,
+    view: Operation,
     private readonly next: (state: RunState) => Promise<never>,
     continued?: RunState,
   ) {
-    this.shown = memoOf(view);
-    this.outputsByStep = continued?.outputs ?? {};
+    super(view, continued?.outputs);
     this.wasContinued = continued !== undefined;
-  }
-
-  /** The operation as it stands. */
-  get operation(): Operation {
-    return this.view;
-  }
-
-  /** What the steps that are done gave, by step id. */
-  get outputs(): Outputs {
-    return this.outputsByStep;
-  }
-
-  /** The plan that stands. @throws Error when there is none */
-  get plan(): Plan {
-    if (!this.view.plan) throw new Error('The operation has no plan.');
-    return this.view.plan;
-  }
-
-  /** Changes the view and shows it. */
-  publish(change: Partial<Operation>): void {
-    const statusChanged = change.status !== undefined && change.status !== this.view.status;
-    this.change(change);
-    const memo = memoOf(this.view);
-    const changes = memoChanges(this.shown, memo);
-    if (Object.keys(changes).length > 0) upsertMemo(changes);
-    this.shown = memo;
-    if (statusChanged) upsertSearchAttributes([{ key: SearchAttributes.status, value: this.view.status }]);
-    setCurrentDetails(renderProgress(this.view));
-  }
-
-  /** Takes a plan: its steps are shown as pending. */
-  takePlan(plan: Plan): void {
-    this.publish({
-      plan,
-      planRevision: this.view.planRevision + 1,
-      steps: stepStates(plan, []),
-      approvals: [],
-      keysNeeded: plan.keysNeeded,
-    });
   }
 
   /** Asks for the end at the next safe point; interrupts what may be interrupted. */
@@ -217,7 +127,7 @@ export class OperationRun {
     if (this.wasContinued || this.cancelRequested) return;
     await condition(allHandlersFinished);
     this.safePoint();
-    await this.next({ operation: this.view, outputs: this.outputsByStep });
+    await this.next({ operation: this.operation, outputs: this.outputs });
   }
 
   /** Before each write. @throws LockLost */
@@ -242,8 +152,8 @@ export class OperationRun {
 
   /** An approver accepts the Secrets that block a step: it is tried again, and takes them as they are. The first acceptance counts. */
   accept(acceptance: Omit<Acceptance, 'step'>): void {
-    const blocked = this.view.steps.find(({ status }) => status === 'blocked');
-    if (!blocked || this.view.blockedSecrets === null) return;
+    const blocked = this.operation.steps.find(({ status }) => status === 'blocked');
+    if (!blocked || this.operation.blockedSecrets === null) return;
     this.publish({ acceptance: { ...acceptance, step: blocked.id }, blockedSecrets: null });
     this.requestRetry();
   }
@@ -261,30 +171,8 @@ export class OperationRun {
   /** A safe point: ends the operation here when somebody asked for it. @throws OperationEnds */
   safePoint(): void {
     if (this.cancelReason === undefined) return;
-    const detail = `${this.cancelReason} ${stateLeft(this.view.plan, this.view.steps)}`;
+    const detail = `${this.cancelReason} ${stateLeft(this.operation.plan, this.operation.steps)}`;
     throw new OperationEnds(OperationStatus.Canceled, [{ code: 'CanceledOnRequest', detail }]);
-  }
-
-  /** Whether a step is done. */
-  isDone(id: StepId): boolean {
-    return this.stepState(id).status === 'done';
-  }
-
-  /** When a step began, ISO 8601. @throws Error when it has not */
-  startOf(id: StepId): string {
-    const { startedAt } = this.stepState(id);
-    if (startedAt === undefined) throw new Error(`The step ${id} has not begun.`);
-    return startedAt;
-  }
-
-  /** The step of the plan that an activity is to carry out. */
-  reference(step: StepId): StepReference {
-    return { planDigest: this.plan.digest, step, made: madeKeys(this.outputsByStep) };
-  }
-
-  /** Keeps what a step gave. */
-  keep(id: StepId, output: StepOutput): void {
-    this.outputsByStep = { ...this.outputsByStep, [id]: output };
   }
 
   /**
@@ -294,7 +182,8 @@ export class OperationRun {
   async step(id: StepId, options: StepOptions, work: (attempt: StepAttempt) => Promise<StepOutcome>): Promise<void> {
     for (let number = 1; ; number += 1) {
       this.safePoint();
-      this.publish(this.withStep(id, { status: 'running', startedAt: this.stepState(id).startedAt ?? now() }));
+      const startedAt = this.stepState(id).startedAt ?? now();
+      this.publish(this.withStep(id, { status: 'running', startedAt, ...(number > 1 ? { attempt: number } : {}) }));
       try {
         if (options.locked) await this.lock?.regain();
         const attemptIt = (): Promise<StepOutcome> => work({ number });
@@ -333,35 +222,6 @@ export class OperationRun {
     }
   }
 
-  /** The change of the view that shows a step. @throws Error when it is not in the plan: that must not run (O3) */
-  withStep(id: StepId, change: Partial<StepStatus>): Pick<Operation, 'steps'> {
-    this.stepState(id);
-    return {
-      steps: this.view.steps.map((step) => {
-        if (step.id !== id) return step;
-        const { result: _earlier, ...rest } = step;
-        return { ...rest, ...change };
-      }),
-    };
-  }
-
-  /** Shows the end. */
-  end(status: OperationStatus, faults: readonly StoredFault[]): void {
-    if (!isFinal(status)) throw new Error(`${status} is not an end.`);
-    this.publish({
-      status,
-      reason: faults[0] ?? null,
-      faults: [...faults],
-      endedAt: now(),
-      approvalDeadline: null,
-      progress: null,
-      waitingFor: null,
-      offers: [],
-      blockedSecrets: null,
-      steps: stepsAtEnd(this.view.steps),
-    });
-  }
-
   private async block(id: StepId, error: unknown, { acceptable }: StepOptions): Promise<void> {
     const asked = this.retriesAsked;
     const fault = faultOf(error);
@@ -396,7 +256,7 @@ export class OperationRun {
       await condition(() => decided() || lock?.lost === true);
       if (decided() || lock === undefined || (await lock.takeAgain())) continue;
       this.publish({
-        waitingFor: `${this.view.waitingFor ?? ''} The lock of the cluster was lost and another operation has it: a retry waits for that one first.`,
+        waitingFor: `${this.operation.waitingFor ?? ''} The lock of the cluster was lost and another operation has it: a retry waits for that one first.`,
       });
       await condition(decided);
     }
@@ -410,33 +270,4 @@ export class OperationRun {
     if (lock === undefined || faultOf(error).code !== code) return false;
     return await condition(() => lock.lost, LOCK_NEWS_WITHIN);
   }
-
-  /** Keys needed are computed, never said by hand. */
-  private change(change: Partial<Operation>): void {
-    const view = { ...this.view, ...change };
-    const keys = view.plan ? keysNeededNow(view.plan, view.steps, this.outputsByStep) : view.keysNeeded;
-    this.view = { ...view, keysNeeded: keys };
-  }
-
-  private stepState(id: StepId): StepState {
-    const step = this.view.steps.find((one) => one.id === id);
-    if (!step) throw new Error(`The approved plan has no step ${id}.`);
-    return step;
-  }
-}
-
-/**
- * The fault that a failed activity or a blocked step tells of. Anything else is a bug of ours. It must fail the workflow task,
- * which Temporal retries, and not the workflow: failures of Temporal's own kind would, so they are wrapped.
- */
-export function faultOf(error: unknown): StoredFault {
-  if (error instanceof StepBlocked) return error.fault;
-  if (error instanceof ActivityFailure && !isCancellation(error)) {
-    const { cause } = error;
-    if (cause instanceof ApplicationFailure) return { code: cause.type ?? 'InternalError', detail: cause.message };
-    return { code: 'InternalError', detail: `An activity failed: ${cause?.message ?? error.message}.` };
-  }
-  if (error instanceof TemporalFailure)
-    throw new Error(`No code handles this failure: ${error.message}`, { cause: error });
-  throw error;
 }

@@ -29,7 +29,8 @@ import { execute } from './execute';
 import { firstGates, handleMessages, passGate } from './gate';
 import { HeldCluster } from './held-cluster';
 import type { OperationInput } from './messages';
-import { faultOf, OperationEnds, OperationRun, type RunState } from './operation-run';
+import { faultOf, OperationEnds } from './endings';
+import { OperationRun, type RunState } from './operation-run';
 
 /** How long a lock that is being released is still there. */
 const LOCK_ENDS_WITHIN_IN_MS = 1_000;

@@ -54,6 +54,7 @@ export const changeVault = kind({
       warnings: [
         ...identityAccessWarnings(azure),
         ...previousKeyWarnings(facts.ledger),
+        ...identityAccessWarnings(azure),
         ...kmsV1Warnings(to),
         {
           code: 'BothVaultsNeeded',

@@ -3,7 +3,7 @@
  *
  * Follows "Rotate the existing keys" of the AKS documents: AKS keeps the key before the current one for reading, so the old key is
  * needed until the cluster was rotated twice and every Secret updated after each.
- * Needs: KMS on; no other cluster that needs the old key. Does: two transitions, a gate, a retirement.
+ * Needs: KMS v2 on; no other cluster that needs the old key. Does: two transitions, a gate, a retirement.
  * Never does: disable the old key before both rotations are proven (K1, K2); delete a key object of which a version is needed; purge
  * a key (K4).
  */
@@ -18,6 +18,7 @@ import {
   currentKeyRule,
   currentKeyUnusedElsewhereRule,
   kmsOnRule,
+  kmsV2Rule,
   nextKeyRule,
   requestedKeyRule,
   sameVaultRule,
@@ -34,7 +35,7 @@ import {
   soakInSeconds,
   startGate,
 } from './steps';
-import { kmsV1Warnings, previousKeyWarnings, retirementWarnings } from './warnings';
+import { previousKeyWarnings, retirementWarnings } from './warnings';
 
 export const replaceKey = kind({
   name: 'replace-key',
@@ -60,6 +61,7 @@ export const replaceKey = kind({
   rules: [
     ...clusterRules,
     kmsOnRule,
+    kmsV2Rule,
     currentKeyRule,
     sameVaultRule,
     requestedKeyRule,
@@ -99,7 +101,6 @@ export const replaceKey = kind({
       warnings: [
         ...previousKeyWarnings(facts.ledger),
         ...keyChoiceWarnings(azure),
-        ...kmsV1Warnings(second),
         ...retirementWarnings(azure, old, { objectStays: stays }),
       ],
     };

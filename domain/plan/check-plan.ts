@@ -4,6 +4,7 @@
  */
 import { canonicalJson } from '../canonical';
 import { kmsScheme, minorOf, type EncryptionState, type KeyRef } from '../encryption';
+import { sameKeyId } from '../resource-ids';
 import type { StepType, PlanStep, StepOf } from './steps';
 
 /** What follows a `set-kms`, in this order, with nothing in between. */
@@ -39,9 +40,13 @@ class Walk {
   readonly faults: string[] = [];
   private state: EncryptionState;
   private proven: boolean;
+  /** Whether a switch came after the last convergence without one. */
+  private switched = false;
   private version: string | undefined;
   /** Keys in the order in which they were current; AKS keeps the last two for reading. */
   private readonly slots: KeyRef[];
+  /** Whether a step of this plan has recorded a proof. */
+  private recorded = false;
   private readonly gates = new Set<string>();
 
   constructor(
@@ -73,6 +78,7 @@ class Walk {
           this.#made(step.baseline, 'take-baseline', index), 'its baseline is no earlier step.');
         require((step.baseline === null) ===
           (previous?.type !== 'set-kms'), 'only a switch has a baseline, and every switch has one.');
+        this.switched = step.baseline !== null;
         break;
       case 'rewrite':
       case 'prove':
@@ -87,7 +93,9 @@ class Walk {
         require(same(step.to, this.state), 'the cluster is in another state.');
         require(this.#made(step.proof, 'prove', index), 'its proof is no earlier step.');
         require(previous?.id === step.proof, 'it does not directly follow its proof.');
-        this.proven = true;
+        this.recorded = true;
+        // Behind one provider name of KMS v1 a proof right after a switch is not conclusive (domain/proof.ts).
+        this.proven = !(this.switched && step.to.mode === 'on' && step.to.scheme === 'kms-v1');
         break;
       case 'upgrade-control-plane':
         this.#upgrade(step, require);
@@ -100,8 +108,8 @@ class Walk {
         require(same(step.state, this.state), 'the cluster is in another state.');
         break;
       case 'disable-key-version':
-        require(this.proven, 'the state before it is not proven (K1).');
-        require(!this.slots.slice(-2).includes(step.key), 'its key is in a slot (K1).');
+        require(this.proven && this.recorded, 'the plan does not prove the state before it (K1).');
+        require(!this.#inSlot(step.key), 'its key is in a slot (K1).');
         require(previous?.id === step.check &&
           this.#checks(previous, step.key), 'nothing looks right before it whether its key is needed (K1).');
         break;
@@ -114,9 +122,9 @@ class Walk {
           this.steps
             .slice(0, index)
             .some(
-              (one) => one.type === 'soak' && one.key === step.key,
+              (one) => one.type === 'soak' && sameKeyId(one.key, step.key),
             ), 'its key is not disabled and left so for a while before it (K4).');
-        require(this.#made(step.check, 'check-key-unused', index) &&
+        require(this.steps.slice(0, index).some((one) => one.id === step.check && this.#checks(one, step.key)) &&
           !this.#later(
             this.steps.findIndex(({ id }) => id === step.check),
             ['soak'],
@@ -144,7 +152,9 @@ class Walk {
         this.#made(to.key.madeBy, 'create-key-version', index), 'its key is not made by an earlier step.');
       require(this.version === undefined ||
         to.scheme === kmsScheme(this.version), 'the Kubernetes version does not encrypt in this way.');
-      this.slots.push(to.key);
+      require(typeof to.key !== 'string' || !this.#disabled(to.key, index), 'its key is disabled before it (K1).');
+      // Plaintext takes no slot: the same key after it leaves the other slot as it is.
+      if (!isKey(this.slots.at(-1), to.key)) this.slots.push(to.key);
     }
     this.state = to;
     this.proven = false;
@@ -173,12 +183,22 @@ class Walk {
   }
 
   #disabled(key: string, index: number): boolean {
-    return this.steps.slice(0, index).some((one) => one.type === 'disable-key-version' && one.key === key);
+    return this.steps.slice(0, index).some((one) => one.type === 'disable-key-version' && sameKeyId(one.key, key));
+  }
+
+  #inSlot(key: string): boolean {
+    return this.slots.slice(-2).some((one) => isKey(one, key));
   }
 
   #checks(step: PlanStep, key: string): boolean {
-    return step.type === 'check-key-unused' && step.key === key;
+    return step.type === 'check-key-unused' && sameKeyId(step.key, key);
   }
+}
+
+/** Key ids are compared as Azure compares them; a key that a step makes is itself only. */
+function isKey(one: KeyRef | undefined, other: KeyRef): boolean {
+  if (typeof one === 'string' && typeof other === 'string') return sameKeyId(one, other);
+  return one !== undefined && canonicalJson(one) === canonicalJson(other);
 }
 
 function same(a: EncryptionState, b: EncryptionState): boolean {

@@ -1,5 +1,5 @@
 /**
- * What the identity of a cluster must be granted before KMS is enabled. Sources: the AKS documents on KMS etcd encryption, "Assign
+ * What the identity of a cluster must be granted before KMS is enabled, or moves to another vault. Sources: the AKS documents on KMS etcd encryption, "Assign
  * permissions for a public key vault", for both permission models; "Limitations" on networks.
  */
 import type { Fault } from '../errors';
@@ -14,13 +14,13 @@ const KEY = '/parameters/keyId';
 /** The identity must be able to encrypt and decrypt; what Keyturn cannot see is a warning instead. */
 export const identityAccessRule: Rule<unknown> = {
   codes: ['IdentityLacksKeyAccess', 'VaultNotOpen'],
-  check(_cluster, { identityAccess }) {
+  check({ kms }, { identityAccess }) {
     if (!identityAccess?.vault.known) return [];
     const vault = identityAccess.vault.value;
     const { missing } = rightsOf(identityAccess);
     const faults: Fault[] = [];
     if (missing.length > 0) {
-      const detail = `The cluster's identity ${nameOf(identityAccess)} may not ${missing.join(' and ')} with ${shortKeyId(identityAccess.keyId)}: ${whyMissing(vault, identityAccess)} KMS stays off. ${remedy(vault, identityAccess)}`;
+      const detail = `The cluster's identity ${nameOf(identityAccess)} may not ${missing.join(' and ')} with ${shortKeyId(identityAccess.keyId)}: ${whyMissing(vault, identityAccess)} ${kms.enabled ? 'The cluster keeps its key.' : 'KMS stays off.'} ${remedy(vault, identityAccess)}`;
       faults.push({ code: 'IdentityLacksKeyAccess', pointer: KEY, detail });
     }
     if (!vault.openToAllNetworks) {
@@ -45,7 +45,7 @@ export function identityAccessWarnings({ identityAccess, cluster }: AzureObserva
   return [
     {
       code: 'IdentityRightsUnknown',
-      detail: `${who}. ${unknown.join(' ')} If it may not, AKS refuses to enable KMS, and the operation is blocked with nothing changed.`,
+      detail: `${who}. ${unknown.join(' ')} If it may not, AKS refuses the change, and the operation is blocked with nothing changed.`,
       volatile: true,
     },
   ];

@@ -3,4 +3,4 @@ export { clusterRules, kmsOffRule, kmsOnRule } from './cluster';
 export { identityAccessRule, identityAccessWarnings } from './identity-access';
 export { currentKeyRule, keyWarnings, nextKeyRule, otherVaultRule, requestedKeyRule, sameVaultRule } from './key';
 export { currentKeyUnusedElsewhereRule, keyLeftItsSlotsRule, keyUnusedRule, retiredKeyFoundRule } from './retirement';
-export { kmsV1Rule, poolsInStepRule, upgradeOfferedRule } from './upgrade';
+export { kmsV1Rule, kmsV2Rule, poolsInStepRule, upgradeOfferedRule } from './upgrade';

@@ -39,7 +39,7 @@ export const keyLeftItsSlotsRule: FactRule<{ readonly keyId: string }> = {
     const known = ledger.generations.findLast((one) => one.keyId !== null && sameKeyId(one.keyId, keyId));
     const adopted = ledger.generations.findLastIndex(({ origin }) => origin === 'adopted');
     const evicted = known?.state === 'evicted' && ledger.generations.indexOf(known) >= adopted;
-    if (evicted || ledger.generations.length === 0) return [];
+    if (evicted) return [];
     const detail = `The ledger of this cluster does not show that ${shortKeyId(keyId)} left its slots. Keyturn retires only what it has seen leave: by the kinds rotate-key, replace-key or change-vault. Two rotations by Keyturn make both slots known.`;
     return [{ code: 'KeyNotEvicted', pointer: KEY, detail }];
   },

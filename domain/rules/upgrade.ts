@@ -16,6 +16,19 @@ export const kmsV1Rule: Rule<unknown> = {
   },
 };
 
+/**
+ * KMS v2 must be in use. With one provider name of KMS v1 for both keys, no proof right after a rotation is conclusive: a plan that
+ * rotates again would evict a key that Secrets may still need (K2).
+ */
+export const kmsV2Rule: Rule<unknown> = {
+  codes: ['KmsV1NotSupported'],
+  check({ kms, kubernetesVersion }) {
+    if (!kms.enabled || kmsScheme(kubernetesVersion) === 'kms-v2') return [];
+    const detail = `The cluster runs Kubernetes ${kubernetesVersion} with KMS v1, whose records carry no key id. One operation cannot prove two rotations in a row there. Nothing was changed. Ask for upgrade-to-kms-v2 first, or for rotate-key twice and then for retire-key.`;
+    return [{ code: 'KmsV1NotSupported', pointer: CLUSTER, detail }];
+  },
+};
+
 /** AKS must offer a version with KMS v2 as the next minor. */
 export const upgradeOfferedRule: Rule<{ readonly kubernetesVersion?: string }> = {
   codes: ['UpgradeNotOffered'],
@@ -42,7 +55,9 @@ export const upgradeOfferedRule: Rule<{ readonly kubernetesVersion?: string }> =
 export const poolsInStepRule: Rule<unknown> = {
   codes: ['AgentPoolOutdated'],
   check({ kubernetesVersion, agentPools }) {
-    const older = agentPools.filter(({ version }) => minorOf(version) < minorOf(kubernetesVersion));
+    // A version that ARM does not report is taken for an older one; an unknown control plane has a rule of its own.
+    const minor = minorOf(kubernetesVersion);
+    const older = agentPools.filter(({ version }) => minorOf(version) < minor || Number.isNaN(minorOf(version)));
     if (older.length === 0) return [];
     const names = older.map(({ name, version }) => `${name} (${version})`).join(', ');
     const detail = `Agent pools are older than the control plane (${kubernetesVersion}): ${names}. Upgrade them first: az aks nodepool upgrade.`;

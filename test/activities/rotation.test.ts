@@ -158,7 +158,7 @@ describe('a rotation on a real cluster', () => {
         }),
       ).rejects.toMatchObject({ type: 'NotConverged', message: expect.stringContaining(why) });
     await fails(c.connection, c.vault.addKey(), 'with another key');
-    await fails(mute, c.key, 'which tells nothing of keys');
+    await fails(mute, c.key, 'which says nothing about keys');
     await removeCanaries(c.connection, operationId);
   });
 

@@ -1,5 +1,6 @@
 /** Facts and requests that the domain's tests start from; each test changes what it is about. */
 import type { IdentityAccess, ObservedVault } from '../../domain/identity-access';
+import type { KeyUsers } from '../../domain/key-users';
 import type { Ledger } from '../../domain/ledger';
 import type { AzureObservation, Observation, ObservedCluster, ObservedKey } from '../../domain/observed';
 import type { Actor } from '../../domain/people';
@@ -10,7 +11,10 @@ import { OperationRequest } from '../../domain/request';
 export const CLUSTER =
   '/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg/providers/Microsoft.ContainerService/managedClusters/aks1';
 export const NOW = '2026-11-22T12:00:00.000Z';
+const LATER = '2026-11-22T14:00:00.000Z';
 const version = (digit: string): string => digit.repeat(32);
+/** A key version that has left its slots. */
+export const KEY_0 = `https://kv1.vault.azure.net/keys/k0/${version('0')}`;
 export const KEY_1 = `https://kv1.vault.azure.net/keys/k1/${version('1')}`;
 export const KEY_2 = `https://kv1.vault.azure.net/keys/k1/${version('2')}`;
 export const KEY_3 = `https://kv1.vault.azure.net/keys/k1/${version('3')}`;
@@ -101,9 +105,28 @@ export const provenLedger = (...keyIds: string[]): Ledger => ({
   })),
 });
 
-/** A request of any kind; `enable-kms` names a key. */
+/** Nobody but the cluster itself needs a key. */
+export const keyUsers = (keyId: string, ...others: string[]): KeyUsers => ({
+  keyId,
+  users: [
+    ...(keyId === KEY_1 ? [{ cluster: CLUSTER, by: 'current' as const }] : []),
+    ...others.map((cluster) => ({ cluster, by: 'current' as const })),
+  ],
+  clusters: 2,
+  unread: [],
+  refusedSubscriptions: [],
+});
+
+/** The keys that a good request of a kind names. */
+const NAMED: Readonly<Record<string, string>> = {
+  'enable-kms': KEY_2,
+  'change-vault': FOREIGN_KEY,
+  'retire-key': KEY_0,
+};
+
+/** A request of any kind; kinds that need a key name one. */
 export function requestOf(kind: string, parameters?: Record<string, string>): OperationRequest {
-  const named = kind === 'enable-kms' ? { keyId: KEY_2 } : {};
+  const named = NAMED[kind] === undefined ? {} : { keyId: NAMED[kind] };
   return OperationRequest.parse({
     kind,
     cluster: CLUSTER,
@@ -112,20 +135,52 @@ export function requestOf(kind: string, parameters?: Record<string, string>): Op
   });
 }
 
+/** What Azure reports of a good cluster for a kind: in the state that the kind needs. */
+export function azureFor(kind: string): AzureObservation {
+  const named = NAMED[kind];
+  const on = azure(kind === 'upgrade-to-kms-v2' ? { cluster: CLUSTER_WITH_KMS_V1 } : {});
+  const { currentKey: _none, ...off } = azure({ cluster: { kms: { enabled: false } } });
+  const retired = kind === 'replace-key' ? KEY_1 : kind === 'retire-key' ? KEY_0 : undefined;
+  return {
+    ...(kind === 'enable-kms' ? off : on),
+    ...(named === undefined ? {} : { requestedKey: { found: true, key: goodKey(named) } }),
+    ...(kind === 'enable-kms' || kind === 'change-vault' ? { identityAccess: identityAccess() } : {}),
+    ...(kind === 'upgrade-to-kms-v2'
+      ? { upgradeProfile: { current: '1.26.6', offered: ['1.26.10', '1.27.3', '1.27.7'] } }
+      : {}),
+    ...(retired === undefined ? {} : { keyUsers: keyUsers(retired) }),
+  };
+}
+
+const CLUSTER_WITH_KMS_V1: Partial<ObservedCluster> = {
+  kubernetesVersion: '1.26.6',
+  wantedKubernetesVersion: '1.26.6',
+  agentPools: [{ name: 'nodepool1', version: '1.26.6', wantedVersion: '1.26.6', count: 1, mode: 'System' }],
+};
+
+/** The ledger of that cluster: `KEY_0` has left its slots. */
+export function ledgerFor(kind: string, { proven }: { readonly proven: boolean }): Ledger {
+  const last = kind === 'enable-kms' ? [null] : [KEY_2, KEY_1];
+  const keys = kind === 'retire-key' ? [KEY_0, ...last] : last.slice(-1);
+  return {
+    version: 1,
+    generations: keys.map((keyId, index) => ({
+      keyId,
+      state:
+        (['evicted', 'superseded', proven ? 'proven' : 'activated'] as const)[index + 3 - keys.length] ?? 'evicted',
+      origin: 'operation',
+      since: NOW,
+      // What was evicted is free only once something after it is proven.
+      ...(index === keys.length - 2 ? { proof: { operationId: 'o', at: NOW, convergedRv: '1', secrets: 1 } } : {}),
+    })),
+  };
+}
+
 /** The plan of a kind on a good cluster in the state that the kind needs. */
 export function planned(kind: string, { proven = true }: { readonly proven?: boolean } = {}): Plan {
-  const off = kind === 'enable-kms';
-  const facts = off ? { ...azure({ cluster: { kms: { enabled: false } } }), currentKey: undefined } : azure();
-  const ledger: Ledger = {
-    version: 1,
-    generations: [
-      { keyId: off ? null : KEY_1, state: proven ? 'proven' : 'activated', origin: 'operation', since: NOW },
-    ],
-  };
-  const named = off
-    ? { requestedKey: { found: true as const, key: goodKey(KEY_2) }, identityAccess: identityAccess() }
-    : {};
-  const result = plan(requestOf(kind), observation({ ...facts, ...named }, ledger), { approvalsRequired: 1 });
+  const facts = observation(azureFor(kind), ledgerFor(kind, { proven }));
+  // An hour after the last switch: KMS v1 does not show which key API servers write with.
+  const result = plan(requestOf(kind), { ...facts, azure: { ...facts.azure, at: LATER } }, { approvalsRequired: 1 });
   if (!result.plan) throw new Error(JSON.stringify(result.faults));
   return result.plan;
 }

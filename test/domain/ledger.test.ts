@@ -33,6 +33,22 @@ describe('the ledger', () => {
     expect(keySlots(ledger)).toEqual({ current: KEY_3, previous: KEY_2, previousKnown: true });
   });
 
+  it('does not note a switch as its own that another client has made: the second slot stays unknown', () => {
+    const adopted = reconcile(provenLedger(KEY_1), KEY_2, NOW, 'op-1');
+    expect(activated(activating(adopted, KEY_2, 'op-1', NOW), KEY_2)).toEqual(adopted);
+    expect(keySlots(adopted)).toEqual({ current: KEY_2, previous: null, previousKnown: false });
+  });
+
+  it('does not note a switch behind another one that followed its first note: the baseline is older than that', () => {
+    const noted = reconcile(activating(provenLedger(KEY_1), KEY_2, 'op-1', NOW), KEY_1, NOW);
+    const other = activated(activating(noted, KEY_3, 'op-2', NOW), KEY_3);
+    expect(() => activating(other, KEY_2, 'op-1', NOW)).toThrow(/Another switch followed/);
+    expect(() => activating(reconcile(other, null, NOW), KEY_2, 'op-1', NOW)).toThrow(/Another switch followed/);
+    // A second rotation of its own is none.
+    const own = activated(activating(provenLedger(KEY_1), KEY_2, 'op-1', NOW), KEY_2);
+    expect(states(activating(own, KEY_3, 'op-1', NOW))).toEqual(['1 superseded', '2 activated', '3 activating']);
+  });
+
   it('completes a noted activation that Azure reports', () => {
     const noted = activating(provenLedger(KEY_1), KEY_2, 'op-1', NOW);
     expect(states(reconcile(noted, KEY_2, NOW))).toEqual(['1 superseded', '2 activated']);

@@ -14,7 +14,7 @@ const INTRODUCTION = `# Procedures
 
 What can be asked for with \`POST /v1/operations\`, one section for each kind. The steps are those of a cluster with Kubernetes
 1.27 or newer (KMS v2) whose current state no operation has proven yet; where it is proven, the steps that begin with
-\`current.\` are left out. Every kind also refuses a cluster whose ledger cannot be read or whose Secrets the API server
+\`current.\` are left out. Those of \`upgrade-to-kms-v2\` are of a cluster with KMS v1. Every kind also refuses a cluster whose ledger cannot be read or whose Secrets the API server
 cannot read. This page is printed from the table of kinds (\`npm run write-procedures\`).
 `;
 

@@ -18,7 +18,8 @@ import { PROOF_HOLDS_FOR_MS, voidReason } from '../../domain/proof-validity';
 import { awaitIdleCluster } from '../cluster-idle';
 import { underLock } from '../held-cluster';
 import type { Execution } from './execution';
-import { faultOf, StepBlocked, type StepAttempt, type StepOutcome } from '../operation-run';
+import { faultOf, StepBlocked } from '../endings';
+import type { StepAttempt, StepOutcome } from '../operation-run';
 
 /** How often a proof is taken again by itself. */
 const PROOF_ROUNDS = 3;

@@ -7,7 +7,9 @@ import { keysNeededNow, resultOf } from '../../../domain/plan/outputs';
 import { planFaults } from '../../../domain/plan/check-plan';
 import type { Plan } from '../../../domain/plan/plan';
 import { isConclusive } from '../../../domain/proof';
-import { voidReason } from '../../../domain/proof-validity';
+import { keyUserFaults, usersOf } from '../../../domain/key-users';
+import { kindOf } from '../../../domain/kinds';
+import { PROOF_HOLDS_FOR_MS, voidReason } from '../../../domain/proof-validity';
 import { isConfirmed } from '../../../domain/trusted-ledger';
 
 /** The decisions. */
@@ -19,8 +21,13 @@ export interface Behaviour {
   readonly keysNeededNow: typeof keysNeededNow;
   readonly resultOf: typeof resultOf;
   readonly voidReason: typeof voidReason;
+  /** How old a proof may be when it is written. */
+  readonly proofHoldsForMs: number;
   readonly isConclusive: typeof isConclusive;
   readonly isConfirmed: typeof isConfirmed;
+  readonly usersOf: typeof usersOf;
+  readonly keyUserFaults: typeof keyUserFaults;
+  readonly kindOf: typeof kindOf;
   /** Whether a canary that was stored anew tells of a switch, by its content before and after: activities/canary-watch.ts. */
   readonly tellsOfSwitch: (before: number, after: number) => boolean;
   /** `still`: patches that change nothing leave a canary as it is before R0 is noted, as activities/canaries.ts sees to. */
@@ -35,8 +42,12 @@ export const AS_PRODUCT: Behaviour = {
   keysNeededNow,
   resultOf,
   voidReason,
+  proofHoldsForMs: PROOF_HOLDS_FOR_MS,
   isConclusive,
   isConfirmed,
+  usersOf,
+  keyUserFaults,
+  kindOf,
   tellsOfSwitch: (before, after) => before === after,
   canariesOfBaseline: 'still',
 };

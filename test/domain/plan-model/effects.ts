@@ -6,11 +6,12 @@
  * lock be lost.
  */
 import { isAccepted } from '../../../domain/acceptance';
-import { hasProfile, isApplied, type KmsProfile } from '../../../domain/cluster-change';
-import { targetOf, type EncryptionState } from '../../../domain/encryption';
+import { hasProfile, isApplied, type ClusterChange, type KmsProfile } from '../../../domain/cluster-change';
+import { keyOf, targetOf } from '../../../domain/encryption';
 import type { Ledger } from '../../../domain/ledger';
-import { keyMadeBy, outputOf, type StepOutput } from '../../../domain/plan/outputs';
-import { stepOf, type PlanStep, type StepType } from '../../../domain/plan/steps';
+import { changeOf, profileOf } from '../../../domain/plan/change-of-step';
+import { madeKeys, outputOf, type StepOutput } from '../../../domain/plan/outputs';
+import { stepOf, type PlanStep, type StepOf, type StepType } from '../../../domain/plan/steps';
 import {
   addReports,
   hadNoEffect,
@@ -22,7 +23,9 @@ import {
 import type { RefusedSecret } from '../../../domain/refusal';
 import { sameProcesses, type Convergence } from '../../../domain/convergence';
 import { takeBaseline, Watch, canariesOf } from './canaries';
-import { Blocked, type Effect, type Execution, type StepOf } from './running';
+import { checkKeyUnused, deleteKey, disableKeyVersion, soak } from './retirement';
+import { Blocked, type Effect, type Execution } from './running';
+import { objectOf } from './machine';
 import { pass } from './secrets';
 
 const PROOF_ROUNDS = 3;
@@ -39,9 +42,10 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
     return { type: 'gate', approvedBy: ['ann'] };
   },
 
-  *'create-key-version'(_step, { machine, run }) {
-    const keyId = machine.madeBy.get(run.id) ?? machine.newVersion();
-    machine.madeBy.set(run.id, keyId);
+  *'create-key-version'(step, { machine, run }) {
+    const name = `${run.id}/${step.id}`;
+    const keyId = machine.madeBy.get(name) ?? machine.newVersion(objectOf(step.like));
+    machine.madeBy.set(name, keyId);
     yield;
     return { type: 'create-key-version', keyId };
   },
@@ -54,33 +58,28 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
 
   *'set-kms'(step, execution) {
     const { machine, behaviour, run } = execution;
-    const before = keyOf(step.expect, execution);
-    const after = keyOf(step.to, execution);
-    const change = { type: 'kms', to: profileOf(step.to, execution) } as const;
+    const after = keyOf(step.to, madeKeys(run.outputs));
+    const { change, expect } = changeOf(step, madeKeys(run.outputs));
     const { reconcile, activating, activated } = behaviour.ledger;
-    // Azure is read before the note: a note by a plan that does not fit the cluster any more makes the ledger evict what is in a slot.
-    if (
-      !isApplied(machine.observed(), change) &&
-      !hasProfile(machine.observed().kms, profileOf(step.expect, execution))
-    )
-      throw new Blocked('ClusterChangedOutside');
+    // From here on Azure may report either, until the switch is seen.
     run.expected = null;
+    // Azure is read before the note: a note by a plan that does not fit the cluster any more makes the ledger evict what is in a slot.
+    requireExpected(execution, change, expect);
     changeLedger(execution, (ledger) =>
-      activating(reconcile(ledger, before, machine.at, run.id), after, run.id, machine.at),
+      activating(reconcile(ledger, machine.reportedKeyId(), machine.at, run.id), after, run.id, machine.at),
     );
-    const noted = machine.now;
+    const notedAt = machine.now;
     yield;
     if (!isApplied(machine.observed(), change)) {
       // An hour after the note every API server is taken to have switched: so ARM is asked soon, or it is noted anew.
-      if (machine.now - noted > ASKED_WITHIN_IN_MS) throw new Blocked('ClusterBusy');
-      if (!hasProfile(machine.observed().kms, profileOf(step.expect, execution)))
-        throw new Blocked('ClusterChangedOutside');
-      machine.set(change.to, 'keyturn');
+      if (machine.now - notedAt > ASKED_WITHIN_IN_MS) throw new Blocked('ClusterBusy');
+      requireExpected(execution, change, expect);
+      machine.set(profileOf(step.to, madeKeys(run.outputs)), 'keyturn');
       yield;
     }
     if (!isApplied(machine.observed(), change)) throw new Blocked('ChangeNotApplied');
     const ledger = changeLedger(execution, (known) => activated(known, after));
-    run.expected = change.to;
+    run.expected = profileOf(step.to, madeKeys(run.outputs));
     yield;
     return { type: 'set-kms', armOperations: [], ledger };
   },
@@ -90,7 +89,7 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
     run.converging(step.id);
     const baseline =
       step.baseline === null ? undefined : outputOf(run.outputs, step.baseline, 'take-baseline').baseline;
-    const watch = new Watch(execution, targetOf(step.to, keyMadeBy(run.outputs)), baseline);
+    const watch = new Watch(execution, targetOf(step.to, madeKeys(run.outputs)), baseline);
     return { type: 'converge', convergence: yield* lookUntilConverged(watch, execution) };
   },
 
@@ -116,8 +115,8 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
     let recorded: StepOutput;
     if (known?.type === 'record-proof') recorded = known;
     else {
-      const proof = yield* currentProof(step, execution);
-      const keyId = keyOf(step.to, execution);
+      const proof = yield* timelyProof(step, execution);
+      const keyId = keyOf(step.to, madeKeys(run.outputs));
       const conclusive = behaviour.isConclusive(proof);
       const claim = {
         operationId: run.id,
@@ -133,9 +132,16 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
       run.keep(step.id, recorded);
     }
     yield;
-    if (run.plan.steps.at(-1)?.id === step.id) removeCanaries(execution);
+    if (run.plan.steps.findLast(({ type }) => type === 'record-proof')?.id === step.id) removeCanaries(execution);
     return recorded;
   },
+
+  'upgrade-control-plane': upgrade,
+  'upgrade-pool': upgrade,
+  'check-key-unused': checkKeyUnused,
+  'disable-key-version': disableKeyVersion,
+  soak,
+  'delete-key': deleteKey,
 };
 
 /** Performs a step of any type. */
@@ -148,17 +154,25 @@ export function removeCanaries({ machine, run }: Pick<Execution, 'machine' | 'ru
   for (const name of canariesOf(run.id)) machine.cluster.etcd.delete(name);
 }
 
-/** What ARM is asked for. */
-export function profileOf(state: EncryptionState, execution: Pick<Execution, 'run'>): KmsProfile {
-  const keyId = keyOf(state, execution);
-  if (state.mode === 'off' || keyId === null) return { mode: 'off' };
-  return { mode: 'on', keyId, access: state.access };
+/** Azure must report what the plan expects before a change, or the change. */
+function requireExpected({ machine }: Execution, change: ClusterChange, expect: KmsProfile): void {
+  if (!isApplied(machine.observed(), change) && !hasProfile(machine.observed().kms, expect))
+    throw new Blocked('ClusterChangedOutside');
 }
 
-/** Null is plaintext. */
-function keyOf(state: EncryptionState, { run }: Pick<Execution, 'run'>): string | null {
-  const target = targetOf(state, keyMadeBy(run.outputs));
-  return target.scheme === 'identity' ? null : target.keyId;
+function* upgrade(
+  step: StepOf<'upgrade-control-plane'> | StepOf<'upgrade-pool'>,
+  execution: Execution,
+): Generator<void, StepOutput, void> {
+  const { machine, run } = execution;
+  const { change, expect } = changeOf(step, madeKeys(run.outputs));
+  if (!isApplied(machine.observed(), change)) {
+    if (!hasProfile(machine.observed().kms, expect)) throw new Blocked('ClusterChangedOutside');
+    if (step.type === 'upgrade-pool') machine.pools.set(step.pool, step.to);
+    else machine.upgrade(step.to);
+    yield;
+  }
+  return { type: step.type, armOperations: [], version: step.to };
 }
 
 /** As activities/ledger.ts: read, change, write, fenced by the resource version. */
@@ -234,7 +248,7 @@ function* proveInRounds(
 function convergenceHolds(step: StepOf<'prove'>, execution: Execution): boolean {
   const { run } = execution;
   const first = outputOf(run.outputs, step.since, 'converge').convergence;
-  const watch = new Watch(execution, targetOf(step.to, keyMadeBy(run.outputs)), undefined);
+  const watch = new Watch(execution, targetOf(step.to, madeKeys(run.outputs)), undefined);
   const second = watch.look();
   return (
     second !== undefined &&
@@ -249,9 +263,9 @@ function* currentProof(step: StepOf<'record-proof'>, execution: Execution): Gene
   const { run } = execution;
   const proving = stepOf(run.plan.steps, step.proof, 'prove');
   const verify = (): string | null => {
-    const to = profileOf(step.to, execution);
+    const to = profileOf(step.to, madeKeys(run.outputs));
     if (!isApplied(execution.machine.observed(), { type: 'kms', to })) throw new Blocked('KeyNotReported');
-    return keyOf(step.to, execution);
+    return keyOf(step.to, madeKeys(run.outputs));
   };
   for (let round = 1; round <= PROOF_ROUNDS; round++) {
     if (isVoid(proving, execution)) {
@@ -265,6 +279,17 @@ function* currentProof(step: StepOf<'record-proof'>, execution: Execution): Gene
   throw new Blocked('NotConverged');
 }
 
+/** The write comes later than the look at Azure, and refuses a proof that is too old by then: it is taken again. */
+function* timelyProof(step: StepOf<'record-proof'>, execution: Execution): Generator<void, Proof, void> {
+  const { machine, behaviour, run } = execution;
+  for (let round = 1; round <= PROOF_ROUNDS; round++) {
+    const proof = yield* currentProof(step, execution);
+    yield;
+    if (machine.now - run.provenAt(step.proof) <= behaviour.proofHoldsForMs) return proof;
+  }
+  throw new Blocked('NotConverged');
+}
+
 function isVoid(proving: StepOf<'prove'>, execution: Execution, reportedKeyId?: string | null): boolean {
   const { machine, behaviour, run } = execution;
   return (
@@ -272,7 +297,7 @@ function isVoid(proving: StepOf<'prove'>, execution: Execution, reportedKeyId?: 
       interruptionsBefore: run.interruptionsBefore(proving.since),
       interruptionsNow: run.interruptions,
       ageInMs: machine.now - run.provenAt(proving.id),
-      provenKeyId: keyOf(proving.to, execution),
+      provenKeyId: keyOf(proving.to, madeKeys(run.outputs)),
       ...(reportedKeyId === undefined ? {} : { reportedKeyId }),
     }) !== undefined
   );

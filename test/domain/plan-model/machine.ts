@@ -1,15 +1,17 @@
 /**
- * What really is: etcd and its API servers, the cluster's two key slots, the profile that Azure reports, the vault's key versions, the
- * ledger in the cluster, the signed evidence, the time. Later steps add their own state here (Kubernetes version, agent pools).
+ * What really is: etcd and its API servers, the cluster's two key slots, the profile and the versions that Azure reports, the vaults'
+ * key versions, another cluster, the ledger in the cluster, the signed evidence, the time.
  *
  * AKS reads with both slots, and plaintext always. KMS that is off takes no slot: the last key stays readable.
  */
 import { applyChange, type KmsProfile } from '../../../domain/cluster-change';
+import { kmsScheme, minorOf } from '../../../domain/encryption';
 import type { Ledger } from '../../../domain/ledger';
 import type { ObservedCluster } from '../../../domain/observed';
 import type { SealedOperation } from '../../../domain/trusted-ledger';
 import { goodCluster } from '../fixtures';
 import { Cluster, type ApiServer, type Scheme } from '../proof-model/cluster';
+import type { Snapshot } from '../proof-model/etcd';
 
 /** What records are stored under when KMS is off. */
 export const PLAINTEXT = 'identity';
@@ -34,21 +36,30 @@ export interface Beginning {
 }
 
 /** `https://kv1.vault.azure.net/keys/k1/0…07` */
-export const keyNumber = (number: number): string =>
-  `https://kv1.vault.azure.net/keys/k1/${number.toString(16).padStart(32, '0')}`;
+export const keyNumber = (number: number, object = 'https://kv1.vault.azure.net/keys/k1'): string =>
+  `${object}/${number.toString(16).padStart(32, '0')}`;
+/** `https://kv1.vault.azure.net/keys/k1` */
+export const objectOf = (keyId: string): string => keyId.slice(0, keyId.lastIndexOf('/'));
+
+/** What a vault has of a key version. */
+export type KeyState = 'enabled' | 'disabled' | 'deleted';
 
 /** The machine. */
 export class Machine {
   readonly cluster: Cluster;
-  readonly scheme: Scheme;
-  readonly metrics: boolean;
+  kubernetesVersion: string;
+  readonly pools = new Map<string, string>();
   /** The two slots; null is none. With KMS off `current` is null. */
   slots: { current: string | null; previous: string | null };
   /** Whether Keyturn's own switch filled the second slot: otherwise nobody told it which key is there. */
   previousTold = false;
-  /** By key id: whether the version is enabled. */
-  readonly vault = new Map<string, boolean>();
-  /** The version that an operation made, by its id: a repeated try finds it. */
+  /** By key id, of all vaults. */
+  readonly vault = new Map<string, KeyState>();
+  /** What another cluster needs: its current key, and those before it. */
+  readonly otherNeeds: string[] = [];
+  /** Why Secrets are lost, or could be. */
+  readonly harm: { readonly invariant: 'K1' | 'K2' | 'K4'; readonly what: string }[] = [];
+  /** The version that a step made, by operation and step: a repeated try finds it. */
   readonly madeBy = new Map<string, string>();
   ledger: Ledger | null = null;
   readonly evidence: SealedOperation[] = [];
@@ -58,12 +69,14 @@ export class Machine {
   readonly #content = new Map<string, number>();
   readonly #changedOnce = new Set<string>();
   #chance: number;
+  readonly #oneProviderName: boolean;
+  #backup: { readonly etcd: Snapshot; readonly ledger: Ledger | null } | undefined;
   #setAt = this.now;
 
   constructor({ scheme, metrics, kmsOn, servers, secrets, chance }: Beginning) {
     const [older, key] = [this.newVersion(), this.newVersion()];
-    this.scheme = scheme;
-    this.metrics = metrics && scheme === 'kms-v2';
+    this.kubernetesVersion = scheme !== 'kms-v2' ? '1.26.1' : metrics ? '1.34.1' : '1.28.9';
+    this.pools.set('nodepool1', this.kubernetesVersion);
     this.slots = kmsOn ? { current: key, previous: older } : { current: null, previous: older };
     this.#body = { properties: {} };
     this.#put(kmsOn ? { mode: 'on', keyId: key, access: 'Public' } : { mode: 'off' });
@@ -73,6 +86,7 @@ export class Machine {
     );
     secrets.forEach((stale, index) => this.cluster.seed(`secret-${index}`, stale ? older : this.inForce));
     this.#chance = chance;
+    this.#oneProviderName = scheme === 'kms-v1-shared';
   }
 
   /** What a server that has switched writes with. */
@@ -88,7 +102,15 @@ export class Machine {
   observed(): ObservedCluster {
     const { enabled, keyId, keyVaultNetworkAccess } = this.#body.properties.securityProfile?.azureKeyVaultKms ?? {};
     return goodCluster({
-      kubernetesVersion: this.scheme !== 'kms-v2' ? '1.26.1' : this.metrics ? '1.34.1' : '1.28.9',
+      kubernetesVersion: this.kubernetesVersion,
+      wantedKubernetesVersion: this.kubernetesVersion,
+      agentPools: [...this.pools].map(([name, version]) => ({
+        name,
+        version,
+        wantedVersion: version,
+        count: 1,
+        mode: 'System',
+      })),
       kms: {
         enabled: enabled === true,
         ...(typeof keyId === 'string' ? { keyId } : {}),
@@ -103,10 +125,71 @@ export class Machine {
     return enabled ? (keyId ?? null) : null;
   }
 
-  newVersion(): string {
-    const keyId = keyNumber(this.vault.size + 1);
-    this.vault.set(keyId, true);
+  newVersion(object?: string): string {
+    const keyId = keyNumber(this.vault.size + 1, object);
+    this.vault.set(keyId, 'enabled');
     return keyId;
+  }
+
+  /** Whether API servers say in their metrics which key they write with. */
+  get metrics(): boolean {
+    return minorOf(this.kubernetesVersion) >= 29;
+  }
+
+  /** New API servers; from 1.27 on they cannot read what KMS v1 stored. */
+  upgrade(to: string): void {
+    const [before, after] = [kmsScheme(this.kubernetesVersion), kmsScheme(to)];
+    this.kubernetesVersion = to;
+    if (before === after) return this.cluster.restartAll();
+    this.cluster.upgrade('kms-v2');
+    if (this.keysInUse().size > 0)
+      this.harm.push({ invariant: 'K2', what: 'KMS v1 stored what the version cannot read.' });
+  }
+
+  /** Another cluster has a key from now on; AKS takes an enabled one only. */
+  otherTakes(keyId: string): void {
+    if (this.vault.get(keyId) === 'enabled') this.otherNeeds.unshift(keyId);
+  }
+
+  enable(keyId: string): void {
+    if (this.vault.get(keyId) === 'disabled') this.vault.set(keyId, 'enabled');
+  }
+
+  backUp(): void {
+    this.#backup = { etcd: this.cluster.etcd.snapshot(), ledger: this.ledger };
+  }
+
+  /** The ledger is in etcd too. @returns whether there is a backup that this cluster can start from */
+  restore(): boolean {
+    if (!this.#backup) return false;
+    const { etcd, ledger } = this.#backup;
+    const readable = [PLAINTEXT, this.slots.current, this.slots.previous];
+    if ([...etcd.records.values()].some(({ storedUnder }) => !readable.includes(storedUnder))) return false;
+    this.cluster.etcd.restore(etcd);
+    this.ledger = ledger;
+    return true;
+  }
+
+  disable(keyId: string): void {
+    this.vault.set(keyId, 'disabled');
+    this.#requireUnneeded(keyId, 'disabled');
+  }
+
+  /** A key object goes with all its versions. */
+  deleteObject(keyId: string): void {
+    for (const [version, state] of this.vault) {
+      if (objectOf(version) !== objectOf(keyId)) continue;
+      if (state === 'enabled') this.harm.push({ invariant: 'K4', what: `${version} is deleted, and was enabled.` });
+      this.vault.set(version, 'deleted');
+      this.#requireUnneeded(version, 'deleted');
+    }
+  }
+
+  /** Nothing is lost, even if all API servers, of any cluster, are started again now (K1). */
+  #requireUnneeded(keyId: string, what: string): void {
+    const { current, previous } = this.slots;
+    const needed = [current, previous, ...this.keysInUse(), ...this.otherNeeds];
+    if (needed.includes(keyId)) this.harm.push({ invariant: 'K1', what: `${keyId} is ${what}, and needed.` });
   }
 
   /** The key that would leave its slot. */
@@ -121,7 +204,9 @@ export class Machine {
     const keyId = profile.mode === 'on' ? profile.keyId : null;
     this.#put(profile);
     if (keyId === this.slots.current) return;
-    if (this.slots.current !== null || by === 'others') this.previousTold = by === 'keyturn';
+    // A switch whose note others took out of the ledger is as one of others.
+    const told = by === 'keyturn' && this.ledger?.generations.at(-1)?.state === 'activating';
+    if (this.slots.current !== null || !told) this.previousTold = told;
     this.slots = { current: keyId, previous: this.slots.current ?? this.slots.previous };
     this.#setAt = this.now;
   }
@@ -131,6 +216,11 @@ export class Machine {
     const used = [...this.cluster.etcd.records.values()].map(({ storedUnder }) => storedUnder);
     const written = this.cluster.servers.map(({ writesWith }) => writesWith);
     return new Set([...used, ...written].filter((key) => key !== PLAINTEXT));
+  }
+
+  /** Records of all keys look the same: nothing tells of a key that was set and replaced while an operation works. */
+  get oneProviderName(): boolean {
+    return this.#oneProviderName && kmsScheme(this.kubernetesVersion) === 'kms-v1';
   }
 
   /** No API server says which key it writes with, so that time alone tells when all have switched. */

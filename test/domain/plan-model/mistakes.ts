@@ -45,7 +45,7 @@ export const changed = (type: PlanStep['type'], change: (step: PlanStep) => obje
 
 /** The state that a step is for is another. */
 export const forOtherState = (type: PlanStep['type']): Mistake =>
-  changed(type, (step) => ('to' in step ? { to: other(step.to) } : {}));
+  changed(type, (step) => ('to' in step && typeof step.to !== 'string' ? { to: other(step.to) } : {}));
 
 /** A second switch behind the first. */
 export const twice = (id: string, acceptable: boolean): Mistake =>

@@ -5,14 +5,11 @@ import type { ErrorCode } from '../../../domain/errors';
 import type { StepStatus } from '../../../domain/operation';
 import type { Outputs, StepOutput } from '../../../domain/plan/outputs';
 import type { Plan } from '../../../domain/plan/plan';
-import type { PlanStep, StepType } from '../../../domain/plan/steps';
+import type { StepOf, StepType } from '../../../domain/plan/steps';
 import type { RefusedSecret } from '../../../domain/refusal';
 import type { OperationRequest } from '../../../domain/request';
 import type { Behaviour } from './behaviour';
 import type { Machine } from './machine';
-
-/** A step of one type. */
-export type StepOf<T extends StepType> = PlanStep & { readonly type: T };
 
 /** What happens to the machine in a step, up to where others may act: before each `yield`, all happens at one moment. */
 export type Effect<T extends StepType> = (step: StepOf<T>, execution: Execution) => Generator<void, StepOutput, void>;

@@ -8,7 +8,9 @@ import { World, type Ask, type Breach } from './world';
 /** What happens next. */
 export type Event =
   | { readonly type: 'go'; readonly times: number; readonly ask: Ask }
-  | { readonly type: 'crash' | 'fail' | 'cancel' | 'lose-lock' | 'switch-all' }
+  | { readonly type: 'crash' | 'fail' | 'cancel' | 'lose-lock' | 'switch-all' | 'backup' | 'restore' }
+  /** Another cluster takes a key; somebody enables one again. */
+  | { readonly type: 'other-takes' | 'enable'; readonly key: number }
   | { readonly type: 'other-operation'; readonly ask: Ask; readonly times: number }
   /** A person sets a key with `az aks update`: a new one (0), none, the one before, or any. */
   | { readonly type: 'set'; readonly key: number | 'off' | 'back' }
@@ -28,7 +30,17 @@ export interface Story {
 
 const asks = (): fc.Arbitrary<Ask> =>
   fc.record({
-    what: fc.constantFrom<Ask['what'][]>('change', 'change', 'change', 'disable', 'rewrite'),
+    what: fc.constantFrom<Ask['what'][]>(
+      'change',
+      'change',
+      'disable',
+      'rewrite',
+      'replace',
+      'replace',
+      'retire',
+      'move',
+      'upgrade',
+    ),
     key: fc.nat(4),
   });
 
@@ -53,7 +65,8 @@ function events(): fc.Arbitrary<Event> {
   const arbitraries: [number, fc.Arbitrary<Event>][] = [
     [16, fc.record({ type: fc.constant('go' as const), times, ask: asks() })],
     [1, constant('crash', 'fail', 'lose-lock')],
-    [1, constant('cancel')],
+    [1, constant('cancel', 'backup', 'restore')],
+    [1, fc.record({ type: fc.constantFrom('other-takes' as const, 'enable' as const), key: fc.nat(5) })],
     [5, constant('switch-all')],
     [1, fc.record({ type: fc.constant('other-operation' as const), ask: asks(), times })],
     [
@@ -93,6 +106,42 @@ export function stories(): fc.Arbitrary<Story> {
     beginning: beginnings(),
     accepts: fc.boolean(),
     events: fc.array(events(), { maxLength: 50, size: 'max' }),
+  });
+}
+
+/** Stories of keys that are replaced and retired, with others who use them, bring them back, or restore a backup. */
+export function retirements(): fc.Arbitrary<Story> {
+  const wanted = fc.record({
+    what: fc.constantFrom<Ask['what'][]>('change', 'replace', 'replace', 'move', 'retire', 'retire', 'retire'),
+    key: fc.nat(5),
+  });
+  const happening = fc.oneof(
+    {
+      weight: 12,
+      arbitrary: fc.record({ type: fc.constant('go' as const), times: fc.integer({ min: 1, max: 40 }), ask: wanted }),
+    },
+    { weight: 6, arbitrary: fc.record({ type: fc.constant('switch-all' as const) }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({ type: fc.constantFrom('other-takes' as const, 'enable' as const), key: fc.nat(5) }),
+    },
+    { weight: 1, arbitrary: fc.record({ type: fc.constantFrom('backup' as const, 'restore' as const) }) },
+    { weight: 1, arbitrary: fc.record({ type: fc.constantFrom('crash' as const, 'cancel' as const) }) },
+    { weight: 1, arbitrary: fc.record({ type: fc.constant('write' as const), secret: few, server: few }) },
+    {
+      weight: 1,
+      arbitrary: fc.record({ type: fc.constant('set' as const), key: fc.constantFrom<number[]>(0, 1, 2, 3, 4) }),
+    },
+  );
+  return fc.record({
+    beginning: beginnings().map((beginning) => ({
+      ...beginning,
+      scheme: 'kms-v2' as const,
+      metrics: true,
+      kmsOn: true,
+    })),
+    accepts: fc.boolean(),
+    events: fc.array(happening, { maxLength: 50, size: 'max' }),
   });
 }
 
@@ -175,6 +224,16 @@ function happen(world: World, event: Event): void {
       const server = cluster.server(event.server);
       return cluster.restart(server, server.writesWith);
     }
+    case 'backup':
+      return machine.backUp();
+    case 'restore':
+      return world.restore();
+    case 'other-takes':
+    case 'enable': {
+      const keys = [...machine.vault.keys()];
+      const keyId = keys[event.key % keys.length] ?? '';
+      return event.type === 'enable' ? machine.enable(keyId) : machine.otherTakes(keyId);
+    }
     case 'ledger':
       return edit(world, event);
     case 'time':
@@ -196,7 +255,8 @@ function setByHand(world: World, which: number | 'off' | 'back'): void {
   const keys = [...machine.vault.keys()];
   const keyId =
     which === 'off' ? null : which === 'back' ? machine.slots.previous : (keys[which - 1] ?? machine.newVersion());
-  if (keyId === machine.slots.current) return;
+  if (keyId === machine.slots.current || (keyId !== null && machine.vault.get(keyId) !== 'enabled')) return;
+  if (machine.oneProviderName && world.isSwitching) return;
   const evicted = machine.evictedBy(keyId);
   if (evicted !== undefined && machine.keysInUse().has(evicted)) return;
   if (machine.ledger !== null && bringsBackProven(world, machine.ledger, keyId)) return;
@@ -217,10 +277,17 @@ function bringsBackProven({ machine }: World, ledger: Ledger, keyId: string | nu
 
 function edit(world: World, { edit: how, which }: Extract<Event, { type: 'ledger' }>): void {
   const { machine, pastLedgers } = world;
-  if (machine.ledger === null) return;
+  if (machine.ledger === null || world.restored) return;
+  // Where API servers do not show their keys, the note of a switch is all that tells of late ones.
+  if (machine.showsNoKeys && machine.ledger.generations.at(-1)?.state === 'activating') return;
   if (machine.showsNoKeys) machine.switchAll();
   if (how === 'delete') return world.editLedger(null);
-  if (how === 'restore') return world.editLedger(pastLedgers[which % Math.max(1, pastLedgers.length)] ?? null);
+  if (how === 'restore') {
+    const past = pastLedgers[which % Math.max(1, pastLedgers.length)] ?? null;
+    if (world.othersHaveSet && past && currentGeneration(past)?.state === 'proven') return;
+    return world.editLedger(past);
+  }
+  if (world.othersHaveSet) return;
   const current = currentGeneration(machine.ledger);
   const proof = pastLedgers.flatMap((ledger) => ledger?.generations ?? []).findLast((one) => one.proof)?.proof;
   world.editLedger({

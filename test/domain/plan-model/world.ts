@@ -7,22 +7,24 @@ import { hasProfile } from '../../../domain/cluster-change';
 import { currentGeneration, type Ledger } from '../../../domain/ledger';
 import { newOperation } from '../../../domain/new-operation';
 import { OperationStatus, stepsAtEnd, stepStates } from '../../../domain/operation';
-import type { Observation } from '../../../domain/observed';
+import type { KeyLookup, Observation } from '../../../domain/observed';
 import type { Plan } from '../../../domain/plan/plan';
 import { writesTo, type PlanStep } from '../../../domain/plan/steps';
 import { plan } from '../../../domain/planner';
-import { requestedKeyId, type OperationRequest } from '../../../domain/request';
+import { nextKeyId, requestedKeyId, type OperationRequest } from '../../../domain/request';
 import { trustedLedger } from '../../../domain/trusted-ledger';
 import type { StepOutput } from '../../../domain/plan/outputs';
 import { CLUSTER, goodKey, person } from '../fixtures';
 import type { Behaviour } from './behaviour';
-import { perform, profileOf, removeCanaries } from './effects';
+import { perform, removeCanaries } from './effects';
+import { profileOf } from '../../../domain/plan/change-of-step';
+import { keyUsage } from './retirement';
 import { Machine, PLAINTEXT, type Beginning } from './machine';
 import { Blocked, Running, type Execution } from './running';
 
-/** What somebody asks for: to change the key (with KMS off: to enable it), to disable KMS, or to rewrite; and which key, counted over those of the vault; 0 names none. */
+/** What somebody asks for, and which key, counted over those that fit; 0 names none where none need be named. With KMS off most asks enable it. */
 export interface Ask {
-  readonly what: 'change' | 'disable' | 'rewrite';
+  readonly what: keyof (typeof KIND_OF)['on'];
   readonly key: number;
 }
 
@@ -34,9 +36,28 @@ export interface Breach {
 
 /** A kind that fits, so that most asks become plans. */
 const KIND_OF = {
-  on: { change: 'rotate-key', disable: 'disable-kms', rewrite: 'rewrite-secrets' },
-  off: { change: 'enable-kms', disable: 'rewrite-secrets', rewrite: 'rewrite-secrets' },
+  on: {
+    change: 'rotate-key',
+    disable: 'disable-kms',
+    rewrite: 'rewrite-secrets',
+    replace: 'replace-key',
+    retire: 'retire-key',
+    move: 'change-vault',
+    upgrade: 'upgrade-to-kms-v2',
+  },
+  off: {
+    change: 'enable-kms',
+    disable: 'rewrite-secrets',
+    rewrite: 'rewrite-secrets',
+    replace: 'enable-kms',
+    retire: 'retire-key',
+    move: 'enable-kms',
+    upgrade: 'enable-kms',
+  },
 } as const;
+const VAULTS = ['https://kv1.vault.azure.net/keys/k1', 'https://kv2.vault.azure.net/keys/k1'] as const;
+const SOAK_IN_SECONDS = 600;
+const POLICY = { approvalsRequired: 1 };
 const MOST_RETRIES = 3;
 const PLANNING_AGAIN_IN_MS = 10 * 60_000;
 
@@ -54,6 +75,10 @@ export class World {
   readonly untold: Set<string>;
   /** What an edit of the ledger made Keyturn forget, up to its next proof: a forged proof hides older keys. */
   readonly #forgotten = new Set<string>();
+  /** Others have set a key once: an older ledger put back may then call proven what was proven before that. */
+  othersHaveSet = false;
+  /** A backup was restored: then a proof of later, put back into the ledger, is one that evidence confirms. */
+  restored = false;
   readonly pastLedgers: (Ledger | null)[] = [];
   readonly #behaviour: Behaviour;
   /** The holder of the lock is the last; those before it have lost it. */
@@ -64,6 +89,11 @@ export class World {
     this.machine = new Machine(beginning);
     this.#behaviour = behaviour;
     this.untold = new Set(this.machine.vault.keys());
+  }
+
+  /** An operation may have taken its baseline, and has not ended. */
+  get isSwitching(): boolean {
+    return this.#runs.some(({ run }) => Object.values(run.outputs).some(({ type }) => type === 'take-baseline'));
   }
 
   get idle(): boolean {
@@ -82,7 +112,7 @@ export class World {
   /** `refused`: by a rule of the kind. `faulty`: a plan is made, and checkPlan does not let it pass. */
   planning(ask: Ask): 'planned' | 'refused' | 'faulty' {
     const request = this.#request(ask);
-    const { plan: made } = plan(request, this.#observe(request), { approvalsRequired: 1 });
+    const { plan: made } = plan(request, this.#observe(request), POLICY, this.#behaviour.kindOf(request.kind));
     if (made === null) return 'refused';
     return this.#plan(request) ? 'planned' : 'faulty';
   }
@@ -118,10 +148,21 @@ export class World {
 
   /** Others have set a key: nobody told Keyturn. */
   othersSet(keyId: string | null): void {
+    this.othersHaveSet = true;
     for (const state of this.#runs) state.disturbed = true;
     if (keyId === null) return;
     this.untold.add(keyId);
     for (const { run } of this.#runs) this.#blindOf(run).add(keyId);
+  }
+
+  /** Others restore a backup of etcd, in the soak or between operations: with it the ledger is an older one. */
+  restore(): void {
+    const step = this.#runs.at(-1)?.run.plan.steps[this.#runs.at(-1)?.at ?? 0];
+    if (step && step.type !== 'soak') return;
+    if (this.machine.showsNoKeys) this.machine.switchAll();
+    if (!this.machine.restore()) return;
+    this.restored = true;
+    this.editLedger(this.machine.ledger);
   }
 
   /** Somebody edits the ledger, or puts back another. */
@@ -142,7 +183,7 @@ export class World {
     const { reconcile, keysNeeded } = this.#behaviour.ledger;
     const reported = machine.reportedKeyId();
     if (!machine.isReadable()) this.#breach('K2', 'A Secret is under a key that is in no slot.');
-    for (const [keyId, enabled] of machine.vault) if (!enabled) this.#breach('K4', `${keyId} is disabled.`);
+    for (const { invariant, what } of machine.harm) this.#breach(invariant, what);
     const run = this.#runs.at(-1)?.run;
     if (run || machine.ledger !== null) {
       const shown = run
@@ -177,7 +218,8 @@ export class World {
   #learn(): void {
     const { ledger } = this.machine;
     if (ledger === null) return;
-    for (const key of this.#behaviour.ledger.keysNeeded(ledger)) this.untold.delete(key);
+    // What it has of an earlier time tells nothing of a key that others have set again.
+    this.untold.delete(ledger.generations.at(-1)?.keyId ?? '');
     if (this.pastLedgers.at(-1) !== ledger) this.pastLedgers.push(ledger);
   }
 
@@ -193,18 +235,29 @@ export class World {
   #observe(request: OperationRequest): Observation {
     const { machine } = this;
     const cluster = machine.observed();
-    const lookUp = (keyId: string) => ({
-      found: true as const,
-      key: goodKey(keyId, { enabled: machine.vault.get(keyId) }),
-    });
-    const requested = requestedKeyId(request);
+    const lookUp = (keyId: string): KeyLookup => {
+      const state = machine.vault.get(keyId);
+      if (state === undefined || state === 'deleted') return { found: false, keyId, why: 'KeyNotFound' };
+      return { found: true, key: goodKey(keyId, { enabled: state === 'enabled' }) };
+    };
+    const [requested, next] = [requestedKeyId(request), nextKeyId(request)];
     const current = machine.reportedKeyId();
+    const { retires, needs } = this.#behaviour.kindOf(request.kind);
+    const retired = retires === 'current-key' ? current : retires === 'requested-key' ? requested : undefined;
+    const { kubernetesVersion } = machine;
     return {
       azure: {
         at: machine.at,
         cluster: { found: true, cluster },
         ...(current === null ? {} : { currentKey: lookUp(current) }),
         ...(requested === undefined ? {} : { requestedKey: lookUp(requested) }),
+        ...(next === undefined ? {} : { nextKey: lookUp(next) }),
+        ...(retired === undefined || retired === null
+          ? {}
+          : { keyUsers: this.#behaviour.usersOf(keyUsage(machine, this.#behaviour), retired) }),
+        ...(needs.includes('upgrade-profile')
+          ? { upgradeProfile: { current: kubernetesVersion, offered: ['1.26.9', '1.27.3', '1.27.9'] } }
+          : {}),
       },
       ledger: machine.ledger && this.#believed(machine.ledger),
     };
@@ -213,7 +266,7 @@ export class World {
   /** A plan, or undefined when a rule of the kind is violated. */
   #plan(request: OperationRequest): { readonly plan: Plan; readonly digest: string } | undefined {
     const observation = this.#observe(request);
-    const made = plan(request, observation, { approvalsRequired: 1 }).plan;
+    const made = plan(request, observation, POLICY, this.#behaviour.kindOf(request.kind)).plan;
     if (made === null) return undefined;
     const mistaken = this.#behaviour.mistake(made);
     const ledger = this.#behaviour.ledger.reconcile(
@@ -234,23 +287,52 @@ export class World {
   }
 
   #request({ what, key }: Ask): OperationRequest {
-    const on = this.machine.reportedKeyId() !== null;
-    const kind = KIND_OF[on ? 'on' : 'off'][what];
-    const keys = [...this.machine.vault.keys()];
-    const named = kind === 'enable-kms' ? keys[key % keys.length] : kind === 'rotate-key' ? keys[key - 1] : undefined;
+    const kind = KIND_OF[this.machine.reportedKeyId() === null ? 'off' : 'on'][what];
     return {
       kind,
       cluster: CLUSTER,
-      parameters: named === undefined ? {} : { keyId: named },
+      parameters: this.#parameters(kind, key),
       change: { number: 'CHG1' },
       whenBusy: 'refuse',
     };
   }
 
+  #parameters(kind: string, key: number): Record<string, unknown> {
+    const { machine } = this;
+    const all = [...machine.vault.keys()];
+    const enabled = all.filter((keyId) => machine.vault.get(keyId) === 'enabled');
+    const current = machine.reportedKeyId();
+    const here = enabled.filter((keyId) => current === null || vaultOf(keyId) === vaultOf(current));
+    const there = enabled.filter((keyId) => !here.includes(keyId));
+    const named = here[key - 1];
+    switch (kind) {
+      case 'rotate-key':
+        return named === undefined ? {} : { keyId: named };
+      case 'replace-key': {
+        const next = key % 2 === 0 ? here[key - 2] : undefined;
+        return {
+          soakInSeconds: SOAK_IN_SECONDS,
+          ...(named === undefined ? {} : { keyId: named }),
+          ...(next === undefined ? {} : { nextKeyId: next }),
+        };
+      }
+      case 'retire-key':
+        return { soakInSeconds: SOAK_IN_SECONDS, keyId: all[key % all.length] };
+      case 'enable-kms':
+        return { keyId: here[key % here.length] ?? machine.newVersion() };
+      case 'change-vault': {
+        const other = VAULTS.find((object) => current === null || vaultOf(object) !== vaultOf(current));
+        return { keyId: there[key % Math.max(1, there.length)] ?? machine.newVersion(other) };
+      }
+      default:
+        return {};
+    }
+  }
+
   #take(id: string, request: OperationRequest): RunState | undefined {
     const planned = this.#plan(request);
     if (!planned) return undefined;
-    const expected = profileOf(planned.plan.from, { run: { outputs: {} } as Running });
+    const expected = profileOf(planned.plan.from, {});
     const run = new Running(id, request, planned.plan, expected);
     return {
       run,
@@ -309,7 +391,8 @@ export class World {
     const result = state.effect.next();
     if (!result.done) return;
     run.keep(step.id, result.value);
-    if (result.value.type === 'record-proof' && result.value.proven) this.#forgotten.clear();
+    if (result.value.type === 'record-proof' && result.value.proven && result.value.ledger === this.machine.ledger)
+      this.#forgotten.clear();
     run.mark(step.id, { status: 'done', endedAt: this.machine.at });
     Object.assign(state, { effect: undefined, at: state.at + 1 });
     run.attempt = 1;
@@ -325,6 +408,10 @@ export class World {
       this.#breach('O3', `${step.id} runs before anybody has approved.`);
     if (step.type === 'set-kms' && step.to.mode === 'off' && !gates.includes('plaintext'))
       this.#breach('O3', `${step.id} runs before anybody has approved plaintext.`);
+    if (step.type === 'upgrade-control-plane' && !gates.includes('upgrade'))
+      this.#breach('O3', `${step.id} runs before anybody has approved the upgrade.`);
+    if (step.type === 'delete-key' && !gates.includes('deletion'))
+      this.#breach('O3', `${step.id} runs before anybody has approved the deletion.`);
     if (passed.some(({ type }) => type !== 'gate') || isBegun(state)) return true;
     const again = this.#take(run.id, run.request);
     if (!again) {
@@ -426,6 +513,11 @@ function isBegun({ run }: RunState): boolean {
   return run.statuses.some(
     ({ id, startedAt }) => startedAt !== undefined && run.plan.steps.find((step) => step.id === id)?.type !== 'gate',
   );
+}
+
+/** `https://kv1.vault.azure.net` */
+function vaultOf(keyId: string): string {
+  return new URL(keyId).origin;
 }
 
 function keysOf({ plan: { keysNeeded } }: Running): readonly string[] {

@@ -29,7 +29,7 @@ export class Cluster {
   readonly servers: ApiServer[] = [];
   /** Secrets whose namespace is not there any more: they can be read, listed and deleted, and no change of them is taken. */
   readonly orphans = new Set<string>();
-  readonly #scheme: Scheme;
+  #scheme: Scheme;
   #made = 0;
 
   constructor(scheme: Scheme, writesWith: readonly string[]) {
@@ -50,6 +50,17 @@ export class Cluster {
 
   restart(server: ApiServer, writesWith: string): void {
     Object.assign(server, { process: this.#newProcess(), writesWith });
+  }
+
+  /** New API servers of another version, which may encrypt in another way. */
+  upgrade(scheme: Scheme): void {
+    this.#scheme = scheme;
+    this.restartAll();
+  }
+
+  /** Every server is a new process that writes as the one before it. */
+  restartAll(): void {
+    for (const server of this.servers) this.restart(server, server.writesWith);
   }
 
   /** Ends a server, unless it is the last. */
