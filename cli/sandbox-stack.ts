@@ -1,6 +1,6 @@
 /** What the demo and `npm run sandbox` have in common: everything on the sandbox, with evidence below `.keyturn`. */
 import path from 'node:path';
-import { makeSandboxCluster, type SandboxClusterFacts } from '../launch/sandbox-cluster';
+import { makeSandboxCluster, type SandboxClusterFacts, type SandboxClusterOptions } from '../launch/sandbox-cluster';
 import { SandboxControl } from '../launch/sandbox-control';
 import type { SandboxProcess } from '../launch/sandbox';
 import { startStack, type Stack } from '../launch/stack';
@@ -50,8 +50,9 @@ export async function makeSampleCluster(
   { sandbox: { facts } }: SandboxStack,
   directory: string,
   secrets: number,
+  options: Pick<SandboxClusterOptions, 'kubernetesVersion'> = {},
 ): Promise<SandboxClusterFacts> {
-  const cluster = await makeSandboxCluster(facts, { name: CLUSTER_NAME, vaultName: VAULT_NAME, directory });
+  const cluster = await makeSandboxCluster(facts, { ...options, name: CLUSTER_NAME, vaultName: VAULT_NAME, directory });
   if (secrets > 0) await new SandboxControl(facts.control).seed(CLUSTER_NAME, { count: secrets, ...SAMPLE_SECRETS });
   return cluster;
 }

@@ -165,7 +165,8 @@ function isPlaintext(value: Buffer): boolean {
   return value.subarray(0, PROTOBUF_MAGIC.length).equals(PROTOBUF_MAGIC) || value[0] === '{'.charCodeAt(0);
 }
 
-function isUnder(record: SecretRecord, kid: string): boolean {
+/** Whether a record is stored under a key. @param kid versioned; a KMS v1 record without the sandbox's mark is told by its provider's name */
+export function isUnder(record: SecretRecord, kid: string): boolean {
   if (record.keyIdHash !== undefined) return record.keyIdHash === hashKeyId(kid);
   return record.scheme === 'kms-v1' && record.provider === providerName(kid);
 }

@@ -2,20 +2,32 @@
 import { expect, it } from '@jest/globals';
 import { readFileSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
+import { z } from 'zod';
 import { ERRORS } from '../../domain/errors';
 import { KINDS } from '../../domain/kinds';
 import type { Kind } from '../../domain/kinds/kind';
 import { ruleCodes } from '../../domain/planner';
 import { planned } from './fixtures';
 
+/** What is printed of the schema of the parameters: each has a description. */
+const Parameters = z.object({
+  properties: z.record(z.string(), z.object({ description: z.string() })),
+  required: z.array(z.string()).default([]),
+});
+
 const PAGE = path.join(__dirname, '../../docs/procedures.md');
 
 const INTRODUCTION = `# Procedures
 
-What can be asked for with \`POST /v1/operations\`, one section for each kind. The steps are those of a cluster with Kubernetes
-1.27 or newer (KMS v2) whose current state no operation has proven yet; where it is proven, the steps that begin with
-\`current.\` are left out. Those of \`upgrade-to-kms-v2\` are of a cluster with KMS v1. Every kind also refuses a cluster whose ledger cannot be read or whose Secrets the API server
-cannot read. This page is printed from the table of kinds (\`npm run write-procedures\`).
+This page lists what a requester can ask for with \`POST /v1/operations\`: one section for each kind.
+
+- **Steps.** The steps are those of a cluster with KMS v2 (Kubernetes 1.27 or newer) whose current state no operation has proven yet.
+  The steps of \`upgrade-to-kms-v2\` are those of a cluster with KMS v1. Where the current state is proven, the plan leaves out the
+  steps that begin with \`current.\`, except in \`rewrite-secrets\` and \`retire-key\`.
+- **Gates.** At a step of the type \`gate\` the operation waits for an approver. The id of the step is the name of the gate.
+- **Refusals.** Keyturn also refuses a cluster whose ledger it cannot read, or whose Secrets the API server cannot read.
+
+\`npm run write-procedures\` prints this page from the table of kinds.
 `;
 
 function sectionOf(kind: Kind): string {
@@ -26,6 +38,7 @@ function sectionOf(kind: Kind): string {
     '',
     `${kind.does} It never ${kind.never} Follows the section "${kind.section}" of the AKS documents on KMS etcd encryption.`,
     '',
+    ...parametersOf(kind),
     '| step | type | what is done | why |',
     '| --- | --- | --- | --- |',
     ...steps.map(({ id, type, title, reason }) => `| \`${id}\` | ${type} | ${title} | ${reason} |`),
@@ -37,6 +50,21 @@ function sectionOf(kind: Kind): string {
     ...rules,
     '',
   ].join('\n');
+}
+
+function parametersOf({ parameters }: Kind): string[] {
+  const schema = Parameters.parse(z.toJSONSchema(parameters, { io: 'input' }));
+  const names = Object.entries(schema.properties);
+  if (names.length === 0) return ['It takes no parameters.', ''];
+  return [
+    '| parameter | | meaning |',
+    '| --- | --- | --- |',
+    ...names.map(([name, { description }]) => {
+      const needed = schema.required.includes(name) ? 'required' : 'optional';
+      return `| \`${name}\` | ${needed} | ${description} |`;
+    }),
+    '',
+  ];
 }
 
 it('docs/procedures.md is what the table of kinds prints', () => {

@@ -36,8 +36,19 @@ function processesOf(folder: string): string[] {
 describe('npm run demo', () => {
   const cwd = mkdtempSync(path.join(tmpdir(), 'keyturn-newcomer-'));
   afterAll(() => rmSync(cwd, { recursive: true }));
+  const demo = async (journey: string): Promise<{ stdout: string; outcome: unknown }> => {
+    const args = ['--journey', journey, '--yes', '--json', '--secrets', '60'];
+    const { stdout } = await run(process.execPath, [path.join(COMPILED, 'cli/demo.js'), ...args], {
+      cwd,
+      env: { ...env, TMPDIR: cwd },
+    });
+    return { stdout, outcome: JSON.parse(stdout.trimEnd().split('\n').at(-1) ?? '') };
+  };
+  /** The gates, in the order in which the second person approved them. */
+  const approvals = (stdout: string): (string | undefined)[] =>
+    [...stdout.matchAll(/^ +\S.* approves (approve\S*)\.$/gm)].map(([, gate]) => gate);
 
-  it('turns a key, proves it, ends with one JSON object, and leaves no process behind', async () => {
+  it('rotates a key, proves it, ends with one JSON object, and leaves no process behind', async () => {
     const { stdout } = await run(
       process.execPath,
       [path.join(COMPILED, 'cli/demo.js'), '--yes', '--json', '--secrets', '60'],
@@ -46,6 +57,7 @@ describe('npm run demo', () => {
     const lines = stdout.trimEnd().split('\n');
     const outcome = JSON.parse(lines.at(-1) ?? '') as DemoOutcome;
     expect(outcome).toEqual({
+      kind: 'rotate-key',
       status: 'Succeeded',
       operationId: expect.stringMatching(/^op-/),
       secrets: 60,
@@ -65,6 +77,54 @@ describe('npm run demo', () => {
     const changed = path.join(cwd, 'changed.json');
     writeFileSync(changed, readFileSync(outcome.evidence, 'utf8').replace('"Succeeded"', '"Succeedec"'));
     await expect(verify(changed)).rejects.toMatchObject({ code: 1, stderr: expect.stringContaining('NOT VALID') });
+  });
+
+  it('--journey upgrade has three gates approved, and ends with KMS v2 in raw etcd', async () => {
+    const { stdout, outcome } = await demo('upgrade');
+    expect(outcome).toMatchObject({
+      kind: 'upgrade-to-kms-v2',
+      status: 'Succeeded',
+      secrets: 60,
+      unproven: 0,
+      etcd: { newKey: 60, oldKey: 0, plaintext: 0 },
+    });
+    expect(approvals(stdout)).toEqual(['approve', 'approve-plaintext', 'approve-upgrade']);
+    expect(stdout).toMatch(/Raw etcd before +60 under KMS v1, 0 under KMS v2, 0 in plaintext/);
+    expect(stdout).toMatch(/Raw etcd after +0 under KMS v1, 60 under KMS v2, 0 in plaintext/);
+    expect(stdout).toMatch(/The old key +the vault has it/);
+    expect(processesOf(cwd)).toEqual([]);
+  });
+
+  it('--journey replace-key has the retirement approved in the middle, and the vault has the old key no more', async () => {
+    const { stdout, outcome } = await demo('replace-key');
+    expect(outcome).toMatchObject({
+      kind: 'replace-key',
+      status: 'Succeeded',
+      secrets: 60,
+      unproven: 0,
+      etcd: { newKey: 60, oldKey: 0, plaintext: 0 },
+      armWrites: 2,
+    });
+    expect(approvals(stdout)).toEqual(['approve', 'approve-deletion']);
+    // The second gate opens after both rotations are proven, and before the key is disabled.
+    const proven = stdout.lastIndexOf('✓ Prove from a fresh list');
+    const [gate, disabled] = ['approves approve-deletion', '✓ Disable '].map((text) => stdout.indexOf(text));
+    expect(proven).toBeGreaterThan(0);
+    expect(gate).toBeGreaterThan(proven);
+    expect(disabled).toBeGreaterThan(gate ?? 0);
+    expect(stdout).toMatch(/The old key +the vault shows it as deleted/);
+    expect(processesOf(cwd)).toEqual([]);
+  });
+
+  it('with a journey that there is not names those that there are, and starts nothing', async () => {
+    const demo = run(process.execPath, [path.join(COMPILED, 'cli/demo.js'), '--journey', 'rotat', '--yes'], {
+      cwd,
+      env,
+    });
+    await expect(demo).rejects.toMatchObject({ code: 2, stdout: '' });
+    const { stderr } = await demo.catch((error: { stderr: string }) => error);
+    expect(stderr.trim().split('\n')).toHaveLength(1);
+    for (const name of ['rotate', 'upgrade', 'replace-key']) expect(stderr).toContain(name);
   });
 
   it('without --yes and without anybody to ask says so and starts nothing', async () => {

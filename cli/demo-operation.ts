@@ -1,33 +1,36 @@
-/** The demo's story: the request, the plan, the refused and the given approval, and the progress to the end. */
+/** The demo's story: the request, the plan, the refused and the given approvals, and the progress to the end. */
 import { randomUUID } from 'node:crypto';
 import type { SandboxFacts } from '../launch/sandbox';
 import { isFinal, type StepState } from '../domain/operation';
+import type { PlanStep } from '../domain/plan/steps';
 import { ApiClient, ApiProblem, type OperationAnswer } from './api-client';
 import { bold, confirm, dim, heading, say } from './terminal';
 
-/** Who rotates what. */
-export interface DemoRotation {
+/** What is asked for, and by whom. */
+export interface DemoRequest {
   readonly apiUrl: string;
   readonly people: SandboxFacts['people'];
   readonly cluster: string;
+  readonly kind: string;
+  readonly parameters: Readonly<Record<string, unknown>>;
+  /** Why, in the words of the change-management system. */
+  readonly reason: string;
   /** Approve as the second person without asking. */
   readonly yes: boolean;
 }
 
+type Gate = Extract<PlanStep, { readonly type: 'gate' }>;
+
 const CHANGE_NUMBER = 'CHG0030192';
 const LONG_POLL_IN_SECONDS = 1;
 
-/** Runs one rotation through the API and shows it. Resolves when the operation has ended. */
-export async function rotateAndFollow({ apiUrl, people, cluster, yes }: DemoRotation): Promise<OperationAnswer> {
+/** Runs one operation through the API and shows it. Resolves when the operation has ended, or is blocked. */
+export async function askAndFollow(request: DemoRequest): Promise<OperationAnswer> {
+  const { apiUrl, people, kind, cluster, parameters, reason } = request;
   const requester = new ApiClient(apiUrl, people.requester.token);
-  const approver = new ApiClient(apiUrl, people.approver1.token);
 
-  heading(`1. The change-management system asks for rotate-key, as ${people.requester.name}`);
-  const body = {
-    kind: 'rotate-key',
-    cluster,
-    change: { number: CHANGE_NUMBER, reason: 'Yearly rotation of the encryption key' },
-  };
+  heading(`1. The change-management system asks for ${kind}, as ${people.requester.name}`);
+  const body = { kind, cluster, parameters, change: { number: CHANGE_NUMBER, reason } };
   const { status, operation: asked } = await requester.create(body, randomUUID());
   say(`POST /v1/operations, change ${CHANGE_NUMBER}: ${status}, operation ${bold(asked.id)}`);
 
@@ -38,21 +41,46 @@ export async function rotateAndFollow({ apiUrl, people, cluster, yes }: DemoRota
 
   heading('3. Four eyes');
   await showRefusal(requester, planned, people.requester.name);
-  if (!yes && !(await confirm(`Approve this plan as ${people.approver1.name}?`))) {
-    throw new Error('The plan was not approved. Nothing was changed.');
-  }
-  const waiting = await follow(requester, planned, ({ offers }) => offers.includes('approve'));
-  await approver.approve(waiting.id, waiting.plan?.digest ?? '');
-  say(`${people.approver1.name} approved the plan.`);
+  return await approveAndFollow(request, requester, planned);
+}
 
-  heading('4. Progress');
+/** Has each gate approved when it opens, and shows the progress in between. */
+async function approveAndFollow(
+  { apiUrl, people, yes }: DemoRequest,
+  requester: ApiClient,
+  planned: OperationAnswer,
+): Promise<OperationAnswer> {
+  const { name, token } = people.approver1;
+  const approver = new ApiClient(apiUrl, token);
+  const approved = new Set<string>();
   const shown = new Map<string, string>();
-  return await follow(
-    requester,
-    planned,
-    ({ status: now }) => isFinal(now) || now === 'Blocked',
-    (operation) => showProgress(operation, shown),
-  );
+  for (let operation = planned; ;) {
+    operation = await follow(
+      requester,
+      operation,
+      (now) => isFinal(now.status) || now.status === 'Blocked' || openGate(now, approved) !== undefined,
+      (now) => showProgress(now, shown),
+    );
+    const gate = openGate(operation, approved);
+    if (gate === undefined) return operation;
+    say(`   The gate ${bold(gate.id)}: ${gate.reason}`);
+    if (!yes && !(await confirm(`Approve ${bold(gate.id)} as ${name}?`))) {
+      const changed = approved.size === 0 ? 'Nothing was changed.' : 'The sandbox is stopped, and its cluster with it.';
+      throw new Error(`${name} did not approve ${gate.id}. ${changed}`);
+    }
+    operation = await approver.approve(operation.id, operation.plan?.digest ?? '', gate.id);
+    approved.add(gate.id);
+    say(`   ${name} approves ${gate.id}.`);
+    if (approved.size === 1) heading('4. Progress');
+  }
+}
+
+/** The gate that waits for an approval; undefined while none does. */
+function openGate({ offers, plan, steps }: OperationAnswer, approved: ReadonlySet<string>): Gate | undefined {
+  if (!offers.includes('approve')) return undefined;
+  const running = steps.find(({ status }) => status === 'running');
+  const gate = plan?.steps.find((step): step is Gate => step.id === running?.id && step.type === 'gate');
+  return gate === undefined || approved.has(gate.id) ? undefined : gate;
 }
 
 /** Polls until something holds; the API answers sooner when the status changes. */
