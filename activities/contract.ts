@@ -43,6 +43,15 @@ export interface PassInput extends StepReference {
 export interface RetirementInput extends StepReference {
   /** Resource version of the list that the last proof was made from: a cluster that is older was restored from a backup. */
   readonly provenRv: string;
+  /** What the vault said when the operation had disabled the version; absent before. */
+  readonly disabled?: Disabled;
+}
+
+/** A key version that was disabled. */
+export interface Disabled {
+  readonly keyId: string;
+  /** When the vault says that the version was changed, ISO 8601. */
+  readonly updatedOn?: string;
 }
 
 /** What the rules of a kind say of a request. */
@@ -182,16 +191,17 @@ export interface Activities {
 
   /**
    * Carries out `check-key-unused`. Throws, non-retryable, `KeyInUse` when a cluster needs the key, `ResourceVersionWentBackwards`
-   * or `ClusterChangedOutside` when this cluster is not what was proven.
+   * or `ClusterChangedOutside` when this cluster is not what was proven, `KeyNotDisabled` when the version was enabled since the
+   * operation disabled it.
    */
   checkKeyUnused(input: RetirementInput): Promise<{ at: string; users: KeyUsers }>;
 
   /** Carries out `disable-key-version`; looks once more before it writes. Throws as `checkKeyUnused`, and `DeleteKeyRefused`. */
-  disableKeyVersion(input: RetirementInput): Promise<{ keyId: string }>;
+  disableKeyVersion(input: RetirementInput): Promise<Disabled>;
 
   /**
    * Carries out `delete-key`: soft-deletes the key object if no version of it is needed, otherwise leaves it. Throws as
-   * `disableKeyVersion`, and `KeyNotDisabled` when the version was enabled again in the soak.
+   * `disableKeyVersion`, and `KeyNotDisabled` when the version was enabled in the soak, even if it is disabled again.
    */
   deleteFreeKey(
     input: RetirementInput,

@@ -33,26 +33,25 @@ export interface FailureContext {
   readonly armRefusal?: ErrorCode;
   /** The code of a refusal by a vault; `VaultRequestRefused` when absent. */
   readonly vaultRefusal?: ErrorCode;
+  /** What a refusal by a vault means for the keys, and what to do: the end of its sentence. */
+  readonly afterVaultRefusal?: string;
 }
 
 /**
  * Makes the failure that Temporal stores from anything that an activity threw. Cancellations, and failures that have a code
  * already, pass unchanged.
  */
-export function toFailure(
-  error: unknown,
-  { doing, armRefusal = 'ArmRequestRefused', vaultRefusal = 'VaultRequestRefused' }: FailureContext,
-): unknown {
+export function toFailure(error: unknown, context: FailureContext): unknown {
+  const { doing } = context;
   if (error instanceof ApplicationFailure || error instanceof CancelledFailure) return error;
-  if (error instanceof AzureError) return azureFailure(error, doing, { armRefusal, vaultRefusal });
+  if (error instanceof AzureError) return azureFailure(error, context);
   if (error instanceof KubeError) return kubernetesFailure(error, doing);
   return tryAgain('InternalError', `${doing} failed: ${unexpected(error)}`, undefined, error);
 }
 
 function azureFailure(
   error: AzureError,
-  doing: string,
-  { armRefusal, vaultRefusal }: Required<Pick<FailureContext, 'armRefusal' | 'vaultRefusal'>>,
+  { doing, armRefusal = 'ArmRequestRefused', vaultRefusal = 'VaultRequestRefused', afterVaultRefusal }: FailureContext,
 ): ApplicationFailure {
   const sentence = `${doing} failed: ${sentenceOf(error)}`;
   if (error instanceof TokenError || error.retryable) {
@@ -60,7 +59,10 @@ function azureFailure(
   }
   // A token that ARM does not accept is fixed outside of Keyturn, like a token that Entra ID does not give.
   if (error.status === 401) return tryAgain('AzureUnavailable', sentence, error.retryAfterInMs, error);
-  if (error instanceof VaultError) return needsPerson(vaultRefusal, sentence, error);
+  if (error instanceof VaultError) {
+    const advice = afterVaultRefusal === undefined ? '' : ` ${afterVaultRefusal}`;
+    return needsPerson(vaultRefusal, `${sentence}${advice}`, error);
+  }
   if (error instanceof ArmError) return needsPerson(armRefusal, sentence, error);
   return tryAgain('InternalError', sentence, undefined, error);
 }

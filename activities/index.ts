@@ -161,20 +161,30 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
     checkKeyUnused: runner.readsForStep(
       ['check-key-unused'],
       { doing: 'Looking whether the key is needed', ...INSIDE },
-      ({ provenRv }, { step, cluster, operationId, signal }) =>
-        checkKeyUnused(look(signal), { keyId: step.key, cluster, operationId, provenRv }),
+      ({ provenRv, disabled }, { step, cluster, operationId, signal }) =>
+        checkKeyUnused(look(signal), { keyId: step.key, cluster, operationId, provenRv, disabled }),
     ),
     disableKeyVersion: runner.writesForStep(
       ['disable-key-version'],
-      { doing: 'Disabling the key version', vaultRefusal: 'DeleteKeyRefused', ...INSIDE },
+      {
+        doing: 'Disabling the key version',
+        vaultRefusal: 'DeleteKeyRefused',
+        afterVaultRefusal: rightMissing('update', 'The key version stays enabled.'),
+        ...INSIDE,
+      },
       ({ provenRv }, { step, cluster, operationId, signal }) =>
         disableKeyVersion(look(signal), { keyId: step.key, cluster, operationId, provenRv }),
     ),
     deleteFreeKey: runner.writesForStep(
       ['delete-key'],
-      { doing: 'Deleting the key', vaultRefusal: 'DeleteKeyRefused', ...INSIDE },
-      ({ provenRv }, { step, cluster, operationId, signal }) =>
-        deleteFreeKey(look(signal), { keyId: step.key, cluster, operationId, provenRv }),
+      {
+        doing: 'Deleting the key',
+        vaultRefusal: 'DeleteKeyRefused',
+        afterVaultRefusal: rightMissing('delete', 'The key version stays disabled and is not deleted.'),
+        ...INSIDE,
+      },
+      ({ provenRv, disabled }, { step, cluster, operationId, signal }) =>
+        deleteFreeKey(look(signal), { keyId: step.key, cluster, operationId, provenRv, disabled }),
     ),
 
     refuseUsedOperationId: runner.plain({ doing: 'Looking for earlier evidence' }, ({ operationId }) =>
@@ -185,4 +195,9 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
       readClusterHolder(client, cluster),
     ),
   };
+}
+
+/** What to do when a vault refuses a write of a retirement. @param permission as Key Vault names it */
+function rightMissing(permission: 'update' | 'delete', means: string): string {
+  return `${means} Give Keyturn's identity the right Microsoft.KeyVault/vaults/keys/${permission} on the vault (role Key Vault Crypto Officer, or the key permission ${permission} in an access policy), then retry; or cancel.`;
 }

@@ -3,17 +3,18 @@
  *
  * Never does: write to a vault without having looked right before (K1); purge (K4).
  */
-import type { DeletedKeyState } from '../azure/key-retirement';
+import type { DeletedKeyState, KeyVersionState } from '../azure/key-retirement';
 import { keyUserFaults, usersOf, type KeyUsage, type KeyUsers } from '../domain/key-users';
 import { currentGeneration, reconcile } from '../domain/ledger';
 import { compareResourceVersions } from '../domain/proof';
-import { shortKeyId } from '../domain/resource-ids';
+import { sameKeyId, shortKeyId } from '../domain/resource-ids';
 import { isConfirmed } from '../domain/trusted-ledger';
 import { readClusterEvidence } from './evidence';
 import { needsPerson } from './failures';
 import { readKeyUsage } from './key-usage';
 import { countSecrets } from './kubernetes/secret-list';
 import { readLedger } from './ledger';
+import type { Disabled } from './contract';
 import type { Look } from './look';
 
 /** What is to be retired, and by whom. */
@@ -23,22 +24,27 @@ export interface Retirement {
   readonly operationId: string;
   /** Resource version of the list that the operation's last proof was made from. */
   readonly provenRv: string;
+  /** What the vault said when the operation had disabled the version; absent before. */
+  readonly disabled?: Disabled;
 }
 
 /**
  * Looks whether any cluster needs the key, and whether this cluster still is what was proven.
- * @throws ApplicationFailure, non-retryable: `KeyInUse`, `ResourceVersionWentBackwards`, `ClusterChangedOutside`; ArmError, KubeError
+ * @throws ApplicationFailure, non-retryable: `KeyInUse`, `ResourceVersionWentBackwards`, `ClusterChangedOutside`, `KeyNotDisabled`; ArmError,
+ *         KubeError, VaultError
  */
 export async function checkKeyUnused(look: Look, retirement: Retirement): Promise<{ at: string; users: KeyUsers }> {
   const { users } = await lookForUsers(look, retirement);
+  if (retirement.disabled) await requireStillDisabled(look, retirement);
   return { at: new Date().toISOString(), users };
 }
 
 /** Disables exactly one version. @throws as `checkKeyUnused`; VaultError */
-export async function disableKeyVersion(look: Look, retirement: Retirement): Promise<{ keyId: string }> {
+export async function disableKeyVersion(look: Look, retirement: Retirement): Promise<Disabled> {
   await lookForUsers(look, retirement);
-  await look.azure.keys.setEnabled(retirement.keyId, false, { abortSignal: look.signal });
-  return { keyId: retirement.keyId };
+  const { keyId } = retirement;
+  const { updatedOn } = await look.azure.keys.setEnabled(keyId, false, { abortSignal: look.signal });
+  return { keyId, ...(updatedOn === undefined ? {} : { updatedOn: updatedOn.toISOString() }) };
 }
 
 /** What became of a key object. */
@@ -51,27 +57,49 @@ export interface Deletion {
 
 /**
  * Soft-deletes the key object if none of its versions is needed: all are disabled, and no cluster needs one. Otherwise leaves it.
- * @throws as `checkKeyUnused`; `KeyNotDisabled`, non-retryable, when the version was enabled again since; VaultError
+ * @throws as `checkKeyUnused`
  */
 export async function deleteFreeKey(look: Look, retirement: Retirement): Promise<Deletion> {
   const { keys } = look.azure;
   const { keyId } = retirement;
   const options = { abortSignal: look.signal };
   const { usage } = await lookForUsers(look, retirement);
-  const already = await keys.deletedKey(keyId, options);
-  if (already) return deletionOf(already);
-  const versions = await keys.listVersions(keyId, options);
-  if (versions.find((version) => version.keyId === keyId)?.enabled !== false) {
-    throw needsPerson(
-      'KeyNotDisabled',
-      `${shortKeyId(keyId)} was enabled again, or is gone, since this operation disabled it: something may need it. Nothing was deleted. Find out who enabled it; then cancel, or disable it again and retry.`,
-    );
-  }
+  const found = await requireStillDisabled(look, retirement);
+  if ('deleted' in found) return deletionOf(found.deleted);
+  const { versions } = found;
   const needed = versions
     .filter((version) => version.enabled || usersOf(usage, version.keyId).users.length > 0)
     .map((version) => version.keyId);
   if (needed.length > 0) return { recoveryId: null, scheduledPurgeOn: null, needed };
   return deletionOf(await keys.deleteKey(keyId, options));
+}
+
+/**
+ * Whether the version is disabled, and was all the time since the operation disabled it. While it was enabled a cluster may have
+ * taken it and let it go again: neither Azure nor a ledger shows that.
+ * @returns what the vault has of the key object; a key that a person deleted meanwhile is as good as disabled
+ */
+async function requireStillDisabled(
+  { azure: { keys }, signal }: Look,
+  { keyId, disabled }: Retirement,
+): Promise<{ readonly deleted: DeletedKeyState } | { readonly versions: KeyVersionState[] }> {
+  const options = { abortSignal: signal };
+  const deleted = await keys.deletedKey(keyId, options);
+  if (deleted) return { deleted };
+  const versions = await keys.listVersions(keyId, options);
+  const version = versions.find((one) => sameKeyId(one.keyId, keyId));
+  if (version?.enabled === false) {
+    if (disabled?.updatedOn === undefined || version.updatedOn?.toISOString() === disabled.updatedOn)
+      return { versions };
+    throw needsPerson(
+      'KeyNotDisabled',
+      `${shortKeyId(keyId)} is disabled, but was changed in the vault since this operation disabled it (${disabled.updatedOn}): it may have been enabled for a while, and Secrets may be stored under it. Nothing was deleted. Find out who changed it, cancel, and ask for retire-key, which proves every Secret again.`,
+    );
+  }
+  throw needsPerson(
+    'KeyNotDisabled',
+    `${shortKeyId(keyId)} was enabled again, or is gone, since this operation disabled it: a cluster or a program may need it. Nothing was deleted. Find out who enabled it, then cancel. To retire it after all, ask for retire-key, which proves every Secret again.`,
+  );
 }
 
 function deletionOf({ recoveryId, scheduledPurgeOn }: DeletedKeyState): Deletion {

@@ -27,6 +27,8 @@ export interface ActivityFacts {
   readonly armRefusal?: ErrorCode;
   /** The code of a refusal by a vault. */
   readonly vaultRefusal?: ErrorCode;
+  /** What a refusal by a vault means for the keys, and what to do. */
+  readonly afterVaultRefusal?: string;
 }
 
 /** What an activity that belongs to a plan works with. */

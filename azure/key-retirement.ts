@@ -24,6 +24,8 @@ export interface KeyVersionState {
   /** As the vault spells it. */
   readonly keyId: string;
   readonly enabled: boolean;
+  /** When its attributes last changed; vaults keep whole seconds. */
+  readonly updatedOn?: Date;
   readonly createdOn?: Date;
   readonly expiresOn?: Date;
   /**
@@ -47,9 +49,13 @@ export interface DeletedKeyState {
 export interface KeyRetirement {
   /**
    * Enables or disables exactly this version; everything else of it stays as it was. The same again changes nothing.
-   * @returns whether the version is enabled now, by the vault's answer
+   * @returns whether the version is enabled now, and since when it is as it is, by the vault's answer
    */
-  setEnabled(kid: string, enabled: boolean, options?: VaultCallOptions): Promise<{ enabled: boolean }>;
+  setEnabled(
+    kid: string,
+    enabled: boolean,
+    options?: VaultCallOptions,
+  ): Promise<{ enabled: boolean; updatedOn?: Date }>;
   /** Every version of the same key, the oldest first, those that are disabled or expired too. */
   listVersions(kid: string, options?: VaultCallOptions): Promise<KeyVersionState[]>;
   /**
@@ -82,7 +88,7 @@ export function createKeyRetirement(call: CallVault): KeyRetirement {
       const { properties } = await call(keyId, options, (client) =>
         client.updateKeyProperties(keyId.name, keyId.version, { ...options, enabled }),
       );
-      return { enabled: properties.enabled ?? true };
+      return { enabled: properties.enabled ?? true, updatedOn: properties.updatedOn };
     },
 
     async listVersions(kid, options = {}) {
@@ -148,8 +154,10 @@ function notShown({ vaultUrl, name }: KeyId): VaultError {
   });
 }
 
-function versionState({ id, enabled, createdOn, expiresOn, recoveryLevel }: KeyProperties): KeyVersionState {
-  return { keyId: mustParseKeyId(id ?? '').kid, enabled: enabled ?? true, createdOn, expiresOn, recoveryLevel };
+function versionState({ id, enabled, ...rest }: KeyProperties): KeyVersionState {
+  const { createdOn, expiresOn, updatedOn, recoveryLevel } = rest;
+  const keyId = mustParseKeyId(id ?? '').kid;
+  return { keyId, enabled: enabled ?? true, updatedOn, createdOn, expiresOn, recoveryLevel };
 }
 
 function deletedState({ properties }: SdkDeletedKey): DeletedKeyState {

@@ -59,7 +59,7 @@ function keyLeft(begun: readonly PlanStep[], isDone: (step: PlanStep) => boolean
   const deleting = begun.find(({ type }) => type === 'delete-key');
   if (deleting?.type === 'delete-key' && !isDone(deleting)) {
     return [
-      `${shortKeyId(deleting.key)} is disabled, and the vault may have been asked to delete its key object: look there. It can be recovered.`,
+      `${shortKeyId(deleting.key)} was disabled, and the vault may have been asked to delete its key object: look there. To undo it: az keyvault key recover, if it is deleted; then az keyvault key set-attributes --id ${deleting.key} --enabled true`,
     ];
   }
   const disabling = begun.find(({ type }) => type === 'disable-key-version');
@@ -67,7 +67,7 @@ function keyLeft(begun: readonly PlanStep[], isDone: (step: PlanStep) => boolean
   const undo = `To undo it: az keyvault key set-attributes --id ${disabling.key} --enabled true`;
   return [
     isDone(disabling)
-      ? `${shortKeyId(disabling.key)} is disabled and not deleted. ${undo}`
+      ? `${shortKeyId(disabling.key)} was disabled and is not deleted. ${undo}`
       : `${shortKeyId(disabling.key)} may be disabled. ${undo}`,
   ];
 }

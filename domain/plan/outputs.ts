@@ -41,7 +41,12 @@ export const StepOutput = z.discriminatedUnion('type', [
   z.object({ type: z.literal('upgrade-control-plane'), armOperations: z.array(ArmOperation), version: z.string() }),
   z.object({ type: z.literal('upgrade-pool'), armOperations: z.array(ArmOperation), version: z.string() }),
   z.object({ type: z.literal('check-key-unused'), at: z.string(), users: KeyUsers }),
-  z.object({ type: z.literal('disable-key-version'), keyId: z.string() }),
+  z.object({
+    type: z.literal('disable-key-version'),
+    keyId: z.string(),
+    /** When the vault says that the version was last changed, ISO 8601: by this step. */
+    updatedOn: z.string().optional(),
+  }),
   z.object({ type: z.literal('soak'), startedAt: z.string(), endedAt: z.string() }),
   z.object({
     type: z.literal('delete-key'),

@@ -61,6 +61,11 @@ export const FAULT_SCHEMAS = {
     method: z.enum(['GET', 'PUT', 'PATCH', 'POST', 'DELETE']).default('GET'),
     path: z.string().min(1),
   }),
+  /** Vaults whose id contains `path` refuse requests that need this key permission, as if no caller had it. */
+  'vault-forbidden': z.strictObject({
+    permission: z.enum(['get', 'list', 'create', 'update', 'delete']),
+    path: z.string().min(1),
+  }),
   /** Every chunk between a client and any cluster's API servers is delayed by this long, both ways. */
   'kube-latency': z.strictObject({ milliseconds: z.int().min(0).max(60_000) }),
   /**

@@ -1,79 +1,86 @@
 /** Keys that are replaced and retired, on the real parts: judged by the vault, by raw etcd, and by API servers that were restarted. */
-import { beforeAll, describe, expect, it } from '@jest/globals';
-import { randomUUID } from 'node:crypto';
-import type { OperationAnswer } from '../../cli/api-client';
-import { isFinal, OperationStatus } from '../../domain/operation';
-import type { SandboxClusterFacts } from '../../launch/sandbox-cluster';
-import { countByKey, readSecretRecords } from '../../sandbox/cluster/raw-records';
-import { newVersionByHand, setKeyByHand } from '../support/by-hand';
-import { kubeApi } from '../support/kube';
-import { ended, makeCluster, people, until } from '../support/stack';
-import { keyClient, keyVersions } from '../support/vault';
+import { afterAll, describe, expect, it } from '@jest/globals';
 import { mustParseKeyId } from '../../domain/resource-ids';
+import type { Service } from '../../launch/service';
+import { countByKey, readSecretRecords } from '../../sandbox/cluster/raw-records';
+import { ask, at, enabledNow, pass, replaced, restart, setEnabled, valuesNow } from '../support/retirement';
+import { ended, makeCluster, openTemporal, people, startOwnService } from '../support/stack';
+import { keyClient, keyVersions } from '../support/vault';
 
-const SECRETS = 60;
-const { requester, approver1, approver2 } = people();
+const SECRETS = 6;
+const A_DAY = 86_400;
 
 describe('a key that is replaced', () => {
-  let cluster: SandboxClusterFacts;
+  const services: Service[] = [];
+  afterAll(() => Promise.all(services.map((service) => service.stop())));
 
-  beforeAll(async () => {
-    cluster = await makeCluster('retire', { count: SECRETS });
-  });
-
-  const ask = async (kind: string, parameters: Record<string, unknown>, of = cluster): Promise<OperationAnswer> => {
-    const body = { kind, cluster: of.resourceId, parameters, change: { number: 'CHG-RETIRE' } };
-    const { operation } = await requester.create(body, randomUUID());
-    return await until(requester, operation.id, ({ offers, status }) => offers.includes('approve') || isFinal(status));
-  };
-  const approve = async ({ id, plan }: OperationAnswer, gate: string): Promise<void> => {
-    await until(requester, id, ({ status, steps, reason, progressText }) => {
-      if (status === OperationStatus.Blocked) throw new Error(`Blocked: ${reason?.detail ?? ''}\n${progressText}`);
-      return status === 'AwaitingApproval' && steps.some((step) => step.id === gate && step.status === 'running');
-    });
-    await (gate === 'approve' ? approver1 : approver2).approve(id, plan?.digest ?? '', gate);
-  };
-  const otherKey = async (name: string): Promise<string> => {
-    const { id } = await keyClient(cluster.keyId).createRsaKey(name);
-    return id ?? '';
-  };
-
-  it('by keys of other objects is disabled, and after the soak deleted; it can be recovered', async () => {
-    const [keyId, nextKeyId] = [await otherKey('etcd-b'), await otherKey('etcd-c')];
-    const asked = await ask('replace-key', { keyId, nextKeyId, soakInSeconds: 2 });
+  it('is disabled, and after the soak, in which the worker dies, deleted; it can be recovered', async () => {
+    const cluster = await makeCluster('retire', { count: SECRETS });
+    const service = await startOwnService('retire');
+    services.push(service);
+    const by = people(service.apiUrl);
+    const asked = await replaced(by, cluster, 20);
     expect(asked.plan?.warnings.map(({ code }) => code)).toEqual(
       expect.arrayContaining(['BackupsNeedTheKey', 'OtherUsersOfTheKey', 'OtherKeyObject']),
     );
-    await approve(asked, 'approve');
-    await approve(asked, 'approve-deletion');
-    const over = await ended(requester, asked.id);
+    await at(by.requester, asked.id, 'retire.soak');
+    process.kill(service.worker.pid, 'SIGKILL');
+
+    const over = await ended(by.requester, asked.id);
+    const parameters = asked.request.parameters as { keyId: string; nextKeyId: string };
     expect(over).toMatchObject({
       status: 'Succeeded',
-      result: { currentKeyId: nextKeyId, previousKeyId: cluster.keyId },
+      result: { currentKeyId: parameters.nextKeyId, previousKeyId: cluster.keyId },
     });
-    expect(over.keysNeeded.sort()).toEqual([keyId, nextKeyId].sort());
+    expect(over.keysNeeded.sort()).toEqual([parameters.keyId, parameters.nextKeyId].sort());
     expect(over.steps.at(-1)?.result).toMatch(/^Deleted, and recoverable until /);
     const { name } = mustParseKeyId(cluster.keyId);
     await expect(keyClient(cluster.keyId).getKey(name)).rejects.toMatchObject({ statusCode: 404 });
-    expect(await countByKey(readSecretRecords(cluster.etcd), { newKeyId: nextKeyId })).toEqual({
+    expect(await countByKey(readSecretRecords(cluster.etcd), { newKeyId: parameters.nextKeyId })).toEqual({
       newKey: SECRETS,
       oldKey: 0,
       plaintext: 0,
       other: 0,
     });
-    const { items } = await kubeApi(cluster).core.listSecretForAllNamespaces();
-    expect(items.length).toBeGreaterThanOrEqual(SECRETS);
+    await restart(cluster);
+    expect((await valuesNow(cluster)).size).toBe(SECRETS);
 
     await (await keyClient(cluster.keyId).beginRecoverDeletedKey(name)).pollUntilDone();
     expect(await keyVersions(cluster.keyId)).toMatchObject([{ keyId: cluster.keyId, enabled: false }]);
   });
 
-  it('is refused while another cluster needs the key', async () => {
-    const [current = ''] = (await requester.get((await ask('rewrite-secrets', {})).id, 0)).keysNeeded;
-    const other = await makeCluster('retire-2', { count: 3 }, { kms: false });
-    void current;
-    void other;
-    void setKeyByHand;
-    void newVersionByHand;
+  it('holds no lock in the soak, goes on as a new run, and can be had back when the soak is canceled', async () => {
+    const by = people();
+    const cluster = await makeCluster('retire-soak', { count: SECRETS });
+    const values = await valuesNow(cluster);
+    const asked = await replaced(by, cluster, A_DAY);
+    await at(by.requester, asked.id, 'retire.soak');
+    expect(await enabledNow(cluster.keyId)).toBe(false);
+
+    const meanwhile = await ask(by.requester, cluster, 'rewrite-secrets');
+    await pass(by, meanwhile, 'approve');
+    expect(await ended(by.requester, meanwhile.id)).toMatchObject({ status: 'Succeeded' });
+    const soaking = await by.requester.get(asked.id, 0);
+    expect(soaking).toMatchObject({ status: 'Running', waitingFor: expect.stringMatching(/end of the soak/) });
+
+    const temporal = await openTemporal();
+    try {
+      const handle = temporal.workflow.getHandle(asked.id);
+      const { runId, raw } = await handle.describe();
+      const first = raw.workflowExecutionInfo?.firstRunId ?? '';
+      expect(first).not.toBe(runId);
+      const { events } = await temporal.workflow.getHandle(asked.id, first).fetchHistory();
+      expect(events?.at(-1)?.workflowExecutionContinuedAsNewEventAttributes).toBeTruthy();
+    } finally {
+      await temporal.connection.close();
+    }
+
+    await by.requester.cancel(asked.id);
+    const over = await ended(by.requester, asked.id);
+    const undo = `az keyvault key set-attributes --id ${cluster.keyId} --enabled true`;
+    expect(over).toMatchObject({ status: 'Canceled', reason: { detail: expect.stringContaining(undo) } });
+    await setEnabled(cluster.keyId, true);
+    await restart(cluster);
+    expect(await valuesNow(cluster)).toEqual(values);
   });
 });

@@ -30,6 +30,8 @@ export interface DirectedService {
   crashes(): Crash[];
   /** The next activity of this name waits; resolves when it does, with what lets it go on. */
   hold(activity: string): { readonly held: () => Promise<void>; readonly release: () => void };
+  /** From now on each step waits before its first activity: tells at which, until `pass` lets it go on. */
+  holdSteps(): { readonly heldAt: () => string | null; readonly pass: (step: string) => void };
   stop(): Promise<void>;
 }
 
@@ -82,6 +84,16 @@ export async function startDirectedService(name: string): Promise<DirectedServic
       return {
         held: () => eventually(() => existsSync(at(`held-${activity}`))),
         release: () => rmSync(at(`hold-${activity}`), { force: true }),
+      };
+    },
+    holdSteps() {
+      writeFileSync(at('hold-steps'), '');
+      return {
+        heldAt: () => (existsSync(at('held-at')) ? readFileSync(at('held-at'), 'utf8') : null),
+        pass(step) {
+          rmSync(at('held-at'), { force: true });
+          writeFileSync(at(`passed-${step}`), '');
+        },
       };
     },
     async stop() {

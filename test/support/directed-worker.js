@@ -7,6 +7,7 @@
  *       `crash-after`, after the work of each activity that writes, before Temporal hears of it. Once for each such point, which is
  *       noted in `crashes`, a line each.
  *       With a file `hold-ACTIVITY`, an activity of that name begins only when the file is gone; `held-ACTIVITY` says that it waits.
+ *       With a file `hold-steps`, the first activity of each step begins only when there is a file `passed-STEP`; `held-at` has the step.
  * Why the timeout: Temporal notices a dead worker by the heartbeat that does not come. Fifteen seconds, dozens of times, is long.
  */
 const { appendFileSync, existsSync, readFileSync, rmSync, writeFileSync } = require('node:fs');
@@ -57,13 +58,24 @@ async function holdAt(activity) {
   rmSync(fileOf(`held-${activity}`));
 }
 
+/** A step that waits is alive: without heartbeats Temporal would give the activity to another try. */
+async function holdStep(step, heartbeat) {
+  if (step === null || existsSync(fileOf(`passed-${step}`))) return;
+  writeFileSync(fileOf('held-at'), step);
+  while (!existsSync(fileOf(`passed-${step}`)) && existsSync(fileOf('hold-steps'))) {
+    heartbeat();
+    await sleep(50);
+  }
+}
+
 const never = new Promise(() => undefined);
 
-const directions = ({ info }) => ({
+const directions = ({ info, heartbeat }) => ({
   inbound: {
     async execute(input, next) {
       const activity = info.activityType;
       await holdAt(activity);
+      if (existsSync(fileOf('hold-steps'))) await holdStep(await stepOf(info.workflowExecution.workflowId), heartbeat);
       const [before, after] = [existsSync(fileOf('crash-before')), existsSync(fileOf('crash-after'))];
       if (!before && !after) return await next(input);
       const operation = info.workflowExecution.workflowId;

@@ -1,4 +1,5 @@
 /** Performers of the steps that retire a key: look, disable, wait, delete. */
+import type { RetirementInput } from '../../activities/contract';
 import { outputOf } from '../../domain/plan/outputs';
 import type { StepOf } from '../../domain/plan/steps';
 import { shortKeyId } from '../../domain/resource-ids';
@@ -11,7 +12,7 @@ import type { Execution } from './execution';
 export async function checkKeyUnused(step: StepOf<'check-key-unused'>, { run }: Execution): Promise<StepOutcome> {
   const { at, users } = await quick(step.title).checkKeyUnused({
     ...run.reference(step.id),
-    provenRv: provenRv(run),
+    ...judgedBy(run),
   });
   const unseen = users.unread.length + users.refusedSubscriptions.length;
   const rest = unseen === 0 ? '' : ` ${unseen} cluster(s) or subscription(s) could not be read.`;
@@ -23,12 +24,12 @@ export async function checkKeyUnused(step: StepOf<'check-key-unused'>, { run }: 
 
 /** Disables the key version. */
 export async function disableKeyVersion(step: StepOf<'disable-key-version'>, { run }: Execution): Promise<StepOutcome> {
-  const { keyId } = await underLock(run)
+  const disabled = await underLock(run)
     .quick(step.title)
-    .disableKeyVersion({ ...run.reference(step.id), provenRv: provenRv(run) });
+    .disableKeyVersion({ ...run.reference(step.id), ...judgedBy(run) });
   return {
-    output: { type: 'disable-key-version', keyId },
-    text: `${shortKeyId(keyId)} is disabled. To undo it: az keyvault key set-attributes --id ${keyId} --enabled true`,
+    output: { type: 'disable-key-version', ...disabled },
+    text: `${shortKeyId(step.key)} is disabled. To undo it: az keyvault key set-attributes --id ${disabled.keyId} --enabled true`,
   };
 }
 
@@ -55,7 +56,7 @@ export async function soak(step: StepOf<'soak'>, { run }: Execution): Promise<St
 export async function deleteKey(step: StepOf<'delete-key'>, { run }: Execution): Promise<StepOutcome> {
   const deletion = await underLock(run)
     .quick(step.title)
-    .deleteFreeKey({ ...run.reference(step.id), provenRv: provenRv(run) });
+    .deleteFreeKey({ ...run.reference(step.id), ...judgedBy(run) });
   const { recoveryId, scheduledPurgeOn, needed } = deletion;
   const text =
     needed.length > 0
@@ -64,9 +65,13 @@ export async function deleteKey(step: StepOf<'delete-key'>, { run }: Execution):
   return { output: { type: 'delete-key', ...deletion }, text };
 }
 
-/** The resource version of the list of the last proof. @throws Error when there is none */
-function provenRv(run: OperationRun): string {
+/** What the steps of a retirement compare with: the last proof, and what the vault said when the version was disabled. @throws Error without a proof */
+function judgedBy(run: OperationRun): Pick<RetirementInput, 'provenRv' | 'disabled'> {
   const proving = run.plan.steps.findLast(({ type }) => type === 'prove');
   if (!proving) throw new Error('A retirement without a proof before it is no plan.');
-  return outputOf(run.outputs, proving.id, 'prove').proof.finalRv;
+  const provenRv = outputOf(run.outputs, proving.id, 'prove').proof.finalRv;
+  const disabling = run.plan.steps.find(({ id, type }) => type === 'disable-key-version' && run.isDone(id));
+  if (!disabling) return { provenRv };
+  const { keyId, updatedOn } = outputOf(run.outputs, disabling.id, 'disable-key-version');
+  return { provenRv, disabled: { keyId, updatedOn } };
 }

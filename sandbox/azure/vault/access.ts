@@ -75,15 +75,20 @@ export function authorize(
   keyName?: string,
 ): void {
   checkNetwork(vault, caller);
-  if (isPermitted(vault, assignments, caller.principal, permission, keyName)) return;
+  if (!isPermitted(vault, assignments, caller.principal, permission, keyName))
+    throw lacksRight(vault, caller, permission, keyName);
+}
+
+/** The refusal of a caller who lacks a right, in the words of the vault's permission model. */
+export function lacksRight(vault: Vault, caller: VaultCaller, permission: KeyPermission, keyName?: string): AzureError {
   const { policyWord, dataAction } = KEY_PERMISSIONS[permission];
   if (vault.properties.enableRbacAuthorization === true) {
-    throw forbidden(
+    return forbidden(
       'ForbiddenByRbac',
       `Caller is not authorized to perform action on resource.\r\nIf role assignments, deny assignments or role definitions were changed recently, please observe propagation time.\r\nCaller: ${callerText(caller)}\r\nAction: '${dataAction}'\r\nResource: '${resourceOf(vault, keyName)}'\r\nAssignment: (not found)\r\nDenyAssignmentId: null\r\nDecisionReason: null \r\n${vaultText(vault)}\r\n`,
     );
   }
-  throw forbidden(
+  return forbidden(
     'ForbiddenByPolicy',
     `The user, group or application '${callerText(caller)}' does not have keys ${policyWord} permission on key vault '${vault.name};location=${vault.location}'. For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125287`,
   );

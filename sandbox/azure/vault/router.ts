@@ -14,7 +14,7 @@ import type { TokenService } from '../entra/tokens';
 import { AzureError, badRequest } from '../errors';
 import { concerns, type Faults } from '../faults';
 import { describeIssues } from '../json';
-import { authorize, type VaultCaller } from './access';
+import { authorize, lacksRight, type VaultCaller } from './access';
 import { authenticateVaultCaller } from './authentication';
 import { cryptoOperationSchema, performCrypto } from './crypto';
 import { deletionFields, keyBundle, keyItem, keyVersionItem, kidOf } from './key-json';
@@ -93,6 +93,9 @@ export function vaultRouter({ registry, tokens, assignments, tenantId, faults }:
   /** The vault of a request whose caller holds a permission. */
   function permitted(response: Response, permission: KeyPermission, keyName?: string): Vault {
     const { vault, caller } = response.locals['call'] as Call;
+    const fault = faults.get('vault-forbidden');
+    if (fault?.permission === permission && concerns(fault, vault.id))
+      throw lacksRight(vault, caller, permission, keyName);
     authorize(vault, assignments, caller, permission, keyName);
     return vault;
   }
