@@ -8,8 +8,15 @@ import { KINDS } from '../../domain/kinds';
 import { ruleCodes } from '../../domain/planner';
 import { clusterLockId } from '../../domain/resource-ids';
 import { revisions } from '../support/etcd';
-import { KIND_ROWS, requestOf } from '../support/kinds';
-import { NOT_IN_SANDBOX, REFUSALS, request, type RefusalWorld } from '../support/refusals';
+import { KIND_ROWS, leaveOldKey, otherVault, requestOf, type KindRow, type Start } from '../support/kinds';
+import {
+  clustersOf,
+  NOT_IN_SANDBOX,
+  REFUSALS,
+  request,
+  SAID_BY_OPERATIONS,
+  type RefusalWorld,
+} from '../support/refusals';
 import { control, ended, makeCluster, openTemporal, people, testStack, until } from '../support/stack';
 
 const SECRETS = 20;
@@ -22,10 +29,14 @@ describe('a request that violates a rule', () => {
 
   beforeAll(async () => {
     temporal = await openTemporal();
-    world = {
-      on: await makeCluster('refusals-on', { count: SECRETS }),
-      off: await makeCluster('refusals-off', { count: SECRETS }, { kms: false }),
-    };
+    const [on, off, v1, retired] = await Promise.all([
+      makeCluster('refusals-on', { count: SECRETS }),
+      makeCluster('refusals-off', { count: SECRETS }, { kms: false }),
+      makeCluster('refusals-v1', { count: SECRETS }, { kubernetesVersion: '1.26' }),
+      makeCluster('refusals-retired', { count: SECRETS }),
+    ]);
+    const [otherKey] = await Promise.all([otherVault(on, 'refusals'), leaveOldKey(retired, 'refusals-retired')]);
+    world = { on, off, v1, retired, otherKey };
   });
   afterAll(async () => {
     await control().clearFault('hold-operation');
@@ -33,17 +44,16 @@ describe('a request that violates a rule', () => {
   });
 
   it('is here for every rule, but for those that the sandbox cannot bring about', () => {
-    const missing = CODES.filter((code) => REFUSALS[code] === undefined && NOT_IN_SANDBOX[code] === undefined);
-    expect(missing).toEqual([]);
-    const both = CODES.filter((code) => REFUSALS[code] !== undefined && NOT_IN_SANDBOX[code] !== undefined);
-    expect(both).toEqual([]);
-    const rows = Object.keys({ ...REFUSALS, ...NOT_IN_SANDBOX });
+    const groups = [REFUSALS, NOT_IN_SANDBOX, SAID_BY_OPERATIONS];
+    const groupsOf = (code: ErrorCode): number => groups.filter((group) => group[code] !== undefined).length;
+    expect(CODES.filter((code) => groupsOf(code) !== 1)).toEqual([]);
+    const rows = groups.flatMap((group) => Object.keys(group));
     expect(rows.filter((code) => !CODES.includes(code as ErrorCode))).toEqual([]);
     expect(KIND_ROWS.map(({ kind }) => kind)).toEqual(KINDS.map(({ name }) => name));
   });
 
   describe.each(CODES.filter((code) => REFUSALS[code] !== undefined))('%s', (code) => {
-    const { arrange, cluster, keyId } = REFUSALS[code] ?? {};
+    const { arrange, cluster, keyId, parameters } = REFUSALS[code] ?? {};
     let takeBack: (() => Promise<void>) | undefined;
     let key: string | undefined;
 
@@ -54,15 +64,23 @@ describe('a request that violates a rule', () => {
     afterAll(() => takeBack?.());
 
     const kinds = KINDS.filter((kind) => ruleCodes([kind]).includes(code));
-    it.each(kinds.map(({ name }) => name))('refuses %s, and touches nothing', async (kind) => {
-      const row = KIND_ROWS.find((one) => one.kind === kind);
-      if (row === undefined) throw new Error(`The kind ${kind} has no row.`);
-      const own = row.cluster.kms === false && row.prepare === undefined ? world.off : world.on;
-      const body = requestOf(row, own);
+    // A key may be named for the second rotation as well.
+    const names = kinds.flatMap(({ name }) =>
+      keyId !== undefined && name === 'replace-key'
+        ? [[name, 'keyId'] as const, [name, 'nextKeyId'] as const]
+        : [[name, 'keyId'] as const],
+    );
+    it.each(names)('refuses %s by its %s, and touches nothing', async (kind, member) => {
+      const row = rowOf(kind);
+      const body = requestOf(row, startFor(row));
       const asked = {
         ...body,
-        cluster: cluster?.(world).resourceId ?? own.resourceId,
-        parameters: { ...(body['parameters'] as object), ...(key === undefined ? {} : { keyId: key }) },
+        cluster: cluster?.(world).resourceId ?? startFor(row).cluster.resourceId,
+        parameters: {
+          ...(body['parameters'] as object),
+          ...parameters,
+          ...(key === undefined ? {} : { [member]: key }),
+        },
       };
       const before = await touched();
       const { status, codes } = await post(asked);
@@ -77,17 +95,21 @@ describe('a request that violates a rule', () => {
     const late = 'PlatformManagedEncryption';
 
     it.each(KINDS.map(({ name }) => name))('ends %s, touches nothing, and leaves no lock', async (kind) => {
-      const row = KIND_ROWS.find((one) => one.kind === kind);
-      if (row === undefined) throw new Error(`The kind ${kind} has no row.`);
+      const row = rowOf(kind);
       const { requester, approver1, approver2 } = people();
-      const own = row.cluster.kms === false && row.prepare === undefined ? world.off : world.on;
-      const { operation: asked } = await requester.create(requestOf(row, own), randomUUID());
-      const gates = (await until(requester, asked.id, ({ offers }) => offers.includes('approve'))).plan?.steps.filter(
-        ({ type }) => type === 'gate',
+      const start = kind === 'retire-key' ? { cluster: world.retired } : startFor(row);
+      const own = start.cluster;
+      const { operation: asked } = await requester.create(requestOf(row, start), randomUUID());
+      const { plan: planned } = await until(requester, asked.id, ({ offers }) => offers.includes('approve'));
+      const steps = planned?.steps ?? [];
+      // Those before the first step; a gate in the middle is not reached.
+      const gates = steps.slice(
+        0,
+        steps.findIndex(({ type }) => type !== 'gate'),
       );
       const takeBack = await REFUSALS[late]?.arrange?.(world);
       const before = await touched();
-      for (const [index, { id }] of (gates ?? []).entries()) {
+      for (const [index, { id }] of gates.entries()) {
         const { plan } = await until(requester, asked.id, ({ status, steps }) =>
           steps.some((step) => step.id === id && step.status === 'running' && status === 'AwaitingApproval'),
         );
@@ -100,6 +122,52 @@ describe('a request that violates a rule', () => {
       await takeBack?.();
     });
   });
+
+  const said = Object.entries(SAID_BY_OPERATIONS) as [ErrorCode, (typeof SAID_BY_OPERATIONS)['KeyInUse'] & object][];
+  describe.each(said)('%s, which the operation finds', (code, { arrange, cluster, keyId, says }) => {
+    let takeBack: (() => Promise<void>) | undefined;
+    let key: string | undefined;
+
+    beforeAll(async () => {
+      takeBack = await arrange?.(world);
+      key = await keyId?.(world);
+    });
+    afterAll(() => takeBack?.());
+
+    const kinds = KINDS.filter((kind) => ruleCodes([kind]).includes(code));
+    it.each(kinds.map(({ name }) => name))('ends %s, and touches nothing', async (kind) => {
+      const { requester } = people();
+      const row = rowOf(kind);
+      const body = requestOf(row, startFor(row));
+      const of = cluster?.(world).resourceId ?? startFor(row).cluster.resourceId;
+      const before = await touched();
+      const { operation: asked } = await requester.create(
+        {
+          ...body,
+          cluster: of,
+          parameters: { ...(body['parameters'] as object), ...(key === undefined ? {} : { keyId: key }) },
+        },
+        randomUUID(),
+      );
+      const over = await ended(requester, asked.id);
+      const reason = { code, detail: expect.stringMatching(says) };
+      expect(over).toMatchObject({ status: 'Failed', plan: null, reason, result: null });
+      expect(await touched()).toEqual(before);
+      await expectLockFree(of);
+    });
+  });
+
+  function rowOf(kind: string): KindRow {
+    const row = KIND_ROWS.find((one) => one.kind === kind);
+    if (row === undefined) throw new Error(`The kind ${kind} has no row.`);
+    return row;
+  }
+
+  /** The cluster that a kind is for, among those here, and another key for it. */
+  function startFor({ cluster, prepare }: KindRow): Pick<Start, 'cluster' | 'key'> {
+    if (cluster.kubernetesVersion !== undefined) return { cluster: world.v1 };
+    return { cluster: cluster.kms === false && prepare === undefined ? world.off : world.on, key: world.otherKey };
+  }
 
   async function post(body: unknown): Promise<{ status: number; codes: string[] }> {
     const { apiUrl, sandbox } = testStack();
@@ -120,7 +188,7 @@ describe('a request that violates a rule', () => {
   async function touched(): Promise<unknown> {
     const journal = (await control().journal()).filter(({ host, path }) => `${host}${path}`.includes('refusals-'));
     const clusters = [];
-    for (const { resourceId, etcd } of [world.on, world.off]) {
+    for (const { resourceId, etcd } of [...clustersOf(world), world.retired]) {
       const inside = [await revisions(etcd, '/registry/secrets/'), await revisions(etcd, '/registry/configmaps/')];
       clusters.push({ body: await request('GET', resourceId), inside });
     }

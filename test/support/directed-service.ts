@@ -23,9 +23,9 @@ export interface DirectedService {
   readonly apiUrl: string;
   /**
    * From now on the worker dies once after the work of each activity that writes, before Temporal hears of it.
-   * @param options.before also before the first activity of each step
+   * @param options.before also before the first activity of each step whose id it matches
    */
-  crashEverywhere(options: { readonly before: boolean }): void;
+  crashEverywhere(options: { readonly before?: RegExp }): void;
   /** Where workers died. */
   crashes(): Crash[];
   /** The next activity of this name waits; resolves when it does, with what lets it go on. */
@@ -70,7 +70,8 @@ export async function startDirectedService(name: string): Promise<DirectedServic
   return {
     apiUrl: z.object({ url: z.string() }).parse(api.said).url,
     crashEverywhere: ({ before }) => {
-      for (const when of before ? ['before', 'after'] : ['after']) writeFileSync(at(`crash-${when}`), '');
+      if (before !== undefined) writeFileSync(at('crash-before'), before.source);
+      writeFileSync(at('crash-after'), '');
     },
     crashes: () =>
       existsSync(at('crashes'))

@@ -3,8 +3,8 @@
  * chose. The worker itself has no hook for tests.
  *
  * Needs: KEYTURN_TEST_DIRECTIONS, a folder of the test's own that outlives the process.
- * Does: with a file `crash-before` in the folder, ends the process by SIGKILL before the first activity of each step; with a file
- *       `crash-after`, after the work of each activity that writes, before Temporal hears of it. Once for each such point, which is
+ * Does: with a file `crash-before` in the folder, ends the process by SIGKILL before the first activity of each step whose id it
+ *       matches, a regular expression; with a file `crash-after`, after the work of each activity that writes, before Temporal hears of it. Once for each such point, which is
  *       noted in `crashes`, a line each.
  *       With a file `hold-ACTIVITY`, an activity of that name begins only when the file is gone; `held-ACTIVITY` says that it waits.
  *       With a file `hold-steps`, the first activity of each step begins only when there is a file `passed-STEP`; `held-at` has the step.
@@ -27,6 +27,7 @@ const READ_ONLY = new Set([
   'awaitClusterIdle',
   'awaitClusterChange',
   'verifyCluster',
+  'checkKeyUnused',
 ]);
 
 const fileOf = (name) => path.join(DIRECTIONS, name);
@@ -40,6 +41,8 @@ function dieOnce(point) {
   process.kill(process.pid, 'SIGKILL');
   return true;
 }
+
+const isChosen = (step) => new RegExp(readFileSync(fileOf('crash-before'), 'utf8')).test(step);
 
 let client;
 /** The step that an operation is at, by what its workflow shows; null before and after its steps. */
@@ -80,7 +83,7 @@ const directions = ({ info, heartbeat }) => ({
       if (!before && !after) return await next(input);
       const operation = info.workflowExecution.workflowId;
       const step = await stepOf(operation);
-      if (before && step !== null && dieOnce({ operation, when: 'before', step })) await never;
+      if (before && step !== null && isChosen(step) && dieOnce({ operation, when: 'before', step })) await never;
       const result = await next(input);
       // By its id and not its name: a step may ask for the same activity twice.
       const { activityId } = info;

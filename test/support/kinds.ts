@@ -9,17 +9,21 @@ import { z } from 'zod';
 import type { ApiClient, OperationAnswer } from '../../cli/api-client';
 import { Ledger } from '../../domain/ledger';
 import { isFinal } from '../../domain/operation';
+import { mustParseKeyId } from '../../domain/resource-ids';
 import type { StepType } from '../../domain/plan/steps';
 import { verifyEvidence } from '../../evidence/verify';
 import { armPut, connectAzure } from '../../launch/azure-client';
 import { clusterWrites } from '../../launch/sandbox-control';
 import type { SandboxClusterFacts, SandboxClusterOptions } from '../../launch/sandbox-cluster';
 import { countByKey, readSecretRecords } from '../../sandbox/cluster/raw-records';
-import { setKeyByHand } from './by-hand';
+import { grantByHand, makeVaultByHand, setKeyByHand } from './by-hand';
 import { timesStored } from './etcd';
 import { kubeApi } from './kube';
-import { control, makeCluster, testStack, until, type people } from './stack';
-import { keyVersions } from './vault';
+import { control, ended, makeCluster, people, testStack, until } from './stack';
+import { keyClient, keyVersions } from './vault';
+
+/** Steps that change the cluster in ARM, by one PUT each. */
+export const CLUSTER_CHANGES: readonly StepType[] = ['set-kms', 'upgrade-control-plane', 'upgrade-pool'];
 
 /** Secrets of each cluster. */
 export const SECRETS = 30;
@@ -27,15 +31,17 @@ export const SECRETS = 30;
 /** One kind. */
 export interface KindRow {
   readonly kind: string;
-  /** The cluster that it starts from; no operation has changed it yet, so that the current state is proven first. */
+  /** The cluster that it starts from; by rows without `prepare`, no operation has changed it yet, so that the current state is proven first. */
   readonly cluster: Partial<SandboxClusterOptions>;
-  /** What was done to it by hand. */
-  readonly prepare?: (cluster: SandboxClusterFacts) => Promise<void>;
-  readonly parameters?: (cluster: SandboxClusterFacts) => Readonly<Record<string, unknown>>;
-  /** What every Secret is stored under at the end: the key of the cluster, the version that the operation made, or nothing. */
-  readonly endsUnder: 'key' | 'new version' | 'plaintext';
-  /** How often each Secret is stored, by whoever made it and by the operation. */
+  /** What was done before. @returns another key that the request or the end is about, where there is one */
+  readonly prepare?: (cluster: SandboxClusterFacts, name: string) => Promise<string | void>;
+  readonly parameters?: (start: Pick<Start, 'cluster' | 'key'>) => Readonly<Record<string, unknown>>;
+  /** What every Secret is stored under at the end: the key of the cluster, the other key, the version that the operation made, or nothing. */
+  readonly endsUnder: 'key' | 'other key' | 'new version' | 'plaintext';
+  /** How often each Secret is stored, by whoever made it, by what was done before and by the operation. */
   readonly timesStored: number;
+  /** What becomes of the key version that the cluster was made with; it stays enabled when absent. */
+  readonly oldKey?: 'disabled' | 'deleted';
 }
 
 /** All kinds, in the order of the table of kinds. */
@@ -43,11 +49,36 @@ export const KIND_ROWS: readonly KindRow[] = [
   {
     kind: 'enable-kms',
     cluster: { kms: false },
-    parameters: ({ keyId }) => ({ keyId }),
+    parameters: ({ cluster }) => ({ keyId: cluster.keyId }),
     endsUnder: 'key',
     timesStored: 2,
   },
   { kind: 'rotate-key', cluster: {}, endsUnder: 'new version', timesStored: 2 },
+  {
+    kind: 'replace-key',
+    cluster: {},
+    parameters: () => ({ soakInSeconds: 0 }),
+    endsUnder: 'new version',
+    timesStored: 3,
+    oldKey: 'disabled',
+  },
+  {
+    kind: 'retire-key',
+    cluster: {},
+    prepare: leaveOldKey,
+    parameters: ({ cluster }) => ({ keyId: cluster.keyId, soakInSeconds: 1 }),
+    endsUnder: 'other key',
+    timesStored: 3,
+    oldKey: 'deleted',
+  },
+  {
+    kind: 'change-vault',
+    cluster: {},
+    prepare: otherVault,
+    parameters: ({ key }) => ({ keyId: key }),
+    endsUnder: 'other key',
+    timesStored: 2,
+  },
   {
     kind: 'rewrite-secrets',
     cluster: { kms: false },
@@ -56,31 +87,76 @@ export const KIND_ROWS: readonly KindRow[] = [
     timesStored: 2,
   },
   { kind: 'disable-kms', cluster: {}, endsUnder: 'plaintext', timesStored: 2 },
+  { kind: 'upgrade-to-kms-v2', cluster: { kubernetesVersion: '1.26' }, endsUnder: 'key', timesStored: 3 },
 ];
 
-/** A cluster before an operation, and what had been written to Azure for it by then. */
+/**
+ * Has the cluster's key leave both slots, for keys of other objects, and be needed by nothing: a `replace-key` that is canceled before
+ * it disables anything. @returns the key that is current then
+ */
+export async function leaveOldKey(cluster: SandboxClusterFacts, name: string): Promise<string> {
+  const { requester, approver1 } = people();
+  const [keyId, nextKeyId] = [await anotherKey(cluster, `${name}-b`), await anotherKey(cluster, `${name}-c`)];
+  const { operation: asked } = await requester.create(
+    {
+      kind: 'replace-key',
+      cluster: cluster.resourceId,
+      parameters: { keyId, nextKeyId },
+      change: { number: 'CHG-PREPARE' },
+    },
+    randomUUID(),
+  );
+  const gate = (id: string): Promise<OperationAnswer> =>
+    until(requester, asked.id, (now) => openGate(now, new Set()) === id);
+  const { plan } = await gate('approve');
+  await approver1.approve(asked.id, plan?.digest ?? '', 'approve');
+  await gate('approve-deletion');
+  await requester.cancel(asked.id);
+  await ended(requester, asked.id);
+  return nextKeyId;
+}
+
+/** A key in another vault, which the cluster's identity may use. */
+export async function otherVault(cluster: SandboxClusterFacts, name: string): Promise<string> {
+  const vault = { name: `kv2-${name}`, permissions: 'access-policy' } as const;
+  const keyId = await makeVaultByHand(vault.name, vault.permissions);
+  await grantByHand(cluster, vault);
+  return keyId;
+}
+
+async function anotherKey({ keyId }: SandboxClusterFacts, name: string): Promise<string> {
+  const { id } = await keyClient(keyId).createRsaKey(name);
+  return id ?? '';
+}
+
+/** A cluster before an operation, and what had been written for it by then. */
 export interface Start {
   readonly cluster: SandboxClusterFacts;
+  /** The other key of the row. */
+  readonly key?: string;
   readonly puts: number;
   readonly versions: number;
+  /** How often the ledger was stored, and how many generations it has. */
+  readonly ledgerWrites: number;
+  readonly generations: number;
 }
 
 /** Makes the cluster that a kind starts from. */
 export async function startOf(row: KindRow, name: string): Promise<Start> {
   const cluster = await makeCluster(name, { count: SECRETS, immutableEvery: 7 }, row.cluster);
-  await row.prepare?.(cluster);
-  return { cluster, ...(await writtenTo(cluster)) };
+  const key = (await row.prepare?.(cluster, name)) ?? undefined;
+  return { cluster, ...(key === undefined ? {} : { key }), ...(await writtenTo(cluster)) };
 }
 
 /** Asks for the kind, has each gate approved by another person, and waits for the end. @throws Error when the operation blocks */
 export async function runToEnd(
   row: KindRow,
-  { cluster }: Start,
+  start: Start,
   { requester, approver1, approver2 }: ReturnType<typeof people>,
 ): Promise<OperationAnswer> {
   const approvers: readonly ApiClient[] = [approver1, approver2];
   const approved = new Set<string>();
-  const { operation: asked } = await requester.create(requestOf(row, cluster), randomUUID());
+  const { operation: asked } = await requester.create(requestOf(row, start), randomUUID());
   for (;;) {
     const operation = await until(requester, asked.id, (now) => hasEnded(now) || openGate(now, approved) !== undefined);
     const gate = openGate(operation, approved);
@@ -91,11 +167,11 @@ export async function runToEnd(
 }
 
 /** The body of a request for the kind. */
-export function requestOf(row: KindRow, cluster: SandboxClusterFacts): Record<string, unknown> {
+export function requestOf(row: KindRow, start: Pick<Start, 'cluster' | 'key'>): Record<string, unknown> {
   return {
     kind: row.kind,
-    cluster: cluster.resourceId,
-    parameters: row.parameters?.(cluster) ?? {},
+    cluster: start.cluster.resourceId,
+    parameters: row.parameters?.(start) ?? {},
     change: { number: 'CHG-KIND' },
   };
 }
@@ -103,13 +179,15 @@ export function requestOf(row: KindRow, cluster: SandboxClusterFacts): Record<st
 /** Expects the end that the operation would have had without any fault: raw etcd, vault, ARM, ledger, evidence. */
 export async function expectEnd(
   row: KindRow,
-  { cluster, ...before }: Start,
+  { cluster, key: otherKey, ...before }: Start,
   operation: OperationAnswer,
 ): Promise<void> {
   const { plan } = operation;
   const count = (...types: StepType[]): number => plan?.steps.filter(({ type }) => types.includes(type)).length ?? 0;
-  const newest = (await keyVersions(cluster.keyId)).at(-1)?.keyId ?? '';
-  const key = { key: cluster.keyId, 'new version': newest, plaintext: null }[row.endsUnder];
+  const versions = await versionsOf(cluster);
+  const newest = versions.at(-1)?.keyId ?? '';
+  const ends = { key: cluster.keyId, 'other key': otherKey ?? '', 'new version': newest, plaintext: null };
+  const key = ends[row.endsUnder];
   expect(operation).toMatchObject({
     status: 'Succeeded',
     planRevision: 1,
@@ -129,18 +207,23 @@ export async function expectEnd(
   const secrets = await timesStored(cluster.etcd, '/registry/secrets/');
   expect(new Set(secrets.values())).toEqual(new Set([row.timesStored]));
 
-  // One PUT for each change of the KMS profile, one version for each that the plan makes, and no other.
+  // One PUT for each change of the cluster, one version for each that the plan makes, and no other.
   const after = await writtenTo(cluster);
-  expect(after.puts - before.puts).toBe(count('set-kms'));
-  expect(after.versions - before.versions).toBe(count('create-key-version'));
+  expect(after.puts - before.puts).toBe(count(...CLUSTER_CHANGES));
+  const deleted = row.oldKey === 'deleted' ? before.versions : 0;
+  expect(after.versions - before.versions + deleted).toBe(count('create-key-version'));
+  // No version is disabled but the one that is retired, and its object is deleted once.
+  expect(versions.filter(({ enabled }) => !enabled).map(({ keyId }) => keyId)).toEqual(
+    row.oldKey === 'disabled' ? [cluster.keyId] : [],
+  );
+  expect(await deletionsOf(cluster)).toBe(row.oldKey === 'deleted' ? 1 : 0);
 
-  const map = await kubeApi(cluster).configMap('kube-system', 'keyturn-ledger');
-  const { generations } = Ledger.parse(JSON.parse(map.ledger ?? ''));
+  const { generations } = await ledgerOf(cluster);
   expect(generations.at(-1)).toMatchObject({ keyId: key, state: 'proven', proof: { operationId: operation.id } });
-  expect(generations).toHaveLength(1 + count('set-kms'));
+  // What no operation has changed yet is adopted first.
+  expect(generations).toHaveLength(Math.max(1, before.generations) + count('set-kms'));
   // Noted before a change, after it, and when a state is proven: each once.
-  const ledger = await timesStored(cluster.etcd, '/registry/configmaps/kube-system/keyturn-ledger');
-  expect([...ledger.values()]).toEqual([2 * count('set-kms') + count('record-proof')]);
+  expect(after.ledgerWrites - before.ledgerWrites).toBe(2 * count('set-kms') + count('record-proof'));
 
   const verdict = verifyEvidence(readFileSync(operation.evidence?.file ?? ''));
   expect(verdict).toMatchObject({ ok: true, record: { operation: { id: operation.id, status: 'Succeeded', plan } } });
@@ -168,11 +251,40 @@ export async function putByHand(
   }
 }
 
-async function writtenTo({ resourceId, keyId }: SandboxClusterFacts): Promise<Omit<Start, 'cluster'>> {
+async function writtenTo(cluster: SandboxClusterFacts): Promise<Omit<Start, 'cluster' | 'key'>> {
+  const ledger = await timesStored(cluster.etcd, '/registry/configmaps/kube-system/keyturn-ledger');
+  const [ledgerWrites = 0] = ledger.values();
   return {
-    puts: clusterWrites(await control().journal(), resourceId),
-    versions: (await keyVersions(keyId)).length,
+    puts: clusterWrites(await control().journal(), cluster.resourceId),
+    versions: (await versionsOf(cluster)).length,
+    ledgerWrites,
+    generations: ledgerWrites === 0 ? 0 : (await ledgerOf(cluster)).generations.length,
   };
+}
+
+async function ledgerOf(cluster: SandboxClusterFacts): Promise<Ledger> {
+  const map = await kubeApi(cluster).configMap('kube-system', 'keyturn-ledger');
+  return Ledger.parse(JSON.parse(map.ledger ?? ''));
+}
+
+/** The versions of the key that the cluster was made with; none when the key is deleted. */
+async function versionsOf({ keyId }: SandboxClusterFacts): ReturnType<typeof keyVersions> {
+  try {
+    return await keyVersions(keyId);
+  } catch (error) {
+    if ((error as { statusCode?: number }).statusCode === 404) return [];
+    throw error;
+  }
+}
+
+/** How many accepted requests deleted the key that the cluster was made with. */
+async function deletionsOf({ keyId }: SandboxClusterFacts): Promise<number> {
+  const { vaultUrl, name } = mustParseKeyId(keyId);
+  const { hostname } = new URL(vaultUrl);
+  return (await control().journal()).filter(
+    ({ method, host, path, status }) =>
+      method === 'DELETE' && host.startsWith(hostname) && path === `/keys/${name}` && status < 300,
+  ).length;
 }
 
 function hasEnded({ status, evidence, progressText }: OperationAnswer): boolean {

@@ -8,15 +8,21 @@ import type { ErrorCode } from '../../domain/errors';
 import { mustParseKeyId } from '../../domain/resource-ids';
 import { connectAzure } from '../../launch/azure-client';
 import type { SandboxClusterFacts } from '../../launch/sandbox-cluster';
+import { asAdministrator, grantByHand, makeVaultByHand, setKeyByHand } from './by-hand';
 import { putByHand } from './kinds';
 import { control, testStack } from './stack';
 import { keyClient } from './vault';
 
 /** What the rows work with. */
 export interface RefusalWorld {
-  /** A cluster with KMS on, and one with KMS off. */
+  /** A cluster with KMS on, one with KMS off, and one with KMS v1. */
   readonly on: SandboxClusterFacts;
   readonly off: SandboxClusterFacts;
+  readonly v1: SandboxClusterFacts;
+  /** A cluster whose first key left its slots. */
+  readonly retired: SandboxClusterFacts;
+  /** A key in another vault, which the identity of `on` may use. */
+  readonly otherKey: string;
 }
 
 /** How a request comes to be refused with one code. */
@@ -27,6 +33,13 @@ export interface Refusal {
   readonly cluster?: (world: RefusalWorld) => { readonly resourceId: string };
   /** The key that is asked for; one that is fine, where the kind takes one, when absent. */
   readonly keyId?: (world: RefusalWorld) => string | Promise<string>;
+  /** What else is asked for. */
+  readonly parameters?: Readonly<Record<string, unknown>>;
+}
+
+/** The clusters that requests of the table are about. */
+export function clustersOf({ on, off, v1 }: RefusalWorld): SandboxClusterFacts[] {
+  return [on, off, v1];
 }
 
 /** Codes that a rule can answer with and that the sandbox cannot bring about. Unit tests of the rules have them. */
@@ -38,29 +51,62 @@ export const NOT_IN_SANDBOX: Readonly<Partial<Record<ErrorCode, string>>> = {
 const DAY_IN_MS = 86_400_000;
 const inDays = (days: number): Date => new Date(Date.now() + days * DAY_IN_MS);
 
+const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
+const OLDER_POOL = {
+  name: 'older',
+  count: 1,
+  vmSize: 'Standard_D2s_v5',
+  mode: 'User',
+  osType: 'Linux',
+  orchestratorVersion: '1.33',
+};
+
+/**
+ * Codes that the operation says, since the API does not look into clusters: each with how it is brought about, and words that the
+ * sentence must have.
+ */
+export const SAID_BY_OPERATIONS: Readonly<Partial<Record<ErrorCode, Refusal & { readonly says: RegExp }>>> = {
+  KeyInUse: {
+    // Another cluster has the key as its KMS key.
+    async arrange({ on, off }) {
+      await grantByHand(off, { name: mustParseKeyId(on.keyId).vaultName, permissions: 'access-policy' });
+      await setKeyByHand(off, on.keyId);
+      return () => setKeyByHand(off, null);
+    },
+    cluster: ({ on }) => on,
+    says: /is needed by .*refusals-off \(its KMS key\)/,
+  },
+  KeyNotEvicted: {
+    cluster: ({ on }) => on,
+    keyId: ({ on }) => anotherVersion(on, {}),
+    says: /does not show that .* left its slots/,
+  },
+};
+
 /** How each of the others is brought about. */
 export const REFUSALS: Readonly<Partial<Record<ErrorCode, Refusal>>> = {
   ClusterNotFound: { cluster: ({ on }) => ({ resourceId: `${on.resourceId}-that-is-not-there` }) },
   ClusterNotRunning: {
     arrange: (world) =>
-      onBoth(world, async (cluster) => {
+      onEach(clustersOf(world), async (cluster) => {
         await act(cluster, 'stop');
         return () => act(cluster, 'start');
       }),
   },
   ClusterNotSucceeded: {
-    async arrange({ on, off }) {
+    async arrange(world) {
+      const clusters = clustersOf(world);
       await control().setFault('hold-operation', { path: '/managedclusters/refusals-' });
-      for (const { resourceId } of [on, off]) await request('PATCH', resourceId, { tags: { owner: 'somebody' } });
+      for (const { resourceId } of clusters) await request('PATCH', resourceId, { tags: { owner: 'somebody' } });
       return async () => {
         await control().clearFault('hold-operation');
-        for (const { resourceId } of [on, off]) await settled(resourceId);
+        for (const { resourceId } of clusters) await settled(resourceId);
       };
     },
   },
   PlatformManagedEncryption: {
     arrange: (world) =>
-      onBoth(world, (cluster) =>
+      onEach([...clustersOf(world), world.retired], (cluster) =>
         changed(cluster, (properties) => ({
           ...properties,
           securityProfile: {
@@ -72,7 +118,9 @@ export const REFUSALS: Readonly<Partial<Record<ErrorCode, Refusal>>> = {
   },
   LocalAccountsDisabled: {
     arrange: (world) =>
-      onBoth(world, (cluster) => changed(cluster, (properties) => ({ ...properties, disableLocalAccounts: true }))),
+      onEach(clustersOf(world), (cluster) =>
+        changed(cluster, (properties) => ({ ...properties, disableLocalAccounts: true })),
+      ),
   },
   // AKS takes KMS with a user-assigned identity only: so it is the cluster with KMS off, for every kind.
   ClusterIdentityUnsupported: {
@@ -81,7 +129,19 @@ export const REFUSALS: Readonly<Partial<Record<ErrorCode, Refusal>>> = {
   },
   KmsNotEnabled: { cluster: ({ off }) => off },
   KmsAlreadyEnabled: { cluster: ({ on }) => on },
+  KmsV2Already: { cluster: ({ on }) => on },
+  UpgradeNotOffered: { parameters: { kubernetesVersion: '1.34' } },
+  // A pool may be behind by some minors; with KMS v1 there is no older version in the sandbox.
+  AgentPoolOutdated: {
+    arrange: ({ on }) =>
+      changed(on, (properties) => ({
+        ...properties,
+        agentPoolProfiles: [...list(properties['agentPoolProfiles']), OLDER_POOL],
+      })),
+    cluster: ({ on }) => on,
+  },
   CurrentKeyUnusable: {
+    cluster: ({ on }) => on,
     async arrange({ on }) {
       const { name, version } = mustParseKeyId(on.keyId);
       const expires = (expiresOn: Date): Promise<unknown> =>
@@ -90,6 +150,9 @@ export const REFUSALS: Readonly<Partial<Record<ErrorCode, Refusal>>> = {
       return async () => void (await expires(inDays(3_650)));
     },
   },
+  KeyInSameVault: { keyId: ({ on }) => anotherVersion(on, {}) },
+  IdentityLacksKeyAccess: { keyId: () => makeVaultByHand('kv-refusals-no-grant', 'rbac') },
+  VaultNotOpen: { keyId: closedVault },
   KeyForeign: { keyId: ({ off }) => off.keyId },
   KeyNotFound: { keyId: ({ on }) => on.keyId.replace(/[0-9a-f]{32}$/, '0'.repeat(32)) },
   KeyAlreadyCurrent: { cluster: ({ on }) => on, keyId: ({ on }) => on.keyId },
@@ -108,15 +171,31 @@ async function anotherVersion(
   return id ?? '';
 }
 
-async function onBoth(
-  { on, off }: RefusalWorld,
+async function onEach(
+  clusters: readonly SandboxClusterFacts[],
   arrange: (cluster: SandboxClusterFacts) => Promise<() => Promise<void>>,
 ): Promise<() => Promise<void>> {
-  const back = [await arrange(on), await arrange(off)];
-  return async () => {
-    for (const one of back) await one();
-  };
+  const back = await Promise.all(clusters.map(arrange));
+  return async () => void (await Promise.all(back.map((one) => one())));
 }
+
+/** A vault whose firewall lets only this machine in: Keyturn sees its key, and AKS would not reach it. */
+async function closedVault({ on, off }: RefusalWorld): Promise<string> {
+  const vault = { name: 'kv-refusals-closed', permissions: 'access-policy' } as const;
+  const keyId = await makeVaultByHand(vault.name, vault.permissions);
+  for (const cluster of [on, off]) await grantByHand(cluster, vault);
+  const { subscriptionId } = testStack().sandbox;
+  const id = `/subscriptions/${subscriptionId}/resourceGroups/keyturn/providers/Microsoft.KeyVault/vaults/${vault.name}`;
+  const url = `https://management.azure.com${id}?api-version=2024-11-01`;
+  await asAdministrator(async (ask) => {
+    const { location, properties } = Vault.parse((await ask('GET', url)).body);
+    const networkAcls = { defaultAction: 'Deny', ipRules: [{ value: '127.0.0.1' }] };
+    await ask('PUT', url, { location, properties: { ...properties, networkAcls } });
+  });
+  return keyId;
+}
+
+const Vault = z.object({ location: z.string(), properties: z.record(z.string(), z.unknown()) });
 
 type Properties = Record<string, unknown> & { readonly securityProfile?: Record<string, unknown> };
 

@@ -55,10 +55,15 @@ export async function makeCluster(
   options: Partial<SandboxClusterOptions> = {},
 ): Promise<SandboxClusterFacts> {
   const { sandbox, directory } = testStack();
-  const vaultName = `kv-${name}`.slice(0, 24);
+  const vaultName = vaultNameOf(name);
   const cluster = await makeSandboxCluster(sandbox, { ...options, name, vaultName, directory });
   if (seed.count > 0) await control().seed(name, seed);
   return cluster;
+}
+
+/** The vault of a cluster: at most 24 characters, and the last one no hyphen. */
+export function vaultNameOf(cluster: string): string {
+  return `kv-${cluster}`.slice(0, 24).replace(/-+$/, '');
 }
 
 /** A service of the test file's own: its worker may be killed. It has a task queue of its own. */
