@@ -144,7 +144,7 @@ describe('a retirement', () => {
   const of =
     (type: PlanStep['type'], change: object) =>
     (step: PlanStep): PlanStep =>
-      step.type === type ? ({ ...step, ...change }) : step;
+      step.type === type ? { ...step, ...change } : step;
   const at = (type: PlanStep['type']): number => steps.findIndex((step) => step.type === type);
   const moved = (type: PlanStep['type'], to: number): string => {
     const step = steps[at(type)];
@@ -218,7 +218,7 @@ describe('an upgrade', () => {
   const { steps, from } = planned('upgrade-to-kms-v2');
   const faults = (type: PlanStep['type'], change: object): string =>
     planFaults(
-      steps.map((step) => (step.type === type ? ({ ...step, ...change }) : step)),
+      steps.map((step) => (step.type === type ? { ...step, ...change } : step)),
       { state: from, proven: true },
     ).join();
 
