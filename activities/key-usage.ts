@@ -35,8 +35,9 @@ export async function readKeyUsage(
   const read = listed.clusters.map(({ resourceId, kms }) =>
     limit(async (): Promise<ClusterKeys> => ({
       cluster: resourceId,
-      ...(kms.enabled && kms.keyId !== undefined ? { current: kms.keyId } : {}),
-      ledger: await ledgerKeys(resourceId, use, signal),
+      // With KMS off, too: Secrets may be stored under it still (K3).
+      ...(kms.keyId === undefined ? {} : { current: kms.keyId }),
+      ledger: await ledgerKeys(resourceId, kms.keyId !== undefined, use, signal),
     })),
   );
   return {
@@ -45,12 +46,21 @@ export async function readKeyUsage(
   };
 }
 
-/** Null when the ledger cannot be read: the cluster is stopped, private or another team's. A cluster without one needs no key by it. */
-async function ledgerKeys(cluster: string, use: UseCluster, signal: AbortSignal): Promise<string[] | null> {
+/**
+ * Null when it is not known which keys the cluster needs beside the one that Azure reports: its ledger cannot be read (the cluster is
+ * stopped, private, or another team's), or it has a key and no ledger, so that its second slot may hold any key.
+ */
+async function ledgerKeys(
+  cluster: string,
+  hasKey: boolean,
+  use: UseCluster,
+  signal: AbortSignal,
+): Promise<string[] | null> {
   const limited = AbortSignal.any([signal, AbortSignal.timeout(LONGEST_READ_IN_MS)]);
   try {
     const ledger = await use(cluster, limited, (connection) => readLedger(connection, limited));
-    return ledger === null ? [] : keysNeeded(ledger);
+    if (ledger === null) return hasKey ? null : [];
+    return keysNeeded(ledger);
   } catch (error) {
     signal.throwIfAborted();
     const outside = error instanceof AzureError || error instanceof KubeError || error instanceof ApplicationFailure;

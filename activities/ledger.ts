@@ -161,6 +161,7 @@ function applyChange(ledger: Ledger, change: LedgerChange, reportedKeyId: string
     case 'reconcile':
       return reconcile(ledger, reportedKeyId, now, change.operationId);
     case 'activating':
+      requireProven(ledger, change);
       return activating(ledger, change.keyId, change.operationId, now);
     case 'activated':
       return activated(ledger, change.keyId);
@@ -174,6 +175,22 @@ function applyChange(ledger: Ledger, change: LedgerChange, reportedKeyId: string
     default:
       return change satisfies never;
   }
+}
+
+/**
+ * K2, at the last moment before the switch: another operation may have switched since this one proved.
+ * @throws OwnError unless the current generation is proven, or the switch is this operation's own, noted before
+ */
+function requireProven(
+  ledger: Ledger,
+  { keyId, operationId }: { readonly keyId: string | null; readonly operationId: string },
+): void {
+  const last = ledger.generations.at(-1);
+  if (last?.keyId === keyId && last.operationId === operationId && last.state !== 'abandoned') return;
+  if (currentGeneration(ledger)?.state === 'proven') return;
+  throw new OwnError(
+    'the state that the cluster is in is not proven any more, and a switch would evict a key that Secrets may need. Cancel, and ask for a new operation: it proves first.',
+  );
 }
 
 async function readConfigMap(connection: KubeConnection, signal?: AbortSignal): Promise<ConfigMap | undefined> {

@@ -39,11 +39,13 @@ const History = z.object({
   ),
 });
 
-const Input = z.object({ target: z.object({ keyId: z.string() }) });
+const Input = z.object({ step: z.string() });
+/** The step ids of the transition to the new key begin with this (domain/kinds/rotate-key.ts). */
+const TRANSITION = 'rotate.';
 
-/** What a history says of the rewrite and the proof of one key. */
+/** What a history says of the rewrite and the proof of the new key. */
 export interface RewriteHistory {
-  /** In the order of their completion. Those of another key, such as the proof of the current one before the turn, are not here. */
+  /** In the order of their completion. The proof of the current key before the rotation is not here. */
   readonly spans: readonly ActivitySpan[];
   /** Events of the whole operation. */
   readonly events: number;
@@ -51,10 +53,9 @@ export interface RewriteHistory {
 
 /**
  * @param history in Temporal's JSON form, as `historyToJSON` makes it
- * @param keyId the key that was turned to
  * @throws Error when an activity was tried more than once: history has the last try only, and its time would flatter
  */
-export function readRewriteHistory(history: unknown, keyId: string): RewriteHistory {
+export function readRewriteHistory(history: unknown): RewriteHistory {
   const { events } = History.parse(history);
   const byId = new Map(events.map((event) => [event.eventId, event]));
   const spans: ActivitySpan[] = [];
@@ -65,7 +66,7 @@ export function readRewriteHistory(history: unknown, keyId: string): RewriteHist
     if (scheduled === undefined || started === undefined) continue;
     const activity = scheduled.activityType.name;
     if (activity !== REWRITE && activity !== PROVE) continue;
-    if (Input.parse(decode(scheduled.input.payloads[0]?.data)).target.keyId !== keyId) continue;
+    if (!Input.parse(decode(scheduled.input.payloads[0]?.data)).step.startsWith(TRANSITION)) continue;
     const { attempt = 1 } = started.activityTaskStartedEventAttributes ?? {};
     if (attempt > 1) {
       throw new Error(`${activity} needed ${attempt} tries, so its time cannot be told. Look at the worker's log.`);
@@ -74,7 +75,7 @@ export function readRewriteHistory(history: unknown, keyId: string): RewriteHist
   }
   for (const activity of [REWRITE, PROVE]) {
     if (!spans.some((span) => span.activity === activity)) {
-      throw new Error(`The operation's history has no completed ${activity} of the key ${keyId}.`);
+      throw new Error(`The operation's history has no completed ${activity} of the new key.`);
     }
   }
   return { spans, events: events.length };

@@ -54,7 +54,7 @@ export async function runKeyturn(
     throw new Error(`Keyturn rewrote ${rewrite.rewritten} of ${rig.secrets} Secrets; was somebody else at work?`);
   }
   await expectAllUnder(rig, currentKeyId, 'Keyturn');
-  const { spans, events } = readRewriteHistory(await historyOf(operation.id, temporal), currentKeyId);
+  const { spans, events } = readRewriteHistory(await historyOf(operation.id, temporal));
   const startedAt = Math.min(...spans.map((span) => span.startedAt));
   const endedAt = Math.max(...spans.map((span) => span.endedAt));
   return {

@@ -7,7 +7,7 @@
  */
 import { ArmError } from '../../azure/errors';
 import type { ClusterSnapshot, ManagedClusters, OperationState } from '../../azure/managed-clusters';
-import { describeChange, describeKms, isApplied, isBusy, type ClusterChange } from '../../domain/cluster-change';
+import { describeChange, describeReported, isApplied, isBusy, type ClusterChange } from '../../domain/cluster-change';
 import type { ArmOperation } from '../../domain/plan/outputs';
 import { identityRefusal, needsPerson } from '../failures';
 import { sleep } from '../running';
@@ -111,7 +111,7 @@ async function pollCluster(
 ): Promise<string> {
   for (let strangeReads = 0; ;) {
     const snapshot: ClusterSnapshot = await clusters.read(cluster, { abortSignal: signal });
-    const { provisioningState, kms } = snapshot.observed;
+    const { provisioningState } = snapshot.observed;
     const applied = isApplied(snapshot.observed, change);
     // Once the operation has ended, another change keeps the cluster busy or failed.
     if (ended && applied) return provisioningState;
@@ -128,7 +128,7 @@ async function pollCluster(
         const accepted = ended ? 'accepted the change and ended its operation Succeeded' : 'is done with the cluster';
         throw needsPerson(
           'ChangeNotApplied',
-          `Azure ${accepted}, but reports ${describeKms(kms)} instead of ${describeChange(change)}. Azure dropped or undid the change, or ` +
+          `Azure ${accepted}, but reports ${describeReported(snapshot.observed, change)} instead of ${describeChange(change)}. Azure dropped or undid the change, or ` +
             'another client changed the cluster. Keep all keys enabled, find out which, then retry: Keyturn sends the change again.',
         );
       }

@@ -26,9 +26,10 @@ describe('the ledger in the cluster', () => {
     expect(await readLedger(c.connection)).toEqual(ledger);
   });
 
-  it('notes a whole rotation, and writes nothing when a step is repeated', async () => {
+  it('notes a whole rotation, and writes nothing when a step is repeated, but for the time of a coming switch', async () => {
     const steps: { changes: LedgerChange[]; reported: string }[] = [
       { changes: [{ type: 'reconcile' }], reported: K(1) },
+      { changes: [{ type: 'proven', keyId: K(1), proof }], reported: K(1) },
       { changes: [{ type: 'activating', keyId: K(2), operationId: 'op-1' }], reported: K(1) },
       { changes: [{ type: 'activated', keyId: K(2) }], reported: K(2) },
       { changes: [{ type: 'proven', keyId: K(2), proof }], reported: K(2) },
@@ -37,7 +38,9 @@ describe('the ledger in the cluster', () => {
       await change(changes, reported);
       const written = await version();
       await change(changes, reported);
-      expect(await version()).toBe(written);
+      // How long ago the switch was last noted says whether every API server has surely switched.
+      if (changes.some(({ type }) => type === 'activating')) expect(await version()).not.toBe(written);
+      else expect(await version()).toBe(written);
     }
     expect((await readLedger(c.connection))?.generations).toMatchObject([
       { keyId: K(1), state: 'superseded' },

@@ -108,6 +108,7 @@ describe('a managed cluster and its key', () => {
     expect(await verify(keyId)).toEqual({
       keyId,
       provisioningState: 'Succeeded',
+      eTag: expect.any(String),
     });
     expect(await submit(keyId, rig.key)).toEqual({ submitted: false });
     expect(rig.kmsPuts()).toBe(puts + 1);

@@ -65,10 +65,13 @@ describe('a request that violates a rule', () => {
 
     const kinds = KINDS.filter((kind) => ruleCodes([kind]).includes(code));
     // A key may be named for the second rotation as well.
-    const names = kinds.flatMap(({ name }) =>
+    const names = kinds.flatMap(({ name }): [string, string][] =>
       keyId !== undefined && name === 'replace-key'
-        ? [[name, 'keyId'] as const, [name, 'nextKeyId'] as const]
-        : [[name, 'keyId'] as const],
+        ? [
+            [name, 'keyId'],
+            [name, 'nextKeyId'],
+          ]
+        : [[name, 'keyId']],
     );
     it.each(names)('refuses %s by its %s, and touches nothing', async (kind, member) => {
       const row = rowOf(kind);

@@ -51,7 +51,10 @@ async function stepOf(workflowId) {
     (connection) => new Client({ connection, namespace: process.env.TEMPORAL_NAMESPACE }),
   );
   const { memo } = await (await client).workflow.getHandle(workflowId).describe();
-  return memo?.operation?.steps.find(({ status }) => status === 'running')?.id ?? null;
+  const running = Object.entries(memo ?? {}).find(
+    ([key, step]) => key.startsWith('step:') && step.status === 'running',
+  );
+  return running?.[0].slice('step:'.length) ?? null;
 }
 
 async function holdAt(activity) {
