@@ -35,8 +35,8 @@ describe('keys that no cluster needs', () => {
       await make(name),
     ] as const;
     const before = await Promise.all([first, second, third].map(bundle));
-    expect(await rig.access.keys.setEnabled(second, false)).toEqual({ enabled: false });
-    expect(await rig.access.keys.setEnabled(second, false)).toEqual({ enabled: false });
+    expect(await rig.access.keys.setEnabled(second, false)).toEqual({ enabled: false, updatedOn: expect.any(Date) });
+    expect(await rig.access.keys.setEnabled(second, false)).toEqual({ enabled: false, updatedOn: expect.any(Date) });
     const off = await bundle(second);
     expect(off).toMatchObject({ attributes: { enabled: false }, tags: { owner: 'team' } });
     expect(await Promise.all([first, third].map(bundle))).toEqual([before[0], before[2]]);
@@ -54,7 +54,7 @@ describe('keys that no cluster needs', () => {
         }),
       ),
     );
-    expect(await rig.access.keys.setEnabled(second, true)).toEqual({ enabled: true });
+    expect(await rig.access.keys.setEnabled(second, true)).toEqual({ enabled: true, updatedOn: expect.any(Date) });
     expect(withoutUpdated(await bundle(second))).toEqual(withoutUpdated(before[1] ?? {}));
   });
 

@@ -41,9 +41,12 @@ describe('a key that other clusters need', () => {
 
     const keys = await otherKeys(cluster);
     const before = clusterWrites(await control().journal(), cluster.resourceId);
-    await expect(ask(requester, cluster, 'replace-key', keys)).rejects.toMatchObject({
-      code: 'KeyInUse',
-      message: expect.stringMatching(/needed-arm \(its KMS key\), needed-ledger \(by its ledger\)/),
+    expect(await ask(requester, cluster, 'replace-key', keys)).toMatchObject({
+      status: 'Failed',
+      reason: {
+        code: 'KeyInUse',
+        detail: expect.stringMatching(/needed-arm \(its KMS key\), needed-ledger \(by its ledger\)/),
+      },
     });
     expect(clusterWrites(await control().journal(), cluster.resourceId)).toBe(before);
     expect(await keyVersions(cluster.keyId)).toEqual([{ keyId: cluster.keyId, enabled: true }]);

@@ -46,20 +46,11 @@ export function clustersOf({ on, off, v1 }: RefusalWorld): SandboxClusterFacts[]
 export const NOT_IN_SANDBOX: Readonly<Partial<Record<ErrorCode, string>>> = {
   ClusterVersionUnsupported: 'Its ARM takes the versions that it can run, and no other.',
   KeyTypeUnsupported: 'Its vaults make RSA keys only.',
+  AgentPoolOutdated: 'A pool may be behind by some minors, and none so far behind runs here.',
 };
 
 const DAY_IN_MS = 86_400_000;
 const inDays = (days: number): Date => new Date(Date.now() + days * DAY_IN_MS);
-
-const list = (value: unknown): unknown[] => (Array.isArray(value) ? value : []);
-const OLDER_POOL = {
-  name: 'older',
-  count: 1,
-  vmSize: 'Standard_D2s_v5',
-  mode: 'User',
-  osType: 'Linux',
-  orchestratorVersion: '1.33',
-};
 
 /**
  * Codes that the operation says, since the API does not look into clusters: each with how it is brought about, and words that the
@@ -131,15 +122,7 @@ export const REFUSALS: Readonly<Partial<Record<ErrorCode, Refusal>>> = {
   KmsAlreadyEnabled: { cluster: ({ on }) => on },
   KmsV2Already: { cluster: ({ on }) => on },
   UpgradeNotOffered: { parameters: { kubernetesVersion: '1.34' } },
-  // A pool may be behind by some minors; with KMS v1 there is no older version in the sandbox.
-  AgentPoolOutdated: {
-    arrange: ({ on }) =>
-      changed(on, (properties) => ({
-        ...properties,
-        agentPoolProfiles: [...list(properties['agentPoolProfiles']), OLDER_POOL],
-      })),
-    cluster: ({ on }) => on,
-  },
+  KmsV1NotSupported: { cluster: ({ v1 }) => v1 },
   CurrentKeyUnusable: {
     cluster: ({ on }) => on,
     async arrange({ on }) {
