@@ -16,7 +16,7 @@ import { readClusterHolder } from './cluster-lock';
 import type { Activities } from './contract';
 import { awaitConvergence } from './convergence';
 import { refuseUsedOperationId, sealEvidence, type EvidenceStore } from './evidence';
-import { noteSwitch, recordProof, refuseOutdatedProof } from './ledger';
+import { noteSwitch, recordProof } from './ledger';
 import type { UseCluster } from './key-usage';
 import { checkRules, makePlan } from './observe';
 import type { Look } from './look';
@@ -152,9 +152,8 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
       ['record-proof'],
       { doing: 'Writing the ledger', ...INSIDE },
       ({ made, proof, validUntil }, { step, operationId, signal, inside }) => {
-        refuseOutdatedProof(validUntil);
-        const keyId = keyOf(step.to, made);
-        return inside((connection) => recordProof(connection, { keyId, proof, operationId }, { signal }));
+        const recorded = { keyId: keyOf(step.to, made), proof, operationId, validUntil };
+        return inside((connection) => recordProof(connection, recorded, { signal }));
       },
     ),
 

@@ -74,37 +74,40 @@ export function noteSwitch(
   return changeLedger(connection, input, options);
 }
 
-/**
- * A try may come long after the workflow asked for it: what was seen then says nothing of now.
- * @param validUntil ISO 8601
- * @throws ApplicationFailure `ProofOutdated`, non-retryable
- */
-export function refuseOutdatedProof(validUntil: string, now = Date.now()): void {
-  if (now <= Date.parse(validUntil)) return;
-  throw needsPerson(
-    'ProofOutdated',
-    'The proof could not be recorded in time, so Keyturn takes it again first. Keep every key listed under keysNeeded.',
-  );
+/** A proof, and until when it may be recorded. */
+export interface ProofToRecord {
+  /** Null is plaintext. */
+  readonly keyId: string | null;
+  /** Null: what is not conclusive is not recorded as proven. */
+  readonly proof: { readonly convergedRv: string; readonly secrets: number } | null;
+  readonly operationId: string;
+  /** ISO 8601. A try may come long after the workflow asked for it: what was seen then says nothing about now. */
+  readonly validUntil: string;
 }
 
-/** Records a proof; without one, what Azure reports and no more. @throws as `changeLedger` */
-export function recordProof(
+/**
+ * Records a proof; without one, what Azure reports and no more. One that an earlier try recorded, and whose answer was lost, stays.
+ * @throws as `changeLedger`; ApplicationFailure `ProofOutdated`, non-retryable
+ */
+export async function recordProof(
   connection: KubeConnection,
-  {
-    keyId,
-    proof,
-    operationId,
-  }: {
-    readonly keyId: string | null;
-    readonly proof: { readonly convergedRv: string; readonly secrets: number } | null;
-    readonly operationId: string;
-  },
+  { keyId, proof, operationId, validUntil }: ProofToRecord,
   options: WriteOptions = {},
 ): Promise<Ledger> {
+  if (Date.now() > Date.parse(validUntil)) {
+    const ledger = await readLedger(connection, options.signal);
+    const current = ledger === null ? undefined : currentGeneration(ledger);
+    const same = current?.keyId === keyId && current.proof?.operationId === operationId;
+    if (ledger !== null && same && current.proof?.convergedRv === proof?.convergedRv) return ledger;
+    throw needsPerson(
+      'ProofOutdated',
+      'The proof could not be recorded in time, so Keyturn takes it again first. Keep every key listed under keysNeeded.',
+    );
+  }
   const reconciled = { type: 'reconcile', operationId } as const;
   const changes: LedgerChange[] =
     proof === null ? [reconciled] : [reconciled, { type: 'proven', keyId, proof: { ...proof, operationId } }];
-  return changeLedger(connection, { reportedKeyId: keyId, changes }, options);
+  return await changeLedger(connection, { reportedKeyId: keyId, changes }, options);
 }
 
 /**

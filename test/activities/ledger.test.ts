@@ -49,7 +49,8 @@ describe('the ledger in the cluster', () => {
   });
 
   it('applies its change to what somebody else wrote in between', async () => {
-    await change([{ type: 'reconcile' }]);
+    const older = { ...proof, convergedRv: '5' };
+    await change([{ type: 'reconcile' }, { type: 'proven', keyId: K(1), proof: older }]);
     let interfered = false;
     const slow: KubeConnection = {
       ...c.connection,
