@@ -11,15 +11,16 @@ import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import type { ClusterFactory } from '../../cluster/contract';
 import type { AzureCloud } from '../clouds';
-import type { Directory, ServicePrincipal } from '../entra/directory';
+import type { Directory } from '../entra/directory';
 import { AzureError, badRequest } from '../errors';
 import { concerns, type Faults } from '../faults';
 import { copyOf, describeIssues, isJsonObject, objectAt, type JsonObject } from '../json';
 import { clusterVaultCrypto } from '../vault/cluster-crypto';
 import type { VaultRegistry } from '../vault/registry';
 import type { Journal } from '../journal';
-import { messageOf } from '../../message-of';
 import { checkPools, poolsOf, poolVersions, withPoolsAt, type PoolVersion } from './agent-pools';
+import { applyFaults } from './cluster-faults';
+import { identityOf, resolveIdentity, SentIdentity } from './cluster-identity';
 import type { Identities } from './identities';
 import { checkKmsProfile, kmsProfileOf, nextEncryption } from './kms-rules';
 import { releaseFor, type KubernetesRelease } from './kubernetes-versions';
@@ -64,12 +65,7 @@ export interface PutResult {
 
 const putSchema = z.looseObject({
   location: z.string().min(1),
-  identity: z
-    .looseObject({
-      type: z.enum(['SystemAssigned', 'UserAssigned', 'None']),
-      userAssignedIdentities: z.record(z.string(), z.unknown()).nullish(),
-    })
-    .optional(),
+  identity: SentIdentity.optional(),
   properties: z.looseObject({
     kubernetesVersion: z.string().nullish(),
     agentPoolProfiles: z.array(z.looseObject({ name: z.string() })).nullish(),
@@ -85,7 +81,7 @@ export class Clusters {
   constructor(options: ClustersOptions) {
     this.#options = options;
     this.#stopListening = options.faults.onChange(() => {
-      for (const cluster of this.all()) this.#applyFaults(cluster);
+      for (const cluster of this.all()) applyFaults(options, cluster);
     });
   }
 
@@ -114,7 +110,10 @@ export class Clusters {
     const release = wantedRelease(kubernetesVersion, existing);
     if (existing?.running === undefined) taggedOptions(sent, release);
 
-    const { identity, principal } = this.#resolveIdentity(parsed.data.identity, name, existing);
+    const { identity, principal } = resolveIdentity(this.#options, parsed.data.identity, {
+      clusterName: name,
+      body: existing?.body,
+    });
     const properties = objectAt(sent, 'properties');
     const before = existing === undefined ? undefined : kmsProfileOf(objectAt(existing.body, 'properties'));
     const profile = kmsProfileOf(properties);
@@ -279,12 +278,12 @@ export class Clusters {
           registry: this.#options.registry,
           assignments: this.#options.assignments,
           issuer: `https://sts.windows.net/${this.#options.directory.tenantId}/`,
-          identity: () => this.#identityOf(cluster),
+          identity: () => identityOf(this.#options, cluster.body),
           privateVaultId: () => privateVaultId(cluster),
         }),
         directory: await this.#emptyDirectory(),
       });
-      this.#applyFaults(cluster);
+      applyFaults(this.#options, cluster);
     } else if (cluster.release.minor !== release.minor) {
       await cluster.running.upgrade(release.minor);
       cluster.release = release;
@@ -323,83 +322,9 @@ export class Clusters {
     return cluster;
   }
 
-  /** The identity block with ids filled in, and the principal of the user-assigned identity if there is one. */
-  #resolveIdentity(
-    sent: z.infer<typeof putSchema>['identity'],
-    clusterName: string,
-    existing: ManagedCluster | undefined,
-  ): { identity: JsonObject; principal: ServicePrincipal | undefined } {
-    const { directory, identities } = this.#options;
-    if (sent?.type !== 'UserAssigned') {
-      const old = objectAt(existing?.body, 'identity');
-      if (old['type'] === 'SystemAssigned') return { identity: old, principal: undefined };
-      const { objectId } = directory.registerManagedIdentity(clusterName);
-      return {
-        identity: { type: sent?.type ?? 'SystemAssigned', principalId: objectId, tenantId: directory.tenantId },
-        principal: undefined,
-      };
-    }
-    const ids = Object.keys(sent.userAssignedIdentities ?? {});
-    const [id] = ids;
-    if (id === undefined || ids.length > 1) {
-      throw badRequest(
-        `A cluster takes exactly one user-assigned identity; the PUT names ${ids.length}.`,
-        'SandboxIdentityCountNotValid',
-        { shape: 'bare' },
-      );
-    }
-    const found = identities.find(id);
-    if (found === undefined) {
-      throw badRequest(`The user-assigned identity '${id}' was not found.`, 'SandboxIdentityNotFound', {
-        shape: 'bare',
-      });
-    }
-    const { appId, objectId } = found.principal;
-    return {
-      identity: {
-        type: 'UserAssigned',
-        userAssignedIdentities: { [found.id]: { clientId: appId, principalId: objectId } },
-      },
-      principal: found.principal,
-    };
-  }
-
-  /** The principal that the cluster acts as now: a PUT may have changed the identity. */
-  #identityOf(cluster: ManagedCluster): ServicePrincipal | undefined {
-    const [id] = Object.keys(objectAt(cluster.body, 'identity', 'userAssignedIdentities'));
-    return id === undefined ? undefined : this.#options.identities.find(id)?.principal;
-  }
-
   #registerKubelet(id: string, clusterName: string): JsonObject {
     const { appId, objectId } = this.#options.directory.registerManagedIdentity(`${clusterName}-agentpool`);
     return { resourceId: id, clientId: appId, objectId };
-  }
-
-  #applyFaults(cluster: ManagedCluster): void {
-    const { faults } = this.#options;
-    const late = faults.get('late-servers');
-    cluster.running?.setLatency(faults.get('kube-latency')?.milliseconds ?? 0);
-    this.#applyLostAnswers(cluster);
-    cluster.running?.setLateServers(late !== undefined && concerns(late, cluster.id) ? late.servers : 0);
-  }
-
-  /** What was lost is counted from the moment when the fault is set, or set anew. */
-  #applyLostAnswers(cluster: ManagedCluster): void {
-    const { faults, journal } = this.#options;
-    const settings = faults.get('kube-lost-response');
-    const times = settings !== undefined && concerns(settings, cluster.id) ? settings.times : 0;
-    if (cluster.lostAnswers === times) return;
-    cluster.lostAnswers = times;
-    const setting = cluster.running?.setLostAnswers(times, (lost) =>
-      journal.add({
-        time: new Date().toISOString(),
-        host: `${cluster.name}.kube`,
-        ...lost,
-        answered: false,
-        kms: false,
-      }),
-    );
-    setting?.catch((error: unknown) => process.stderr.write(`kube-lost-response: ${messageOf(error)}\n`));
   }
 
   /** A short path: clusters put Unix sockets into it. */
