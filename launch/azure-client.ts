@@ -65,12 +65,18 @@ export async function armPut(request: AzureRequest, path: string, body: unknown)
   const url = `${ARM}${path}?${API_VERSION}`;
   const { operationUrl, body: created } = await request('PUT', url, body);
   if (operationUrl === null) return created;
+  await operationEnd(request, operationUrl, `PUT ${path}`);
+  return (await request('GET', url)).body;
+}
+
+/** Waits for the end of a long-running operation. @throws Error when it fails */
+export async function operationEnd(request: AzureRequest, operationUrl: string, what: string): Promise<void> {
   const Operation = z.object({ status: z.string(), error: z.unknown().optional() });
   for (;;) {
     const { status, error } = Operation.parse((await request('GET', operationUrl)).body);
-    if (status === 'Succeeded') return (await request('GET', url)).body;
+    if (status === 'Succeeded') return;
     if (status === 'Failed' || status === 'Canceled')
-      throw new Error(`PUT ${path} ended ${status}: ${JSON.stringify(error)}`);
+      throw new Error(`${what} ended ${status}: ${JSON.stringify(error)}`);
     await sleep(POLL_INTERVAL_IN_MS);
   }
 }

@@ -1,11 +1,7 @@
 /** A mutating admission webhook: a real HTTPS server that changes Secrets on UPDATE, as some company's might. */
-import { once } from 'node:events';
-import { createServer } from 'node:https';
-import type { AddressInfo } from 'node:net';
-import { json } from 'node:stream/consumers';
-import { createAuthority } from '../../sandbox/pki';
 import { eventually } from '../sandbox/cluster-support';
 import { SECRETS, type TestCluster } from './cluster-support';
+import { startWebhookServer } from './webhook-server';
 
 const CONFIGURATIONS = '/apis/admissionregistration.k8s.io/v1/mutatingwebhookconfigurations';
 const NAME = 'mutator.example.com';
@@ -16,12 +12,6 @@ const PROBE = 'webhook-probe';
 export interface SeenSecret {
   readonly metadata: { readonly name: string; readonly annotations?: Readonly<Record<string, string>> };
   readonly data?: Readonly<Record<string, string>>;
-}
-
-interface Review {
-  readonly apiVersion: string;
-  readonly kind: string;
-  readonly request: { readonly uid: string; readonly object: SeenSecret };
 }
 
 /** A webhook that every API server asks by now. */
@@ -40,44 +30,16 @@ export async function installMutatingWebhook(
   c: TestCluster,
   mutate: (secret: SeenSecret) => readonly unknown[],
 ): Promise<MutatingWebhook> {
-  const authority = await createAuthority('mutator');
-  const { certPem, keyPem } = await authority.issue({
-    commonName: 'webhook',
-    ipAddresses: ['127.0.0.1'],
-    usage: 'server',
-  });
   let asked = 0;
-  const server = createServer({ cert: certPem, key: keyPem }, (request, response) => {
-    void json(request).then((body) => {
-      const { apiVersion, kind, request: about } = body as Review;
-      if (about.object.metadata.name === PROBE) asked++;
-      const operations = mutate(about.object);
-      const patch = Buffer.from(JSON.stringify(operations)).toString('base64');
-      const change = operations.length === 0 ? {} : { patchType: 'JSONPatch', patch };
-      response.setHeader('content-type', 'application/json');
-      response.end(JSON.stringify({ apiVersion, kind, response: { uid: about.uid, allowed: true, ...change } }));
-    });
+  const server = await startWebhookServer<SeenSecret>(({ apiVersion, kind, request: about }, response) => {
+    if (about.object.metadata.name === PROBE) asked++;
+    const operations = mutate(about.object);
+    const patch = Buffer.from(JSON.stringify(operations)).toString('base64');
+    const change = operations.length === 0 ? {} : { patchType: 'JSONPatch', patch };
+    response.setHeader('content-type', 'application/json');
+    response.end(JSON.stringify({ apiVersion, kind, response: { uid: about.uid, allowed: true, ...change } }));
   });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  const { port } = server.address() as AddressInfo;
-  await c.call('POST', CONFIGURATIONS, {
-    metadata: { name: NAME },
-    webhooks: [
-      {
-        name: NAME,
-        admissionReviewVersions: ['v1'],
-        sideEffects: 'None',
-        failurePolicy: 'Fail',
-        timeoutSeconds: 5,
-        clientConfig: {
-          url: `https://127.0.0.1:${port}/`,
-          caBundle: Buffer.from(authority.certPem).toString('base64'),
-        },
-        rules: [{ apiGroups: [''], apiVersions: ['v1'], operations: ['UPDATE'], resources: ['secrets'] }],
-      },
-    ],
-  });
+  await c.call('POST', CONFIGURATIONS, server.configuration(NAME));
   await c.createSecret(PROBE);
   // In a row, over new connections: an API server that does not know the webhook yet is met by one of them.
   let inARow = 0;
@@ -97,11 +59,7 @@ export async function installMutatingWebhook(
   return {
     name: NAME,
     remove: async () => void (await c.call('DELETE', `${CONFIGURATIONS}/${NAME}`)),
-    async close() {
-      server.closeAllConnections();
-      server.close();
-      await once(server, 'close');
-    },
+    close: () => server.close(),
   };
 }
 

@@ -3,8 +3,9 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { clusterWrites } from '../../launch/sandbox-control';
 import type { SandboxClusterFacts } from '../../launch/sandbox-cluster';
-import { connectAzure } from '../../launch/azure-client';
+
 import { mustParseKeyId } from '../../domain/resource-ids';
+import { powerByHand, setKeyByHand } from '../support/by-hand';
 import { control, makeCluster, openTemporal, rotateBody, testStack } from '../support/stack';
 import { keyClient } from '../support/vault';
 
@@ -169,30 +170,18 @@ describe('bad input', () => {
 
 describe('a cluster that cannot be rotated', () => {
   it('is refused while KMS is off, and while it is stopped', async () => {
-    const { sandbox } = testStack();
-    const { resourceId } = await makeCluster('not-ready', { count: 0 });
-    const url = `https://management.azure.com${resourceId}`;
-    const { request, close } = await connectAzure(sandbox);
-    const settle = async (operationUrl: string | null): Promise<void> => {
-      for (;;) {
-        const { body } = await request('GET', operationUrl ?? '');
-        if ((body as { status: string }).status !== 'InProgress') return;
-      }
-    };
-    await settle((await request('POST', `${url}/stop?api-version=2026-04-01`)).operationUrl);
+    const cluster = await makeCluster('not-ready', { count: 0 });
+    const { resourceId } = cluster;
+    await powerByHand(cluster, 'stop');
     expect(await postJson(rotateBody(resourceId))).toMatchObject({
       status: 422,
       body: { code: 'ClusterNotRunning', pointer: '/cluster' },
     });
-    await settle((await request('POST', `${url}/start?api-version=2026-04-01`)).operationUrl);
-    const { body } = await request('GET', `${url}?api-version=2026-04-01`);
-    const clusterBody = body as { properties: { securityProfile: { azureKeyVaultKms: { enabled: boolean } } } };
-    clusterBody.properties.securityProfile.azureKeyVaultKms.enabled = false;
-    await settle((await request('PUT', `${url}?api-version=2026-04-01`, clusterBody)).operationUrl);
+    await powerByHand(cluster, 'start');
+    await setKeyByHand(cluster, null);
     expect(await postJson(rotateBody(resourceId))).toMatchObject({
       status: 422,
       body: { code: 'KmsNotEnabled', pointer: '/cluster' },
     });
-    await close();
   });
 });

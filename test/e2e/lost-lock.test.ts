@@ -1,24 +1,15 @@
 /** An operation whose lock is ended in Temporal writes nothing until it holds the lock again, and never beside another one (O1). */
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
-import type { Client } from '@temporalio/client';
 import { clusterLockId } from '../../domain/resource-ids';
 import { verifyEvidence } from '../../evidence/verify';
 import { countByKey, readSecretRecords } from '../../sandbox/cluster/raw-records';
 import { kubeApi } from '../support/kube';
-import { askForRotation, control, ended, makeCluster, openTemporal, people, until } from '../support/stack';
+import { askForRotation, control, ended, makeCluster, people, until } from '../support/stack';
+import { takeLockOver, withTemporal } from '../support/temporal';
 
 const SECRETS = 40;
 const SLOW = { tags: { 'keyturn-rewrites-per-second': '5' } };
-
-async function withTemporal<T>(work: (client: Client) => Promise<T>): Promise<T> {
-  const client = await openTemporal();
-  try {
-    return await work(client);
-  } finally {
-    await client.connection.close();
-  }
-}
 
 /** What an operation asked for while it did not hold its lock: the names of activities. */
 async function askedWithoutLock(operationId: string): Promise<string[]> {
@@ -75,15 +66,7 @@ describe('an operation whose lock is ended in Temporal', () => {
     );
 
     await withTemporal(async (client) => {
-      const lock = client.workflow.getHandle(clusterLockId(cluster.resourceId));
-      const { taskQueue } = await lock.describe();
-      // Terminates it and takes its place at the same moment, so that the holder cannot take it again first.
-      await client.workflow.start('clusterLock', {
-        workflowIdConflictPolicy: 'TERMINATE_EXISTING',
-        workflowId: clusterLockId(cluster.resourceId),
-        taskQueue,
-        memo: { holder: 'op-another' },
-      });
+      const lock = await takeLockOver(client, cluster.resourceId, 'op-another');
       await control().clearFault('hold-operation');
       const waits = await until(requester, asked.id, ({ status }) => status === 'AwaitingCluster');
       expect(waits.waitingFor).toContain('op-another');

@@ -1,12 +1,11 @@
 /** Operations that wait for one cluster: each gets its turn, none of them keeps the worker from others, and waiting costs little. */
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
-import type { Client } from '@temporalio/client';
 import type { OperationAnswer } from '../../cli/api-client';
 import { isFinal } from '../../domain/operation';
-import { clusterLockId } from '../../domain/resource-ids';
 import { countByKey, readSecretRecords } from '../../sandbox/cluster/raw-records';
-import { askForRotation, control, ended, makeCluster, openTemporal, people, rotateBody, until } from '../support/stack';
+import { askForRotation, control, ended, makeCluster, people, rotateBody, until } from '../support/stack';
+import { takeLockOver, withTemporal } from '../support/temporal';
 
 const { requester, approver1 } = people();
 /**
@@ -16,15 +15,6 @@ const { requester, approver1 } = people();
 const WAITING = 30;
 /** From its start to the wait, and looks at the lock: each is a timer and an activity, some ten events, ever more seldom. */
 const MOST_EVENTS = 500;
-
-async function withTemporal<T>(work: (client: Client) => Promise<T>): Promise<T> {
-  const client = await openTemporal();
-  try {
-    return await work(client);
-  } finally {
-    await client.connection.close();
-  }
-}
 
 const runs = (step: string) => (operation: OperationAnswer) =>
   operation.steps.some(({ id, status }) => id === step && status === 'running');
@@ -74,14 +64,7 @@ describe('operations that wait for one cluster', () => {
 
     // A third takes the lock in the same moment as the first loses it, so that both have to wait for it.
     await withTemporal(async (client) => {
-      const lock = client.workflow.getHandle(clusterLockId(cluster.resourceId));
-      const { taskQueue } = await lock.describe();
-      await client.workflow.start('clusterLock', {
-        workflowIdConflictPolicy: 'TERMINATE_EXISTING',
-        workflowId: clusterLockId(cluster.resourceId),
-        taskQueue,
-        memo: { holder: 'op-third' },
-      });
+      const lock = await takeLockOver(client, cluster.resourceId, 'op-third');
       await until(requester, executing.id, ({ status }) => status === 'AwaitingCluster');
       await until(requester, waiting.id, ({ waitingFor }) => waitingFor?.includes('op-third') ?? false);
       await lock.signal('release');

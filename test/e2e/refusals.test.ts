@@ -15,6 +15,7 @@ import {
   REFUSALS,
   request,
   SAID_BY_OPERATIONS,
+  type Refusal,
   type RefusalWorld,
 } from '../support/refusals';
 import { control, ended, makeCluster, openTemporal, people, testStack, until } from '../support/stack';
@@ -53,15 +54,8 @@ describe('a request that violates a rule', () => {
   });
 
   describe.each(CODES.filter((code) => REFUSALS[code] !== undefined))('%s', (code) => {
-    const { arrange, cluster, keyId, parameters } = REFUSALS[code] ?? {};
-    let takeBack: (() => Promise<void>) | undefined;
-    let key: string | undefined;
-
-    beforeAll(async () => {
-      takeBack = await arrange?.(world);
-      key = await keyId?.(world);
-    });
-    afterAll(() => takeBack?.());
+    const { cluster, keyId, parameters } = REFUSALS[code] ?? {};
+    const arranged = arrangedFor(REFUSALS[code] ?? {});
 
     const kinds = KINDS.filter((kind) => ruleCodes([kind]).includes(code));
     // A key may be named for the second rotation as well.
@@ -82,7 +76,7 @@ describe('a request that violates a rule', () => {
         parameters: {
           ...(body['parameters'] as object),
           ...parameters,
-          ...(key === undefined ? {} : { [member]: key }),
+          ...(arranged.key === undefined ? {} : { [member]: arranged.key }),
         },
       };
       const before = await touched();
@@ -127,15 +121,9 @@ describe('a request that violates a rule', () => {
   });
 
   const said = Object.entries(SAID_BY_OPERATIONS) as [ErrorCode, (typeof SAID_BY_OPERATIONS)['KeyInUse'] & object][];
-  describe.each(said)('%s, which the operation finds', (code, { arrange, cluster, keyId, says }) => {
-    let takeBack: (() => Promise<void>) | undefined;
-    let key: string | undefined;
-
-    beforeAll(async () => {
-      takeBack = await arrange?.(world);
-      key = await keyId?.(world);
-    });
-    afterAll(() => takeBack?.());
+  describe.each(said)('%s, which the operation finds', (code, refusal) => {
+    const { cluster, says } = refusal;
+    const arranged = arrangedFor(refusal);
 
     const kinds = KINDS.filter((kind) => ruleCodes([kind]).includes(code));
     it.each(kinds.map(({ name }) => name))('ends %s, and touches nothing', async (kind) => {
@@ -148,7 +136,10 @@ describe('a request that violates a rule', () => {
         {
           ...body,
           cluster: of,
-          parameters: { ...(body['parameters'] as object), ...(key === undefined ? {} : { keyId: key }) },
+          parameters: {
+            ...(body['parameters'] as object),
+            ...(arranged.key === undefined ? {} : { keyId: arranged.key }),
+          },
         },
         randomUUID(),
       );
@@ -159,6 +150,18 @@ describe('a request that violates a rule', () => {
       await expectLockFree(of);
     });
   });
+
+  /** Has the world as a refusal wants it while the tests of its block run. @returns the key that requests are to name, from then on */
+  function arrangedFor({ arrange, keyId }: Refusal): { readonly key: string | undefined } {
+    let takeBack: (() => Promise<void>) | undefined;
+    const arranged: { key: string | undefined } = { key: undefined };
+    beforeAll(async () => {
+      takeBack = await arrange?.(world);
+      arranged.key = await keyId?.(world);
+    });
+    afterAll(() => takeBack?.());
+    return arranged;
+  }
 
   function rowOf(kind: string): KindRow {
     const row = KIND_ROWS.find((one) => one.kind === kind);

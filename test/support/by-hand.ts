@@ -1,6 +1,6 @@
 /** What a person does to a cluster and its vaults with `az`, without Keyturn. */
 import { z } from 'zod';
-import { armPut, connectAzure, type AzureRequest } from '../../launch/azure-client';
+import { armPut, connectAzure, operationEnd, type AzureRequest } from '../../launch/azure-client';
 import {
   makeKey,
   makeVault,
@@ -44,6 +44,18 @@ export async function setKeyByHand(
       identity: { ...body.identity, userAssignedIdentities: Object.fromEntries(identities) },
       properties: { ...body.properties, securityProfile: { ...body.properties.securityProfile, azureKeyVaultKms } },
     });
+  });
+}
+
+/** `az aks stop`, after which nothing inside the cluster answers, and `az aks start`. */
+export async function powerByHand(
+  { resourceId }: Pick<SandboxClusterFacts, 'resourceId'>,
+  action: 'stop' | 'start',
+): Promise<void> {
+  await asAdministrator(async (request) => {
+    const url = `https://management.azure.com${resourceId}/${action}?api-version=2026-04-01`;
+    const { operationUrl } = await request('POST', url);
+    if (operationUrl !== null) await operationEnd(request, operationUrl, `${action} of ${resourceId}`);
   });
 }
 

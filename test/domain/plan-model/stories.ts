@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { currentGeneration, type Ledger } from '../../../domain/ledger';
 import type { Behaviour } from './behaviour';
 import { SETTING_A_KEY_TAKES_IN_MS, type Beginning, type Webhook } from './machine';
-import { World, type Ask, type Breach } from './world';
+import type { Ask } from './requests';
+import { World, type Breach } from './world';
 
 /** What happens next. */
 export type Event =

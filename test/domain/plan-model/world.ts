@@ -1,5 +1,5 @@
 /**
- * Operations on the machine: real plans of the real planner, one effect after the other, and everybody else in between. What must
+ * Operations on the machine: real plans of the real planner, one effect after the other, and other clients and people in between. What must
  * hold is looked at after each effect and each act.
  */
 import { blockedSecrets, isAccepted } from '../../../domain/acceptance';
@@ -7,26 +7,19 @@ import { hasProfile } from '../../../domain/cluster-change';
 import { currentGeneration, type Ledger } from '../../../domain/ledger';
 import { newOperation } from '../../../domain/new-operation';
 import { OperationStatus, stepsAtEnd, stepStates } from '../../../domain/operation';
-import type { KeyLookup, Observation } from '../../../domain/observed';
 import type { Plan } from '../../../domain/plan/plan';
 import { writesTo, type PlanStep } from '../../../domain/plan/steps';
 import { plan } from '../../../domain/planner';
-import { nextKeyId, requestedKeyId, type OperationRequest } from '../../../domain/request';
-import { trustedLedger } from '../../../domain/trusted-ledger';
+import type { OperationRequest } from '../../../domain/request';
 import type { StepOutput } from '../../../domain/plan/outputs';
-import { CLUSTER, goodKey, person } from '../fixtures';
+import { person } from '../fixtures';
 import type { Behaviour } from './behaviour';
 import { perform, removeCanaries } from './effects';
 import { profileOf } from '../../../domain/plan/change-of-step';
-import { keyUsage } from './retirement';
 import { Machine, PLAINTEXT, type Beginning } from './machine';
+import { believed, observe } from './observation';
+import { requestFor, type Ask } from './requests';
 import { Blocked, Running, type Execution } from './running';
-
-/** What somebody asks for, and which key, counted over those that fit; 0 names none where none need be named. With KMS off most asks enable it. */
-export interface Ask {
-  readonly what: keyof (typeof KIND_OF)['on'];
-  readonly key: number;
-}
 
 /** What was broken. */
 export interface Breach {
@@ -34,29 +27,6 @@ export interface Breach {
   readonly what: string;
 }
 
-/** A kind that fits, so that most asks become plans. */
-const KIND_OF = {
-  on: {
-    change: 'rotate-key',
-    disable: 'disable-kms',
-    rewrite: 'rewrite-secrets',
-    replace: 'replace-key',
-    retire: 'retire-key',
-    move: 'change-vault',
-    upgrade: 'upgrade-to-kms-v2',
-  },
-  off: {
-    change: 'enable-kms',
-    disable: 'rewrite-secrets',
-    rewrite: 'rewrite-secrets',
-    replace: 'enable-kms',
-    retire: 'retire-key',
-    move: 'enable-kms',
-    upgrade: 'enable-kms',
-  },
-} as const;
-const VAULTS = ['https://kv1.vault.azure.net/keys/k1', 'https://kv2.vault.azure.net/keys/k1'] as const;
-const SOAK_IN_SECONDS = 600;
 const POLICY = { approvalsRequired: 1 };
 const MOST_RETRIES = 3;
 const PLANNING_AGAIN_IN_MS = 10 * 60_000;
@@ -111,8 +81,13 @@ export class World {
 
   /** `refused`: by a rule of the kind. `faulty`: a plan is made, and checkPlan does not let it pass. */
   planning(ask: Ask): 'planned' | 'refused' | 'faulty' {
-    const request = this.#request(ask);
-    const { plan: made } = plan(request, this.#observe(request), POLICY, this.#behaviour.kindOf(request.kind));
+    const request = requestFor(this.machine, ask);
+    const { plan: made } = plan(
+      request,
+      observe(this.machine, this.#behaviour, request),
+      POLICY,
+      this.#behaviour.kindOf(request.kind),
+    );
     if (made === null) return 'refused';
     return this.#plan(request) ? 'planned' : 'faulty';
   }
@@ -204,7 +179,7 @@ export class World {
     };
     if (!this.edited) claims(ledger);
     // Evidence tells of an operation when it has ended: until then the lock keeps others from planning.
-    if (this.idle) claims(this.#believed(ledger));
+    if (this.idle) claims(believed(this.machine, this.#behaviour, ledger));
   }
 
   #needed(): string[] {
@@ -228,44 +203,9 @@ export class World {
     return state?.blind ?? new Set();
   }
 
-  #believed(ledger: Ledger): Ledger {
-    return trustedLedger(ledger, this.#behaviour.isConfirmed(ledger, CLUSTER, this.machine.evidence));
-  }
-
-  #observe(request: OperationRequest): Observation {
-    const { machine } = this;
-    const cluster = machine.observed();
-    const lookUp = (keyId: string): KeyLookup => {
-      const state = machine.vault.get(keyId);
-      if (state === undefined || state === 'deleted') return { found: false, keyId, why: 'KeyNotFound' };
-      return { found: true, key: goodKey(keyId, { enabled: state === 'enabled' }) };
-    };
-    const [requested, next] = [requestedKeyId(request), nextKeyId(request)];
-    const current = machine.reportedKeyId();
-    const { retires, needs } = this.#behaviour.kindOf(request.kind);
-    const retired = retires === 'current-key' ? current : retires === 'requested-key' ? requested : undefined;
-    const { kubernetesVersion } = machine;
-    return {
-      azure: {
-        at: machine.at,
-        cluster: { found: true, cluster },
-        ...(current === null ? {} : { currentKey: lookUp(current) }),
-        ...(requested === undefined ? {} : { requestedKey: lookUp(requested) }),
-        ...(next === undefined ? {} : { nextKey: lookUp(next) }),
-        ...(retired === undefined || retired === null
-          ? {}
-          : { keyUsers: this.#behaviour.usersOf(keyUsage(machine, this.#behaviour), retired) }),
-        ...(needs.includes('upgrade-profile')
-          ? { upgradeProfile: { current: kubernetesVersion, offered: ['1.26.9', '1.27.3', '1.27.9'] } }
-          : {}),
-      },
-      ledger: machine.ledger && this.#believed(machine.ledger),
-    };
-  }
-
   /** A plan, or undefined when a rule of the kind is violated. */
   #plan(request: OperationRequest): { readonly plan: Plan; readonly digest: string } | undefined {
-    const observation = this.#observe(request);
+    const observation = observe(this.machine, this.#behaviour, request);
     const made = plan(request, observation, POLICY, this.#behaviour.kindOf(request.kind)).plan;
     if (made === null) return undefined;
     const mistaken = this.#behaviour.mistake(made);
@@ -281,52 +221,9 @@ export class World {
 
   #begin(ask: Ask): void {
     this.#operations++;
-    const state = this.#take(`op-${this.#operations}`, this.#request(ask));
+    const state = this.#take(`op-${this.#operations}`, requestFor(this.machine, ask));
     if (state) this.#runs.push(state);
     else this.machine.pass(PLANNING_AGAIN_IN_MS);
-  }
-
-  #request({ what, key }: Ask): OperationRequest {
-    const kind = KIND_OF[this.machine.reportedKeyId() === null ? 'off' : 'on'][what];
-    return {
-      kind,
-      cluster: CLUSTER,
-      parameters: this.#parameters(kind, key),
-      change: { number: 'CHG1' },
-      whenBusy: 'refuse',
-    };
-  }
-
-  #parameters(kind: string, key: number): Record<string, unknown> {
-    const { machine } = this;
-    const all = [...machine.vault.keys()];
-    const enabled = all.filter((keyId) => machine.vault.get(keyId) === 'enabled');
-    const current = machine.reportedKeyId();
-    const here = enabled.filter((keyId) => current === null || vaultOf(keyId) === vaultOf(current));
-    const there = enabled.filter((keyId) => !here.includes(keyId));
-    const named = here[key - 1];
-    switch (kind) {
-      case 'rotate-key':
-        return named === undefined ? {} : { keyId: named };
-      case 'replace-key': {
-        const next = key % 2 === 0 ? here[key - 2] : undefined;
-        return {
-          soakInSeconds: SOAK_IN_SECONDS,
-          ...(named === undefined ? {} : { keyId: named }),
-          ...(next === undefined ? {} : { nextKeyId: next }),
-        };
-      }
-      case 'retire-key':
-        return { soakInSeconds: SOAK_IN_SECONDS, keyId: all[key % all.length] };
-      case 'enable-kms':
-        return { keyId: here[key % here.length] ?? machine.newVersion() };
-      case 'change-vault': {
-        const other = VAULTS.find((object) => current === null || vaultOf(object) !== vaultOf(current));
-        return { keyId: there[key % Math.max(1, there.length)] ?? machine.newVersion(other) };
-      }
-      default:
-        return {};
-    }
   }
 
   #take(id: string, request: OperationRequest): RunState | undefined {
@@ -479,8 +376,8 @@ export class World {
         this.#breach('truth', `The result has ${currentKeyId} as the current key.`);
       if (!this.#behaviour.isConclusive(proof)) return;
       if (!machine.isAllUnder(currentKeyId ?? PLAINTEXT)) this.#breach('truth', 'The result calls proven what is not.');
-      const believed = machine.ledger && currentGeneration(this.#believed(machine.ledger));
-      if (believed?.state !== 'proven' || believed.keyId !== currentKeyId)
+      const current = machine.ledger && currentGeneration(believed(machine, this.#behaviour, machine.ledger));
+      if (current?.state !== 'proven' || current.keyId !== currentKeyId)
         this.#breach('truth', 'The result calls proven what the ledger does not.');
     } catch (error) {
       this.#breach('program', String(error));
@@ -513,11 +410,6 @@ function isBegun({ run }: RunState): boolean {
   return run.statuses.some(
     ({ id, startedAt }) => startedAt !== undefined && run.plan.steps.find((step) => step.id === id)?.type !== 'gate',
   );
-}
-
-/** `https://kv1.vault.azure.net` */
-function vaultOf(keyId: string): string {
-  return new URL(keyId).origin;
 }
 
 function keysOf({ plan: { keysNeeded } }: Running): readonly string[] {

@@ -1,0 +1,81 @@
+/** What is asked for in a story, as requests that fit the machine. */
+import type { OperationRequest } from '../../../domain/request';
+import { CLUSTER } from '../fixtures';
+import type { Machine } from './machine';
+
+/** What is asked for, and which key, counted over those that fit; 0 names none where none need be named. With KMS off most asks enable it. */
+export interface Ask {
+  readonly what: keyof (typeof KIND_OF)['on'];
+  readonly key: number;
+}
+
+/** A kind that fits, so that most asks become plans. */
+const KIND_OF = {
+  on: {
+    change: 'rotate-key',
+    disable: 'disable-kms',
+    rewrite: 'rewrite-secrets',
+    replace: 'replace-key',
+    retire: 'retire-key',
+    move: 'change-vault',
+    upgrade: 'upgrade-to-kms-v2',
+  },
+  off: {
+    change: 'enable-kms',
+    disable: 'rewrite-secrets',
+    rewrite: 'rewrite-secrets',
+    replace: 'enable-kms',
+    retire: 'retire-key',
+    move: 'enable-kms',
+    upgrade: 'enable-kms',
+  },
+} as const;
+const VAULTS = ['https://kv1.vault.azure.net/keys/k1', 'https://kv2.vault.azure.net/keys/k1'] as const;
+const SOAK_IN_SECONDS = 600;
+/** The request that an ask is, on a machine as it is now. */
+export function requestFor(machine: Machine, { what, key }: Ask): OperationRequest {
+  const kind = KIND_OF[machine.reportedKeyId() === null ? 'off' : 'on'][what];
+  return {
+    kind,
+    cluster: CLUSTER,
+    parameters: parametersOf(machine, kind, key),
+    change: { number: 'CHG1' },
+    whenBusy: 'refuse',
+  };
+}
+
+function parametersOf(machine: Machine, kind: string, key: number): Record<string, unknown> {
+  const all = [...machine.vault.keys()];
+  const enabled = all.filter((keyId) => machine.vault.get(keyId) === 'enabled');
+  const current = machine.reportedKeyId();
+  const here = enabled.filter((keyId) => current === null || vaultOf(keyId) === vaultOf(current));
+  const there = enabled.filter((keyId) => !here.includes(keyId));
+  const named = here[key - 1];
+  switch (kind) {
+    case 'rotate-key':
+      return named === undefined ? {} : { keyId: named };
+    case 'replace-key': {
+      const next = key % 2 === 0 ? here[key - 2] : undefined;
+      return {
+        soakInSeconds: SOAK_IN_SECONDS,
+        ...(named === undefined ? {} : { keyId: named }),
+        ...(next === undefined ? {} : { nextKeyId: next }),
+      };
+    }
+    case 'retire-key':
+      return { soakInSeconds: SOAK_IN_SECONDS, keyId: all[key % all.length] };
+    case 'enable-kms':
+      return { keyId: here[key % here.length] ?? machine.newVersion() };
+    case 'change-vault': {
+      const other = VAULTS.find((object) => current === null || vaultOf(object) !== vaultOf(current));
+      return { keyId: there[key % Math.max(1, there.length)] ?? machine.newVersion(other) };
+    }
+    default:
+      return {};
+  }
+}
+
+/** `https://kv1.vault.azure.net` */
+function vaultOf(keyId: string): string {
+  return new URL(keyId).origin;
+}
