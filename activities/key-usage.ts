@@ -2,27 +2,25 @@
  * Looks which keys clusters need, in every subscription that Keyturn's identity can read: what ARM reports, and the ledgers inside
  * the clusters. Reads only.
  */
+import { ApplicationFailure } from '@temporalio/common';
 import pLimit from 'p-limit';
 import type { AzureAccess } from '../azure/access';
+import { AzureError } from '../azure/errors';
 import type { ClusterKeys, KeyUsage } from '../domain/key-users';
 import { keysNeeded } from '../domain/ledger';
-import { AzureError } from '../azure/errors';
-import { ApplicationFailure } from '@temporalio/common';
+import type { ClusterConnections } from './cluster-connections';
 import { KubeError } from './kubernetes/errors';
-import type { KubeConnection } from './kubernetes/connection';
 import { readLedger } from './ledger';
 
 /** Clusters that are read at the same time. */
 const AT_A_TIME = 4;
 /** A cluster that does not answer must not keep all others waiting. */
 const LONGEST_READ_IN_MS = 20_000;
+/** Nor may many of them outlast an activity of three minutes: what was not read by then counts as unread. */
+const ALL_READ_WITHIN_MS = 90_000;
 
 /** Runs work with a connection to any cluster. */
-export type UseCluster = <T>(
-  cluster: string,
-  signal: AbortSignal,
-  work: (connection: KubeConnection) => Promise<T>,
-) => Promise<T>;
+export type UseCluster = ClusterConnections['use'];
 
 /** @throws ArmError, TokenError when Azure does not list clusters at all */
 export async function readKeyUsage(
@@ -32,12 +30,13 @@ export async function readKeyUsage(
 ): Promise<KeyUsage> {
   const listed = await clusters.listEverywhere({ abortSignal: signal });
   const limit = pLimit(AT_A_TIME);
+  const allRead = AbortSignal.timeout(ALL_READ_WITHIN_MS);
   const read = listed.clusters.map(({ resourceId, kms }) =>
     limit(async (): Promise<ClusterKeys> => ({
       cluster: resourceId,
       // With KMS off, too: Secrets may be stored under it still (K3).
       ...(kms.keyId === undefined ? {} : { current: kms.keyId }),
-      ledger: await ledgerKeys(resourceId, kms.keyId !== undefined, use, signal),
+      ledger: await ledgerKeys(resourceId, kms.keyId !== undefined, use, { signal, allRead }),
     })),
   );
   return {
@@ -54,9 +53,9 @@ async function ledgerKeys(
   cluster: string,
   hasKey: boolean,
   use: UseCluster,
-  signal: AbortSignal,
+  { signal, allRead }: { readonly signal: AbortSignal; readonly allRead: AbortSignal },
 ): Promise<string[] | null> {
-  const limited = AbortSignal.any([signal, AbortSignal.timeout(LONGEST_READ_IN_MS)]);
+  const limited = AbortSignal.any([signal, allRead, AbortSignal.timeout(LONGEST_READ_IN_MS)]);
   try {
     const ledger = await use(cluster, limited, (connection) => readLedger(connection, limited));
     if (ledger === null) return hasKey ? null : [];

@@ -92,6 +92,8 @@ export function keyUserWarnings({ keyId, unread, refusedSubscriptions, clusters 
     warnings.push({
       code: 'KeyUsersUnseen',
       detail: `Keyturn could not read ${unseen.join(', nor ')}: what they need is not known. Look there yourself before you approve.`,
+      // Which clusters answer changes from minute to minute.
+      volatile: true,
     });
   }
   // How many were looked at changes from day to day.
