@@ -9,6 +9,7 @@
 import { z } from 'zod';
 import { describeState, type EncryptionState } from '../encryption';
 import { versionedKeyId } from '../key-id-schema';
+import { foundKeyId } from '../observed';
 import { transition } from '../plan/transition';
 import {
   clusterRules,
@@ -41,7 +42,7 @@ export const changeVault = kind({
     const { from, azure, parameters, perSecond } = facts;
     if (from.mode === 'off') throw new Error('change-vault was planned with KMS off.');
     // As the vault spells it.
-    const key = azure.requestedKey?.found ? azure.requestedKey.key.keyId : parameters.keyId;
+    const key = foundKeyId(azure.requestedKey) ?? parameters.keyId;
     const to: EncryptionState = { mode: 'on', scheme: from.scheme, key, access: 'Public' };
     return {
       summary: `Move ${clusterAndState(facts)} to ${describeState(to)} of another vault, rewrite every Secret, and prove it.`,
@@ -54,7 +55,6 @@ export const changeVault = kind({
       warnings: [
         ...identityAccessWarnings(azure),
         ...previousKeyWarnings(facts.ledger),
-        ...identityAccessWarnings(azure),
         ...kmsV1Warnings(to),
         {
           code: 'BothVaultsNeeded',
