@@ -61,7 +61,7 @@ export interface RulesChecked {
   readonly busy: string | null;
   /** The cluster whose Secrets are to be looked at; null when the faults make that pointless. */
   readonly cluster: string | null;
-  /** Secrets a second that may be asked; null when nobody limits it. */
+  /** Secrets a second that a pass may ask for; null without a limit. */
   readonly perSecond: number | null;
 }
 

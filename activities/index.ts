@@ -13,7 +13,7 @@ import { awaitClusterIdle } from './arm/cluster-idle';
 import { removeCanaries, takeBaseline } from './canaries';
 import { createClusterConnections } from './cluster-connections';
 import { readClusterHolder } from './cluster-lock';
-import type { Activities } from './contract';
+import type { Activities, RetirementInput } from './contract';
 import { awaitConvergence } from './convergence';
 import { refuseUsedOperationId, sealEvidence, type EvidenceStore } from './evidence';
 import { noteSwitch, recordProof } from './ledger';
@@ -21,8 +21,8 @@ import type { UseCluster } from './key-usage';
 import { checkRules, makePlan } from './observe';
 import type { Look } from './look';
 import { reportingRefused } from './refused-report';
-import { checkKeyUnused, deleteFreeKey, disableKeyVersion } from './retirement';
-import { ActivityRunner } from './run-activity';
+import { checkKeyUnused, deleteFreeKey, disableKeyVersion, type Retirement } from './retirement';
+import { ActivityRunner, type StepWork } from './run-activity';
 import { takeCensus } from './secrets/census';
 import type { Pace } from './secrets/pass';
 import { proveSecrets } from './secrets/proof';
@@ -160,8 +160,7 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
     checkKeyUnused: runner.readsForStep(
       ['check-key-unused'],
       { doing: 'Looking whether the key is needed', ...INSIDE },
-      ({ provenRv, disabled }, { step, cluster, operationId, signal }) =>
-        checkKeyUnused(look(signal), { keyId: step.key, cluster, operationId, provenRv, disabled }),
+      (input, work) => checkKeyUnused(look(work.signal), retirementOf(input, work)),
     ),
     disableKeyVersion: runner.writesForStep(
       ['disable-key-version'],
@@ -171,8 +170,7 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
         afterVaultRefusal: rightMissing('update', 'The key version stays enabled.'),
         ...INSIDE,
       },
-      ({ provenRv }, { step, cluster, operationId, signal }) =>
-        disableKeyVersion(look(signal), { keyId: step.key, cluster, operationId, provenRv }),
+      (input, work) => disableKeyVersion(look(work.signal), retirementOf(input, work)),
     ),
     deleteFreeKey: runner.writesForStep(
       ['delete-key'],
@@ -182,8 +180,7 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
         afterVaultRefusal: rightMissing('delete', 'The key version stays disabled and is not deleted.'),
         ...INSIDE,
       },
-      ({ provenRv, disabled }, { step, cluster, operationId, signal }) =>
-        deleteFreeKey(look(signal), { keyId: step.key, cluster, operationId, provenRv, disabled }),
+      (input, work) => deleteFreeKey(look(work.signal), retirementOf(input, work)),
     ),
 
     refuseUsedOperationId: runner.plain({ doing: 'Looking for earlier evidence' }, ({ operationId }) =>
@@ -199,4 +196,11 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
 /** What to do when a vault refuses a write of a retirement. @param permission as Key Vault names it */
 function rightMissing(permission: 'update' | 'delete', means: string): string {
   return `${means} Give Keyturn's identity the right Microsoft.KeyVault/vaults/keys/${permission} on the vault (role Key Vault Crypto Officer, or the key permission ${permission} in an access policy), then retry; or cancel.`;
+}
+
+function retirementOf(
+  { provenRv, disabled }: RetirementInput,
+  { step, cluster, operationId }: StepWork<'check-key-unused' | 'disable-key-version' | 'delete-key'>,
+): Retirement {
+  return { keyId: step.key, cluster, operationId, provenRv, disabled };
 }

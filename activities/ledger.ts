@@ -65,13 +65,13 @@ export function noteSwitch(
   },
   options: WriteOptions = {},
 ): Promise<Ledger> {
-  const input = happened
-    ? { reportedKeyId: reported, changes: [{ type: 'activated', keyId: to } as const] }
-    : {
-        reportedKeyId: reported,
-        changes: [{ type: 'reconcile', operationId } as const, { type: 'activating', keyId: to, operationId } as const],
-      };
-  return changeLedger(connection, input, options);
+  const changes: LedgerChange[] = happened
+    ? [{ type: 'activated', keyId: to }]
+    : [
+        { type: 'reconcile', operationId },
+        { type: 'activating', keyId: to, operationId },
+      ];
+  return changeLedger(connection, { reportedKeyId: reported, changes }, options);
 }
 
 /** A proof, and until when it may be recorded. */
@@ -96,9 +96,7 @@ export async function recordProof(
 ): Promise<Ledger> {
   if (Date.now() > Date.parse(validUntil)) {
     const ledger = await readLedger(connection, options.signal);
-    const current = ledger === null ? undefined : currentGeneration(ledger);
-    const same = current?.keyId === keyId && current.proof?.operationId === operationId;
-    if (ledger !== null && same && current.proof?.convergedRv === proof?.convergedRv) return ledger;
+    if (ledger !== null && proof !== null && hasProof(ledger, keyId, { ...proof, operationId })) return ledger;
     throw needsPerson(
       'ProofOutdated',
       'The proof could not be recorded in time, so Keyturn takes it again first. Keep every key listed under keysNeeded.',
@@ -168,16 +166,24 @@ function applyChange(ledger: Ledger, change: LedgerChange, reportedKeyId: string
       return activating(ledger, change.keyId, change.operationId, now);
     case 'activated':
       return activated(ledger, change.keyId);
-    case 'proven': {
+    case 'proven':
       // A repeated proof by the same operation is the same proof, not a later one.
-      const known = currentGeneration(ledger);
-      const again = known?.keyId === change.keyId && known.proof?.operationId === change.proof.operationId;
-      if (again && known.state === 'proven' && known.proof?.convergedRv === change.proof.convergedRv) return ledger;
+      if (hasProof(ledger, change.keyId, change.proof)) return ledger;
       return proven(ledger, change.keyId, { ...change.proof, at: now });
-    }
     default:
       return change satisfies never;
   }
+}
+
+/** Whether the current generation is proven by this very proof. */
+function hasProof(
+  ledger: Ledger,
+  keyId: string | null,
+  { operationId, convergedRv }: Pick<NonNullable<Generation['proof']>, 'operationId' | 'convergedRv'>,
+): boolean {
+  const current = currentGeneration(ledger);
+  if (current?.keyId !== keyId || current.state !== 'proven') return false;
+  return current.proof?.operationId === operationId && current.proof.convergedRv === convergedRv;
 }
 
 /**

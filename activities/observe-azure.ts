@@ -81,12 +81,16 @@ async function accessOf(
   return await readIdentityAccess(azure, query, options);
 }
 
-/** Who needs the key that a kind retires: the one that the request names for that, or the current one. Many reads: for plans only. */
-export async function observeKeyUsers(
+/**
+ * `observeAzure`, and who needs the key that a kind retires: the one that the request names for that, or the current one. The latter
+ * reads every cluster: for plans only.
+ * @throws as `observeAzure`
+ */
+export async function observeForPlan(
   { azure, use, signal }: Look,
   request: OperationRequest,
-  observed: AzureObservation,
 ): Promise<AzureObservation> {
+  const observed = await observeAzure(azure, request, { abortSignal: signal });
   const { needs, retires } = kindOf(request.kind);
   if (!needs.includes('key-users') || !observed.cluster.found) return observed;
   const keyId = retires === 'requested-key' ? requestedKeyId(request) : observed.cluster.cluster.kms.keyId;

@@ -11,15 +11,11 @@ import type { PlanMade, RulesChecked } from './contract';
 import { readClusterEvidence, type EvidenceStore } from './evidence';
 import { readLedger } from './ledger';
 import type { Look } from './look';
-import { observeAzure, observeKeyUsers } from './observe-azure';
+import { observeForPlan } from './observe-azure';
 
 /** Checks the rules of the request's kind by what Azure says. @throws ArmError, VaultError, TokenError */
 export async function checkRules(look: Look, request: OperationRequest): Promise<RulesChecked> {
-  const observed = await observeKeyUsers(
-    look,
-    request,
-    await observeAzure(look.azure, request, { abortSignal: look.signal }),
-  );
+  const observed = await observeForPlan(look, request);
   const faults = ruleFaults(request, observed);
   const cluster = faults.length === 0 && observed.cluster.found ? observed.cluster.cluster.resourceId : null;
   return { faults, busy: busyState(observed, faults), cluster, perSecond: rewriteCeiling(observed) };
@@ -39,8 +35,7 @@ export async function makePlan(
 /** All that a plan is made from. The cluster itself is asked only when Azure's answer leaves a plan possible. */
 async function observe(look: Look, request: OperationRequest): Promise<Observation> {
   const { signal, use, evidence } = look;
-  const observed = await observeAzure(look.azure, request, { abortSignal: signal });
-  const azure = await observeKeyUsers(look, request, observed);
+  const azure = await observeForPlan(look, request);
   if (ruleFaults(request, azure).length > 0) return { azure };
   const ledger = await use(request.cluster, signal, (connection) => readLedger(connection, signal));
   return { azure, ...(await believed(ledger, azure, request.cluster, evidence)) };

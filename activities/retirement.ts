@@ -6,6 +6,7 @@
 import type { DeletedKeyState, KeyVersionState } from '../azure/key-retirement';
 import { keyUserFaults, usersOf, type KeyUsage, type KeyUsers } from '../domain/key-users';
 import { currentGeneration, reconcile } from '../domain/ledger';
+import { reportedKeyId } from '../domain/observed';
 import { compareResourceVersions } from '../domain/proof';
 import { sameKeyId, shortKeyId } from '../domain/resource-ids';
 import { isConfirmed } from '../domain/trusted-ledger';
@@ -118,10 +119,11 @@ async function lookForUsers(look: Look, retirement: Retirement): Promise<{ users
 /** Whether every Secret is still proven to be under the state that Azure reports; another operation may have changed it in the soak. */
 async function requireProven({ azure, use, evidence, signal }: Look, retirement: Retirement): Promise<void> {
   const { cluster, operationId, provenRv, keyId } = retirement;
-  const [{ observed }, ledger, { resourceVersion: listRv }, records] = await Promise.all([
+  const [{ observed }, [ledger, { resourceVersion: listRv }], records] = await Promise.all([
     azure.clusters.read(cluster, { abortSignal: signal }),
-    use(cluster, signal, (connection) => readLedger(connection, signal)),
-    use(cluster, signal, (connection) => countSecrets(connection, { signal })),
+    use(cluster, signal, (connection) =>
+      Promise.all([readLedger(connection, signal), countSecrets(connection, { signal })]),
+    ),
     readClusterEvidence(cluster, evidence),
   ]);
   if (compareResourceVersions(listRv, provenRv) < 0) {
@@ -130,9 +132,8 @@ async function requireProven({ azure, use, evidence, signal }: Look, retirement:
       `The cluster was restored from a backup since its Secrets were proven (list ${listRv}, proof ${provenRv}): Secrets may be stored under ${shortKeyId(keyId)} again. Nothing was deleted. Enable the key version again if it is disabled, cancel, and ask for rewrite-secrets.`,
     );
   }
-  const reported = observed.kms.enabled ? (observed.kms.keyId ?? null) : null;
   const now = new Date().toISOString();
-  const current = ledger === null ? undefined : currentGeneration(reconcile(ledger, reported, now));
+  const current = ledger === null ? undefined : currentGeneration(reconcile(ledger, reportedKeyId(observed), now));
   const own = current?.proof?.operationId === operationId;
   if (ledger !== null && current?.state === 'proven' && (own || isConfirmed(ledger, cluster, records))) return;
   throw needsPerson(

@@ -32,8 +32,8 @@ export interface ListedCluster {
   readonly kms: {
     readonly enabled: boolean;
     /**
-     * As Azure reports it, also when KMS is off: AKS still reads older Secrets with it. The key of the previous slot is
-     * known to nobody but the cluster's ledger: ARM does not show it.
+     * As Azure reports it, also when KMS is off: AKS still reads older Secrets with it. Only the cluster's ledger
+     * knows the key of the previous slot: ARM does not show it.
      */
     readonly keyId?: string;
   };

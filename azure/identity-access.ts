@@ -1,7 +1,7 @@
 /** What a cluster's identity is granted on a key: the vault, and with Azure RBAC its roles. Reads only. */
 import type { IdentityAccess } from '../domain/identity-access';
 import { mustParseKeyId } from '../domain/resource-ids';
-import type { CallOptions } from './managed-clusters';
+import type { CallOptions } from './call-options';
 import type { Roles } from './roles';
 import type { Vaults } from './vaults';
 

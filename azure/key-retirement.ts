@@ -7,8 +7,9 @@
 import { setTimeout as timer } from 'node:timers/promises';
 import type { DeletedKey as SdkDeletedKey, KeyProperties } from '@azure/keyvault-keys';
 import { mustParseKeyId, type KeyId } from '../domain/resource-ids';
+import type { CallOptions } from './call-options';
 import { VaultError } from './errors';
-import type { CallVault, VaultCallOptions } from './vault-clients';
+import type { CallVault } from './vault-clients';
 
 /** What the Azure SDK waits between two looks at a key that is being deleted. */
 const POLL_IN_MS = 2_000;
@@ -51,27 +52,23 @@ export interface KeyRetirement {
    * Enables or disables exactly this version; everything else of it stays as it was. The same again changes nothing.
    * @returns whether the version is enabled now, and since when it is as it is, by the vault's answer
    */
-  setEnabled(
-    kid: string,
-    enabled: boolean,
-    options?: VaultCallOptions,
-  ): Promise<{ enabled: boolean; updatedOn?: Date }>;
+  setEnabled(kid: string, enabled: boolean, options?: CallOptions): Promise<{ enabled: boolean; updatedOn?: Date }>;
   /** Every version of the same key, the oldest first, those that are disabled or expired too. */
-  listVersions(kid: string, options?: VaultCallOptions): Promise<KeyVersionState[]>;
+  listVersions(kid: string, options?: CallOptions): Promise<KeyVersionState[]>;
   /**
    * Soft-deletes the whole key with all its versions, and waits until the vault shows it as deleted. A key that is deleted
    * already is fine. Which versions there are, and what the vault keeps of them, the caller must have looked at before.
    * @throws VaultError 404 when there is no such key, deleted or not; `DeletionNotShown`, retryable, when the vault deleted
    *         the key and does not show it as deleted for minutes
    */
-  deleteKey(kid: string, options?: VaultCallOptions & { readonly pollInMs?: number }): Promise<DeletedKeyState>;
+  deleteKey(kid: string, options?: CallOptions & { readonly pollInMs?: number }): Promise<DeletedKeyState>;
   /** @returns undefined when the vault shows no deleted key of this name */
-  deletedKey(kid: string, options?: VaultCallOptions): Promise<DeletedKeyState | undefined>;
+  deletedKey(kid: string, options?: CallOptions): Promise<DeletedKeyState | undefined>;
 }
 
 /** @param call reaches the vaults */
 export function createKeyRetirement(call: CallVault): KeyRetirement {
-  const lookUpDeleted = async (keyId: KeyId, options: VaultCallOptions): Promise<DeletedKeyState | undefined> => {
+  const lookUpDeleted = async (keyId: KeyId, options: CallOptions): Promise<DeletedKeyState | undefined> => {
     try {
       return deletedState(
         await call(keyId, options, (client) => client.getDeletedKey(keyId.name, { abortSignal: options.abortSignal })),
@@ -127,7 +124,7 @@ export function createKeyRetirement(call: CallVault): KeyRetirement {
    */
   async function beginDeletion(
     keyId: KeyId,
-    options: VaultCallOptions,
+    options: CallOptions,
   ): Promise<{ gone?: DeletedKeyState; notFound?: VaultError }> {
     try {
       // The poller is not used further: to it, a refused look at the deleted key is as good as the key.

@@ -12,7 +12,7 @@ import type { KeyLookup, ObservedKey } from '../domain/observed';
 import { mustParseKeyId, parseKeyId, type KeyId } from '../domain/resource-ids';
 import { VaultError } from './errors';
 import { createKeyRetirement, type KeyRetirement } from './key-retirement';
-import type { CallOptions } from './managed-clusters';
+import type { CallOptions } from './call-options';
 import { createVaultCaller } from './vault-clients';
 
 /** The tags of a key version that Keyturn made: by both it is found again after a crash. */

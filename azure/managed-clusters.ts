@@ -14,6 +14,7 @@ import { parseClusterId } from '../domain/resource-ids';
 import type { ArmClient } from './arm';
 import { requestBody, snapshotOf, type ClusterBody, type ClusterSnapshot } from './cluster-body';
 import { listEverywhere, type ClusterList } from './cluster-list';
+import type { CallOptions } from './call-options';
 import { armScope } from './credentials';
 import { ArmError, parseRetryAfter, readErrorBody, translateError } from './errors';
 import { upgradeProfileOf, type UpgradeProfile } from './upgrade-profile';
@@ -41,11 +42,6 @@ export interface OperationState {
   readonly error: { readonly code?: string; readonly message?: string };
   /** What ARM asks to wait until the next poll. */
   readonly retryAfterInMs?: number;
-}
-
-/** Options of every call. */
-export interface CallOptions {
-  readonly abortSignal?: AbortSignal;
 }
 
 /** What Keyturn asks of managed clusters. Everything throws `ArmError` or `TokenError`. */

@@ -12,7 +12,7 @@ import type { Cloud } from '../domain/clouds';
 import type { Permission, PermissionsLookup } from '../domain/identity-access';
 import { armScope } from './credentials';
 import { ArmError, isNotForUs, translateError } from './errors';
-import type { CallOptions } from './managed-clusters';
+import type { CallOptions } from './call-options';
 
 /** Deny assignments name everybody by this id. Source: Azure RBAC documents, "List Azure deny assignments". */
 const EVERYONE = '00000000-0000-0000-0000-000000000000';

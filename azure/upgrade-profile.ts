@@ -1,5 +1,6 @@
 /** Which Kubernetes versions AKS offers to a cluster and to its agent pools: ARM's upgrade profile. */
 import { z } from 'zod';
+import type { UpgradeProfile as ControlPlaneOffers } from '../domain/observed';
 
 const Offers = z.looseObject({
   kubernetesVersion: z.string(),
@@ -15,12 +16,8 @@ const Body = z.looseObject({
   }),
 });
 
-/** What AKS offers. Offers are whole versions without previews, each once, the lowest first. */
-export interface UpgradeProfile {
-  /** What the control plane is at. */
-  readonly current: string;
-  /** What the control plane may be upgraded to. AKS skips no minor here. */
-  readonly offered: readonly string[];
+/** What AKS offers, to the agent pools too. Offers are whole versions without previews, each once, the lowest first. */
+export interface UpgradeProfile extends ControlPlaneOffers {
   /** By name. */
   readonly pools: readonly { readonly name: string; readonly version: string; readonly offered: readonly string[] }[];
 }

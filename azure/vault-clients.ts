@@ -4,22 +4,14 @@ import type { HttpClient } from '@azure/core-rest-pipeline';
 import { KeyClient } from '@azure/keyvault-keys';
 import type { Cloud } from '../domain/clouds';
 import type { KeyId } from '../domain/resource-ids';
+import type { CallOptions } from './call-options';
 import { translateError, VaultError } from './errors';
-
-/** Options of every call to a vault. */
-export interface VaultCallOptions {
-  readonly abortSignal?: AbortSignal;
-}
 
 /**
  * Calls the vault of a key.
  * @throws VaultError, TokenError; the signal's reason when the caller aborted
  */
-export type CallVault = <T>(
-  keyId: KeyId,
-  options: VaultCallOptions,
-  work: (client: KeyClient) => Promise<T>,
-) => Promise<T>;
+export type CallVault = <T>(keyId: KeyId, options: CallOptions, work: (client: KeyClient) => Promise<T>) => Promise<T>;
 
 /** Makes the clients; each vault is contacted when a key of it is asked for. */
 export function createVaultCaller(cloud: Cloud, credential: TokenCredential, httpClient: HttpClient): CallVault {

@@ -12,7 +12,7 @@ import type { VaultLookup } from '../domain/identity-access';
 import type { KeyId } from '../domain/resource-ids';
 import { armScope } from './credentials';
 import { ArmError, isNotForUs, translateError } from './errors';
-import type { CallOptions } from './managed-clusters';
+import type { CallOptions } from './call-options';
 
 /** Where a vault is looked for, and whose access policies matter. */
 export interface VaultQuery {

@@ -27,7 +27,7 @@ export interface KeyturnRun {
   readonly spans: readonly ActivitySpan[];
   /** Of the worker process, over its life. */
   readonly peakRssInBytes: number;
-  /** By the worker, and whoever else was a client, from the start of the rewrite to the end of the proof. */
+  /** By the worker and every other client, from the start of the rewrite to the end of the proof. */
   readonly bytesReceived: number;
   readonly historyEvents: number;
 }

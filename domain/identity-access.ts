@@ -1,7 +1,7 @@
 /**
  * What the identity of a cluster may do with a key: the answer of Azure's two permission models, as far as Keyturn sees them.
  *
- * Nobody but AKS can try a key as the cluster's identity, so that this is read from what Azure grants. Pure: facts come in as
+ * Only AKS can try a key as the cluster's identity, so Keyturn reads what Azure grants. Pure: facts come in as
  * arguments, and what could not be read makes a right unknown, never missing.
  */
 import { z } from 'zod';

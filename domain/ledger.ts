@@ -116,7 +116,7 @@ export function activating(ledger: Ledger, keyId: string | null, operationId: st
     if (last.state !== 'activating') return ledger;
     return { ...ledger, generations: [...ledger.generations.slice(0, -1), { ...last, since: now }] };
   }
-  // Another client has made the switch already: then nobody tells Keyturn what the second slot holds.
+  // Another client has made the switch already: then Keyturn does not know what the second slot holds.
   if (last?.state === 'activated' && last.origin === 'adopted' && last.keyId === keyId) return ledger;
   // Its baseline is from before the other switch: what canaries tell since then is not of this one.
   if (last?.operationId !== operationId && ledger.generations.some((one) => one.operationId === operationId)) {

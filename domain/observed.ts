@@ -1,6 +1,7 @@
 /** What Keyturn observed of a cluster and its keys before it plans. Facts only; the rules are elsewhere. */
 import { z } from 'zod';
 import { Census } from './census';
+import { accessOf } from './cluster-change';
 import { kmsScheme, type EncryptionState } from './encryption';
 import { IdentityAccess } from './identity-access';
 import { KeyUsers } from './key-users';
@@ -53,7 +54,7 @@ export const ObservedCluster = z.object({
   /** By name. */
   agentPools: z.array(ObservedPool),
   provisioningState: z.string(),
-  /** Changes with every change of the cluster, whoever makes it; absent when ARM gives none. */
+  /** Changes with every change of the cluster by any client; absent when ARM gives none. */
   eTag: z.string().optional(),
   /** `Running` or `Stopped`. */
   powerState: z.string(),
@@ -77,6 +78,11 @@ export const ObservedCluster = z.object({
 /** A managed cluster as ARM reports it. */
 export type ObservedCluster = z.infer<typeof ObservedCluster>;
 
+/** The key id that a cluster reports as current; null when KMS is off, whatever key it had before. */
+export function reportedKeyId({ kms }: Pick<ObservedCluster, 'kms'>): string | null {
+  return kms.enabled ? (kms.keyId ?? null) : null;
+}
+
 /** The encryption state that a cluster is in, as ARM reports it. @throws Error when KMS is on without a key */
 export function encryptionStateOf({ kms, kubernetesVersion }: ObservedCluster): EncryptionState {
   if (!kms.enabled) return { mode: 'off' };
@@ -85,7 +91,7 @@ export function encryptionStateOf({ kms, kubernetesVersion }: ObservedCluster): 
     mode: 'on',
     scheme: kmsScheme(kubernetesVersion),
     key: kms.keyId,
-    access: kms.networkAccess === 'Private' ? 'Private' : 'Public',
+    access: accessOf(kms),
     ...(kms.vaultId === undefined ? {} : { vaultId: kms.vaultId }),
   };
 }
@@ -101,7 +107,12 @@ export const KeyLookup = z.union([
 /** A key that was looked up, or the id of one that could not be found. */
 export type KeyLookup = z.infer<typeof KeyLookup>;
 
-/** What AKS offers to upgrade to (ARM `upgradeProfiles/default`); previews left out. */
+/** The id of a key that was found, as its vault spells it; undefined when none was looked up, or it is not there. */
+export function foundKeyId(lookup: KeyLookup | undefined): string | undefined {
+  return lookup?.found ? lookup.key.keyId : undefined;
+}
+
+/** What AKS offers to upgrade the control plane to (ARM `upgradeProfiles/default`): whole versions, previews left out. It skips no minor. */
 export const UpgradeProfile = z.object({
   /** Of the control plane. */
   current: z.string(),

@@ -6,7 +6,13 @@ import type { ErrorCode, Fault } from './errors';
 import { kindOf } from './kinds';
 import type { Kind } from './kinds/kind';
 import { currentGeneration, keysNeeded, reconcile, type Ledger } from './ledger';
-import { encryptionStateOf, type AzureObservation, type Observation, type ObservedCluster } from './observed';
+import {
+  encryptionStateOf,
+  reportedKeyId,
+  type AzureObservation,
+  type Observation,
+  type ObservedCluster,
+} from './observed';
 import { checkPlan } from './plan/check-plan';
 import { sealPlan, type PlanPolicy, type PlanResult, type Warning } from './plan/plan';
 import type { OperationRequest } from './request';
@@ -66,8 +72,7 @@ export function plan(
 
   const { cluster } = azure.cluster;
   const from = encryptionStateOf(cluster);
-  const reportedKeyId = cluster.kms.enabled ? (cluster.kms.keyId ?? null) : null;
-  const ledger = reconcile(observation.ledger ?? undefined, reportedKeyId, azure.at);
+  const ledger = reconcile(observation.ledger ?? undefined, reportedKeyId(cluster), azure.at);
   const proven = currentGeneration(ledger)?.state === 'proven';
   const parameters: unknown = request.parameters;
   const facts = { cluster, azure, ledger, from, proven, perSecond: rewriteCeiling(azure), parameters, policy };

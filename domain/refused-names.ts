@@ -5,6 +5,7 @@
  * a number of bytes; the count, and the report of the refused Secrets, have them all.
  */
 import { z } from 'zod';
+import { compareTexts } from './canonical';
 import { RefusalReason, refusedSecret, type RefusedSecret } from './refusal';
 import { cutText, jsonBytes } from './text-budget';
 
@@ -81,9 +82,5 @@ export function namesIn(groups: readonly RefusedGroup[]): Pick<RefusedSecret, 'n
 }
 
 function sorted(secrets: readonly RefusedSecret[]): RefusedSecret[] {
-  return [...secrets].sort((a, b) => compare(a.namespace, b.namespace) || compare(a.name, b.name));
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
+  return [...secrets].sort((a, b) => compareTexts(a.namespace, b.namespace) || compareTexts(a.name, b.name));
 }

@@ -19,7 +19,8 @@ export class HeldCluster implements StepLock {
   /** Whether the lock was lost since the cluster was last compared with what is expected. */
   private unverified = false;
   private anotherHeldIt = false;
-  private changed = false;
+  /** Whether the approved plan may go on after another operation: once a step has changed the cluster, or looks at it itself. */
+  private mayGoOn = false;
   private released = false;
 
   /** @param expected what Azure has to report, as long as the operation changes nothing */
@@ -44,7 +45,7 @@ export class HeldCluster implements StepLock {
   }
 
   expect(profile: KmsProfile | null): void {
-    this.changed = true;
+    this.mayGoOn = true;
     this.expected = profile;
   }
 
@@ -59,7 +60,7 @@ export class HeldCluster implements StepLock {
     this.released = true;
     this.unverified = true;
     // What is approved for after a gate or a soak looks for itself whether the cluster still is as it must be.
-    this.changed = true;
+    this.mayGoOn = true;
     const changesLater = this.run.plan.steps.some(({ id, type }) => type === 'set-kms' && !this.run.isDone(id));
     if (!changesLater) this.expected = null;
     await this.guard.release();
@@ -97,7 +98,7 @@ export class HeldCluster implements StepLock {
 
   /** Before the key is set, what was approved is a plan for the cluster as it was; another operation may have changed which keys are needed. */
   private refuseOldApproval(): void {
-    if (!this.anotherHeldIt || this.changed) return;
+    if (!this.anotherHeldIt || this.mayGoOn) return;
     const detail = `Another operation took the lock of the cluster after this one had lost it, so the approved plan may not fit the cluster any more. ${stateLeft(this.run.operation.plan, this.run.operation.steps)} Ask for a new operation.`;
     throw new OperationEnds(OperationStatus.Failed, [{ code: 'ClusterChangedOutside', detail }]);
   }

@@ -145,7 +145,7 @@ export class OperationRun extends PublishedOperation {
     return this.interruptionCount;
   }
 
-  /** Waits, or returns when somebody asked for the end. */
+  /** Waits, or returns when a person asked for the end. */
   async pause(ms: number): Promise<void> {
     await condition(() => this.cancelRequested, ms);
   }
@@ -158,7 +158,7 @@ export class OperationRun extends PublishedOperation {
     this.requestRetry();
   }
 
-  /** Whether somebody asked for the end. */
+  /** Whether a person asked for the end. */
   get cancelRequested(): boolean {
     return this.cancelReason !== undefined;
   }
@@ -168,7 +168,7 @@ export class OperationRun extends PublishedOperation {
     this.retriesAsked += 1;
   }
 
-  /** A safe point: ends the operation here when somebody asked for it. @throws OperationEnds */
+  /** A safe point: ends the operation here when a person asked for it. @throws OperationEnds */
   safePoint(): void {
     if (this.cancelReason === undefined) return;
     const detail = `${this.cancelReason} ${stateLeft(this.operation.plan, this.operation.steps)}`;
@@ -177,7 +177,7 @@ export class OperationRun extends PublishedOperation {
 
   /**
    * Runs one step of the plan until it is done. While it is blocked the operation says why and what may be asked of it.
-   * @throws OperationEnds at a safe point after somebody asked for the end
+   * @throws OperationEnds at a safe point after a person asked for the end
    */
   async step(id: StepId, options: StepOptions, work: (attempt: StepAttempt) => Promise<StepOutcome>): Promise<void> {
     for (let number = 1; ; number += 1) {
@@ -201,7 +201,7 @@ export class OperationRun extends PublishedOperation {
   }
 
   /**
-   * Work that changes nothing half-way, and is given up in the middle when somebody asks for the end.
+   * Work that changes nothing half-way, and is given up in the middle when a person asks for the end.
    * @throws OperationEnds then
    */
   async interruptibly<T>(work: () => Promise<T>): Promise<T> {

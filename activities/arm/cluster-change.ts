@@ -18,7 +18,7 @@ import {
   type ClusterChange,
   type KmsProfile,
 } from '../../domain/cluster-change';
-import type { ObservedCluster } from '../../domain/observed';
+import { reportedKeyId, type ObservedCluster } from '../../domain/observed';
 import type { ArmOperation } from '../../domain/plan/outputs';
 import { identityRefusal, needsPerson, sentenceOf, tryAgain } from '../failures';
 import { heartbeating, type Running } from '../running';
@@ -71,7 +71,7 @@ export async function reportedKey(
 ): Promise<string | null> {
   const { observed } = await clusters.read(cluster, { abortSignal });
   requireExpected(observed, change, expect);
-  return observed.kms.enabled ? (observed.kms.keyId ?? null) : null;
+  return reportedKeyId(observed);
 }
 
 function requireExpected(observed: ObservedCluster, change: ClusterChange, expect: KmsProfile): void {

@@ -8,6 +8,7 @@
 import { z } from 'zod';
 import { describeState, kmsScheme, type EncryptionState } from '../encryption';
 import { versionedKeyId } from '../key-id-schema';
+import { foundKeyId } from '../observed';
 import { transition } from '../plan/transition';
 import { clusterRules, identityAccessRule, identityAccessWarnings, kmsOffRule, requestedKeyRule } from '../rules';
 import { kind } from './kind';
@@ -30,7 +31,7 @@ export const enableKms = kind({
 
   plan(facts) {
     const { cluster, from, azure, parameters, perSecond } = facts;
-    const key = azure.requestedKey?.found ? azure.requestedKey.key.keyId : parameters.keyId;
+    const key = foundKeyId(azure.requestedKey) ?? parameters.keyId;
     const to: EncryptionState = { mode: 'on', scheme: kmsScheme(cluster.kubernetesVersion), key, access: 'Public' };
     return {
       summary: `Enable KMS: move ${clusterAndState(facts)} to ${describeState(to)}, rewrite every Secret, and prove it.`,

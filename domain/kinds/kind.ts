@@ -24,7 +24,7 @@ export interface PlanFacts<Parameters> {
   readonly from: EncryptionState;
   /** Whether every Secret is proven to be under it. */
   readonly proven: boolean;
-  /** Secrets a second that a rewrite may not exceed; null when nobody limits it. */
+  /** Secrets a second that a rewrite may not exceed; null without a limit. */
   readonly perSecond: number | null;
   readonly parameters: Parameters;
   readonly policy: PlanPolicy;

@@ -10,6 +10,7 @@
 import { z } from 'zod';
 import { describeState, type EncryptionState } from '../encryption';
 import { versionedKeyId } from '../key-id-schema';
+import { foundKeyId } from '../observed';
 import { retirement } from '../plan/retirement';
 import { transition } from '../plan/transition';
 import { sameKeyObject, shortKeyId } from '../resource-ids';
@@ -74,8 +75,8 @@ export const replaceKey = kind({
     if (from.mode === 'off' || typeof from.key !== 'string') throw new Error('replace-key was planned with KMS off.');
     const { currentKey, requestedKey, nextKey } = azure;
     const old = from.key;
-    const named = requestedKey?.found ? requestedKey.key.keyId : undefined;
-    const next = nextKey?.found ? nextKey.key.keyId : undefined;
+    const named = foundKeyId(requestedKey);
+    const next = foundKeyId(nextKey);
     const expiry = expiryOf(parameters.expiresOn, requestedKey ?? currentKey);
     const first: EncryptionState = { ...from, key: named ?? { madeBy: 'first.create-key-version' } };
     const second: EncryptionState = { ...from, key: next ?? { madeBy: 'second.create-key-version' } };

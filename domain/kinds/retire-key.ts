@@ -8,6 +8,7 @@
  */
 import { z } from 'zod';
 import { versionedKeyId } from '../key-id-schema';
+import { foundKeyId } from '../observed';
 import { retirement } from '../plan/retirement';
 import { rewriteInPlace } from '../plan/transition';
 import { shortKeyId } from '../resource-ids';
@@ -33,7 +34,7 @@ export const retireKey = kind({
 
   plan(facts) {
     const { azure, cluster, from, parameters, perSecond } = facts;
-    const key = azure.requestedKey?.found ? azure.requestedKey.key.keyId : parameters.keyId;
+    const key = foundKeyId(azure.requestedKey) ?? parameters.keyId;
     return {
       summary: `Retire ${shortKeyId(key)}, which ${cluster.resourceId.split('/').at(-1)} needs no more.`,
       to: from,

@@ -6,6 +6,7 @@
  */
 import { z } from 'zod';
 import { describeState, type EncryptionState } from '../encryption';
+import { foundKeyId } from '../observed';
 import { transition } from '../plan/transition';
 import { clusterRules, currentKeyRule, kmsOnRule, requestedKeyRule, sameVaultRule } from '../rules';
 import { versionedKeyId } from '../key-id-schema';
@@ -35,7 +36,7 @@ export const rotateKey = kind({
     const { from, azure, parameters, perSecond } = facts;
     if (from.mode === 'off' || typeof from.key !== 'string') throw new Error('rotate-key was planned with KMS off.');
     // As the vault spells it.
-    const named = azure.requestedKey?.found ? azure.requestedKey.key.keyId : parameters.keyId;
+    const named = foundKeyId(azure.requestedKey) ?? parameters.keyId;
     const to: EncryptionState = { ...from, key: named ?? { madeBy: 'create-key-version' } };
     return {
       summary: `Rotate ${clusterAndState(facts)} to ${named === undefined ? 'a new version of it' : describeState(to)}, rewrite every Secret, and prove it.`,

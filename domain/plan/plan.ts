@@ -1,6 +1,6 @@
 /** A plan: the typed steps of one operation, made by a pure function, identified by its digest. The plan is the program. */
 import { z } from 'zod';
-import { digestOf } from '../canonical';
+import { compareTexts, digestOf } from '../canonical';
 import { EncryptionState } from '../encryption';
 import type { Fault } from '../errors';
 import { cutText, jsonBytes, largest } from '../text-budget';
@@ -49,7 +49,9 @@ const SHORTEST_WARNING_IN_BYTES = 80;
 
 /** Gives a plan its digest, and its warnings one order. Where volatile warnings are too long together, the longest are cut. */
 export function sealPlan(plan: Omit<Plan, 'digest' | 'format'>): Plan {
-  const warnings = fitting(plan.warnings).sort((a, b) => compare(a.code, b.code) || compare(a.detail, b.detail));
+  const warnings = fitting(plan.warnings).sort(
+    (a, b) => compareTexts(a.code, b.code) || compareTexts(a.detail, b.detail),
+  );
   const sealed = { format: 'keyturn-plan/1' as const, ...plan, warnings };
   return { ...sealed, digest: digestOfPlan(sealed) };
 }
@@ -82,8 +84,4 @@ export type PlanResult =
 export interface PlanPolicy {
   /** Approvals that each gate needs, from different people, none of them the requester. At least 1. */
   readonly approvalsRequired: number;
-}
-
-function compare(a: string, b: string): number {
-  return a < b ? -1 : a > b ? 1 : 0;
 }

@@ -1,5 +1,5 @@
 /**
- * Retirement: the steps after which a key version that no cluster needs is disabled and, when nobody misses it, deleted.
+ * Retirement: the steps after which a key version that no cluster needs is disabled and, when nothing misses it, deleted.
  *
  * The order is the safety property (K1, K4): what needs the key is looked for right before each write to the vault; disabling comes
  * first because it can be undone at once; the soak shows what still needs the key while it can be enabled again.

@@ -10,7 +10,7 @@ import type { PlanStep, StepId } from './steps';
 
 /** What all transitions of a plan share. */
 export interface TransitionOptions {
-  /** Secrets a second; null when nobody limits it. */
+  /** Secrets a second; null without a limit. */
   readonly perSecond: number | null;
   /** Whether approvers may accept Secrets that the API server refuses to rewrite: never when a later step evicts their key. */
   readonly acceptable: boolean;

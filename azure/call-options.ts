@@ -1,0 +1,4 @@
+/** Options of every call to Azure. */
+export interface CallOptions {
+  readonly abortSignal?: AbortSignal;
+}
