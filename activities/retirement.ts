@@ -44,7 +44,11 @@ export async function checkKeyUnused(look: Look, retirement: Retirement): Promis
 export async function disableKeyVersion(look: Look, retirement: Retirement): Promise<Disabled> {
   await lookForUsers(look, retirement);
   const { keyId } = retirement;
-  const { updatedOn } = await look.azure.keys.setEnabled(keyId, false, { abortSignal: look.signal });
+  const { keys } = look.azure;
+  const options = { abortSignal: look.signal };
+  // An earlier try, whose answer was lost, may have disabled it: once more would change when it was disabled.
+  const found = (await keys.listVersions(keyId, options)).find((one) => sameKeyId(one.keyId, keyId));
+  const { updatedOn } = found?.enabled === false ? found : await keys.setEnabled(keyId, false, options);
   return { keyId, ...(updatedOn === undefined ? {} : { updatedOn: updatedOn.toISOString() }) };
 }
 

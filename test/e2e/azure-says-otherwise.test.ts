@@ -8,6 +8,7 @@ import { clusterWrites } from '../../launch/sandbox-control';
 import type { SandboxClusterFacts } from '../../launch/sandbox-cluster';
 import type { Service } from '../../launch/service';
 import { countByKey, readSecretRecords } from '../../sandbox/cluster/raw-records';
+import { startDirectedService, type DirectedService } from '../support/directed-service';
 import { kubeApi } from '../support/kube';
 import {
   askForRotation,
@@ -39,8 +40,6 @@ const underKey = async (cluster: SandboxClusterFacts, newKeyId = ''): Promise<nu
   (await countByKey(readSecretRecords(cluster.etcd), { newKeyId })).newKey;
 const putsOf = async (cluster: SandboxClusterFacts): Promise<number> =>
   clusterWrites(await control().journal(), cluster.resourceId);
-const runs = (step: string) => (operation: OperationAnswer) =>
-  operation.steps.some(({ id, status }) => id === step && status === 'running');
 
 describe('a change that Azure accepts and does not make', () => {
   const NAME = 'ignored-change';
@@ -105,47 +104,69 @@ describe('a cluster that Azure changes for somebody else', () => {
   const NAME = 'changed-by-others';
   const path = `/managedclusters/${NAME}`;
   let cluster: SandboxClusterFacts;
+  let service: DirectedService;
 
   beforeAll(async () => {
-    cluster = await makeCluster(NAME, { count: 40 }, { tags: { 'keyturn-rewrites-per-second': '10' } });
+    [cluster, service] = await Promise.all([makeCluster(NAME, { count: 40 }), startDirectedService(NAME)]);
   });
   afterEach(() => control().clearFault('hold-operation'));
+  afterAll(() => service.stop());
 
   /** Somebody changes tags, and Azure takes as long as the test wants. */
   async function changeTags(owner: string): Promise<void> {
     await control().setFault('hold-operation', { path });
     const azure = await connectAzure(testStack().sandbox);
     const url = `https://management.azure.com${cluster.resourceId}?api-version=2026-04-01`;
-    await azure.request('PATCH', url, { tags: { owner, 'keyturn-rewrites-per-second': '10' } });
+    await azure.request('PATCH', url, { tags: { owner } });
     await azure.close();
   }
   const waitsForAzure = ({ waitingFor }: OperationAnswer): boolean => waitingFor?.includes('Updating') ?? false;
+  const runningStep = ({ steps }: OperationAnswer): string | undefined =>
+    steps.find(({ status }) => status === 'running')?.id;
 
   it('is waited for, visibly, at approval, before the key is set and before the proof is recorded', async () => {
-    const asked = await askForRotation(requester, cluster.resourceId);
+    const by = people(service.apiUrl);
+    const asked = await askForRotation(by.requester, cluster.resourceId);
     await changeTags('at-approval');
-    await approver1.approve(asked.id, asked.plan?.digest ?? '');
-    const approved = await until(requester, asked.id, waitsForAzure);
+    await by.approver1.approve(asked.id, asked.plan?.digest ?? '');
+    const approved = await until(by.requester, asked.id, waitsForAzure);
     expect(approved).toMatchObject({ planRevision: 1, offers: expect.arrayContaining(['cancel']) });
+
+    // Each change begins while a step has not begun; the step after it is let go on, too, until one waits for Azure.
+    const steps = service.holdSteps();
     await control().clearFault('hold-operation');
+    const changedAt = async (step: string, owner: string): Promise<OperationAnswer> => {
+      await until(by.requester, asked.id, () => passUntil(step));
+      await changeTags(owner);
+      steps.pass(step);
+      return until(by.requester, asked.id, (now) => (passUntil(null), waitsForAzure(now)));
+    };
+    const passUntil = (step: string | null): boolean => {
+      const at = steps.heldAt();
+      if (at === null || at === step) return at !== null;
+      steps.pass(at);
+      return false;
+    };
 
     // The current key is proven first.
-    await until(requester, asked.id, runs('current.prove'));
-    await changeTags('before-the-key-is-set');
-    const before = await until(requester, asked.id, waitsForAzure);
-    expect(before.steps.find(({ status }) => status === 'running')?.id).toMatch(/set-kms|record-proof/);
+    const before = await changedAt('current.prove', 'before-the-key-is-set');
+    expect(runningStep(before)).toBe('current.record-proof');
     expect(await writtenKey(cluster)).toBe(cluster.keyId);
     await control().clearFault('hold-operation');
 
-    await until(requester, asked.id, runs('rotate.rewrite'));
-    await changeTags('before-the-proof-is-recorded');
-    const atEnd = await until(requester, asked.id, waitsForAzure);
-    expect(runs('rotate.record-proof')(atEnd)).toBe(true);
+    const set = await changedAt('rotate.set-kms', 'when-the-key-is-set');
+    expect(runningStep(set)).toBe('rotate.set-kms');
+    expect(await writtenKey(cluster)).toBe(cluster.keyId);
     await control().clearFault('hold-operation');
 
-    const over = await ended(requester, asked.id);
+    const atEnd = await changedAt('rotate.rewrite', 'before-the-proof-is-recorded');
+    expect(runningStep(atEnd)).toBe('rotate.record-proof');
+    await control().clearFault('hold-operation');
+
+    const over = await ended(by.requester, asked.id);
     // The approval of the first plan was enough, and everything happened once.
     expect(over).toMatchObject({ status: 'Succeeded', planRevision: 1, result: { proof: { unproven: 0 } } });
+    expect(await putsOf(cluster)).toBe(1);
     expect(await underKey(cluster, over.result?.currentKeyId ?? '')).toBe(40);
   });
 });
