@@ -14,7 +14,7 @@ import { patchByUid, readSecret } from './kubernetes/metadata';
 
 const TOUCHED_ANNOTATION = 'keyturn.dev/touched';
 /** What it means for the keys when canaries go on changing. */
-const CONSEQUENCE = 'Nothing is called proven. Keep both keys.';
+const CONSEQUENCE = 'Nothing is called proven. Keep every key that the cluster used enabled and unexpired.';
 /** A webhook that adds something once, or a person, changes each canary a few times. More changes than this never end. */
 const MOST_CONTENT_CHANGES = 4 * CANARY_COUNT;
 

@@ -157,7 +157,7 @@ export function censusWarnings(census: Census): Warning[] {
     return [
       {
         code: 'SecretsRefuseRewrite',
-        detail: `${problem.reason}: unless this changes, the operation will be blocked, with both keys in use, by ${named(problem)} ${problem.message} ${suggestionFor(problem.reason)}`,
+        detail: `${problem.reason}: unless this changes, the operation will be blocked after the switch, with the state of before still in use, by ${named(problem)} ${problem.message} ${suggestionFor(problem.reason)}`,
       },
     ];
   });
@@ -199,7 +199,7 @@ export function forcedRewriteWarnings({ annotated }: Census): Warning[] {
   return [
     {
       code: 'SecretsRefuseRewrite',
-      detail: `AnnotationsTooLarge: if the rewrite has to add an annotation, it will be blocked, with both keys in use, by ${counted(annotated)}. ${suggestionFor('AnnotationsTooLarge')}`,
+      detail: `AnnotationsTooLarge: if the rewrite has to add an annotation, it will be blocked after the switch, with the state of before still in use, by ${counted(annotated)}. ${suggestionFor('AnnotationsTooLarge')}`,
     },
   ];
 }

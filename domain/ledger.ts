@@ -118,12 +118,7 @@ export function activating(ledger: Ledger, keyId: string | null, operationId: st
   }
   // Another client has made the switch already: then Keyturn does not know what the second slot holds.
   if (last?.state === 'activated' && last.origin === 'adopted' && last.keyId === keyId) return ledger;
-  // Its baseline is from before the other switch: what canaries tell since then is not of this one.
-  if (last?.operationId !== operationId && ledger.generations.some((one) => one.operationId === operationId)) {
-    throw new OwnError(
-      `Another switch followed the one that this operation noted, so ${nameOf(keyId)} is not set. Keep every key listed under keysNeeded, cancel, and start a new operation.`,
-    );
-  }
+  refuseAfterOtherSwitch(ledger, operationId, `${nameOf(keyId)} is not set`);
   return {
     ...ledger,
     generations: [...ledger.generations, { keyId, state: 'activating', origin: 'operation', operationId, since: now }],
@@ -152,18 +147,31 @@ export function activated(ledger: Ledger, keyId: string | null): Ledger {
   };
 }
 
-/** Records that every Secret is under the current key, with the proof. */
+/** Records that every Secret is under the current key, with the proof. @throws OwnError when another switch followed the operation's own */
 export function proven(ledger: Ledger, keyId: string | null, proof: NonNullable<Generation['proof']>): Ledger {
   const current = currentGeneration(ledger);
   if (current?.keyId !== keyId) {
     throw new OwnError(`${nameOf(keyId)} is not what the ledger has as current, so it cannot be recorded as proven.`);
   }
+  refuseAfterOtherSwitch(ledger, proof.operationId, `${nameOf(keyId)} is not recorded as proven`);
   return {
     ...ledger,
     generations: ledger.generations.map((generation) =>
       generation === current ? { ...generation, state: 'proven' as const, proof } : generation,
     ),
   };
+}
+
+/**
+ * An operation that noted a switch took its baseline before it. When another switch followed, to the same key or not, what its canaries
+ * tell is of that other one.
+ */
+function refuseAfterOtherSwitch({ generations }: Ledger, operationId: string, consequence: string): void {
+  if (generations.at(-1)?.operationId === operationId) return;
+  if (!generations.some((one) => one.operationId === operationId)) return;
+  throw new OwnError(
+    `Another switch followed the one that this operation noted, so ${consequence}. Keep every key listed under keysNeeded, cancel, and start a new operation.`,
+  );
 }
 
 function abandoned(ledger: Ledger): Ledger {

@@ -151,6 +151,6 @@ function failedOperation(
   return needsPerson(
     'ArmOperationFailed',
     `Azure's operation on ${cluster.split('/').at(-1)} ended ${status}. ${why} ` +
-      'Some API servers may have the new key: keep both keys enabled and unexpired. Fix the cause, then retry.',
+      'Some API servers may have the new key: keep it and every key of before enabled and unexpired. Fix the cause, then retry.',
   );
 }

@@ -120,7 +120,7 @@ export async function verifyCluster(
     throw needsPerson(
       'KeyNotReported',
       `Azure reports ${describeKms(kms)} in the provisioning state ${provisioningState}; ${describeChange(change)} and Succeeded were expected. ` +
-        'Keep both keys enabled, find out who changed the cluster, then retry.',
+        'Keep every key that the cluster used enabled and unexpired, find out who changed the cluster, then retry.',
     );
   }
   const keyId = change.type === 'kms' && change.to.mode === 'on' ? change.to.keyId : null;

@@ -52,6 +52,6 @@ export async function rewriteSecrets(
 function noEffectText(contradictions: number, rewritten: number): string {
   return (
     `Stopped: ${contradictions} of the first ${contradictions + rewritten} Secrets that had to change did not. ` +
-    'Some API server does not write with the new key, or the change of the key did not reach this cluster. Keep both keys; look at the API servers, then retry.'
+    'Some API server does not write with the new key, or the change of the key did not reach this cluster. Keep every key that the cluster used enabled and unexpired; look at the API servers, then retry.'
   );
 }

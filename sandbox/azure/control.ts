@@ -78,6 +78,8 @@ export async function startControl(azure: Azure, seed?: SeedFunction): Promise<C
   app.use(sendError);
 
   const server = app.listen(0, '127.0.0.1');
+  // The client ends idle connections: were it the server, a request could meet the end of its connection.
+  server.keepAliveTimeout = 0;
   await once(server, 'listening');
   const { port } = server.address() as AddressInfo;
   return {

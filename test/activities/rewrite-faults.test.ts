@@ -41,7 +41,7 @@ describe('a rewrite', () => {
   const rewrite = (bounds: ProofBounds, connection: KubeConnection) =>
     rewriteSecrets(connection, { bounds, operationId: latest(), pace: PACE }, testRunning());
 
-  it('sends less while the server asks for it, and refuses nobody', async () => {
+  it('sends less while the server asks for it, and refuses no Secret', async () => {
     const bounds = await switched();
     let refusals = 20;
     let inFlight = 0;

@@ -124,7 +124,7 @@ describe('a caller', () => {
 });
 
 describe('while the signing keys cannot be fetched', () => {
-  it('nobody is let in, and the answer says that it may work later', async () => {
+  it('no caller is let in, and the answer says that it may work later', async () => {
     const api = await startTestApi({
       auth: {
         issuer: ISSUER,

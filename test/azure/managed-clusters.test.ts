@@ -83,7 +83,7 @@ describe('a managed cluster and its key', () => {
     await expect(read()).resolves.toBeDefined();
   });
 
-  it('turns to a key with one PUT, and the rest of it stays as it was', async () => {
+  it('sets a key with one PUT, and the rest of it stays as it was', async () => {
     const before = await rig.raw();
     before.properties.madeUpTomorrow = { kept: [1, 'two'] };
     await rig.putRaw(before);
@@ -160,7 +160,7 @@ describe('a managed cluster and its key', () => {
     await expect(stale).rejects.toMatchObject({ name: 'ArmError', status: 412, retryable: true });
   });
 
-  it('that has a key which nobody expected is a matter for a person', async () => {
+  it('that has a key which is not the expected one is a matter for a person', async () => {
     await expect(verify(rig.key)).rejects.toMatchObject({ type: 'KeyNotReported', nonRetryable: true });
     const puts = rig.kmsPuts();
     await expect(submit(await rig.newKey(), rig.key)).rejects.toMatchObject({

@@ -66,7 +66,7 @@ describe('what is refused now', () => {
     expect(isAccepted(accepted([refused('x'), refused('y')]), secrets.length, secrets)).toBe(false);
   });
 
-  it('is not accepted when nobody accepted, or more is refused than is named; nothing needs nobody', () => {
+  it('is not accepted when no person accepted, or more is refused than is named; with nothing refused no acceptance is needed', () => {
     expect(isAccepted(null, 1, [refused('x')])).toBe(false);
     expect(isAccepted(accepted([refused('x')]), 2, [refused('x')])).toBe(false);
     expect(isAccepted(null, 0, [])).toBe(true);

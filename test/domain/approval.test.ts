@@ -35,7 +35,7 @@ describe('an approval', () => {
     expect(decisionFault(decision(change), gate(), 'approve')?.code).toBe(code);
   });
 
-  it('is refused while nobody is asked', () => {
+  it('is refused while no approval is asked for', () => {
     expect(decisionFault(decision(), gate({ open: false, gate: null }), 'approve')?.code).toBe('NotAwaitingApproval');
   });
 

@@ -112,7 +112,7 @@ describe('the model finds out', () => {
 });
 
 describe('is not seen, and is a limit that is documented:', () => {
-  it('a key that somebody else turns away and back between two looks', () => {
+  it('a key that another client replaces and sets again between two looks', () => {
     expect(refuted(holds(LEDGER_RULES, 'any'))).toBe(true);
   });
 });

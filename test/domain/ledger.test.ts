@@ -24,7 +24,7 @@ describe('the ledger', () => {
     expect(keySlots(ledger)).toEqual({ current: KEY_1, previous: null, previousKnown: false });
   });
 
-  it('moves generations through the slots as keys are turned', () => {
+  it('moves generations through the slots as keys are set', () => {
     let ledger = reconcile(undefined, KEY_1, NOW);
     for (const keyId of [KEY_2, KEY_3]) {
       ledger = proven(activated(activating(ledger, keyId, `op-${keyId.at(-1)}`, NOW), keyId), keyId, proof);
@@ -47,6 +47,16 @@ describe('the ledger', () => {
     // A second rotation of its own is none.
     const own = activated(activating(provenLedger(KEY_1), KEY_2, 'op-1', NOW), KEY_2);
     expect(states(activating(own, KEY_3, 'op-1', NOW))).toEqual(['1 superseded', '2 activated', '3 activating']);
+  });
+
+  it('does not record a proof behind another switch that followed its own, to the same key or not', () => {
+    const own = activated(activating(provenLedger(KEY_1), KEY_2, 'op-1', NOW), KEY_2);
+    const away = activated(activating(own, KEY_3, 'op-2', NOW), KEY_3);
+    const back = activated(activating(away, KEY_2, 'op-2', NOW), KEY_2);
+    const proof = { operationId: 'op-1', at: NOW, convergedRv: '9', secrets: 1 };
+    expect(() => proven(back, KEY_2, proof)).toThrow(/Another switch followed.* is not recorded as proven/);
+    expect(() => proven(reconcile(away, KEY_2, NOW), KEY_2, proof)).toThrow(/Another switch followed/);
+    expect(states(proven(own, KEY_2, proof)).at(-1)).toBe('2 proven');
   });
 
   it('completes a noted activation that Azure reports', () => {
@@ -79,7 +89,7 @@ describe('the ledger', () => {
     expect(states(reconcile(provenLedger(KEY_1), KEY_2, NOW))).toEqual(['1 superseded', '2 activated']);
   });
 
-  it('does not claim to know the previous key after somebody else turned it', () => {
+  it('does not claim to know the previous key after another client set the key', () => {
     expect(keySlots(reconcile(provenLedger(KEY_1, KEY_2), KEY_3, NOW))).toEqual({
       current: KEY_3,
       previous: null,

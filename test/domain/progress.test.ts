@@ -36,7 +36,7 @@ describe('the progress of a long step', () => {
     );
   });
 
-  it('tells no rate and no time that nobody knows', () => {
+  it('tells no rate and no time that are not known', () => {
     expect(rewriting({})).toBe('1. ▶ Rewrite — 10 of 100');
   });
 

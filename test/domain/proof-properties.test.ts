@@ -52,7 +52,7 @@ describe.each(SCENARIOS)('$name', (scenario) => {
     fc.assert(proofIsTrue(scenario, AS_PRODUCT, CLAIMED), { numRuns: 1200 });
   });
 
-  it('is called proven at the first try when nobody else does anything after convergence', () => {
+  it('is called proven at the first try when no other client does anything after convergence', () => {
     const quiet: Limits = { ...CLAIMED, restores: false, orphans: false, quietAfterConvergence: true };
     fc.assert(
       fc.property(stories(), (story) => {
@@ -71,7 +71,7 @@ describe.each(SCENARIOS)('$name', (scenario) => {
   });
 });
 
-describe('a change of the key that reached no server, with nobody looking at the servers', () => {
+describe('a change of the key that reached no server, and no look at the servers', () => {
   const unseen: Behaviour = { ...AS_PRODUCT, convergence: 'believed', secondLook: 'none' };
   const limits: Limits = { ...CLAIMED, switches: false, restores: false };
 
@@ -85,7 +85,7 @@ describe('a change of the key that reached no server, with nobody looking at the
       return !(proven && untouched);
     });
 
-  it('is found out by one Secret that nobody has written since before the switch', () => {
+  it('is found out by one Secret that no client has written since before the switch', () => {
     fc.assert(isFoundOut(V2_FRESH, unseen), { numRuns: 1200 });
   });
 
@@ -138,7 +138,7 @@ describe('a double safety', () => {
     fc.assert(proofIsTrue(V1_SHARED, behaviour, CLAIMED), { numRuns: 1200 });
   });
 
-  it('is that a conflict is looked into: it matters only when a list is older than Rc, as whoever writes later has converged', () => {
+  it('is that a conflict is looked into: it matters only when a list is older than Rc, as a server that writes later has converged', () => {
     const limits: Limits = { ...CLAIMED, comeAndGo: false, restores: false };
     const oldLists: Behaviour = { ...AS_PRODUCT, ...OLD_LISTS };
     fc.assert(proofIsTrue(V2_FRESH, oldLists, limits), { numRuns: 1200 });

@@ -82,7 +82,7 @@ describe('the effect check', () => {
   });
 });
 
-it('a proof is complete when nobody is unproven and the servers still agree', () => {
+it('a proof is complete when no Secret is unproven and the servers still agree', () => {
   expect(isComplete({ unproven: 0, convergenceHeld: true })).toBe(true);
   expect(isComplete({ unproven: 1, convergenceHeld: true })).toBe(false);
   expect(isComplete({ unproven: 0, convergenceHeld: false })).toBe(false);

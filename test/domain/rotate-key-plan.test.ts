@@ -103,7 +103,7 @@ describe('the plan of rotate-key', () => {
     expect(ceilingOf(planned(request({ keyId: KEY_2 }), facts, policy))).toBe(8);
   });
 
-  it('for KMS v1 does not turn a key that was set within the last hour and is not proven', () => {
+  it('for KMS v1 does not rotate a key that was set within the last hour and is not proven', () => {
     const turned = (minutesAgo: number, change: Partial<Generation> = {}): Observation => {
       const since = minutesAfter(NOW, -minutesAgo);
       const generation: Generation = { keyId: KEY_1, state: 'activated', origin: 'operation', since, ...change };

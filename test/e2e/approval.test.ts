@@ -73,7 +73,7 @@ describe('approval', () => {
     expect(await writes()).toBe(0);
   });
 
-  it('can be denied, which cancels the operation with the words of whoever denied it', async () => {
+  it('can be denied, which cancels the operation with the reason of the person who denied it', async () => {
     const { requester, approver1 } = people();
     const asked = await askForRotation(requester, cluster.resourceId);
     await approver1.deny(asked.id, asked.plan?.digest ?? '', 'Not during the freeze.');

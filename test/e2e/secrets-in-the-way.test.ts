@@ -98,7 +98,7 @@ describe('Secrets that an admission policy denies', () => {
     await recordHistory('accepted', over.id);
   });
 
-  it('cannot be accepted before the next turn, which would push their key out (K2)', async () => {
+  it('cannot be accepted before the next rotation, which would push their key out (K2)', async () => {
     const { requester, approver1 } = people();
     const writes = clusterWrites(await control().journal(), cluster.resourceId);
     const asked = await askForRotation(requester, cluster.resourceId);

@@ -112,7 +112,7 @@ describe('the sandbox ARM', () => {
     expect(old.body['properties']).toMatchObject({ enableRbacAuthorization: false });
   });
 
-  it('lets nobody take back purge protection, soft delete or the retention', async () => {
+  it('lets no caller take back purge protection, soft delete or the retention', async () => {
     await putVault('kv-oneway', { enablePurgeProtection: true, softDeleteRetentionInDays: 7 });
     for (const change of [
       { enablePurgeProtection: false },

@@ -143,7 +143,7 @@ describe('the sandbox managed clusters', () => {
     ).rejects.toMatchObject({ statusCode: 412, code: 'PreConditionFailed' });
   });
 
-  it('moves the slots when the key turns, and evicts the oldest', async () => {
+  it('moves the slots when another key is set, and evicts the oldest', async () => {
     const [k1, k2, k3] = [await newKey(), await newKey(), await newKey('other')];
     await create(k1);
     for (const key of [k2, k3, k2]) await azure.poll(await putKms(kmsOn(key)));

@@ -61,7 +61,7 @@ describe('the sandbox Entra', () => {
     expect(raw.body).toMatchObject({ error: 'invalid_tenant', error_codes: [90002] });
   });
 
-  it('refuses a resource that nobody registered with AADSTS500011', async () => {
+  it('refuses a resource that is not registered with AADSTS500011', async () => {
     const { clientId, clientSecret } = azure.sandbox;
     const answer = await azure.raw('POST', loginUrl('/oauth2/v2.0/token'), {
       form: {

@@ -48,7 +48,7 @@ describe('lost answers of API servers', () => {
     await admin.close();
   });
 
-  it('make nobody an admin: who has no certificate may not ask, also with the headers of one', async () => {
+  it('make no client an admin: without a certificate it may not ask, also not with the headers of one', async () => {
     const { server, tls } = accessOf(cluster.adminKubeconfig);
     const stranger = new Client(server, { connect: { ca: tls.ca } });
     const headers = { 'X-Remote-User': 'masterclient', 'X-Remote-Group': 'system:masters' };

@@ -146,6 +146,39 @@ export function retirements(): fc.Arbitrary<Story> {
   });
 }
 
+/** Stories of one operation after the other, while others set a key and the one before again, at any point. */
+export function awayAndBack(): fc.Arbitrary<Story> {
+  const happening = fc.oneof(
+    {
+      weight: 8,
+      arbitrary: fc.record({
+        type: fc.constant('go' as const),
+        times: fc.integer({ min: 1, max: 6 }),
+        ask: fc.record({ what: fc.constant('change' as const), key: few }),
+      }),
+    },
+    { weight: 3, arbitrary: fc.record({ type: fc.constantFrom('switch-all' as const, 'fail' as const) }) },
+    { weight: 3, arbitrary: fc.record({ type: fc.constant('write' as const), secret: few, server: few }) },
+    {
+      weight: 4,
+      arbitrary: fc.record({
+        type: fc.constant('set' as const),
+        key: fc.constantFrom<(number | 'back')[]>(0, 'back', 'back'),
+      }),
+    },
+  );
+  return fc.record({
+    beginning: beginnings().map((beginning) => ({
+      ...beginning,
+      scheme: 'kms-v2' as const,
+      metrics: true,
+      kmsOn: true,
+    })),
+    accepts: fc.boolean(),
+    events: fc.array(happening, { maxLength: 40, size: 'max' }),
+  });
+}
+
 /** Plays a story up to the first breach. */
 export function play({ beginning, accepts, events: schedule }: Story, behaviour: Behaviour): World {
   const world = new World(beginning, behaviour);

@@ -1,0 +1,98 @@
+/**
+ * A worker that dies at every boundary of every step of every kind: after the work of each activity that writes, before Temporal hears
+ * of it, and before the first activity of a step. Each operation has all of its crashes, one after the other; another worker goes
+ * on each time, and the end is the same as without a crash.
+ */
+import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import pLimit from 'p-limit';
+import type { OperationAnswer } from '../../cli/api-client';
+import { KINDS } from '../../domain/kinds';
+import { writesTo, type StepType } from '../../domain/plan/steps';
+import { startDirectedService, type Crash } from '../support/directed-service';
+import { expectEnd, KIND_ROWS, runToEnd, startOf, type KindRow, type Start } from '../support/kinds';
+import { people } from '../support/stack';
+
+/** Steps that ask for no activity: there is nothing that a worker could be lost with. */
+const WITHOUT_ACTIVITY: readonly StepType[] = ['gate', 'soak'];
+/**
+ * Steps before whose first activity a worker is lost, too, by kind. The cluster is then as it was after the step before, where every
+ * kind has lost one: so it is enough that each type of step has it once.
+ */
+const ALSO_BEFORE: Readonly<Record<string, RegExp>> = {
+  'rotate-key': /./,
+  'retire-key': /^retire\./,
+  'upgrade-to-kms-v2': /^upgrade\./,
+};
+/** Kinds at the same time, each on a cluster and a worker of its own: most of a crash is waiting for Temporal to notice it. */
+const AT_ONCE = 2;
+/** Two dozen crashes, four to six seconds each, and those of the kind before. */
+const LIMIT_IN_MS = 900_000;
+
+interface Run {
+  readonly start: Start;
+  readonly operation: OperationAnswer;
+  readonly crashes: readonly Crash[];
+}
+
+describe('a worker that dies at every boundary', () => {
+  const atOnce = pLimit(AT_ONCE);
+  const runs = new Map<string, Promise<Run>>();
+
+  const crashThrough = async (row: KindRow): Promise<Run> => {
+    const name = `crash-${row.kind}`;
+    const service = await startDirectedService(name);
+    try {
+      const start = await startOf(row, name);
+      service.crashEverywhere({ before: ALSO_BEFORE[row.kind] });
+      const operation = await runToEnd(row, start, people(service.apiUrl));
+      return { start, operation, crashes: service.crashes() };
+    } finally {
+      await service.stop();
+    }
+  };
+
+  beforeAll(() => {
+    for (const row of KIND_ROWS) {
+      const run = atOnce(() => crashThrough(row));
+      run.catch(() => undefined);
+      runs.set(row.kind, run);
+    }
+  });
+  afterAll(() => atOnce.clearQueue());
+
+  it('is tried with every kind', () =>
+    expect(KIND_ROWS.map(({ kind }) => kind)).toEqual(KINDS.map(({ name }) => name)));
+
+  it.each(KIND_ROWS.map((row) => [row.kind, row] as const))(
+    'of %s leaves what an undisturbed operation leaves',
+    async (kind, row) => {
+      const run = await runs.get(kind);
+      if (run === undefined) throw new Error('It was not run.');
+      const switches = run.operation.plan?.steps.filter(({ type }) => type === 'set-kms') ?? [];
+      await expectEnd(row, run.start, run.operation, switches.length);
+
+      const steps = run.operation.plan?.steps.filter(({ type }) => !WITHOUT_ACTIVITY.includes(type)) ?? [];
+      const crashedAt = (when: Crash['when']): (string | null)[] =>
+        run.crashes.filter((crash) => crash.when === when).map(({ step }) => step);
+      expect(crashedAt('before')).toEqual(
+        steps.map(({ id }) => id).filter((id) => ALSO_BEFORE[kind]?.test(id) ?? false),
+      );
+      const writing = steps.filter(({ type }) => writesTo(type) !== 'nothing').map(({ id }) => id);
+      // The last one is after the steps: the evidence was sealed, and is not sealed anew.
+      expect([...new Set(crashedAt('after'))]).toEqual([...writing, null]);
+    },
+    LIMIT_IN_MS,
+  );
+
+  it('before its first activity is tried with every type of step', async () => {
+    const tried = new Set<StepType>(WITHOUT_ACTIVITY);
+    const planned = new Set<StepType>();
+    for (const { operation, crashes } of await Promise.all(runs.values())) {
+      for (const { id, type } of operation.plan?.steps ?? []) {
+        planned.add(type);
+        if (crashes.some(({ when, step }) => when === 'before' && step === id)) tried.add(type);
+      }
+    }
+    expect([...planned].filter((type) => !tried.has(type))).toEqual([]);
+  });
+});
