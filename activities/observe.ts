@@ -1,6 +1,7 @@
 /** Checks rules and makes plans from what Azure, the cluster and earlier evidence say. Writes nothing. */
 import type { Census } from '../domain/census';
 import { currentGeneration, type Ledger } from '../domain/ledger';
+import { kindOf } from '../domain/kinds';
 import type { AzureObservation, Observation } from '../domain/observed';
 import type { PlanPolicy } from '../domain/plan/plan';
 import { busyState, plan, ruleFaults } from '../domain/planner';
@@ -9,6 +10,7 @@ import { rewriteCeiling } from '../domain/rewrite-pace';
 import { isChangedSinceProof, isConfirmed, trustedLedger } from '../domain/trusted-ledger';
 import type { PlanMade, RulesChecked } from './contract';
 import { readClusterEvidence, type EvidenceStore } from './evidence';
+import { readUpgradeRisks } from './kubernetes/upgrade-risks';
 import { readLedger } from './ledger';
 import type { Look } from './look';
 import { observeForPlan } from './observe-azure';
@@ -37,8 +39,12 @@ async function observe(look: Look, request: OperationRequest): Promise<Observati
   const { signal, use, evidence } = look;
   const azure = await observeForPlan(look, request);
   if (ruleFaults(request, azure).length > 0) return { azure };
-  const ledger = await use(request.cluster, signal, (connection) => readLedger(connection, signal));
-  return { azure, ...(await believed(ledger, azure, request.cluster, evidence)) };
+  const atRisk = kindOf(request.kind).needs.includes('upgrade-risks');
+  const [ledger, upgradeRisks] = await use(request.cluster, signal, (connection) =>
+    Promise.all([readLedger(connection, signal), atRisk ? readUpgradeRisks(connection, signal) : undefined]),
+  );
+  const known = await believed(ledger, azure, request.cluster, evidence);
+  return { azure, ...known, ...(upgradeRisks === undefined ? {} : { upgradeRisks }) };
 }
 
 /** The ledger as far as signed evidence confirms it: anybody who may write ConfigMaps may have written it. */

@@ -6,6 +6,7 @@ import { kmsScheme, type EncryptionState } from './encryption';
 import { IdentityAccess } from './identity-access';
 import { KeyUsers } from './key-users';
 import { Ledger } from './ledger';
+import { UpgradeRisks } from './upgrade-risks';
 
 /** A key version as the vault reports it. */
 export const ObservedKey = z.object({
@@ -153,6 +154,8 @@ export const Observation = z.object({
   ledgerNotConfirmed: z.boolean().optional(),
   /** The ledger's proof is confirmed, and the cluster was changed in Azure since: `ledger` says activated here. */
   changedSinceProof: z.boolean().optional(),
+  /** What may not survive an upgrade, as far as the cluster tells. For kinds that need it. */
+  upgradeRisks: UpgradeRisks.optional(),
   /** The census of every Secret; absent as long as there was none. */
   census: Census.optional(),
 });

@@ -75,7 +75,9 @@ export function plan(
   const ledger = reconcile(observation.ledger ?? undefined, reportedKeyId(cluster), azure.at);
   const proven = currentGeneration(ledger)?.state === 'proven';
   const parameters: unknown = request.parameters;
-  const facts = { cluster, azure, ledger, from, proven, perSecond: rewriteCeiling(azure), parameters, policy };
+  const { upgradeRisks } = observation;
+  const perSecond = rewriteCeiling(azure);
+  const facts = { cluster, azure, ledger, from, proven, perSecond, parameters, policy, upgradeRisks };
   const violated = (kind.factRules ?? []).flatMap((rule) => rule.check(facts as never));
   if (violated.length > 0) return { plan: null, faults: violated };
   const planned = kind.plan(facts);

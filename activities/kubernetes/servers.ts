@@ -8,6 +8,7 @@ import { z } from 'zod';
 import type { ApiServerLease } from '../../domain/convergence';
 import type { KubeConnection } from './connection';
 import { KubeError } from './errors';
+import { parseSample } from './metrics';
 
 const LEASES = '/apis/coordination.k8s.io/v1/namespaces/kube-system/leases';
 /** The label of identity leases: up to 1.26, and from 1.27 on. A selector cannot ask for either. */
@@ -86,8 +87,6 @@ export interface ServerMetrics {
 const STARTED = 'process_start_time_seconds ';
 const KEYS = 'apiserver_envelope_encryption_key_id_hash_';
 const TRANSFORMATIONS = 'apiserver_storage_transformation_operations_total';
-const SAMPLE = /^(\w+)\{([^}]*)\} (\S+)/;
-const LABEL = /(\w+)="([^"]*)"/g;
 
 /** Reads the needed values from `/metrics`. */
 export function parseServerMetrics(text: string): ServerMetrics {
@@ -99,13 +98,12 @@ export function parseServerMetrics(text: string): ServerMetrics {
   for (const line of text.split('\n')) {
     if (line.startsWith(STARTED)) startedAt = line.slice(STARTED.length).trim();
     if (!line.startsWith(KEYS) && !line.startsWith(TRANSFORMATIONS)) continue;
-    const [, name = '', labelText = '', value = ''] = SAMPLE.exec(line) ?? [];
-    const labels = Object.fromEntries(
-      [...labelText.matchAll(LABEL)].map(([, label = '', content = '']) => [label, content]),
-    );
+    const sample = parseSample(line);
+    if (!sample) continue;
+    const { name, labels, value } = sample;
     const toStorage = labels.transformation_type === 'to_storage';
     if (name === TRANSFORMATIONS) {
-      if (toStorage && labels.status === 'OK') writes += Number(value);
+      if (toStorage && labels.status === 'OK') writes += value;
       continue;
     }
     const { key_id_hash: hash } = labels;
@@ -113,8 +111,7 @@ export function parseServerMetrics(text: string): ServerMetrics {
     serverIdHash ??= labels.apiserver_id_hash;
     if (name === `${KEYS}status_last_timestamp_seconds`) reported.add(hash);
     if (name === `${KEYS}last_timestamp_seconds` && toStorage) {
-      const at = Number(value);
-      if (lastWritten === undefined || at > lastWritten.at) lastWritten = { hash, at };
+      if (lastWritten === undefined || value > lastWritten.at) lastWritten = { hash, at: value };
     }
   }
   return {

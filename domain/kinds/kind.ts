@@ -6,6 +6,7 @@ import type { Ledger } from '../ledger';
 import type { AzureObservation, ObservedCluster } from '../observed';
 import type { PlanPolicy, Warning } from '../plan/plan';
 import type { PlanStep } from '../plan/steps';
+import type { UpgradeRisks } from '../upgrade-risks';
 
 /** A precondition over facts: the codes that it can answer with, and the test. */
 export interface Rule<Parameters = never> {
@@ -28,6 +29,8 @@ export interface PlanFacts<Parameters> {
   readonly perSecond: number | null;
   readonly parameters: Parameters;
   readonly policy: PlanPolicy;
+  /** For kinds that need it. */
+  readonly upgradeRisks?: UpgradeRisks;
 }
 
 /** What a kind makes of them. */
@@ -39,7 +42,7 @@ export interface PlannedSteps {
 }
 
 /** Facts that cost reads of their own and that not every kind uses. */
-export type FactName = 'identity-access' | 'upgrade-profile' | 'key-users';
+export type FactName = 'identity-access' | 'upgrade-profile' | 'upgrade-risks' | 'key-users';
 
 /** A precondition over everything that a plan is made from, the ledger included. */
 export interface FactRule<Parameters = never> {

@@ -34,7 +34,7 @@ export const upgradeToKmsV2 = kind({
     })
     .default({}),
   keyFrom: 'current-vault',
-  needs: ['upgrade-profile'],
+  needs: ['upgrade-profile', 'upgrade-risks'],
   rules: [...clusterRules, kmsOnRule, currentKeyRule, kmsV1Rule, poolsInStepRule, upgradeOfferedRule],
 
   plan(facts) {
@@ -60,7 +60,7 @@ export const upgradeToKmsV2 = kind({
         // Enable KMS; migrate the storage.
         ...transition('on', off, to, { perSecond, acceptable: true }),
       ],
-      warnings: [...previousKeyWarnings(facts.ledger), ...upgradeWarnings(facts, describeState(from))],
+      warnings: [...previousKeyWarnings(facts.ledger), ...upgradeWarnings(facts, describeState(from), version)],
     };
   },
 });

@@ -6,6 +6,7 @@ import type { AzureObservation } from '../observed';
 import type { Warning } from '../plan/plan';
 import type { PlanFacts } from './kind';
 import { shortKeyId } from '../resource-ids';
+import { upgradeRiskWarnings } from '../upgrade-risks';
 
 /** What KMS v1 weakens. */
 export function kmsV1Warnings(to: EncryptionState): Warning[] {
@@ -41,8 +42,12 @@ export function previousKeyWarnings(ledger: Ledger): Warning[] {
   ];
 }
 
-/** What an upgrade by way of plaintext means. @param key in words: the key that KMS has before and after */
-export function upgradeWarnings({ cluster }: Pick<PlanFacts<unknown>, 'cluster'>, key: string): Warning[] {
+/** What an upgrade by way of plaintext means. @param key in words: the key that KMS has before and after @param to the version */
+export function upgradeWarnings(
+  { cluster, upgradeRisks }: Pick<PlanFacts<unknown>, 'cluster' | 'upgradeRisks'>,
+  key: string,
+  to: string,
+): Warning[] {
   const empty = cluster.agentPools.filter(({ count }) => count === 0).map(({ name }) => name);
   return [
     {
@@ -52,8 +57,9 @@ export function upgradeWarnings({ cluster }: Pick<PlanFacts<unknown>, 'cluster'>
     {
       code: 'UpgradeIsFinal',
       detail:
-        'AKS cannot go back to an older Kubernetes version. Each node is drained and replaced: pods without a disruption budget stop with their node, and programs that use removed APIs stop working. Keyturn does not judge either.',
+        'AKS cannot go back to an older Kubernetes version. Each node is drained and replaced, and programs that use removed APIs stop working. Keyturn tells what the cluster shows of it, and does not judge.',
     },
+    ...(upgradeRisks ? upgradeRiskWarnings(upgradeRisks, to) : []),
     ...(empty.length === 0
       ? []
       : [{ code: 'AgentPoolsEmpty', detail: `Agent pools without nodes are upgraded as well: ${empty.join(', ')}.` }]),

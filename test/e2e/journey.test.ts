@@ -4,6 +4,7 @@
  * first, and the evidence is verified offline.
  */
 import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { CustomObjectsApi, PolicyV1Api } from '@kubernetes/client-node';
 import { createHash, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import type { OperationAnswer } from '../../cli/api-client';
@@ -75,7 +76,20 @@ describe('a cluster on its way through every kind', () => {
   });
 
   it('is upgraded to KMS v2, by way of plaintext, agent pools included', async () => {
+    await takeRisks(cluster);
     const over = await run('upgrade-to-kms-v2');
+    expect(over.plan?.warnings).toEqual(
+      expect.arrayContaining([
+        expect.objectContaining({
+          code: 'RemovedApisInUse',
+          detail: expect.stringContaining('storage.k8s.io/v1beta1 csistoragecapacities (removed in 1.27)'),
+        }),
+        expect.objectContaining({
+          code: 'PodsWithoutDisruptionBudget',
+          detail: expect.stringMatching(/^1 pod\(s\) .*: default \(1\)\.$/),
+        }),
+      ]),
+    );
     expect(over.steps.map(({ id }) => id)).toEqual([
       'approve',
       'approve-plaintext',
@@ -149,4 +163,20 @@ async function hashOfValues(cluster: SandboxClusterFacts): Promise<string> {
     .sort();
   expect(lines.length).toBeGreaterThanOrEqual(SECRETS);
   return createHash('sha256').update(lines.join('\n')).digest('hex');
+}
+
+/** Asks for an API that 1.27 has no more, and runs a pod with a disruption budget and one without. */
+async function takeRisks(cluster: SandboxClusterFacts): Promise<void> {
+  const { core, config } = kubeApi(cluster);
+  const removed = { group: 'storage.k8s.io', version: 'v1beta1', plural: 'csistoragecapacities' };
+  await config.makeApiClient(CustomObjectsApi).listClusterCustomObject(removed);
+  const namespace = 'default';
+  for (const app of ['web', 'batch']) {
+    const spec = { containers: [{ name: 'main', image: 'registry.k8s.io/pause:3.9' }] };
+    await core.createNamespacedPod({ namespace, body: { metadata: { name: app, labels: { app } }, spec } });
+  }
+  await config.makeApiClient(PolicyV1Api).createNamespacedPodDisruptionBudget({
+    namespace,
+    body: { metadata: { name: 'web' }, spec: { maxUnavailable: 1, selector: { matchLabels: { app: 'web' } } } },
+  });
 }

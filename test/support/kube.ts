@@ -7,12 +7,15 @@ export function kubeApi({ kubeconfig }: Pick<SandboxClusterFacts, 'kubeconfig'>)
   configMap(namespace: string, name: string): Promise<Record<string, string>>;
   secret(namespace: string, name: string): Promise<V1Secret>;
   core: CoreV1Api;
+  /** For clients of other groups. */
+  config: KubeConfig;
 } {
   const config = new KubeConfig();
   config.loadFromFile(kubeconfig);
   const core = config.makeApiClient(CoreV1Api);
   return {
     core,
+    config,
     configMap: async (namespace, name) => (await core.readNamespacedConfigMap({ namespace, name })).data ?? {},
     secret: (namespace, name) => core.readNamespacedSecret({ namespace, name }),
   };

@@ -1,0 +1,28 @@
+/** The text format of Prometheus, as far as API servers' metrics are read. */
+
+const SAMPLE = /^(\w+)\{([^}]*)\} (\S+)/;
+const LABEL = /(\w+)="([^"]*)"/g;
+
+/** One sample that has labels. */
+export interface Sample {
+  readonly name: string;
+  readonly labels: Readonly<Record<string, string | undefined>>;
+  readonly value: number;
+}
+
+/** Reads one line; undefined when it is no sample with labels. */
+export function parseSample(line: string): Sample | undefined {
+  const match = SAMPLE.exec(line);
+  if (!match) return undefined;
+  const [, name = '', labelText = '', value = ''] = match;
+  const labels = Object.fromEntries([...labelText.matchAll(LABEL)].map(([, label = '', text = '']) => [label, text]));
+  return { name, labels, value: Number(value) };
+}
+
+/** The samples of one metric. */
+export function labelledSamples(text: string, metric: string): Sample[] {
+  return text
+    .split('\n')
+    .filter((line) => line.startsWith(`${metric}{`))
+    .flatMap((line) => parseSample(line) ?? []);
+}
