@@ -1,13 +1,10 @@
 /** The worker is killed in the middle, as a machine does it; another one goes on. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { randomInt } from 'node:crypto';
-import { setTimeout as sleep } from 'node:timers/promises';
 import type { OperationAnswer } from '../../cli/api-client';
 import { clusterWrites } from '../../launch/sandbox-control';
 import type { SandboxClusterFacts } from '../../launch/sandbox-cluster';
 import type { Service } from '../../launch/service';
 import { countByKey, readSecretRecords } from '../../sandbox/cluster/raw-records';
-import { eventually } from '../sandbox/cluster-support';
 import { askForRotation, control, ended, makeCluster, people, startOwnService, until } from '../support/stack';
 import { keyVersions } from '../support/vault';
 
@@ -89,24 +86,5 @@ describe('kill -9 of the worker', () => {
     const { rewrite } = operation.result ?? {};
     expect(rewrite?.alreadyProven).toBeGreaterThan(0);
     expect((rewrite?.alreadyProven ?? 0) + (rewrite?.rewritten ?? 0)).toBe(SECRETS);
-  });
-
-  it('at random points, again and again: it completes, with one PUT and one new key version', async () => {
-    const [versions, writes] = [
-      (await keyVersions(cluster.keyId)).length,
-      clusterWrites(await control().journal(), cluster.resourceId),
-    ];
-    const { requester, approver1 } = people(service.apiUrl);
-    const asked = await askForRotation(requester, cluster.resourceId);
-    await control().setFault('kube-latency', { milliseconds: 60 });
-    await approver1.approve(asked.id, asked.plan?.digest ?? '');
-    for (let kill = 0; kill < 3; kill++) {
-      const { pid } = service.worker;
-      await sleep(randomInt(200, 7_000));
-      process.kill(pid, 'SIGKILL');
-      await eventually(() => service.worker.pid !== pid);
-    }
-    await control().clearFault('kube-latency');
-    await expectOneOfEach(await ended(requester, asked.id), versions, writes);
   });
 });
