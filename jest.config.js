@@ -20,6 +20,7 @@ module.exports = {
   ],
   globalSetup: '<rootDir>/test/support/global-setup.ts',
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
+  setupFilesAfterEnv: ['<rootDir>/test/support/after-file.ts'],
   reporters: ['default', '<rootDir>/test/support/closing-line.js'],
   maxWorkers: 2,
   // Forces worker processes, which inherit the environment that the global setup prepares (NODE_EXTRA_CA_CERTS is read at process start).

@@ -41,6 +41,8 @@ export interface SandboxClusterOptions {
   readonly kms?: boolean;
   /** ARM tags. */
   readonly tags?: Readonly<Record<string, string>>;
+  /** In which subscription; the first when absent. The vault is in the first. */
+  readonly subscription?: 'first' | 'other';
   /** Bits of the RSA key: 2048, 3072 or 4096; 2048 when absent. */
   readonly keySize?: number;
 }
@@ -58,8 +60,8 @@ export async function makeSandboxCluster(
   const azure = await connectAzure(facts);
   const { request } = azure;
   try {
-    const group = `/subscriptions/${facts.subscriptionId}/resourceGroups/${GROUP}`;
-    await armPut(request, group, { location: LOCATION });
+    const group = groupOf(facts, options.subscription);
+    for (const one of new Set([groupOf(facts), group])) await armPut(request, one, { location: LOCATION });
     const identityId = `${group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/${options.name}`;
     const { principalId } = Identity.parse(await armPut(request, identityId, { location: LOCATION })).properties;
     const { vaultName, vaultPermissions: permissions = 'access-policy' } = options;
@@ -134,8 +136,14 @@ export async function setGrant(
   else await armDelete(request, assignment);
 }
 
-function vaultId({ subscriptionId }: SandboxFacts, name: string): string {
-  return `/subscriptions/${subscriptionId}/resourceGroups/${GROUP}/providers/Microsoft.KeyVault/vaults/${name}`;
+function groupOf(facts: SandboxFacts, subscription: SandboxClusterOptions['subscription'] = 'first'): string {
+  return subscription === 'first'
+    ? `/subscriptions/${facts.subscriptionId}/resourceGroups/${GROUP}`
+    : `/subscriptions/${facts.otherSubscriptionId}/resourceGroups/${GROUP}-other`;
+}
+
+function vaultId(facts: SandboxFacts, name: string): string {
+  return `${groupOf(facts)}/providers/Microsoft.KeyVault/vaults/${name}`;
 }
 
 /** Makes a version of a key. @returns its versioned id */

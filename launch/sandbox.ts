@@ -12,6 +12,8 @@ export const SandboxFacts = z.object({
   caFile: z.string(),
   tenantId: z.string(),
   subscriptionId: z.string(),
+  /** A second subscription of the same tenant, with nothing in it. */
+  otherSubscriptionId: z.string(),
   clientId: z.string(),
   clientSecret: z.string(),
   people: z.object({ requester: Person, approver1: Person, approver2: Person, reader: Person }),

@@ -70,6 +70,7 @@ export interface SandboxDescription {
   readonly caFile: string;
   readonly tenantId: string;
   readonly subscriptionId: string;
+  readonly otherSubscriptionId: string;
   /** A service principal with every right on ARM and on every vault. */
   readonly clientId: string;
   readonly clientSecret: string;
@@ -104,7 +105,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     dataDirectory: directory,
     retryAfterInSeconds: options.retryAfterInSeconds ?? 1,
   });
-  const { tenantId, subscriptionId, tokens } = azure;
+  const { tenantId, subscriptionId, otherSubscriptionId, tokens } = azure;
   const client = azure.directory.registerApplication('keyturn', { administrator: true });
   const people = Object.fromEntries(
     await Promise.all(
@@ -126,6 +127,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     caFile,
     tenantId,
     subscriptionId,
+    otherSubscriptionId,
     clientId: client.appId,
     clientSecret: client.secret,
     people,

@@ -1,5 +1,5 @@
 /**
- * One local Azure: tenant, subscription, ARM, Key Vault and Entra behind one HTTP handler.
+ * One local Azure: tenant, subscriptions, ARM, Key Vault and Entra behind one HTTP handler.
  *
  * Needs: a cluster factory and a directory for the clusters' data.
  * Does: makes the parts and sends each request to the part that its host name means.
@@ -40,6 +40,8 @@ export interface AzureOptions {
 export interface Azure {
   readonly tenantId: string;
   readonly subscriptionId: string;
+  /** A second one, of the same tenant. */
+  readonly otherSubscriptionId: string;
   readonly directory: Directory;
   readonly tokens: TokenService;
   readonly registry: VaultRegistry;
@@ -53,15 +55,15 @@ export interface Azure {
   close(): Promise<void>;
 }
 
-/** Makes an empty Azure: a tenant and a subscription with nothing in them. */
+/** Makes an empty Azure: a tenant and two subscriptions with nothing in them. */
 export async function createAzure(options: AzureOptions): Promise<Azure> {
   const tenantId = randomUUID();
-  const subscriptionId = randomUUID();
+  const [subscriptionId, otherSubscriptionId] = [randomUUID(), randomUUID()];
   const directory = new Directory(tenantId);
   const tokens = await TokenService.create(directory);
   const faults = new Faults();
   const journal = new Journal();
-  const groups = new ResourceGroups(subscriptionId, tenantId);
+  const groups = new ResourceGroups([subscriptionId, otherSubscriptionId], tenantId);
   const identities = new Identities();
   const assignments = new RoleAssignments();
   const registry = new VaultRegistry();
@@ -113,6 +115,7 @@ export async function createAzure(options: AzureOptions): Promise<Azure> {
   return {
     tenantId,
     subscriptionId,
+    otherSubscriptionId,
     directory,
     tokens,
     registry,

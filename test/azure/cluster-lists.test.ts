@@ -47,6 +47,11 @@ describe('what Azure lists', () => {
       return { ...response, body: change(request.url, response.body as Record<string, unknown>) };
     },
   });
+  const refusedEverywhere = (text: string): unknown[] => {
+    const { subscriptionId, otherSubscriptionId } = rig.azure.sandbox;
+    const why: unknown = expect.stringContaining(text);
+    return [subscriptionId, otherSubscriptionId].map((id) => ({ subscriptionId: id, why }));
+  };
   const isClusterList = (url: string): boolean => url.includes('/managedClusters?');
 
   it('to upgrade to: the next minor, for the control plane and for each pool', async () => {
@@ -153,7 +158,7 @@ describe('what Azure lists', () => {
     });
     expect(await listEverywhere(lists, VERSION)).toEqual({
       clusters: [],
-      refused: [{ subscriptionId: rig.azure.sandbox.subscriptionId, why: expect.stringContaining("not ARM's") }],
+      refused: refusedEverywhere("not ARM's"),
     });
     expect(asked).not.toContain(stranger);
     const subscriptions = changed((_url, body) => ({ ...body, nextLink: stranger }));
@@ -161,7 +166,7 @@ describe('what Azure lists', () => {
   });
 
   it('of clusters, in a subscription that refuses, is not whole', async () => {
-    rig.azure.sandbox.faults.set('refuse-list');
+    rig.azure.sandbox.faults.set('refuse-list', { path: `/subscriptions/${rig.azure.sandbox.subscriptionId}/` });
     expect(await rig.access.clusters.listEverywhere()).toEqual({
       clusters: [],
       refused: [
@@ -179,9 +184,7 @@ describe('what Azure lists', () => {
       changed((url, body) => (isClusterList(url) ? { value: [{ id: 1 }] } : body)),
       VERSION,
     );
-    expect(refused).toEqual([
-      { subscriptionId: rig.azure.sandbox.subscriptionId, why: expect.stringContaining('does not know') },
-    ]);
+    expect(refused).toEqual(refusedEverywhere('does not know'));
   });
 
   it('of clusters, when Azure cannot say now, is asked for again by the caller', async () => {

@@ -10,7 +10,7 @@ import { KINDS } from '../../domain/kinds';
 import { writesTo, type StepType } from '../../domain/plan/steps';
 import { startDirectedService, type Crash } from '../support/directed-service';
 import { expectEnd, KIND_ROWS, runToEnd, startOf, type KindRow, type Start } from '../support/kinds';
-import { people } from '../support/stack';
+import { deleteCluster, people } from '../support/stack';
 
 /** Steps that ask for no activity: there is nothing that a worker could be lost with. */
 const WITHOUT_ACTIVITY: readonly StepType[] = ['gate', 'soak'];
@@ -70,6 +70,7 @@ describe('a worker that dies at every boundary', () => {
       if (run === undefined) throw new Error('It was not run.');
       const switches = run.operation.plan?.steps.filter(({ type }) => type === 'set-kms') ?? [];
       await expectEnd(row, run.start, run.operation, switches.length);
+      await deleteCluster(run.start.cluster);
 
       const steps = run.operation.plan?.steps.filter(({ type }) => !WITHOUT_ACTIVITY.includes(type)) ?? [];
       const crashedAt = (when: Crash['when']): (string | null)[] =>

@@ -17,7 +17,7 @@ import {
   type KindRow,
   type Start,
 } from '../support/kinds';
-import { control, people } from '../support/stack';
+import { control, deleteCluster, people } from '../support/stack';
 
 /** More than all operations here send. */
 const EVERY = 1_000;
@@ -79,6 +79,7 @@ describe('a lost answer to every write', () => {
       expect(lostBy(`${CONFIG_MAPS}/keyturn-ledger`, 'PUT', cluster)).toBe(lostNotes);
       expect(lostBy(CANARY, 'POST', cluster)).toBe(CANARIES);
       expect(lostBy(CANARY, 'DELETE', cluster)).toBe(CANARIES);
+      await deleteCluster(start.cluster);
     },
     LIMIT_IN_MS,
   );

@@ -15,7 +15,7 @@ import {
   setEnabled,
   valuesNow,
 } from '../support/retirement';
-import { control, ended, makeCluster, people } from '../support/stack';
+import { control, ended, makeCluster, people, testStack } from '../support/stack';
 import { keyVersions } from '../support/vault';
 
 const SECRETS = 6;
@@ -23,10 +23,10 @@ const SECRETS = 6;
 const LIMIT_IN_MS = 600_000;
 
 describe('a key that other clusters need', () => {
-  it('is not retired: by ARM, or by a ledger; a ledger that Keyturn cannot read is a warning', async () => {
+  it('is not retired: by ARM in another subscription, or by a ledger; what Keyturn cannot read is a warning', async () => {
     const { requester } = people();
     const cluster = await makeCluster('needed', { count: 2 });
-    const byArm = await makeCluster('needed-arm', { count: 0 });
+    const byArm = await makeCluster('needed-arm', { count: 0 }, { subscription: 'other' });
     const byLedger = await makeCluster('needed-ledger', { count: 2 });
     for (const other of [byArm, byLedger]) {
       await grantByHand(other, { name: 'kv-needed', permissions: 'access-policy' });
@@ -43,13 +43,15 @@ describe('a key that other clusters need', () => {
       status: 'Failed',
       reason: {
         code: 'KeyInUse',
-        detail: expect.stringMatching(/needed-arm \(its KMS key\), needed-ledger \(by its ledger\)/),
+        // In the order of their ids, which begin with the subscription's.
+        detail: expect.stringMatching(/(?=.*needed-arm \(its KMS key\))(?=.*needed-ledger \(by its ledger\))/),
       },
     });
     expect(clusterWrites(await control().journal(), cluster.resourceId)).toBe(before);
     expect(await keyVersions(cluster.keyId)).toEqual([{ keyId: cluster.keyId, enabled: true }]);
 
     await setKeyByHand(byArm, byArm.keyId);
+    const { otherSubscriptionId } = testStack().sandbox;
     // Not by a refused kubeconfig: the worker keeps those that it has for some minutes.
     await powerByHand(byLedger, 'stop');
     const asked = await ask(requester, cluster, 'replace-key', keys);
@@ -58,6 +60,15 @@ describe('a key that other clusters need', () => {
     );
     await requester.cancel(asked.id);
     await ended(requester, asked.id);
+
+    await control().setFault('refuse-list', { path: `/subscriptions/${otherSubscriptionId}/` });
+    const unlisted = await ask(requester, cluster, 'replace-key', keys);
+    await control().clearFault('refuse-list');
+    expect(unlisted.plan?.warnings).toContainEqual(
+      expect.objectContaining({ code: 'KeyUsersUnseen', detail: expect.stringContaining(otherSubscriptionId) }),
+    );
+    await requester.cancel(unlisted.id);
+    await ended(requester, unlisted.id);
   });
 });
 

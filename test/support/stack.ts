@@ -4,10 +4,12 @@ import path from 'node:path';
 import { Client, Connection } from '@temporalio/client';
 import { ApiClient, type OperationAnswer } from '../../cli/api-client';
 import { isFinal } from '../../domain/operation';
+import { armDelete, connectAzure } from '../../launch/azure-client';
 import { sandboxEnvironment, type SandboxFacts } from '../../launch/sandbox';
 import { makeSandboxCluster, type SandboxClusterFacts, type SandboxClusterOptions } from '../../launch/sandbox-cluster';
 import { SandboxControl } from '../../launch/sandbox-control';
 import { startService, type Service } from '../../launch/service';
+import { atEndOfFile } from './ends';
 
 /** Variable that carries the facts from the global setup to the test files. */
 export const TEST_STACK = 'KEYTURN_TEST_STACK';
@@ -57,8 +59,19 @@ export async function makeCluster(
   const { sandbox, directory } = testStack();
   const vaultName = vaultNameOf(name);
   const cluster = await makeSandboxCluster(sandbox, { ...options, name, vaultName, directory });
+  atEndOfFile(() => deleteCluster(cluster));
   if (seed.count > 0) await control().seed(name, seed);
   return cluster;
+}
+
+/** Asks ARM to delete a cluster: its processes end. */
+export async function deleteCluster({ resourceId }: Pick<SandboxClusterFacts, 'resourceId'>): Promise<void> {
+  const azure = await connectAzure(testStack().sandbox);
+  try {
+    await armDelete(azure.request, resourceId);
+  } finally {
+    await azure.close();
+  }
 }
 
 /** The vault of a cluster: at most 24 characters, and the last one no hyphen. */

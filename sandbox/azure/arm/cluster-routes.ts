@@ -42,7 +42,9 @@ export function clustersRouter(clusters: Clusters, operations: Operations, fault
   });
 
   router.get(everywhere, (request, response) => {
-    response.json(pageOf(request, clusters.all().map(clusterBody)));
+    const under = `/subscriptions/${request.params.subscription}/`.toLowerCase();
+    const found = clusters.all().filter(({ id }) => id.toLowerCase().startsWith(under));
+    response.json(pageOf(request, found.map(clusterBody)));
   });
 
   router.get(one, (request, response) => {

@@ -147,7 +147,7 @@ export class Clusters {
     const body = filledBody(copyOf(sent), {
       name: existing?.name ?? name,
       resourceGroup: groups.require(resourceGroup).name,
-      subscriptionId: groups.subscriptionId,
+      subscriptionId: groups.require(resourceGroup).subscriptionId,
       tenantId: directory.tenantId,
       // Until an upgrade is done, the versions that run are the old ones.
       release: existing?.running === undefined ? release : existing.release,

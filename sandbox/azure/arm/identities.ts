@@ -80,8 +80,8 @@ export function identitiesRouter(identities: Identities, groups: ResourceGroups,
     response.json({ value: found.map((identity) => bodyOf(identity, directory.tenantId)) });
   });
 
-  router.get(`/subscriptions/:subscription/providers/${TYPE}`, (_request, response) => {
-    const found = identities.under(`/subscriptions/${groups.subscriptionId}`);
+  router.get(`/subscriptions/:subscription/providers/${TYPE}`, (request, response) => {
+    const found = identities.under(`/subscriptions/${request.params.subscription}`);
     response.json({ value: found.map((identity) => bodyOf(identity, directory.tenantId)) });
   });
   return router;

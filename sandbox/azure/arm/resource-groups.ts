@@ -1,8 +1,9 @@
 /**
- * Subscription and resource groups.
+ * Subscriptions and resource groups.
  *
  * Needs: nothing.
- * Does: keeps resource groups; refuses other subscriptions and missing groups in ARM's words.
+ * Does: keeps resource groups; refuses unknown subscriptions and missing groups in ARM's words. A name of a group is used once in all
+ *       subscriptions, so that clusters and vaults can be found by it.
  * Never does: delete a group.
  */
 import { Router } from 'express';
@@ -15,6 +16,7 @@ import { pageOf } from './paging';
 export interface ResourceGroup {
   readonly name: string;
   readonly location: string;
+  readonly subscriptionId: string;
   readonly tags: Readonly<Record<string, unknown>>;
 }
 
@@ -23,12 +25,12 @@ const putSchema = z.looseObject({
   tags: z.record(z.string(), z.unknown()).optional(),
 });
 
-/** The one subscription of the sandbox, and its groups. */
+/** The subscriptions of the sandbox, and their groups. */
 export class ResourceGroups {
   readonly #groups = new Map<string, ResourceGroup>();
 
   constructor(
-    readonly subscriptionId: string,
+    readonly subscriptionIds: readonly string[],
     readonly tenantId: string,
   ) {}
 
@@ -47,46 +49,47 @@ export class ResourceGroups {
     this.#groups.set(group.name.toLowerCase(), group);
   }
 
-  all(): readonly ResourceGroup[] {
-    return [...this.#groups.values()];
+  /** Those of one subscription. */
+  of(subscriptionId: string): readonly ResourceGroup[] {
+    return [...this.#groups.values()].filter((group) => sameId(group.subscriptionId, subscriptionId));
   }
 
-  /** `/subscriptions/{s}/resourceGroups/{name}`. */
+  /** `/subscriptions/{s}/resourceGroups/{name}`. @throws AzureError 404 ResourceGroupNotFound. */
   idOf(name: string): string {
-    return `/subscriptions/${this.subscriptionId}/resourceGroups/${name}`;
+    return idOfGroup({ subscriptionId: this.require(name).subscriptionId, name });
   }
 }
 
 /** Routes of subscriptions and resource groups. */
 export function resourceGroupsRouter(groups: ResourceGroups): Router {
   const router = Router();
-  const subscription = {
-    id: `/subscriptions/${groups.subscriptionId}`,
-    subscriptionId: groups.subscriptionId,
+  const subscriptions = groups.subscriptionIds.map((subscriptionId, index) => ({
+    id: `/subscriptions/${subscriptionId}`,
+    subscriptionId,
     tenantId: groups.tenantId,
-    displayName: 'Keyturn sandbox',
+    displayName: `Keyturn sandbox ${index + 1}`,
     state: 'Enabled',
     authorizationSource: 'RoleBased',
-  };
+  }));
 
   router.get('/subscriptions', (request, response) => {
-    response.json({ ...pageOf(request, [subscription]), count: { type: 'Total', value: 1 } });
+    response.json({ ...pageOf(request, subscriptions), count: { type: 'Total', value: subscriptions.length } });
   });
 
   router.use('/subscriptions/:subscription', (request, _response, next) => {
     const { subscription: id } = request.params;
-    if (id.toLowerCase() !== groups.subscriptionId) {
+    if (!groups.subscriptionIds.some((known) => sameId(known, id))) {
       throw new AzureError(404, 'SubscriptionNotFound', `The subscription '${id}' could not be found.`);
     }
     next();
   });
 
-  router.get('/subscriptions/:subscription', (_request, response) => {
-    response.json(subscription);
+  router.get('/subscriptions/:subscription', (request, response) => {
+    response.json(subscriptions.find(({ subscriptionId }) => sameId(subscriptionId, request.params.subscription)));
   });
 
-  router.get('/subscriptions/:subscription/resourceGroups', (_request, response) => {
-    response.json({ value: groups.all().map((group) => bodyOf(groups, group)) });
+  router.get('/subscriptions/:subscription/resourceGroups', (request, response) => {
+    response.json({ value: groups.of(request.params.subscription).map(bodyOf) });
   });
 
   const path = '/subscriptions/:subscription/resourceGroups/:group';
@@ -94,6 +97,13 @@ export function resourceGroupsRouter(groups: ResourceGroups): Router {
     const parsed = putSchema.safeParse(request.body);
     if (!parsed.success) throw badRequest(describeIssues(parsed.error), 'InvalidRequestContent');
     const before = groups.find(request.params.group);
+    if (before !== undefined && !sameId(before.subscriptionId, request.params.subscription)) {
+      throw new AzureError(
+        409,
+        'SandboxGroupNameInUse',
+        `The sandbox has a resource group '${before.name}' in another subscription already, and uses a name once.`,
+      );
+    }
     if (before !== undefined && before.location !== parsed.data.location) {
       throw new AzureError(
         409,
@@ -104,31 +114,44 @@ export function resourceGroupsRouter(groups: ResourceGroups): Router {
     const group = {
       name: before?.name ?? request.params.group,
       location: parsed.data.location,
+      subscriptionId: request.params.subscription.toLowerCase(),
       tags: parsed.data.tags ?? {},
     };
     groups.put(group);
-    response.status(before === undefined ? 201 : 200).json(bodyOf(groups, group));
+    response.status(before === undefined ? 201 : 200).json(bodyOf(group));
   });
 
   router.head(path, (request, response) => {
-    response.status(groups.find(request.params.group) === undefined ? 404 : 204).end();
-  });
-
-  router.get(path, (request, response) => {
-    response.json(bodyOf(groups, groups.require(request.params.group)));
+    const { subscription, group: name } = request.params;
+    response.status(groups.of(subscription).some((group) => sameId(group.name, name)) ? 204 : 404).end();
   });
 
   // Everything inside a group needs the group.
-  router.use(`${path}/providers`, (request, _response, next) => {
-    groups.require(request.params.group);
+  router.use(path, (request, _response, next) => {
+    const { subscription, group } = request.params;
+    if (!sameId(groups.require(group).subscriptionId, subscription)) {
+      throw new AzureError(404, 'ResourceGroupNotFound', `Resource group '${group}' could not be found.`);
+    }
     next();
+  });
+
+  router.get(path, (request, response) => {
+    response.json(bodyOf(groups.require(request.params.group)));
   });
   return router;
 }
 
-function bodyOf(groups: ResourceGroups, group: ResourceGroup): JsonObject {
+function sameId(a: string, b: string): boolean {
+  return a.toLowerCase() === b.toLowerCase();
+}
+
+function idOfGroup({ subscriptionId, name }: Pick<ResourceGroup, 'subscriptionId' | 'name'>): string {
+  return `/subscriptions/${subscriptionId}/resourceGroups/${name}`;
+}
+
+function bodyOf(group: ResourceGroup): JsonObject {
   return {
-    id: groups.idOf(group.name),
+    id: idOfGroup(group),
     name: group.name,
     type: 'Microsoft.Resources/resourceGroups',
     location: group.location,

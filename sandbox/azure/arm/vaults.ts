@@ -114,8 +114,8 @@ export function vaultsRouter(registry: VaultRegistry, groups: ResourceGroups): R
     response.json({ value: live.filter((vault) => sameName(vault.resourceGroup, request.params.group)).map(bodyOf) });
   });
 
-  router.get(`/subscriptions/:subscription/providers/${TYPE}`, (_request, response) => {
-    const live = registry.all().filter((vault) => vault.deletedAt === undefined);
+  router.get(`/subscriptions/:subscription/providers/${TYPE}`, (request, response) => {
+    const live = liveIn(registry, request.params.subscription);
     response.json({ value: live.map(bodyOf) });
   });
 
@@ -126,12 +126,13 @@ export function vaultsRouter(registry: VaultRegistry, groups: ResourceGroups): R
       next();
       return;
     }
-    const live = registry.all().filter((vault) => vault.deletedAt === undefined);
+    const live = liveIn(registry, request.params.subscription);
     response.json({ value: live.map(({ id, name, location, tags }) => ({ id, name, type: TYPE, location, tags })) });
   });
 
-  router.get('/subscriptions/:subscription/providers/Microsoft.KeyVault/deletedVaults', (_request, response) => {
-    response.json({ value: registry.all().filter(isDeleted).map(deletedBodyOf) });
+  router.get('/subscriptions/:subscription/providers/Microsoft.KeyVault/deletedVaults', (request, response) => {
+    const deleted = registry.all().filter(isDeleted);
+    response.json({ value: deleted.filter(isIn(request.params.subscription)).map(deletedBodyOf) });
   });
 
   router.get(`${deletedList}/:name`, (request, response) => {
@@ -246,6 +247,15 @@ function requireDeleted(registry: VaultRegistry, name: string, cloud: AzureCloud
 
 function isDeleted(vault: Vault): boolean {
   return vault.deletedAt !== undefined;
+}
+
+const isIn =
+  (subscriptionId: string) =>
+  ({ id }: Vault): boolean =>
+    id.toLowerCase().startsWith(`/subscriptions/${subscriptionId}/`.toLowerCase());
+
+function liveIn(registry: VaultRegistry, subscriptionId: string): Vault[] {
+  return registry.all().filter((vault) => !isDeleted(vault) && isIn(subscriptionId)(vault));
 }
 
 function oneWay(property: string, what: string): AzureError {
