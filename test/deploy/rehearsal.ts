@@ -160,7 +160,7 @@ class Stage {
       cwd: isKeyturn ? path.join(this.options.directory, 'app') : this.options.directory,
       env: {
         ...this.translation.environment(service.environment),
-        ...(isKeyturn ? this.options.keyturnEnvironment : {}),
+        ...(isKeyturn ? { NODE_ENV: 'production', ...this.options.keyturnEnvironment } : {}),
         PATH: this.#path,
         HOME: '/nonexistent',
       },
