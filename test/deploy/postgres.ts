@@ -12,8 +12,9 @@ const DEBIAN = '/usr/lib/postgresql';
 const OLDEST_MAJOR = 15;
 
 /** The folder with PostgreSQL's programs. @throws Error that says what to install */
-export function postgresPrograms(env: NodeJS.ProcessEnv = process.env): string {
-  const debian = existsSync(DEBIAN) ? readdirSync(DEBIAN).map((major) => path.join(DEBIAN, major, 'bin')) : [];
+export function postgresPrograms(env: NodeJS.ProcessEnv = process.env, debianFolder = DEBIAN): string {
+  const majors = existsSync(debianFolder) ? readdirSync(debianFolder) : [];
+  const debian = majors.map((major) => path.join(debianFolder, major, 'bin'));
   const folders = [...debian, ...(env.PATH ?? '').split(path.delimiter)];
   const found = folders.find(
     (folder) => existsSync(path.join(folder, 'initdb')) && majorOf(path.join(folder, 'postgres')) >= OLDEST_MAJOR,

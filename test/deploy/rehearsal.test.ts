@@ -1,7 +1,7 @@
 /** docker-compose.yml works: its services, as processes, in its order, with its environment, rotate a key. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
-import { chmodSync, copyFileSync, readFileSync, statSync } from 'node:fs';
+import { chmodSync, copyFileSync, readFileSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { OperationAnswer } from '../../cli/api-client';
 import { temporaryDirectory } from '../../cli/working-directory';
@@ -11,12 +11,23 @@ import type { SandboxClusterFacts } from '../../launch/sandbox-cluster';
 import { countByKey, readSecretRecords } from '../../sandbox/cluster/raw-records';
 import { ensureTools } from '../../tools';
 import { askForRotation, ended, makeCluster, people, testStack } from '../support/stack';
-import { composeWith } from './compose-file';
+import { composeWith, ROOT } from './compose-file';
+import { postgresPrograms } from './postgres';
 import { rehearse, type Rehearsal } from './rehearsal';
 
 const SECRETS = 40;
 /** What a generator of passwords may give, and a template or a connection string may break on. No space: Temporal cannot. */
 const PASSWORD = `p'a"s\\s@:/?#%{+}&5432-${randomBytes(8).toString('hex')}`;
+
+const DATABASES = ['temporal', 'temporal_visibility'];
+
+/** The arguments of a program that docs/deployment.md runs in the container of PostgreSQL, for one database. */
+function documentedCommand(program: string): (database: string) => string[] {
+  const text = readFileSync(path.join(ROOT, 'docs', 'deployment.md'), 'utf8');
+  const command = new RegExp(`exec -T postgresql (${program} .*) [<>] "\\$name.dump"$`, 'm').exec(text)?.[1];
+  if (command === undefined) throw new Error(`docs/deployment.md has no ${program}.`);
+  return (database) => command.replace('"$name"', database).split(' ');
+}
 
 describe('the services of docker-compose.yml', () => {
   const directory = temporaryDirectory();
@@ -87,8 +98,14 @@ describe('the services of docker-compose.yml', () => {
     });
   });
 
-  it('know the operation after they were stopped and started again', async () => {
+  it('know the operation after a backup and a restore into a new database, by the commands of docs/deployment.md', async () => {
+    const [backup, restore] = ['pg_dump', 'pg_restore'].map(documentedCommand);
+    await rehearsal.stop('api', 'worker', 'temporal');
+    const dumps = DATABASES.map((name) => rehearsal.exec('postgresql', backup?.(name) ?? []));
     await rehearsal.stop();
+    rmSync(rehearsal.pathOf('/var/lib/postgresql/data'), { recursive: true });
+    await rehearsal.up('postgresql');
+    for (const [index, name] of DATABASES.entries()) rehearsal.exec('postgresql', restore?.(name) ?? [], dumps[index]);
     await rehearsal.up();
     const { requester, approver2 } = people(rehearsal.apiUrl);
     expect(await requester.get(operation.id)).toMatchObject({ id: operation.id, status: 'Succeeded' });
@@ -97,5 +114,12 @@ describe('the services of docker-compose.yml', () => {
     expect(asked.plan?.steps.map(({ id }) => id)).not.toContain('current.prove');
     await approver2.approve(asked.id, asked.plan?.digest ?? '');
     expect(await ended(requester, asked.id)).toMatchObject({ status: 'Succeeded', result: { proof: { unproven: 0 } } });
+  });
+});
+
+describe('a rehearsal without PostgreSQL', () => {
+  it('fails with what to install', () => {
+    const elsewhere = '/nonexistent';
+    expect(() => postgresPrograms({ PATH: elsewhere }, elsewhere)).toThrow(/needs PostgreSQL 15 .*apt-get install/);
   });
 });

@@ -17,6 +17,7 @@ import { initialise, postgresPrograms } from './postgres';
 import { translationOf, type Translation } from './translation';
 
 const HEALTHY_WITHIN_IN_MS = 120_000;
+const OUTPUT_LIMIT_IN_BYTES = 64 * 1024 * 1024;
 const BETWEEN_HEALTH_CHECKS_IN_MS = 200;
 /** Not built here. */
 const LEFT_OUT = ['temporal-ui'];
@@ -43,10 +44,12 @@ export interface Rehearsal {
   readonly apiUrl: string;
   /** Where a path of a container is here. */
   pathOf(containerPath: string): string;
-  /** `docker compose up --wait`. @throws Error with the end of a service's output when it fails */
-  up(): Promise<void>;
-  /** `docker compose stop`: volumes stay. */
-  stop(): Promise<void>;
+  /** `docker compose up --wait` of all services or one; what runs, stays. @throws Error with a service's output when it fails */
+  up(only?: string): Promise<void>;
+  /** `docker compose exec -T`. @returns its standard output @throws Error with what it complained about */
+  exec(service: string, argv: readonly string[], input?: Buffer): Buffer;
+  /** `docker compose stop` of all services or some: volumes stay. */
+  stop(...names: string[]): Promise<void>;
 }
 
 /** Prepares the folder. */
@@ -68,15 +71,16 @@ export async function rehearse(options: RehearsalOptions): Promise<Rehearsal> {
     unhealthyBefore: stage.unhealthyBefore,
     apiUrl: `http://127.0.0.1:${translation.port(8080)}`,
     pathOf: (containerPath) => translation.text(containerPath),
-    up: () => stage.up(),
-    stop: () => stage.stop(),
+    up: (only) => stage.up(only),
+    exec: (service, argv, input) => stage.exec(service, argv, input),
+    stop: (...names) => stage.stop(...names),
   };
 }
 
 class Stage {
   readonly order: string[] = [];
   readonly unhealthyBefore: string[] = [];
-  readonly #running: { readonly child: Child; readonly signal: NodeJS.Signals }[] = [];
+  readonly #running = new Map<string, { readonly child: Child; readonly signal: NodeJS.Signals }>();
   readonly #path: string;
 
   constructor(
@@ -87,19 +91,32 @@ class Stage {
     this.#path = [path.join(options.directory, 'bin'), postgresPrograms(), '/usr/bin', '/bin'].join(path.delimiter);
   }
 
-  async up(): Promise<void> {
+  async up(only?: string): Promise<void> {
     const { compose } = this.options;
-    for (const name of startOrder(compose).filter((each) => !LEFT_OUT.includes(each))) {
+    for (const name of startOrder(compose).filter((each) => !LEFT_OUT.includes(each) && each === (only ?? each))) {
       const service = compose.services[name];
-      if (service !== undefined) await this.#start(name, service);
+      if (service !== undefined && !this.#running.has(name)) await this.#start(name, service);
     }
   }
 
-  async stop(): Promise<void> {
-    for (const { child, signal } of this.#running.splice(0).reverse()) {
+  async stop(...names: string[]): Promise<void> {
+    for (const [name, { child, signal }] of [...this.#running].reverse()) {
+      if (names.length > 0 && !names.includes(name)) continue;
+      this.#running.delete(name);
       child.kill(signal);
       await child.stop({ graceInMs: 60_000 });
     }
+  }
+
+  exec(name: string, argv: readonly string[], input?: Buffer): Buffer {
+    const service = this.options.compose.services[name];
+    if (service === undefined) throw new Error(`There is no service "${name}".`);
+    const { command, args, cwd, env } = this.#process(service, argv);
+    // In the image, PostgreSQL's socket is where its programs look for it.
+    const socket = { PGHOST: this.#databaseFolder(), PGPORT: String(this.translation.port(5432)) };
+    const ran = spawnSync(command, args, { cwd, env: { ...env, ...socket }, input, maxBuffer: OUTPUT_LIMIT_IN_BYTES });
+    if (ran.status !== 0) throw new Error(`${argv.join(' ')} failed: ${ran.error?.message ?? ran.stderr.toString()}`);
+    return ran.stdout;
   }
 
   async #start(name: string, service: ComposeService): Promise<void> {
@@ -112,7 +129,7 @@ class Stage {
     });
     this.order.push(name);
     if (service.healthcheck === undefined) return await this.#completed(name, child);
-    this.#running.push({ child, signal: service.stop_signal });
+    this.#running.set(name, { child, signal: service.stop_signal });
     await this.#healthy(name, service, child);
   }
 
@@ -132,9 +149,7 @@ class Stage {
     }
     if (service.image.startsWith('postgres:')) {
       initialise(this.#databaseFolder(), service.environment, (argv, input) => {
-        const { command, args, cwd, env } = this.#process(service, argv);
-        const { status, stderr, error } = spawnSync(command, args, { cwd, env, input, encoding: 'utf8' });
-        if (status !== 0) throw new Error(`${argv[0]} failed: ${error?.message ?? stderr}`);
+        this.exec('postgresql', argv, Buffer.from(input ?? ''));
       });
     }
   }
