@@ -58,7 +58,8 @@ describe('the services of docker-compose.yml', () => {
   });
 
   afterAll(async () => {
-    await rehearsal.stop();
+    // Undefined when the preparation failed.
+    await (rehearsal as Rehearsal | undefined)?.stop();
     directory.remove();
   });
 
