@@ -1,7 +1,7 @@
 /** docker-compose.yml works: its services, as processes, in its order, with its environment, rotate a key. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomBytes } from 'node:crypto';
-import { chmodSync, copyFileSync, readFileSync, rmSync, statSync } from 'node:fs';
+import { chmodSync, copyFileSync, readdirSync, readFileSync, rmSync, statSync } from 'node:fs';
 import path from 'node:path';
 import type { OperationAnswer } from '../../cli/api-client';
 import { temporaryDirectory } from '../../cli/working-directory';
@@ -27,6 +27,19 @@ function documentedCommand(program: string): (database: string) => string[] {
   const command = new RegExp(`exec -T postgresql (${program} .*) [<>] "\\$name.dump"$`, 'm').exec(text)?.[1];
   if (command === undefined) throw new Error(`docs/deployment.md has no ${program}.`);
   return (database) => command.replace('"$name"', database).split(' ');
+}
+
+/** The command of docs/deployment.md that writes, or reads, the archive of Keyturn's own volumes. */
+function documentedArchive(direction: '<' | '>'): string[] {
+  const text = readFileSync(path.join(ROOT, 'docs', 'deployment.md'), 'utf8');
+  const command = new RegExp(`run --rm --no-deps -T worker (tar .*) ${direction} keyturn.tar$`, 'm').exec(text)?.[1];
+  if (command === undefined) throw new Error('docs/deployment.md has no command with keyturn.tar.');
+  return command.split(' ');
+}
+
+/** Leaves a folder as a new volume is. */
+function empty(folder: string): void {
+  for (const name of readdirSync(folder)) rmSync(path.join(folder, name), { recursive: true });
 }
 
 describe('the services of docker-compose.yml', () => {
@@ -99,19 +112,23 @@ describe('the services of docker-compose.yml', () => {
     });
   });
 
-  it('know the operation after a backup and a restore into a new database, by the commands of docs/deployment.md', async () => {
+  it('know the operation after a backup and a restore into new volumes, by the commands of docs/deployment.md', async () => {
     const [backup, restore] = ['pg_dump', 'pg_restore'].map(documentedCommand);
+    const [archive, extract] = [documentedArchive('>'), documentedArchive('<')];
     await rehearsal.stop('api', 'worker', 'temporal');
     const dumps = DATABASES.map((name) => rehearsal.exec('postgresql', backup?.(name) ?? []));
+    const files = rehearsal.exec('worker', archive);
     await rehearsal.stop();
     rmSync(rehearsal.pathOf('/var/lib/postgresql/data'), { recursive: true });
+    for (const volume of ['evidence', 'signing-key']) empty(rehearsal.pathOf(`/var/lib/keyturn/${volume}`));
     await rehearsal.up('postgresql');
     for (const [index, name] of DATABASES.entries()) rehearsal.exec('postgresql', restore?.(name) ?? [], dumps[index]);
+    rehearsal.exec('worker', extract, files);
     await rehearsal.up();
     const { requester, approver2 } = people(rehearsal.apiUrl);
     expect(await requester.get(operation.id)).toMatchObject({ id: operation.id, status: 'Succeeded' });
     const asked = await askForRotation(requester, cluster.resourceId);
-    // The evidence of the first operation, and its signing key, are still there: the current key counts as proven.
+    // The evidence of the first operation, and its signing key, are there again: the current key counts as proven.
     expect(asked.plan?.steps.map(({ id }) => id)).not.toContain('current.prove');
     await approver2.approve(asked.id, asked.plan?.digest ?? '');
     expect(await ended(requester, asked.id)).toMatchObject({ status: 'Succeeded', result: { proof: { unproven: 0 } } });
