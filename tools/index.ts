@@ -2,7 +2,7 @@
  * Where the pinned programs come from: Temporal, etcd, kube-apiserver, kubectl.
  *
  * A tool is looked for in this order:
- * 1. the path in its variable: KEYTURN_TEMPORAL, KEYTURN_ETCD, KEYTURN_KUBE_APISERVER_1_34, KEYTURN_KUBECTL
+ * 1. the path in its variable: KEYTURN_TEMPORAL, KEYTURN_ETCD, KEYTURN_KUBE_APISERVER_1_34, KEYTURN_KUBECTL, …
  * 2. PATH, if that program says a version that will do
  * 3. the cache: KEYTURN_CACHE, else `keyturn` in XDG_CACHE_HOME, ~/.cache or ~/Library/Caches
  * 4. the official download, checksum checked; KEYTURN_TOOLS_MIRROR stands in for https://github.com, and HTTPS_PROXY,

@@ -150,6 +150,36 @@ const TEMPORAL_1_5_1: Archive = {
   },
 };
 
+// Archive name, members and checksums.txt: .goreleaser.yml of temporalio/temporal v1.29.1.
+const TEMPORAL_SERVER_1_29: Archive = {
+  id: 'temporal-server-1.29.1',
+  path: (platform) =>
+    `/temporalio/temporal/releases/download/v1.29.1/temporal_1.29.1_${platform.replace('-', '_')}.tar.gz`,
+  checksum: {
+    kind: 'published',
+    algorithm: 'sha256',
+    path: '/temporalio/temporal/releases/download/v1.29.1/checksums.txt',
+  },
+};
+// The module of the Temporal CLI, which has this server inside: after a build of the CLI, Go only links again.
+const TEMPORAL_SERVER_BUILD: GoBuild = {
+  module: 'temporal',
+  source: 'go.temporal.io/server v1.29.1',
+  ldflags: [],
+  minutesOn2Cores: 5,
+};
+
+function temporalServerTool(binary: string, variable: string, name: string, output: string): Tool {
+  return {
+    binary,
+    variable,
+    versionArgs: ['--version'],
+    accepts: { rule: 'same-minor', version: '1.29.1' },
+    download: { archive: TEMPORAL_SERVER_1_29, member: binary, version: '1.29.1' },
+    build: { from: TEMPORAL_SERVER_BUILD, package: name, output, version: '1.29.1' },
+  };
+}
+
 // Names of the assets: releases of tsenart/vegeta; the version variable: its Makefile.
 const VEGETA_12_13: Archive = {
   id: 'vegeta-12.13.0',
@@ -211,6 +241,19 @@ export const TOOLS = {
     archive: '1.34.1',
     build: '1.34.1',
   }),
+  // The programs of docker-compose.yml, which only its rehearsal (test/deploy) starts.
+  'temporal-server': temporalServerTool(
+    'temporal-server',
+    'KEYTURN_TEMPORAL_SERVER',
+    'go.temporal.io/server/cmd/server',
+    'server',
+  ),
+  'temporal-sql-tool': temporalServerTool(
+    'temporal-sql-tool',
+    'KEYTURN_TEMPORAL_SQL_TOOL',
+    'go.temporal.io/server/cmd/tools/sql',
+    'sql',
+  ),
   // The load generator that `npm run bench:rewrite` compares with; nothing else needs it.
   vegeta: {
     binary: 'vegeta',

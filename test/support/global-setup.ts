@@ -18,7 +18,9 @@ declare global {
 export default async function setup(): Promise<void> {
   const onProgress = (line: string): void => void process.stderr.write(`${line}\n`);
   // What only tests need: a build in the middle of one would run into its time limit.
-  await ensureTools(['kube-apiserver-1.26', 'kube-apiserver-1.27'], { onProgress });
+  await ensureTools(['kube-apiserver-1.26', 'kube-apiserver-1.27', 'temporal-server', 'temporal-sql-tool'], {
+    onProgress,
+  });
   const directory = temporaryDirectory();
   const stack = await startStack({
     directory: directory.path,
