@@ -22,7 +22,7 @@ module.exports = {
   globalTeardown: '<rootDir>/test/support/global-teardown.ts',
   setupFilesAfterEnv: ['<rootDir>/test/support/after-file.ts'],
   reporters: ['default', '<rootDir>/test/support/closing-line.js'],
-  maxWorkers: 2,
+  maxWorkers: 3,
   // Forces worker processes, which inherit the environment that the global setup prepares (NODE_EXTRA_CA_CERTS is read at process start).
   workerIdleMemoryLimit: '1GB',
   // For tests and hooks: what is slow here is API servers, and they are several times slower on a busy machine.

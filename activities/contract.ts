@@ -11,6 +11,7 @@ import type { Baseline, Convergence } from '../domain/convergence';
 import type { MadeKeys } from '../domain/encryption';
 import type { EvidenceRecord } from '../domain/evidence';
 import type { ArmOperation } from '../domain/plan/outputs';
+import type { Inspection } from '../domain/inspection';
 import type { KeyUsers } from '../domain/key-users';
 import type { Ledger } from '../domain/ledger';
 import type { Fault } from '../domain/errors';
@@ -64,6 +65,10 @@ export interface RulesChecked {
   /** Secrets a second that a pass may ask for; null without a limit. */
   readonly perSecond: number | null;
 }
+
+/** What a look at a cluster says. */
+export type Inspected =
+  { readonly found: true; readonly inspection: Inspection } | { readonly found: false; readonly why: string };
 
 /** What the planner says of a request. */
 export type PlanMade = PlanResult & {
@@ -206,6 +211,9 @@ export interface Activities {
   deleteFreeKey(
     input: RetirementInput,
   ): Promise<{ recoveryId: string | null; scheduledPurgeOn: string | null; needed: string[] }>;
+
+  /** Looks at the encryption of a cluster. */
+  inspectCluster(input: { readonly cluster: string }): Promise<Inspected>;
 
   /** Throws `EvidenceExists`, non-retryable, when there is an evidence file of this operation id already. */
   refuseUsedOperationId(input: { readonly operationId: string }): Promise<void>;

@@ -16,6 +16,7 @@ import { readClusterHolder } from './cluster-lock';
 import type { Activities, RetirementInput } from './contract';
 import { awaitConvergence } from './convergence';
 import { refuseUsedOperationId, sealEvidence, type EvidenceStore } from './evidence';
+import { inspectCluster } from './inspect';
 import { noteSwitch, recordProof } from './ledger';
 import type { UseCluster } from './key-usage';
 import { checkRules, makePlan } from './observe';
@@ -183,6 +184,9 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
       (input, work) => deleteFreeKey(look(work.signal), retirementOf(input, work)),
     ),
 
+    inspectCluster: runner.plain({ doing: 'Looking at the cluster', ...INSIDE }, ({ cluster }, { signal }) =>
+      inspectCluster(look(signal), cluster),
+    ),
     refuseUsedOperationId: runner.plain({ doing: 'Looking for earlier evidence' }, ({ operationId }) =>
       refuseUsedOperationId(operationId, evidence),
     ),

@@ -47,7 +47,7 @@ export async function observeAzure(
       ? azure.clusters.upgradeProfile(snapshot.observed.resourceId, options)
       : undefined,
     needs.includes('identity-access') && requested !== undefined
-      ? accessOf(azure, snapshot.observed, requested, options)
+      ? identityAccessOf(azure, snapshot.observed, requested, options)
       : undefined,
   ]);
   return {
@@ -62,7 +62,7 @@ export async function observeAzure(
 }
 
 /** @returns undefined when Azure does not tell the identity, or the key is none of this cloud */
-async function accessOf(
+export async function identityAccessOf(
   azure: AzureAccess,
   { resourceId, identities }: ObservedCluster,
   keyId: string,
@@ -113,7 +113,8 @@ async function lookUpRequested(
   return keys.lookUp(key.kid, options);
 }
 
-function whyNotThere(error: unknown): string | undefined {
+/** Why ARM does not show a cluster, in one sentence; undefined for any other error. */
+export function whyNotThere(error: unknown): string | undefined {
   if (!(error instanceof ArmError)) return undefined;
   if (error.status === 404) return `ARM knows no such cluster (${error.code}).`;
   if (error.status === 403) return `Keyturn may not read it (${error.code}): ${error.message}`;

@@ -24,6 +24,7 @@ import { createOperation } from './routes/create-operation';
 import { approveOperation, denyOperation } from './routes/decisions';
 import { getEvidence } from './routes/evidence';
 import { getOperation } from './routes/get-operation';
+import { getClusterEncryption } from './routes/inspect-cluster';
 import { getRefusedSecrets } from './routes/refused-secrets';
 import { documentRoutes, probeRoutes } from './routes/service';
 import { cancelOperation, retryOperation } from './routes/steering';
@@ -42,6 +43,7 @@ export function routesOf(deps: ApiDeps): Route[] {
     acceptSecrets(deps),
     getEvidence(deps),
     getRefusedSecrets(deps),
+    getClusterEncryption(deps),
     ...probeRoutes(deps),
   ];
   // Both are made once, at the start: the API must not serve a table that it cannot document.

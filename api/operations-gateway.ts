@@ -4,6 +4,7 @@
  * The implementation is `temporal-gateway.ts`. Every method throws `ApiError`: `TemporalUnavailable` when Temporal does
  * not answer, `WorkerUnavailable` when no worker does, and the code of the workflow's refusal when it refuses.
  */
+import type { Inspected } from '../activities/contract';
 import type { AcceptanceDecision } from '../domain/acceptance';
 import type { Decision } from '../domain/approval';
 import type { Operation } from '../domain/operation';
@@ -58,6 +59,9 @@ export interface OperationsGateway {
    * @returns `ended` when the operation has ended, or does not exist.
    */
   tell(id: string, message: Message): Promise<'taken' | 'ended'>;
+
+  /** Has a worker look at a cluster, by its ARM resource id; 25 s at most. `AzureUnavailable` when Azure or the cluster cannot say now. */
+  inspect(cluster: string): Promise<Inspected>;
 
   /** What is missing for operations to run; empty when nothing is. Never throws. */
   missing(): Promise<readonly Missing[]>;

@@ -2,11 +2,12 @@
 import { status } from '@grpc/grpc-js';
 import {
   isGrpcServiceError,
+  WorkflowFailedError,
   WorkflowNotFoundError,
   WorkflowUpdateFailedError,
   WorkflowUpdateRPCTimeoutOrCancelledError,
 } from '@temporalio/client';
-import { ApplicationFailure, NamespaceNotFoundError } from '@temporalio/common';
+import { ActivityFailure, ApplicationFailure, NamespaceNotFoundError, TimeoutFailure } from '@temporalio/common';
 import { isErrorCode } from '../domain/errors';
 import { ApiError } from './problem';
 
@@ -82,6 +83,18 @@ export function updateFault(error: unknown): ApiError | undefined {
     return new ApiError({ code: failure.type, detail: failure.message }, { cause: error });
   }
   return undefined;
+}
+
+/** Why a look at a cluster failed: no worker in time, or Azure; undefined for any other error. */
+export function inspectionFault(error: unknown): ApiError | undefined {
+  if (!(error instanceof WorkflowFailedError)) return undefined;
+  if (error.cause instanceof TimeoutFailure) {
+    const detail = 'No worker looked at the cluster within 25 s. Start a worker, or ask again.';
+    return new ApiError({ code: 'WorkerUnavailable', detail }, { cause: error });
+  }
+  const failure = error.cause instanceof ActivityFailure ? error.cause.cause : error.cause;
+  const detail = `The look at the cluster failed. ${failure instanceof Error ? failure.message : 'Azure does not answer.'} Ask again.`;
+  return new ApiError({ code: 'AzureUnavailable', detail }, { cause: error });
 }
 
 /** The client wraps what gRPC throws, sometimes twice. */

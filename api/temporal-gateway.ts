@@ -13,6 +13,7 @@ import {
   type WorkflowStartOptions,
 } from '@temporalio/client';
 import { temporal } from '@temporalio/proto';
+import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { assertNever } from '../domain/assert-never';
 import { KINDS } from '../domain/kinds';
@@ -24,19 +25,30 @@ import {
   cancel,
   cancelSignal,
   deny,
+  INSPECTION_WORKFLOW,
   retry,
   SearchAttributes,
   workflowTypeOf,
 } from '../workflows/messages';
+import type { inspectCluster } from '../workflows/inspect-cluster';
 import type { Message, Missing, NewOperation, OperationsGateway, StoredOperation } from './operations-gateway';
 import { ApiError } from './problem';
 import { storedOperation } from './stored-operation';
-import { isNotFound, isRefusedArgument, isUpdateLimit, temporalFault, updateFault } from './temporal-faults';
+import {
+  inspectionFault,
+  isNotFound,
+  isRefusedArgument,
+  isUpdateLimit,
+  temporalFault,
+  updateFault,
+} from './temporal-faults';
 
 /** The types of workflows that are operations. */
 const OPERATION_TYPES = KINDS.map(({ name }) => workflowTypeOf(name));
 const CALL_TIMEOUT_IN_MS = 5_000;
 const UPDATE_TIMEOUT_IN_MS = 10_000;
+/** A person or a dashboard waits for it. */
+const INSPECTION_TIMEOUT_IN_MS = 25_000;
 const PROBE_TIMEOUT_IN_MS = 2_000;
 /** Temporal answers a worker's poll, or the worker renews it, within a minute; an older one belongs to a worker that is gone. */
 const POLLER_IS_GONE_AFTER_IN_MS = 90_000;
@@ -116,6 +128,25 @@ export function createTemporalGateway({ client, taskQueue, clock }: TemporalGate
       } catch (error) {
         if (isNotFound(error)) return 'ended';
         throw updateFault(error) ?? temporalFault(error, namespace) ?? error;
+      }
+    },
+
+    async inspect(cluster) {
+      const started: WorkflowStartOptions<typeof inspectCluster> = {
+        workflowId: `inspect-${randomUUID()}`,
+        taskQueue,
+        args: [{ cluster }],
+        workflowExecutionTimeout: INSPECTION_TIMEOUT_IN_MS,
+        staticSummary: `Look at ${cluster.split('/').at(-1) ?? 'a cluster'}`,
+      };
+      try {
+        // Longer than the workflow may take: Temporal says then that no worker answered.
+        const deadline = Date.now() + INSPECTION_TIMEOUT_IN_MS + CALL_TIMEOUT_IN_MS;
+        return await client.withDeadline(deadline, () =>
+          client.workflow.execute<typeof inspectCluster>(INSPECTION_WORKFLOW, started),
+        );
+      } catch (error) {
+        throw inspectionFault(error) ?? temporalFault(error, namespace) ?? error;
       }
     },
 

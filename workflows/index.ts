@@ -1,5 +1,6 @@
 /** The workflows that the worker registers; names are their type names in Temporal: one for each kind, and the lock. */
 export { clusterLock } from './cluster-lock';
+export { inspectCluster } from './inspect-cluster';
 export {
   operation as changeVault,
   operation as disableKms,

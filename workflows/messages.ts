@@ -24,6 +24,9 @@ export function workflowTypeOf(kind: string): string {
 /** Type name of the workflow that is a cluster's lock; its workflow id is `clusterLockId(resourceId)`. */
 export const CLUSTER_LOCK_WORKFLOW = 'clusterLock';
 
+/** Type name of the workflow that looks at a cluster for the API. */
+export const INSPECTION_WORKFLOW = 'inspectCluster';
+
 /** What an operation is started with. */
 export interface OperationInput {
   readonly request: OperationRequest;

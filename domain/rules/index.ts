@@ -1,6 +1,14 @@
 /** The rules that kinds name: each is its codes, a sentence for each violation, and a test. */
 export { clusterRules, kmsOffRule, kmsOnRule } from './cluster';
 export { identityAccessRule, identityAccessWarnings } from './identity-access';
-export { currentKeyRule, keyWarnings, nextKeyRule, otherVaultRule, requestedKeyRule, sameVaultRule } from './key';
+export {
+  currentKeyRule,
+  keyProblems,
+  keyWarnings,
+  nextKeyRule,
+  otherVaultRule,
+  requestedKeyRule,
+  sameVaultRule,
+} from './key';
 export { currentKeyUnusedElsewhereRule, keyLeftItsSlotsRule, keyUnusedRule, retiredKeyFoundRule } from './retirement';
 export { kmsV1Rule, kmsV2Rule, poolsInStepRule, upgradeOfferedRule } from './upgrade';

@@ -142,6 +142,14 @@ function expiresWithin({ expiresOn }: ObservedKey, now: string, minutes: number)
 }
 
 /** Why a key cannot be used for encryption now. */
+/** What keeps API servers from using a key, and what will do so within a month: a sentence each. */
+export function keyProblems(key: ObservedKey, now: string): { readonly broken: string[]; readonly soon: string[] } {
+  const broken = usability(key, now).filter(({ code }) => code !== 'KeyExpiresSoon');
+  const expires = key.expiresOn !== undefined && expiresWithin(key, now, EXPIRY_IN_MINUTES.warned);
+  const soon = expires ? [`${shortKeyId(key.keyId)} expires on ${key.expiresOn}.`] : [];
+  return { broken: broken.map(({ detail }) => detail), soon };
+}
+
 function usability(key: ObservedKey, now: string): Fault[] {
   const name = shortKeyId(key.keyId);
   const faults: Fault[] = [];

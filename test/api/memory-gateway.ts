@@ -1,4 +1,5 @@
 /** Operations in memory: an honest stand-in for Temporal where a test is about HTTP. The real one is tested on a real server. */
+import type { Inspected } from '../../activities/contract';
 import { approvedBy, decisionFault, type Decision } from '../../domain/approval';
 import { OperationStatus, stepStates, type Operation } from '../../domain/operation';
 import { sealPlan } from '../../domain/plan/plan';
@@ -11,6 +12,8 @@ export class MemoryGateway implements OperationsGateway {
   readonly told: Message[] = [];
   /** Cluster resource id to the operation that executes on it. */
   readonly holders = new Map<string, string>();
+  /** By cluster resource id. */
+  readonly inspected = new Map<string, Inspected>();
   lacks: Missing[] = [];
   /** Thrown by every call while it is set. */
   outage: ApiError | undefined;
@@ -43,6 +46,10 @@ export class MemoryGateway implements OperationsGateway {
       if (message.type === 'retry') this.change(id, { status: OperationStatus.Running });
       return 'taken';
     });
+  }
+
+  inspect(cluster: string): Promise<Inspected> {
+    return this.#answer(() => this.inspected.get(cluster) ?? { found: false, why: 'ARM knows no such cluster.' });
   }
 
   missing(): Promise<readonly Missing[]> {

@@ -1,0 +1,276 @@
+/**
+ * How the encryption of a cluster stands, for people: what is in the slots, what is proven, what is wrong and which operation repairs
+ * it. Read-only and cheap: no Secret is looked at. Pure: facts come in as arguments.
+ */
+import { z } from 'zod';
+import { kmsScheme } from './encryption';
+import { rightsOf, type IdentityAccess } from './identity-access';
+import { currentGeneration, keySlots, keysNeeded, Ledger, reconcile } from './ledger';
+import { reportedKeyId, type KeyLookup, type ObservedCluster, type ObservedKey } from './observed';
+import { keyProblems } from './rules';
+import { sameKeyId, shortKeyId } from './resource-ids';
+import { statusPollsPerTenSeconds, transactionsPerTenSeconds } from './vault-load';
+
+const KeyHealth = z.object({
+  keyId: z.string(),
+  /** `unknown`: Keyturn could not look. */
+  state: z.enum(['usable', 'unusable', 'unknown']),
+  /** Why it is not usable, or not known: a sentence each. */
+  problems: z.array(z.string()),
+  /** ISO 8601; absent when it never expires, or is not known. */
+  expiresOn: z.string().optional(),
+});
+type KeyHealth = z.infer<typeof KeyHealth>;
+
+const Finding = z.object({
+  code: z.enum([
+    'ClusterNotReady',
+    'ClusterNotReadable',
+    'KeyUnusable',
+    'KeyExpiresSoon',
+    'IdentityLacksKeyAccess',
+    'SwitchNotFinished',
+    'NotProven',
+    'LedgerNotConfirmed',
+    'PreviousSlotUnknown',
+    'KmsV1',
+    'KeysToRetire',
+  ]),
+  detail: z.string(),
+  /** The kind of operation that repairs it; absent where a person must act, or nothing has to be done. */
+  repair: z.string().optional(),
+});
+type Finding = z.infer<typeof Finding>;
+
+/** The answer of an inspection. */
+export const Inspection = z
+  .object({
+    cluster: z.string(),
+    /** ISO 8601. */
+    at: z.string(),
+    kubernetesVersion: z.string(),
+    provisioningState: z.string(),
+    powerState: z.string(),
+    kms: z.object({
+      enabled: z.boolean(),
+      scheme: z.enum(['kms-v1', 'kms-v2']),
+      /** `Public` or `Private`. */
+      networkAccess: z.string().optional(),
+      vaultId: z.string().optional(),
+    }),
+    slots: z.object({
+      current: KeyHealth.nullable(),
+      previous: KeyHealth.nullable(),
+      /** False when Keyturn does not know what the second slot holds: Azure does not tell. */
+      previousKnown: z.boolean(),
+    }),
+    identity: z.object({
+      resourceId: z.string().nullable(),
+      /** Whether it may encrypt and decrypt with the current key. */
+      mayUseKey: z.enum(['yes', 'no', 'unknown']),
+      detail: z.string().optional(),
+    }),
+    /** Whether every Secret is proven to be under what Azure reports. */
+    proven: z.boolean(),
+    /** Of the ledger, oldest first; null when the cluster has none, or it could not be read. */
+    generations: Ledger.shape.generations.nullable(),
+    /** Keys that must stay enabled, unexpired and undeleted. Null when the ledger could not be read. */
+    keysNeeded: z.array(z.string()).nullable(),
+    /** What the API servers ask of the vault of the current key at rest, by KMS v2's status polls; null with KMS v1, without KMS, or where it is not known. */
+    vaultLoad: z
+      .object({ apiServers: z.int(), transactionsPerTenSeconds: z.number(), limitPerTenSeconds: z.int().nullable() })
+      .nullable(),
+    findings: z.array(Finding),
+  })
+  .meta({ id: 'ClusterEncryption' });
+/** The answer of an inspection. */
+export type Inspection = z.infer<typeof Inspection>;
+
+/** What an inspection is made from. */
+export interface InspectionFacts {
+  readonly at: string;
+  readonly cluster: ObservedCluster;
+  /** What the vaults say of the keys of the slots and the ledger. */
+  readonly keys: readonly KeyLookup[];
+  readonly identityAccess?: IdentityAccess;
+  /** What is in the cluster, or why it could not be read, in one sentence. */
+  readonly inside:
+    | {
+        readonly ledger: Ledger | null;
+        /** Signed evidence confirms what the ledger calls proven. */
+        readonly confirmed: boolean;
+        /** The cluster was changed in Azure since its proof. */
+        readonly changedSinceProof: boolean;
+        /** By their leases; null where the cluster does not show them. */
+        readonly apiServers: number | null;
+      }
+    | { readonly unreadable: string };
+}
+
+/** Judges the facts. */
+export function inspect(facts: InspectionFacts): Inspection {
+  const { at, cluster, inside } = facts;
+  const reported = reportedKeyId(cluster);
+  const stored = 'ledger' in inside ? inside.ledger : null;
+  const ledger = reconcile(stored ?? undefined, reported, at);
+  const slots = keySlots(ledger);
+  const current = reported === null ? null : healthOf(reported, facts);
+  const previousId = slots?.previous ?? null;
+  const proven =
+    'ledger' in inside &&
+    inside.confirmed &&
+    !inside.changedSinceProof &&
+    currentGeneration(ledger)?.state === 'proven';
+  return {
+    cluster: cluster.resourceId,
+    at,
+    kubernetesVersion: cluster.kubernetesVersion,
+    provisioningState: cluster.provisioningState,
+    powerState: cluster.powerState,
+    kms: {
+      enabled: cluster.kms.enabled,
+      scheme: kmsScheme(cluster.kubernetesVersion),
+      ...(cluster.kms.networkAccess === undefined ? {} : { networkAccess: cluster.kms.networkAccess }),
+      ...(cluster.kms.vaultId === undefined ? {} : { vaultId: cluster.kms.vaultId }),
+    },
+    slots: {
+      current,
+      previous: previousId === null ? null : healthOf(previousId, facts),
+      previousKnown: 'ledger' in inside && (slots?.previousKnown ?? false),
+    },
+    identity: identityOf(facts),
+    proven,
+    generations: stored === null ? null : ledger.generations,
+    keysNeeded: 'ledger' in inside ? keysNeeded(ledger) : null,
+    vaultLoad: vaultLoadOf(facts),
+    findings: findingsOf(facts, { ledger, proven, slotKeys: [reported, previousId].filter((key) => key !== null) }),
+  };
+}
+
+function findingsOf(
+  facts: InspectionFacts,
+  { ledger, proven, slotKeys }: { readonly ledger: Ledger; readonly proven: boolean; readonly slotKeys: string[] },
+): Finding[] {
+  const { cluster, inside } = facts;
+  const readable = 'ledger' in inside;
+  const state = cluster.kms.enabled ? 'the current key' : 'plaintext, as KMS is off';
+  const findings: Finding[] = [];
+  const add = (code: Finding['code'], detail: string, repair?: string): void =>
+    void findings.push({ code, detail, ...(repair === undefined ? {} : { repair }) });
+
+  if (cluster.provisioningState !== 'Succeeded' || cluster.powerState !== 'Running') {
+    add(
+      'ClusterNotReady',
+      `Azure reports the cluster as ${cluster.provisioningState} and ${cluster.powerState}: no operation can begin. Wait, start it, or repair it in Azure first.`,
+    );
+  }
+  if (!readable) {
+    add(
+      'ClusterNotReadable',
+      `Keyturn could not read the ledger in the cluster: ${inside.unreadable} Keep every key that the cluster has ever used enabled and unexpired.`,
+    );
+  }
+  for (const keyId of slotKeys) {
+    const { state: health, problems } = healthOf(keyId, facts);
+    if (health === 'unusable')
+      add(
+        'KeyUnusable',
+        `API servers need ${shortKeyId(keyId)} to read Secrets. ${problems.join(' ')} Repair the key itself, before any API server is restarted: az keyvault key recover, if it is deleted; az keyvault key set-attributes --id ${keyId} --enabled true, or with --expires.`,
+      );
+    else for (const problem of problems) add('KeyExpiresSoon', problem, 'rotate-key');
+  }
+  const identity = identityOf(facts);
+  if (identity.mayUseKey === 'no') add('IdentityLacksKeyAccess', identity.detail ?? 'It may not use the current key.');
+
+  const last = ledger.generations.at(-1);
+  if (readable && inside.ledger?.generations.at(-1)?.state === 'activating' && last?.state === 'abandoned') {
+    add(
+      'SwitchNotFinished',
+      `An operation was about to set ${last.keyId === null ? 'plaintext' : shortKeyId(last.keyId)}, and Azure does not report it. Some API server may have written with it for a while.`,
+      'rewrite-secrets',
+    );
+  }
+  if (readable && !proven) {
+    const why = inside.changedSinceProof
+      ? 'The cluster was changed in Azure since its Secrets were proven.'
+      : currentGeneration(ledger)?.state === 'proven'
+        ? 'No signed evidence confirms what the ledger says.'
+        : inside.ledger === null
+          ? 'No operation of Keyturn has looked at this cluster yet.'
+          : 'The last change of its encryption was not followed by a proof.';
+    add(
+      currentGeneration(ledger)?.state === 'proven' && !inside.confirmed ? 'LedgerNotConfirmed' : 'NotProven',
+      `${why} Secrets may be stored under something else than ${state}.`,
+      'rewrite-secrets',
+    );
+  }
+  if (readable && cluster.kms.enabled && keySlots(ledger)?.previousKnown === false) {
+    add(
+      'PreviousSlotUnknown',
+      'Azure does not tell the key of the second slot, and the ledger does not have it. Keep every older key version enabled and unexpired until an operation has proven the current key.',
+    );
+  }
+  if (cluster.kms.enabled && kmsScheme(cluster.kubernetesVersion) === 'kms-v1') {
+    add('KmsV1', 'The cluster uses KMS v1, which is deprecated and takes 2,000 Secrets at most.', 'upgrade-to-kms-v2');
+  }
+  const retirable = keysToRetire(ledger, facts);
+  if (readable && proven && retirable.length > 0) {
+    add(
+      'KeysToRetire',
+      `These keys left the slots of this cluster, and no Secret needs them: ${retirable.map(shortKeyId).join(', ')}. Other clusters may.`,
+      'retire-key',
+    );
+  }
+  return findings;
+}
+
+/** Keys that the ledger has, that it does not need any more, and that still are enabled. */
+function keysToRetire(ledger: Ledger, { keys }: InspectionFacts): string[] {
+  const needed = keysNeeded(ledger);
+  const left = ledger.generations.flatMap(({ keyId }) => (keyId === null || needed.includes(keyId) ? [] : [keyId]));
+  return [...new Set(left)].filter((keyId) => foundKey(keyId, keys)?.enabled === true);
+}
+
+function healthOf(keyId: string, { keys, at }: InspectionFacts): KeyHealth {
+  const lookup = keys.find((one) => sameKeyId(one.found ? one.key.keyId : one.keyId, keyId));
+  if (!lookup) return { keyId, state: 'unknown', problems: ['Keyturn did not look it up.'] };
+  if (!lookup.found) return { keyId, state: 'unusable', problems: [lookup.why] };
+  const { key } = lookup;
+  const { broken, soon } = keyProblems(key, at);
+  return {
+    keyId: key.keyId,
+    state: broken.length > 0 ? 'unusable' : 'usable',
+    problems: broken.length > 0 ? broken : soon,
+    ...(key.expiresOn === undefined ? {} : { expiresOn: key.expiresOn }),
+  };
+}
+
+function identityOf({ cluster, identityAccess }: InspectionFacts): Inspection['identity'] {
+  const resourceId = cluster.identities[0]?.resourceId ?? null;
+  if (!cluster.kms.enabled || !identityAccess) return { resourceId, mayUseKey: 'unknown' };
+  const { missing, unknown } = rightsOf(identityAccess);
+  if (missing.length > 0) {
+    const detail = `${identityAccess.identity.name} may not ${missing.join(' and ')} with ${shortKeyId(identityAccess.keyId)}: API servers cannot use the key when they are started again. Give the identity Key Vault Crypto User, or an access policy with encrypt and decrypt.`;
+    return { resourceId, mayUseKey: 'no', detail };
+  }
+  return unknown.length > 0
+    ? { resourceId, mayUseKey: 'unknown', detail: unknown.join(' ') }
+    : { resourceId, mayUseKey: 'yes' };
+}
+
+function vaultLoadOf({ cluster, inside, keys }: InspectionFacts): Inspection['vaultLoad'] {
+  const keyId = reportedKeyId(cluster);
+  if (keyId === null || kmsScheme(cluster.kubernetesVersion) === 'kms-v1') return null;
+  if (!('ledger' in inside) || inside.apiServers === null) return null;
+  const { apiServers } = inside;
+  const key = foundKey(keyId, keys);
+  return {
+    apiServers,
+    transactionsPerTenSeconds: statusPollsPerTenSeconds(apiServers),
+    limitPerTenSeconds: (key && transactionsPerTenSeconds(key)) ?? null,
+  };
+}
+
+function foundKey(keyId: string, keys: readonly KeyLookup[]): ObservedKey | undefined {
+  return keys.flatMap((one) => (one.found ? [one.key] : [])).find((key) => sameKeyId(key.keyId, keyId));
+}
