@@ -1,12 +1,13 @@
 /** Checks rules and makes plans from what Azure, the cluster and earlier evidence say. Writes nothing. */
 import type { Census } from '../domain/census';
 import { currentGeneration, type Ledger } from '../domain/ledger';
-import type { AzureObservation, Observation } from '../domain/observed';
+import { reportedKeyId, type AzureObservation, type Observation } from '../domain/observed';
 import type { PlanPolicy } from '../domain/plan/plan';
 import { busyState, plan, ruleFaults } from '../domain/planner';
 import type { OperationRequest } from '../domain/request';
 import { rewriteCeiling } from '../domain/rewrite-pace';
 import { isChangedSinceProof, isConfirmed, trustedLedger } from '../domain/trusted-ledger';
+import { newestUnused, type UnusedVersion } from '../domain/unused-versions';
 import type { PlanMade, RulesChecked } from './contract';
 import { readClusterEvidence, type EvidenceStore } from './evidence';
 import { readLedger } from './ledger';
@@ -28,7 +29,11 @@ export async function makePlan(
 ): Promise<PlanMade> {
   const { request, policy, census } = input;
   const observation = await observe(look, request);
-  const result = plan(request, { ...observation, ...(census === null ? {} : { census }) }, policy);
+  const facts = { ...observation, ...(census === null ? {} : { census }) };
+  const first = plan(request, facts, policy);
+  const makesVersion = first.plan?.steps.some(({ type }) => type === 'create-key-version') ?? false;
+  const unusedVersion = makesVersion ? await findUnused(look, observation) : undefined;
+  const result = unusedVersion ? plan(request, { ...facts, unusedVersion }, policy) : first;
   return { ...result, busy: busyState(observation.azure, ruleFaults(request, observation.azure)) };
 }
 
@@ -39,6 +44,19 @@ async function observe(look: Look, request: OperationRequest): Promise<Observati
   if (ruleFaults(request, azure).length > 0) return { azure };
   const ledger = await use(request.cluster, signal, (connection) => readLedger(connection, signal));
   return { azure, ...(await believed(ledger, azure, request.cluster, evidence)) };
+}
+
+/** A version that could be used instead of making another one. @throws VaultError, TokenError */
+async function findUnused(
+  { azure, evidence, signal }: Look,
+  { azure: { cluster }, ledger = null }: Observation,
+): Promise<UnusedVersion | undefined> {
+  if (!cluster.found) return undefined;
+  const records = await readClusterEvidence(cluster.cluster.resourceId, evidence);
+  const unused = newestUnused(records, ledger, reportedKeyId(cluster.cluster));
+  if (unused === undefined) return undefined;
+  const found = await azure.keys.lookUp(unused.keyId, { abortSignal: signal });
+  return found.found && found.key.enabled ? unused : undefined;
 }
 
 /** The ledger as far as signed evidence confirms it: anybody who may write ConfigMaps may have written it. */

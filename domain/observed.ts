@@ -153,6 +153,8 @@ export const Observation = z.object({
   ledgerNotConfirmed: z.boolean().optional(),
   /** The ledger's proof is confirmed, and the cluster was changed in Azure since: `ledger` says activated here. */
   changedSinceProof: z.boolean().optional(),
+  /** A key version that an earlier operation made for the cluster and was not seen to set; for plans that make one. */
+  unusedVersion: z.object({ keyId: z.string(), operationId: z.string() }).optional(),
   /** The census of every Secret; absent as long as there was none. */
   census: Census.optional(),
 });

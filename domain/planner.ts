@@ -20,6 +20,7 @@ import { keyWarnings } from './rules';
 import { ceilingWarnings, rewriteCeiling } from './rewrite-pace';
 import { shortKeyId } from './resource-ids';
 import { minutesAfter } from './times';
+import { unusedVersionWarning } from './unused-versions';
 
 /** API servers show in their metrics which key they write with from this minor on, with KMS v2. */
 const FIRST_MINOR_WITH_KEYS_IN_METRICS = 29;
@@ -98,6 +99,7 @@ export function plan(
         ...keyWarnings(azure),
         ...(observation.ledgerNotConfirmed === true ? [LEDGER_NOT_CONFIRMED] : []),
         ...(observation.changedSinceProof === true ? [CHANGED_SINCE_PROOF] : []),
+        ...(observation.unusedVersion ? [unusedVersionWarning(observation.unusedVersion)] : []),
         ...ceilingWarnings(cluster),
         ...(census ? volatile([...censusWarnings(census), ...forcedRewriteWarningsOf(planned.to, census)]) : []),
       ],

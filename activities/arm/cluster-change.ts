@@ -12,6 +12,7 @@ import {
   describeChange,
   describeKms,
   describeProfile,
+  describeReported,
   hasProfile,
   isApplied,
   isBusy,
@@ -56,7 +57,7 @@ export async function submitClusterChange(
     const { operationUrl } = await clusters.putChange(snapshot, change, { abortSignal });
     return { submitted: true, ...(operationUrl === undefined ? {} : { operationUrl }) };
   } catch (error) {
-    throw refusalOf(error);
+    throw refusalOf(error, describeReported(observed, change));
   }
 }
 
@@ -135,8 +136,11 @@ function busy(provisioningState: string): Error {
   );
 }
 
-/** "Busy" and "another client was faster" end by themselves, and the next try reads again; any other refusal needs a person. */
-function refusalOf(error: unknown): unknown {
+/**
+ * "Busy" and "another client was faster" end by themselves, and the next try reads again; any other refusal needs a person.
+ * @param reported what the cluster reported before, to complete "Azure reported …"
+ */
+function refusalOf(error: unknown, reported: string): unknown {
   if (!(error instanceof ArmError)) return error;
   if (error.code === ENTITY_TAG_MISSING) {
     return needsPerson('EntityTagMissing', `${error.message} Retry; if it goes on, ask Azure support.`, error);
@@ -149,5 +153,6 @@ function refusalOf(error: unknown): unknown {
     return tryAgain('ClusterBusy', sentence, error.retryAfterInMs ?? BUSY_RETRY_IN_MS, error);
   }
   if (error.retryable || error.status === 401) return error;
-  return needsPerson('ArmRequestRefused', sentence, error);
+  const state = `Keyturn changed nothing with this request; right before it, Azure reported ${reported}. Keep every key listed under keysNeeded.`;
+  return needsPerson('ArmRequestRefused', `${sentence} ${state} Remove the cause, then retry; or cancel.`, error);
 }

@@ -105,6 +105,10 @@ export function clustersRouter(clusters: Clusters, operations: Operations, fault
     accept(clusters.start(cluster), request, response);
   });
 
+  router.post(`${one}/abort`, (request, response) => {
+    accept(clusters.abort(required(request.params)), request, response);
+  });
+
   router.post(`${one}/listClusterAdminCredential`, (request, response) => {
     const cluster = required(request.params);
     if (objectAt(cluster.body, 'properties')['disableLocalAccounts'] === true) {
