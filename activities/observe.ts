@@ -10,6 +10,7 @@ import { isChangedSinceProof, isConfirmed, trustedLedger } from '../domain/trust
 import { newestUnused, type UnusedVersion } from '../domain/unused-versions';
 import type { PlanMade, RulesChecked } from './contract';
 import { readClusterEvidence, type EvidenceStore } from './evidence';
+import { nodesByPool } from './kubernetes/nodes';
 import { readLedger } from './ledger';
 import type { Look } from './look';
 import { observeForPlan } from './observe-azure';
@@ -42,8 +43,14 @@ async function observe(look: Look, request: OperationRequest): Promise<Observati
   const { signal, use, evidence } = look;
   const azure = await observeForPlan(look, request);
   if (ruleFaults(request, azure).length > 0) return { azure };
-  const ledger = await use(request.cluster, signal, (connection) => readLedger(connection, signal));
-  return { azure, ...(await believed(ledger, azure, request.cluster, evidence)) };
+  const [ledger, nodes] = await use(request.cluster, signal, (connection) =>
+    Promise.all([readLedger(connection, signal), nodesByPool(connection, signal)]),
+  );
+  return {
+    azure,
+    ...(nodes === undefined ? {} : { nodes }),
+    ...(await believed(ledger, azure, request.cluster, evidence)),
+  };
 }
 
 /** A version that could be used instead of making another one. @throws VaultError, TokenError */

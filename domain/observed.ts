@@ -37,6 +37,8 @@ export const ObservedPool = z.object({
   wantedVersion: z.string(),
   /** Nodes. */
   count: z.int(),
+  /** Whether the autoscaler of AKS sets the count. */
+  autoscaled: z.boolean().optional(),
   /** `System` or `User`. */
   mode: z.string(),
 });
@@ -155,6 +157,8 @@ export const Observation = z.object({
   changedSinceProof: z.boolean().optional(),
   /** A key version that an earlier operation made for the cluster and was not seen to set; for plans that make one. */
   unusedVersion: z.object({ keyId: z.string(), operationId: z.string() }).optional(),
+  /** Nodes by the name of their agent pool; absent when the API server shows none. */
+  nodes: z.record(z.string(), z.int()).optional(),
   /** The census of every Secret; absent as long as there was none. */
   census: Census.optional(),
 });

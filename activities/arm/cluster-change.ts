@@ -107,7 +107,7 @@ export async function awaitClusterChange(
 }
 
 /**
- * @throws ApplicationFailure `ClusterBusy` while Azure changes the cluster; `KeyNotReported`, non-retryable; ArmError, TokenError
+ * @throws ApplicationFailure `ClusterBusy` while Azure changes the cluster; `ClusterChangedOutside` and `KeyNotReported`, non-retryable; ArmError, TokenError
  */
 export async function verifyCluster(
   { clusters }: Clusters,
@@ -119,7 +119,8 @@ export async function verifyCluster(
   if (isBusy(provisioningState)) throw busy(provisioningState);
   if (!isApplied(observed, change) || provisioningState !== 'Succeeded') {
     throw needsPerson(
-      'KeyNotReported',
+      // Another encryption is another client's doing; with the right one, the cluster is in a state that ends by a person only.
+      isApplied(observed, change) ? 'KeyNotReported' : 'ClusterChangedOutside',
       `Azure reports ${describeKms(kms)} in the provisioning state ${provisioningState}; ${describeChange(change)} and Succeeded were expected. ` +
         'Keep both keys enabled, find out who changed the cluster, then retry.',
     );

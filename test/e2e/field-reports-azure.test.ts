@@ -188,7 +188,7 @@ describe('an operation of Azure that somebody aborts', () => {
 });
 
 describe('infrastructure as code that sets its own key again', () => {
-  const SECRETS = 16;
+  const SECRETS = 24;
   let cluster: SandboxClusterFacts;
   let made = '';
 

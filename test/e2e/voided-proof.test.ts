@@ -35,7 +35,7 @@ describe('an older key that is set again after the proof', () => {
     );
     await setKey(cluster.keyId);
     const blocked = await until(requester, asked.id, ({ status }) => status === 'Blocked');
-    expect(blocked.reason?.code).toBe('KeyNotReported');
+    expect(blocked.reason?.code).toBe('ClusterChangedOutside');
 
     // Others write Secrets meanwhile: under the older key.
     const { core } = kubeApi(cluster);
