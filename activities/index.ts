@@ -72,7 +72,7 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
       checkRules(look(signal), request),
     ),
     takeCensus: runner.plain(
-      { doing: 'Taking the census of Secrets', heartbeats: true, ...INSIDE },
+      { doing: 'Taking the census of Secrets', ...INSIDE },
       ({ cluster, perSecond, earlier }, running) =>
         connections.use(cluster, running.signal, (connection) =>
           takeCensus(connection, { ...pace, perSecond }, running, { earlier }),
@@ -101,13 +101,12 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
     ),
     awaitClusterChange: runner.readsForStep(
       CLUSTER_CHANGES,
-      { doing: 'Waiting for the change of the cluster', heartbeats: true },
+      { doing: 'Waiting for the change of the cluster' },
       ({ made, operationUrl }, { cluster, step, ...running }) =>
         awaitClusterChange(azure, { cluster, operationUrl, change: changeOf(step, made).change }, running, awaitLimits),
     ),
-    awaitClusterIdle: runner.plain(
-      { doing: 'Waiting until Azure is not changing the cluster', heartbeats: true },
-      (input, running) => awaitClusterIdle(azure, input, running),
+    awaitClusterIdle: runner.plain({ doing: 'Waiting until Azure is not changing the cluster' }, (input, running) =>
+      awaitClusterIdle(azure, input, running),
     ),
     verifyCluster: runner.plain({ doing: 'Checking the cluster' }, (input, { signal }) =>
       verifyCluster(azure, input, signal),
@@ -115,7 +114,7 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
 
     awaitConvergence: runner.writesForStep(
       ['converge'],
-      { doing: 'Waiting for convergence', heartbeats: true, ...INSIDE },
+      { doing: 'Waiting for convergence', ...INSIDE },
       ({ made, baseline }, work) =>
         watched(work, made, (connection, running) => {
           const { step, operationId } = work;
@@ -124,7 +123,7 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
     ),
     rewriteSecrets: runner.writesForStep(
       ['rewrite'],
-      { doing: 'Rewriting Secrets', heartbeats: true, ...INSIDE },
+      { doing: 'Rewriting Secrets', ...INSIDE },
       ({ made, bounds }, work) =>
         watched(work, made, (connection, running) => {
           const { step, operationId } = work;
@@ -136,7 +135,7 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
     ),
     proveSecrets: runner.writesForStep(
       ['prove'],
-      { doing: 'Proving Secrets', heartbeats: true, ...INSIDE },
+      { doing: 'Proving Secrets', ...INSIDE },
       ({ made, bounds, convergence }, work) =>
         watched(work, made, (connection, running) => {
           const { step, operationId } = work;
