@@ -170,7 +170,7 @@ export interface Activities {
   removeCanaries(input: PlanReference): Promise<void>;
 
   /**
-   * Reads the cluster once more. Throws `KeyNotReported`, non-retryable, when it does not show the change or its state is not
+   * Reads the cluster once more. Throws `ClusterChangedOutside` or `KeyNotReported`, non-retryable, when it does not show the change or its state is not
    * Succeeded; while Azure is busy with it, a retryable failure: call `awaitClusterIdle` before.
    * @returns the key id, as it was asked for, null when KMS is off; the entity tag that the cluster had then
    */

@@ -93,7 +93,7 @@ async function converge(
       waitsFor = step.waitsFor;
     } catch (error) {
       // While servers roll, connections break and requests fail. That is no answer; the next try may get one.
-      if (!(error instanceof KubeError) || !error.transient) throw error;
+      if (!(error instanceof KubeError) || !error.transient || error.storageFull) throw error;
       waitsFor = `an answer (${error.message})`;
     }
     tell(waitsFor);

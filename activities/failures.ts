@@ -69,9 +69,14 @@ function azureFailure(
 
 function kubernetesFailure(error: KubeError, doing: string): ApplicationFailure {
   const sentence = `${doing} failed: ${error.message}`;
+  if (error.storageFull) return needsPerson('ClusterStorageFull', `${sentence} ${STORAGE_FULL}`, error);
   if (error.transient) return tryAgain('ClusterUnavailable', sentence, error.retryAfterInMs, error);
   return needsPerson('ClusterAccessRefused', sentence, error);
 }
+
+const STORAGE_FULL =
+  "The cluster's etcd is full (mvcc: database space exceeded): no client can store anything. Nothing is lost: what is stored stays readable, what was rewritten stays so, and a retry goes on from there. " +
+  'Keep every key listed under keysNeeded. Delete what fills etcd (old events, custom resources, Helm releases), and ask Azure support to compact and defragment etcd and to clear its alarm. When the cluster accepts writes again, retry; a lower rate leaves etcd more time to compact (tag keyturn-rewrites-per-second).';
 
 /** How AKS says that the cluster's identity may not use the key. Source: azure-docs#98954. */
 const IDENTITY_REFUSED = 'AzureKeyVaultKmsValidateIdentityPermissionCustomerError';

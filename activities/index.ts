@@ -4,12 +4,13 @@
  */
 import type { Client } from '@temporalio/client';
 import type { AzureAccess } from '../azure/access';
-import { keyOf, targetOf } from '../domain/encryption';
-import { changeOf } from '../domain/plan/change-of-step';
+import { keyOf, targetOf, type MadeKeys } from '../domain/encryption';
+import { changeOf, profileOf } from '../domain/plan/change-of-step';
 import { createApprovedPlans } from './approved-plan';
 import { AWAIT_LIMITS } from './arm/await-operation';
 import { awaitClusterChange, reportedKey, submitClusterChange, verifyCluster } from './arm/cluster-change';
 import { awaitClusterIdle } from './arm/cluster-idle';
+import { whileClusterHas } from './arm/watch-cluster';
 import { removeCanaries, takeBaseline } from './canaries';
 import { createClusterConnections } from './cluster-connections';
 import { readClusterHolder } from './cluster-lock';
@@ -21,9 +22,11 @@ import { noteSwitch, recordProof } from './ledger';
 import type { UseCluster } from './key-usage';
 import { checkRules, makePlan } from './observe';
 import type { Look } from './look';
+import type { KubeConnection } from './kubernetes/connection';
 import { reportingRefused } from './refused-report';
 import { checkKeyUnused, deleteFreeKey, disableKeyVersion, type Retirement } from './retirement';
 import { ActivityRunner, type StepWork } from './run-activity';
+import type { Running } from './running';
 import { takeCensus } from './secrets/census';
 import type { Pace } from './secrets/pass';
 import { proveSecrets } from './secrets/proof';
@@ -56,12 +59,21 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
   const awaitLimits = { ...AWAIT_LIMITS, restsInMs: clusterDecidesAfterInMs ?? AWAIT_LIMITS.restsInMs };
   const use: UseCluster = (cluster, signal, work) => connections.use(cluster, signal, work);
   const look = (signal: AbortSignal): Look => ({ azure, use, evidence, signal });
+  /** Work inside a cluster that holds only as long as Azure reports the state of its step. */
+  const watched = <T>(
+    { step, cluster, inside, ...running }: StepWork<'converge' | 'rewrite' | 'prove'>,
+    made: MadeKeys,
+    work: (connection: KubeConnection, running: Running) => Promise<T>,
+  ): Promise<T> =>
+    whileClusterHas(azure, { cluster, expected: profileOf(step.to, made) }, running, (watchedRun) =>
+      inside((connection) => work(connection, watchedRun)),
+    );
   return {
     checkRules: runner.plain({ doing: 'Checking the rules', ...INSIDE }, ({ request }, { signal }) =>
       checkRules(look(signal), request),
     ),
     takeCensus: runner.plain(
-      { doing: 'Taking the census of Secrets', heartbeats: true, ...INSIDE },
+      { doing: 'Taking the census of Secrets', ...INSIDE },
       ({ cluster, perSecond, earlier }, running) =>
         connections.use(cluster, running.signal, (connection) =>
           takeCensus(connection, { ...pace, perSecond }, running, { earlier }),
@@ -90,13 +102,12 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
     ),
     awaitClusterChange: runner.readsForStep(
       CLUSTER_CHANGES,
-      { doing: 'Waiting for the change of the cluster', heartbeats: true },
+      { doing: 'Waiting for the change of the cluster' },
       ({ made, operationUrl }, { cluster, step, ...running }) =>
         awaitClusterChange(azure, { cluster, operationUrl, change: changeOf(step, made).change }, running, awaitLimits),
     ),
-    awaitClusterIdle: runner.plain(
-      { doing: 'Waiting until Azure is not changing the cluster', heartbeats: true },
-      (input, running) => awaitClusterIdle(azure, input, running),
+    awaitClusterIdle: runner.plain({ doing: 'Waiting until Azure is not changing the cluster' }, (input, running) =>
+      awaitClusterIdle(azure, input, running),
     ),
     verifyCluster: runner.plain({ doing: 'Checking the cluster' }, (input, { signal }) =>
       verifyCluster(azure, input, signal),
@@ -104,33 +115,36 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
 
     awaitConvergence: runner.writesForStep(
       ['converge'],
-      { doing: 'Waiting for convergence', heartbeats: true, ...INSIDE },
-      ({ made, baseline }, { step, operationId, inside, ...running }) =>
-        inside((connection) =>
-          awaitConvergence(connection, { operationId, target: targetOf(step.to, made), baseline }, running),
-        ),
+      { doing: 'Waiting for convergence', ...INSIDE },
+      ({ made, baseline }, work) =>
+        watched(work, made, (connection, running) => {
+          const { step, operationId } = work;
+          return awaitConvergence(connection, { operationId, target: targetOf(step.to, made), baseline }, running);
+        }),
     ),
     rewriteSecrets: runner.writesForStep(
       ['rewrite'],
-      { doing: 'Rewriting Secrets', heartbeats: true, ...INSIDE },
-      ({ bounds }, { step: { id, perSecond }, operationId, inside, ...running }) =>
-        inside((connection) =>
-          reportingRefused({ directory: evidence.directory, operationId, step: id }, (onRefused) =>
-            rewriteSecrets(connection, { bounds, operationId, pace: { ...pace, perSecond }, onRefused }, running),
-          ),
-        ),
+      { doing: 'Rewriting Secrets', ...INSIDE },
+      ({ made, bounds }, work) =>
+        watched(work, made, (connection, running) => {
+          const { step, operationId } = work;
+          const input = { bounds, operationId, pace: { ...pace, perSecond: step.perSecond } };
+          return reportingRefused({ directory: evidence.directory, operationId, step: step.id }, (onRefused) =>
+            rewriteSecrets(connection, { ...input, onRefused }, running),
+          );
+        }),
     ),
     proveSecrets: runner.writesForStep(
       ['prove'],
-      { doing: 'Proving Secrets', heartbeats: true, ...INSIDE },
-      ({ made, bounds, convergence }, { step: { id, to, perSecond }, operationId, inside, ...running }) => {
-        const input = { target: targetOf(to, made), bounds, convergence, operationId, pace: { ...pace, perSecond } };
-        return inside((connection) =>
-          reportingRefused({ directory: evidence.directory, operationId, step: id }, (onRefused) =>
-            proveSecrets(connection, { ...input, onRefused }, running),
-          ),
-        );
-      },
+      { doing: 'Proving Secrets', ...INSIDE },
+      ({ made, bounds, convergence }, work) =>
+        watched(work, made, (connection, running) => {
+          const { step, operationId } = work;
+          const input = { target: targetOf(step.to, made), bounds, convergence, operationId };
+          return reportingRefused({ directory: evidence.directory, operationId, step: step.id }, (onRefused) =>
+            proveSecrets(connection, { ...input, pace: { ...pace, perSecond: step.perSecond }, onRefused }, running),
+          );
+        }),
     ),
     removeCanaries: runner.forPlan({ doing: 'Removing canaries', ...INSIDE }, (_, { operationId, signal, inside }) =>
       inside((connection) => removeCanaries(connection, operationId, signal)),

@@ -2,14 +2,16 @@
 import type { Census } from '../domain/census';
 import { currentGeneration, type Ledger } from '../domain/ledger';
 import { kindOf } from '../domain/kinds';
-import type { AzureObservation, Observation } from '../domain/observed';
+import { reportedKeyId, type AzureObservation, type Observation } from '../domain/observed';
 import type { PlanPolicy } from '../domain/plan/plan';
 import { busyState, plan, ruleFaults } from '../domain/planner';
 import type { OperationRequest } from '../domain/request';
 import { rewriteCeiling } from '../domain/rewrite-pace';
 import { isChangedSinceProof, isConfirmed, trustedLedger } from '../domain/trusted-ledger';
+import { newestUnused, type UnusedVersion } from '../domain/unused-versions';
 import type { PlanMade, RulesChecked } from './contract';
 import { readClusterEvidence, type EvidenceStore } from './evidence';
+import { nodesByPool } from './kubernetes/nodes';
 import { readUpgradeRisks } from './kubernetes/upgrade-risks';
 import { readLedger } from './ledger';
 import type { Look } from './look';
@@ -30,7 +32,11 @@ export async function makePlan(
 ): Promise<PlanMade> {
   const { request, policy, census } = input;
   const observation = await observe(look, request);
-  const result = plan(request, { ...observation, ...(census === null ? {} : { census }) }, policy);
+  const facts = { ...observation, ...(census === null ? {} : { census }) };
+  const first = plan(request, facts, policy);
+  const makesVersion = first.plan?.steps.some(({ type }) => type === 'create-key-version') ?? false;
+  const unusedVersion = makesVersion ? await findUnused(look, observation) : undefined;
+  const result = unusedVersion ? plan(request, { ...facts, unusedVersion }, policy) : first;
   return { ...result, busy: busyState(observation.azure, ruleFaults(request, observation.azure)) };
 }
 
@@ -40,11 +46,32 @@ async function observe(look: Look, request: OperationRequest): Promise<Observati
   const azure = await observeForPlan(look, request);
   if (ruleFaults(request, azure).length > 0) return { azure };
   const atRisk = kindOf(request.kind).needs.includes('upgrade-risks');
-  const [ledger, upgradeRisks] = await use(request.cluster, signal, (connection) =>
-    Promise.all([readLedger(connection, signal), atRisk ? readUpgradeRisks(connection, signal) : undefined]),
+  const [ledger, nodes, upgradeRisks] = await use(request.cluster, signal, (connection) =>
+    Promise.all([
+      readLedger(connection, signal),
+      nodesByPool(connection, signal),
+      atRisk ? readUpgradeRisks(connection, signal) : undefined,
+    ]),
   );
-  const known = await believed(ledger, azure, request.cluster, evidence);
-  return { azure, ...known, ...(upgradeRisks === undefined ? {} : { upgradeRisks }) };
+  return {
+    azure,
+    ...(nodes === undefined ? {} : { nodes }),
+    ...(upgradeRisks === undefined ? {} : { upgradeRisks }),
+    ...(await believed(ledger, azure, request.cluster, evidence)),
+  };
+}
+
+/** A version that could be used instead of making another one. @throws VaultError, TokenError */
+async function findUnused(
+  { azure, evidence, signal }: Look,
+  { azure: { cluster }, ledger = null }: Observation,
+): Promise<UnusedVersion | undefined> {
+  if (!cluster.found) return undefined;
+  const records = await readClusterEvidence(cluster.cluster.resourceId, evidence);
+  const unused = newestUnused(records, ledger, reportedKeyId(cluster.cluster));
+  if (unused === undefined) return undefined;
+  const found = await azure.keys.lookUp(unused.keyId, { abortSignal: signal });
+  return found.found && found.key.enabled ? unused : undefined;
 }
 
 /** The ledger as far as signed evidence confirms it: anybody who may write ConfigMaps may have written it. */

@@ -21,8 +21,6 @@ import { currentActivity, heartbeating, type Running } from './running';
 export interface ActivityFacts {
   /** What was being done, to complete "… failed". */
   readonly doing: string;
-  /** Its heartbeats carry details; otherwise a bare one is sent each second. */
-  readonly heartbeats?: true;
   /** The code of a refusal by ARM. */
   readonly armRefusal?: ErrorCode;
   /** The code of a refusal by a vault. */
@@ -111,14 +109,17 @@ export class ActivityRunner {
     return { plan, work: { operationId, cluster, signal, heartbeat, inside } };
   }
 
-  async #run<T>({ doing, heartbeats, ...refusals }: ActivityFacts, work: (running: Running) => Promise<T>): Promise<T> {
+  async #run<T>({ doing, ...refusals }: ActivityFacts, work: (running: Running) => Promise<T>): Promise<T> {
     const running = currentActivity();
     try {
-      if (heartbeats) return await work(running);
+      // Also before and after the heartbeats of its own: one request alone may take longer than Temporal waits for a heartbeat, as
+      // behind a webhook that does not answer.
+      let last: unknown;
+      const telling = (details?: unknown): void => running.heartbeat((last = details));
       return await heartbeating(
         running,
-        () => undefined,
-        () => work(running),
+        () => last,
+        () => work({ ...running, heartbeat: telling }),
       );
     } catch (error) {
       // Whatever broke because of a cancellation, the cancellation is what happened.

@@ -23,6 +23,7 @@ export const KmsBody = z.looseObject({
 const PoolBody = z.looseObject({
   name: z.string(),
   count: z.int().nullish(),
+  enableAutoScaling: z.boolean().nullish(),
   mode: z.string().nullish(),
   orchestratorVersion: z.string().nullish(),
   currentOrchestratorVersion: z.string().nullish(),
@@ -127,6 +128,7 @@ function observedPool(pool: z.infer<typeof PoolBody>): ObservedPool {
     version: pool.currentOrchestratorVersion || UNKNOWN_VERSION,
     wantedVersion: pool.orchestratorVersion || UNKNOWN_VERSION,
     count: pool.count ?? 0,
+    ...(pool.enableAutoScaling === true ? { autoscaled: true } : {}),
     mode: pool.mode ?? 'User',
   };
 }

@@ -60,6 +60,12 @@ export function describeChanging({ changing, unread }: AdmissionSight): string {
   return [known, rest].filter(Boolean).join('; ') || 'none that the cluster shows';
 }
 
+/** For sentences: everything that applies to an update of a Secret, by name. */
+export function describeApplying({ changing, denying, unread }: AdmissionSight): string {
+  const rest = unread.length === 0 ? [] : [`what Keyturn may not read (${unread.join(', ')})`];
+  return [...changing, ...denying, ...rest].join(', ') || 'none that the cluster shows';
+}
+
 function isMutating(resource: string): boolean {
   return resource.startsWith('mutating');
 }

@@ -12,6 +12,7 @@ import { AdmissionSight, describeChanging } from './admission';
 import { canonicalJson } from './canonical';
 import type { Fault } from './errors';
 import type { Warning } from './plan/plan';
+import { slowWriteWarnings } from './rewrite-effects';
 import { OF_ONE_SECRET, RefusalReason, suggestionFor } from './refusal';
 
 /** At most this many Secrets are named for each reason; all are counted. */
@@ -63,6 +64,8 @@ export const Census = z.object({
   refusedObjects: z.array(RefusedObject).optional(),
   /** Whether a dry run showed that something changes a Secret in kube-system on every update. */
   keepsChanging: z.boolean().optional(),
+  /** How long dry runs of updates took; absent when none was made. */
+  writes: z.object({ medianInMs: z.number(), inFlight: z.int() }).optional(),
 });
 /** What the census found. */
 export type Census = z.infer<typeof Census>;
@@ -167,7 +170,8 @@ export function censusWarnings(census: Census): Warning[] {
       detail: `${counted(finalizing)} are being deleted and wait for a finalizer. They are rewritten like any other.`,
     });
   }
-  return [...warnings, ...admissionWarnings(census)];
+  const slow = slowWriteWarnings(census.secrets, census.writes, census.admission);
+  return [...warnings, ...slow, ...admissionWarnings(census)];
 }
 
 /** What webhooks and policies do or may do to Secrets that are rewritten: by name, never by their texts. */

@@ -81,6 +81,11 @@ export function resolveKey(key: KeyRef, made: MadeKeys): string {
   return keyId;
 }
 
+/** Whether the key of a state is the one that a step makes. */
+export function isMadeBy(state: EncryptionState, step: string): boolean {
+  return state.mode === 'on' && typeof state.key !== 'string' && state.key.madeBy === step;
+}
+
 /** For sentences: `kv/aks1/95a7…`, or what plaintext is called. */
 export function describeTarget(target: EncryptionTarget): string {
   return target.scheme === 'identity' ? 'plaintext (KMS off)' : shortKeyId(target.keyId);

@@ -103,7 +103,7 @@ export const ERRORS = {
   RewriteHadNoEffect: entry(409, 'Almost no Secret changed, although nearly all had to.'),
   SecretsUnproven: entry(409, 'Some Secrets are not proven to be under the new key.'),
   ResourceVersionWentBackwards: entry(409, 'Resource versions went backwards: etcd was restored from a backup.'),
-  KeyNotReported: entry(409, 'Azure does not report the new key as the current one.'),
+  KeyNotReported: entry(409, 'Azure does not report the new key in a cluster that Succeeded.'),
   LockLost: entry(409, 'The operation lost the lock of the cluster.', { retryable: true }),
   ProofOutdated: entry(409, 'A proof could not be recorded in time.', { retryable: true }),
   PlanNotAsApproved: entry(409, 'The operation shows another plan than the one that its steps belong to.'),
@@ -114,6 +114,7 @@ export const ERRORS = {
   DeleteKeyRefused: entry(409, 'The vault refused to disable or delete a key.'),
   EvidenceExists: entry(409, 'There is evidence of another operation with this id.'),
   ClusterAccessRefused: entry(409, 'The cluster refused what Keyturn needs to do.'),
+  ClusterStorageFull: entry(409, "The cluster's etcd is full and stores nothing more."),
 
   // Faults
   TemporalUnavailable: entry(503, 'Temporal does not answer.', { retryable: true }),

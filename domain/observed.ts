@@ -38,6 +38,8 @@ export const ObservedPool = z.object({
   wantedVersion: z.string(),
   /** Nodes. */
   count: z.int(),
+  /** Whether the autoscaler of AKS sets the count. */
+  autoscaled: z.boolean().optional(),
   /** `System` or `User`. */
   mode: z.string(),
 });
@@ -156,6 +158,10 @@ export const Observation = z.object({
   changedSinceProof: z.boolean().optional(),
   /** What may not survive an upgrade, as far as the cluster tells. For kinds that need it. */
   upgradeRisks: UpgradeRisks.optional(),
+  /** A key version that an earlier operation made for the cluster and was not seen to set; for plans that make one. */
+  unusedVersion: z.object({ keyId: z.string(), operationId: z.string() }).optional(),
+  /** Nodes by the name of their agent pool; absent when the API server shows none. */
+  nodes: z.record(z.string(), z.int()).optional(),
   /** The census of every Secret; absent as long as there was none. */
   census: Census.optional(),
 });

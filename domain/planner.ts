@@ -17,9 +17,11 @@ import { checkPlan } from './plan/check-plan';
 import { sealPlan, type PlanPolicy, type PlanResult, type Warning } from './plan/plan';
 import type { OperationRequest } from './request';
 import { keyWarnings } from './rules';
+import { nodeWarnings, versionWarnings } from './rewrite-effects';
 import { ceilingWarnings, rewriteCeiling } from './rewrite-pace';
 import { shortKeyId } from './resource-ids';
 import { minutesAfter } from './times';
+import { unusedVersionWarning } from './unused-versions';
 
 /** API servers show in their metrics which key they write with from this minor on, with KMS v2. */
 const FIRST_MINOR_WITH_KEYS_IN_METRICS = 29;
@@ -100,6 +102,9 @@ export function plan(
         ...keyWarnings(azure),
         ...(observation.ledgerNotConfirmed === true ? [LEDGER_NOT_CONFIRMED] : []),
         ...(observation.changedSinceProof === true ? [CHANGED_SINCE_PROOF] : []),
+        ...versionWarnings(planned.steps, facts.perSecond),
+        ...volatile(nodeWarnings(cluster, observation.nodes, planned.steps)),
+        ...(observation.unusedVersion ? [unusedVersionWarning(observation.unusedVersion)] : []),
         ...ceilingWarnings(cluster),
         ...(census ? volatile([...censusWarnings(census), ...forcedRewriteWarningsOf(planned.to, census)]) : []),
       ],

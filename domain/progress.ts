@@ -66,9 +66,14 @@ function outcome(step: StepState, progress: Operation['progress']): string {
 }
 
 function counts(progress: StepProgress): string {
-  const rate = progress.perSecond === undefined ? '' : `, ${Math.round(progress.perSecond)} a second`;
+  const rate = progress.perSecond === undefined ? '' : `, ${rateText(progress.perSecond)} a second`;
   const eta = progress.etaInSeconds === undefined ? '' : `, about ${durationText(progress.etaInSeconds)} left`;
   return ` — ${progress.done} of ${progress.total}${rate}${eta}`;
+}
+
+/** Where a Secret takes seconds, whole numbers would say nothing. */
+function rateText(perSecond: number): string {
+  return String(perSecond < 10 ? Math.round(perSecond * 10) / 10 : Math.round(perSecond));
 }
 
 function durationText(seconds: number): string {

@@ -1,29 +1,53 @@
 /** What an operation leaves behind when it ends before its plan is done. */
-import { describeState } from './encryption';
+import { describeState, isMadeBy } from './encryption';
+import type { ErrorCode } from './errors';
 import type { StepStatus } from './operation';
+import { madeKeys, type Outputs } from './plan/outputs';
 import type { Plan } from './plan/plan';
 import type { PlanStep } from './plan/steps';
 import { shortKeyId } from './resource-ids';
 
+/** What ended an operation, as far as its steps do not show it. */
+export interface EndOfSteps {
+  readonly outputs: Outputs;
+  /** Why the step that did not finish was blocked last. */
+  readonly blockedBy?: string;
+}
+
 /** A few sentences for people who read the end: what was changed, and what must be kept. */
-export function stateLeft(plan: Plan | null, steps: readonly StepStatus[]): string {
+export function stateLeft(plan: Plan | null, steps: readonly StepStatus[], end: EndOfSteps): string {
   const statusOf = (id: string): StepStatus['status'] | undefined => {
     const step = steps.find((one) => one.id === id);
     return step?.startedAt === undefined ? undefined : step.status;
   };
   const begun = (plan?.steps ?? []).filter(({ id }) => statusOf(id) !== undefined);
   const isDone = ({ id }: PlanStep): boolean => statusOf(id) === 'done';
-  return [...encryptionLeft(begun, isDone), ...versionLeft(begun, isDone), ...keyLeft(begun, isDone)].join(' ');
+  return [
+    ...encryptionLeft(begun, isDone, end.blockedBy),
+    ...madeLeft(begun, isDone, end.outputs),
+    ...versionLeft(begun, isDone),
+    ...keyLeft(begun, isDone),
+  ].join(' ');
 }
 
-function encryptionLeft(begun: readonly PlanStep[], isDone: (step: PlanStep) => boolean): string[] {
+/** Azure answered the request for a change with a refusal, and reported the cluster unchanged right before. */
+const REFUSED: ErrorCode = 'ArmRequestRefused';
+
+function encryptionLeft(
+  begun: readonly PlanStep[],
+  isDone: (step: PlanStep) => boolean,
+  blockedBy: string | undefined,
+): string[] {
   const change = begun.findLast(({ type }) => type === 'set-kms');
   if (change?.type !== 'set-kms') {
     return begun.some((step) => step.type === 'create-key-version' && isDone(step))
-      ? [
-          "The cluster's key was not changed. A new key version was created and is not in use. Keep every key listed under keysNeeded.",
-        ]
+      ? ["The cluster's key was not changed. Keep every key listed under keysNeeded."]
       : ['The cluster was not changed. Keep every key listed under keysNeeded.'];
+  }
+  if (!isDone(change) && blockedBy === REFUSED) {
+    return [
+      'Azure refused the change that Keyturn asked for last, and reported the cluster unchanged right before. Keep every key listed under keysNeeded.',
+    ];
   }
   if (!isDone(change)) {
     return [
@@ -43,6 +67,17 @@ function encryptionLeft(begun: readonly PlanStep[], isDone: (step: PlanStep) => 
   return [
     `${writes}, but not every Secret is proven to be under it. Keep every key listed under keysNeeded; the next operation proves the Secrets first.`,
   ];
+}
+
+/** A key version that the operation made and did not see set: another operation may use it instead of making one more. */
+function madeLeft(begun: readonly PlanStep[], isDone: (step: PlanStep) => boolean, outputs: Outputs): string[] {
+  return Object.entries(madeKeys(outputs)).flatMap(([step, keyId]) => {
+    const set = begun.find((one) => one.type === 'set-kms' && isMadeBy(one.to, step));
+    if (set && isDone(set)) return [];
+    return [
+      `This operation made the key version ${keyId}, and Azure was not seen to set it. To use it, name it as \`keyId\` in the next request; without \`keyId\` the next operation makes another one.`,
+    ];
+  });
 }
 
 function versionLeft(begun: readonly PlanStep[], isDone: (step: PlanStep) => boolean): string[] {

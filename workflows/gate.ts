@@ -10,7 +10,6 @@ import { OperationStatus } from '../domain/operation';
 import { Role } from '../domain/people';
 import type { Plan } from '../domain/plan/plan';
 import type { PlanStep, StepOf } from '../domain/plan/steps';
-import { stateLeft } from '../domain/state-left';
 import { failure, handleSignal, handleUpdate, MOST_CANCELLATIONS, MOST_MESSAGES, UpdateBudget } from './handlers';
 import {
   accept,
@@ -113,7 +112,7 @@ export async function passGate(
   timeoutInMs: number,
 ): Promise<void> {
   const executing = run.operation.status === OperationStatus.Running;
-  const left = (): string => stateLeft(run.operation.plan, run.operation.steps);
+  const left = (): string => run.stateLeft();
   const granted = (): Approval[] => run.operation.approvals.filter(({ gate: id }) => id === gate.id);
   const enough = (): boolean => granted().length >= gate.approvals;
 

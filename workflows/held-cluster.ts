@@ -6,7 +6,6 @@
  * Never does: let a step go on as if nothing had happened. A step that lost the lock is begun again.
  */
 import { OperationStatus } from '../domain/operation';
-import { stateLeft } from '../domain/state-left';
 import { lasting, quick } from './activities';
 import type { ClusterLockGuard } from './cluster-lock';
 import { awaitClusterFree } from './cluster-wait';
@@ -99,7 +98,7 @@ export class HeldCluster implements StepLock {
   /** Before the key is set, what was approved is a plan for the cluster as it was; another operation may have changed which keys are needed. */
   private refuseOldApproval(): void {
     if (!this.anotherHeldIt || this.mayGoOn) return;
-    const detail = `Another operation took the lock of the cluster after this one had lost it, so the approved plan may not fit the cluster any more. ${stateLeft(this.run.operation.plan, this.run.operation.steps)} Ask for a new operation.`;
+    const detail = `Another operation took the lock of the cluster after this one had lost it, so the approved plan may not fit the cluster any more. ${this.run.stateLeft()} Ask for a new operation.`;
     throw new OperationEnds(OperationStatus.Failed, [{ code: 'ClusterChangedOutside', detail }]);
   }
 }

@@ -82,6 +82,8 @@ export class OperationRun extends PublishedOperation {
   private interruptible: CancellationScope | undefined;
   private lock: StepLock | undefined;
   private interruptionCount = 0;
+  /** Why the step at hand was blocked last. */
+  private blockedBy: string | undefined;
   private readonly wasContinued: boolean;
 
   /** Tells what this run made from what an operation of the same id made once; the same in every replay. */
@@ -171,8 +173,17 @@ export class OperationRun extends PublishedOperation {
   /** A safe point: ends the operation here when a person asked for it. @throws OperationEnds */
   safePoint(): void {
     if (this.cancelReason === undefined) return;
-    const detail = `${this.cancelReason} ${stateLeft(this.operation.plan, this.operation.steps)}`;
+    const detail = `${this.cancelReason} ${this.stateLeft()}`;
     throw new OperationEnds(OperationStatus.Canceled, [{ code: 'CanceledOnRequest', detail }]);
+  }
+
+  /** What the operation leaves behind if it ends here, for people. */
+  stateLeft(): string {
+    const { plan, steps } = this.operation;
+    return stateLeft(plan, steps, {
+      outputs: this.outputs,
+      ...(this.blockedBy === undefined ? {} : { blockedBy: this.blockedBy }),
+    });
   }
 
   /**
@@ -189,6 +200,7 @@ export class OperationRun extends PublishedOperation {
         const attemptIt = (): Promise<StepOutcome> => work({ number });
         const { output, text } = await (options.interruptible ? this.interruptibly(attemptIt) : attemptIt());
         this.keep(id, output);
+        this.blockedBy = undefined;
         // Shown with the start of the next step, or with the end: both follow at once, and each write costs history.
         this.change(this.withStep(id, { status: 'done', endedAt: now(), result: text }));
         return;
@@ -225,6 +237,7 @@ export class OperationRun extends PublishedOperation {
   private async block(id: StepId, error: unknown, { acceptable }: StepOptions): Promise<void> {
     const asked = this.retriesAsked;
     const fault = faultOf(error);
+    this.blockedBy = fault.code;
     const refused = error instanceof StepBlocked ? error.refused : undefined;
     const blocked = refused ? blockedSecrets(refused.count, refused.secrets, { acceptable }) : null;
     const accept = blocked?.acceptable ? ', have an approver `accept` these Secrets as they are' : '';

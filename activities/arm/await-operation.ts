@@ -148,9 +148,13 @@ function failedOperation(
     error.code === undefined && error.message === undefined
       ? 'Azure gave no reason.'
       : [error.code, error.message].filter(Boolean).join(': ');
+  const next =
+    status === 'Canceled'
+      ? 'A client aborted it (`az aks operation-abort`): the activity log of the cluster says who. Retry, and Keyturn asks Azure for the change once more; or cancel.'
+      : 'Fix the cause, then retry.';
   return needsPerson(
     'ArmOperationFailed',
     `Azure's operation on ${cluster.split('/').at(-1)} ended ${status}. ${why} ` +
-      'Some API servers may have the new key: keep it and every key of before enabled and unexpired. Fix the cause, then retry.',
+      `Some API servers may have the new key: keep it and every key of before enabled and unexpired. ${next}`,
   );
 }

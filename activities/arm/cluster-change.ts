@@ -12,6 +12,7 @@ import {
   describeChange,
   describeKms,
   describeProfile,
+  describeReported,
   hasProfile,
   isApplied,
   isBusy,
@@ -56,7 +57,7 @@ export async function submitClusterChange(
     const { operationUrl } = await clusters.putChange(snapshot, change, { abortSignal });
     return { submitted: true, ...(operationUrl === undefined ? {} : { operationUrl }) };
   } catch (error) {
-    throw refusalOf(error);
+    throw refusalOf(error, describeReported(observed, change));
   }
 }
 
@@ -106,7 +107,7 @@ export async function awaitClusterChange(
 }
 
 /**
- * @throws ApplicationFailure `ClusterBusy` while Azure changes the cluster; `KeyNotReported`, non-retryable; ArmError, TokenError
+ * @throws ApplicationFailure `ClusterBusy` while Azure changes the cluster; `ClusterChangedOutside` and `KeyNotReported`, non-retryable; ArmError, TokenError
  */
 export async function verifyCluster(
   { clusters }: Clusters,
@@ -118,7 +119,8 @@ export async function verifyCluster(
   if (isBusy(provisioningState)) throw busy(provisioningState);
   if (!isApplied(observed, change) || provisioningState !== 'Succeeded') {
     throw needsPerson(
-      'KeyNotReported',
+      // Another encryption is another client's doing; with the right one, the cluster is in a state that ends by a person only.
+      isApplied(observed, change) ? 'KeyNotReported' : 'ClusterChangedOutside',
       `Azure reports ${describeKms(kms)} in the provisioning state ${provisioningState}; ${describeChange(change)} and Succeeded were expected. ` +
         'Keep every key that the cluster used enabled and unexpired, find out who changed the cluster, then retry.',
     );
@@ -135,8 +137,11 @@ function busy(provisioningState: string): Error {
   );
 }
 
-/** "Busy" and "another client was faster" end by themselves, and the next try reads again; any other refusal needs a person. */
-function refusalOf(error: unknown): unknown {
+/**
+ * "Busy" and "another client was faster" end by themselves, and the next try reads again; any other refusal needs a person.
+ * @param reported what the cluster reported before, to complete "Azure reported …"
+ */
+function refusalOf(error: unknown, reported: string): unknown {
   if (!(error instanceof ArmError)) return error;
   if (error.code === ENTITY_TAG_MISSING) {
     return needsPerson('EntityTagMissing', `${error.message} Retry; if it goes on, ask Azure support.`, error);
@@ -149,5 +154,6 @@ function refusalOf(error: unknown): unknown {
     return tryAgain('ClusterBusy', sentence, error.retryAfterInMs ?? BUSY_RETRY_IN_MS, error);
   }
   if (error.retryable || error.status === 401) return error;
-  return needsPerson('ArmRequestRefused', sentence, error);
+  const state = `Keyturn changed nothing with this request; right before it, Azure reported ${reported}. Keep every key listed under keysNeeded.`;
+  return needsPerson('ArmRequestRefused', `${sentence} ${state} Remove the cause, then retry; or cancel.`, error);
 }

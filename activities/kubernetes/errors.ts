@@ -1,7 +1,7 @@
 /** Answers of an API server that are not a success. */
 import { z } from 'zod';
 import type { RefusalReason } from '../../domain/refusal';
-import { safeAnswer, type StatusCause } from './refusal-text';
+import { isStorageFull, safeAnswer, type StatusCause } from './refusal-text';
 
 /** `metav1.Status`, as far as it is needed. */
 const Status = z.object({
@@ -48,6 +48,8 @@ export class KubeError extends Error {
   readonly refusal: RefusalReason;
   readonly retryAfterInMs: number | undefined;
   readonly continueToken: string | undefined;
+  /** Whether etcd stores nothing more. */
+  readonly storageFull: boolean;
 
   constructor(init: KubeErrorInit) {
     const { text, reason, refusal } = safeAnswer(init);
@@ -57,6 +59,7 @@ export class KubeError extends Error {
     this.refusal = refusal;
     this.retryAfterInMs = init.retryAfterInMs;
     this.continueToken = init.continueToken;
+    this.storageFull = isStorageFull(init);
   }
 
   /** Whether the same request may succeed later by itself. */

@@ -156,6 +156,15 @@ export function safeAnswer({ status, reason: given, message, causes = [], server
   };
 }
 
+/** How etcd says that its quota is used up; the API server passes it on. Only its own beginning counts: a webhook writes any text. */
+const STORAGE_FULL =
+  /^(?:Internal error occurred: )?(?:rpc error: code = ResourceExhausted desc = )?etcdserver: mvcc: database space exceeded/;
+
+/** Whether an answer says that etcd stores nothing more. */
+export function isStorageFull({ status = 0, message }: Pick<RawAnswer, 'status' | 'message'>): boolean {
+  return status >= 500 && STORAGE_FULL.test(message);
+}
+
 /** The part of any text that may be shown as the code of a failed transport. */
 export function transportCode(code: unknown): string {
   return typeof code === 'string' && TRANSPORT_CODE.test(code) ? code : 'NoAnswer';

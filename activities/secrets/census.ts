@@ -28,6 +28,9 @@ const RECORD = /\/registry\/secrets\/([a-z0-9.-]+)\/([a-z0-9](?:[a-z0-9.-]*[a-z0
 /** From this minor version on a list comes from the watch cache and says nothing about the records in etcd. */
 const LISTS_FROM_CACHE = 31;
 
+/** So many answers tell how long writes take. */
+const MEASURED_WRITES = 200;
+
 /** Options of a census. */
 export interface CensusOptions {
   /** Its result is taken over for Secrets that have not changed since, where that is allowed. */
@@ -53,11 +56,13 @@ export async function takeCensus(
   const howToAsk = await waysToAsk(connection, admission, running.signal);
   const since = mayBuildOn(earlier, admission) ? earlier.listRv : undefined;
   const tally = new Tally();
+  const tookInMs: number[] = [];
+  const took = (ms: number): void => void (tookInMs.length < MEASURED_WRITES && tookInMs.push(ms));
   let listRv: string | undefined;
   const handle = async (secret: ListedSecret, context: PassContext): Promise<void> => {
     const unchanged = since !== undefined && compareResourceVersions(secret.resourceVersion, since) <= 0;
     const how = unchanged ? 'list' : howToAsk(secret);
-    const tried = how === 'list' ? {} : await tryOut(connection, secret, how, context);
+    const tried = how === 'list' ? {} : await tryOut(connection, secret, how, context, took);
     if (tried.gone) return;
     tally.secrets++;
     const name = `${secret.namespace}/${secret.name}`;
@@ -82,7 +87,8 @@ export async function takeCensus(
       error.message,
     );
   }
-  return { ...tally.result(), listRv, admission, ...rehearsal };
+  const writes = tookInMs.length === 0 ? {} : { writes: { medianInMs: median(tookInMs), inFlight: pace.inFlight } };
+  return { ...tally.result(), listRv, admission, ...rehearsal, ...writes };
 }
 
 /** What could go wrong in this cluster decides how a Secret is checked. What Keyturn may not read counts as possible. */
@@ -96,6 +102,12 @@ async function waysToAsk(
   const elsewhere = (await minorVersion(connection, signal)) < LISTS_FROM_CACHE ? 'list' : 'read';
   // Built-in admission refuses a Secret whose namespace does not exist.
   return ({ namespace }) => (namespaces?.has(namespace) ? elsewhere : 'dry-run');
+}
+
+/** In whole tenths of a second, as it is shown. */
+function median(durations: readonly number[]): number {
+  const sorted = [...durations].sort((one, other) => one - other);
+  return Math.round((sorted[Math.floor(sorted.length / 2)] ?? 0) / 100) * 100;
 }
 
 /** Some Secrets: counts all, and names the first ones in alphabetical order. */

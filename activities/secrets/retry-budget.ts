@@ -34,7 +34,8 @@ export class RetryBudget {
     const { status } = error;
     // A webhook may deny with 401, 429 or 503 as well: that is about this Secret, and another try would not change it.
     if (refusalReason(error) === 'AdmissionDenied') return refusalOf(error);
-    if (status === 401) throw error;
+    // Not about this Secret: no other would be stored, either.
+    if (status === 401 || error.storageFull) throw error;
     if (status === 429) {
       if (++this.#throttles > MOST_THROTTLES) throw error;
       this.#pacer.slowDown(error.retryAfterInMs);

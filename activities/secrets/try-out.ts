@@ -19,12 +19,13 @@ export interface Tried {
   readonly changed?: boolean;
 }
 
-/** Checks one Secret. @throws KubeError when the API server is away; the signal's reason */
+/** Checks one Secret. @param onAnswer told how long a dry run took @throws KubeError when the API server is away; the signal's reason */
 export async function tryOut(
   connection: KubeConnection,
   secret: ListedSecret,
   how: 'read' | 'dry-run',
   context: PassContext,
+  onAnswer?: (tookInMs: number) => void,
 ): Promise<Tried> {
   const budget = new RetryBudget(context.pacer, context.signal);
   const { pacer, signal } = context;
@@ -34,7 +35,12 @@ export async function tryOut(
         const { uid } = await pacer.run(() => readSecret(connection, secret, { signal }), signal);
         return { gone: uid !== secret.uid };
       }
-      const would = await pacer.run(() => patchDryRun(connection, secret, { signal }), signal);
+      let startedAt = 0;
+      const would = await pacer.run(() => {
+        startedAt = performance.now();
+        return patchDryRun(connection, secret, { signal });
+      }, signal);
+      onAnswer?.(performance.now() - startedAt);
       return { changed: await wouldChange(connection, secret, would, context) };
     } catch (error) {
       if (!(error instanceof KubeError)) throw error;

@@ -66,6 +66,8 @@ export const FAULT_SCHEMAS = {
     permission: z.enum(['get', 'list', 'create', 'update', 'delete']),
     path: z.string().min(1),
   }),
+  /** The kubeconfigs of clusters whose id contains `path` name an address where no API server answers, as a private cluster's is for a worker outside its network. */
+  'unreachable-api-server': z.strictObject({ path: z.string().default('') }),
   /** Every chunk between a client and any cluster's API servers is delayed by this long, both ways. */
   'kube-latency': z.strictObject({ milliseconds: z.int().min(0).max(60_000) }),
   /**

@@ -53,6 +53,7 @@ export const createCluster: ClusterFactory = async (options) => {
     binary: etcdBinary,
     directory: layout.etcd,
     logFile: join(layout.logs, 'etcd.log'),
+    quotaInBytes: options.etcdQuotaInBytes,
     signal: abort.signal,
   };
   let cluster: LocalCluster | undefined;

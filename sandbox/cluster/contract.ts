@@ -129,6 +129,8 @@ export interface ClusterOptions {
   readonly apiServers?: number;
   /** `per-key` when absent; KMS v2 is always per key. */
   readonly kmsProviderNames?: KmsProviderNames;
+  /** At this size its etcd stores nothing more; 8 GiB when absent. */
+  readonly etcdQuotaInBytes?: number;
   /** An empty directory for data, sockets and logs. Keep socket paths short: sun_path holds 104 bytes on macOS. */
   readonly directory: string;
 }

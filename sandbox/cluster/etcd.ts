@@ -27,6 +27,8 @@ export interface EtcdOptions {
   /** Holds `data/`, and `snapshots/` for backups to restore from. */
   readonly directory: string;
   readonly logFile: string;
+  /** At this size etcd stores nothing more; 8 GiB when absent. */
+  readonly quotaInBytes?: number;
   /** The port for clients; a free one when absent. */
   readonly port?: number;
   readonly signal?: AbortSignal;
@@ -62,7 +64,7 @@ export async function startEtcd(options: EtcdOptions): Promise<Etcd> {
       const port = options.port ?? (await freePort());
       const url = `http://127.0.0.1:${port}`;
       const peerUrl = `http://127.0.0.1:${await freePort()}`;
-      return { url, port, args: etcdFlags(join(options.directory, DATA), url, peerUrl), probe: () => askHealth(url) };
+      return { url, port, args: etcdFlags(options, url, peerUrl), probe: () => askHealth(url) };
     },
   );
   return {
@@ -92,17 +94,17 @@ export async function loadSnapshot(directory: string, name: string): Promise<voi
   await rename(copy, data);
 }
 
-function etcdFlags(dataDirectory: string, url: string, peerUrl: string): string[] {
+function etcdFlags({ directory, quotaInBytes }: EtcdOptions, url: string, peerUrl: string): string[] {
   return [
     '--name=sandbox',
-    `--data-dir=${dataDirectory}`,
+    `--data-dir=${join(directory, DATA)}`,
     `--listen-client-urls=${url}`,
     `--advertise-client-urls=${url}`,
     `--listen-peer-urls=${peerUrl}`,
     `--initial-advertise-peer-urls=${peerUrl}`,
     `--initial-cluster=sandbox=${peerUrl}`,
     '--unsafe-no-fsync',
-    `--quota-backend-bytes=${QUOTA_IN_BYTES}`,
+    `--quota-backend-bytes=${quotaInBytes ?? QUOTA_IN_BYTES}`,
     '--log-level=warn',
   ];
 }

@@ -42,6 +42,8 @@ export interface TestClusterOptions {
   readonly kmsProviderNames?: 'per-key' | 'shared';
   /** Whether it writes with a key from the start; true when absent. */
   readonly kms?: boolean;
+  /** At this size its etcd stores nothing more. */
+  readonly etcdQuotaInBytes?: number;
 }
 
 /** A real etcd and kube-apiserver whose Secrets are under a key of a vault in memory. */
@@ -56,7 +58,7 @@ export class TestCluster {
   ) {}
 
   static async start(options: TestClusterOptions = {}): Promise<TestCluster> {
-    const { kubernetesMinor = '1.34', apiServers, kmsProviderNames, kms = true } = options;
+    const { kubernetesMinor = '1.34', apiServers, kmsProviderNames, kms = true, etcdQuotaInBytes } = options;
     const vault = createMemoryVault();
     const directory = await temporaryDirectory();
     const keys = kms ? [vault.addKey()] : [];
@@ -65,6 +67,7 @@ export class TestCluster {
       kubernetesMinor,
       apiServers,
       kmsProviderNames,
+      etcdQuotaInBytes,
       encryption: kms ? { write: 'kms', slots: [...keys] } : { write: 'identity', slots: [] },
       crypto: vault,
       directory,

@@ -54,6 +54,7 @@ const SAID_BY_OPERATIONS: ErrorCode[] = [
   'VaultRequestRefused',
   'CreateKeyRefused',
   'ClusterAccessRefused',
+  'ClusterStorageFull',
   'ClusterUnavailable',
 ];
 

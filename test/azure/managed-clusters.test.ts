@@ -161,7 +161,7 @@ describe('a managed cluster and its key', () => {
   });
 
   it('that has a key which is not the expected one is a matter for a person', async () => {
-    await expect(verify(rig.key)).rejects.toMatchObject({ type: 'KeyNotReported', nonRetryable: true });
+    await expect(verify(rig.key)).rejects.toMatchObject({ type: 'ClusterChangedOutside', nonRetryable: true });
     const puts = rig.kmsPuts();
     await expect(submit(await rig.newKey(), rig.key)).rejects.toMatchObject({
       type: 'ClusterChangedOutside',

@@ -120,9 +120,9 @@ describe('enable-kms', () => {
       return { codes: made?.warnings.map(({ code }) => code), digest: made?.digest };
     };
     const unseen = { ...identityAccess(), vault: { known: false as const, why: 'Keyturn sees no vault kv1.' } };
-    expect(planOf(identityAccess()).codes).toEqual([]);
-    expect(planOf(unseen).codes).toEqual(['IdentityRightsUnknown']);
-    expect(planOf(undefined).codes).toEqual(['IdentityRightsUnknown']);
+    expect(planOf(identityAccess()).codes).toEqual(['SecretsChangeVersion']);
+    expect(planOf(unseen).codes).toEqual(['IdentityRightsUnknown', 'SecretsChangeVersion']);
+    expect(planOf(undefined).codes).toEqual(['IdentityRightsUnknown', 'SecretsChangeVersion']);
     expect(planOf(unseen).digest).toBe(planOf(identityAccess()).digest);
   });
 });

@@ -18,6 +18,8 @@ function planned(...args: Parameters<typeof plan>): Plan {
 
 const ceilingOf = ({ steps }: Plan): number | null | undefined =>
   steps.flatMap((step) => (step.type === 'rewrite' ? [step.perSecond] : []))[0];
+/** In every plan that rewrites. */
+const VERSIONS = { code: 'SecretsChangeVersion' };
 const stepsOf = (p: Plan): string[] => p.steps.map(({ id }) => id);
 const proven = observation(azure(), provenLedger(KEY_3, KEY_1));
 
@@ -53,18 +55,22 @@ describe('the plan of rotate-key', () => {
         ({ code }) => code,
       );
     };
-    expect(warnings(KEY_2, '2026-07-01T00:00:00.000Z')).toEqual([]);
-    expect(warnings(KEY_2, '2026-05-01T00:00:00.000Z')).toEqual(['KeyOlderThanCurrent']);
+    expect(warnings(KEY_2, '2026-07-01T00:00:00.000Z')).toEqual([VERSIONS.code]);
+    expect(warnings(KEY_2, '2026-05-01T00:00:00.000Z')).toEqual(['KeyOlderThanCurrent', VERSIONS.code]);
     expect(warnings(KEY_2.replace('/k1/', '/k9/'), '2026-05-01T00:00:00.000Z')).toEqual([
       'KeyOlderThanCurrent',
       'OtherKeyObject',
+      VERSIONS.code,
     ]);
-    expect(warnings(KEY_2)).toEqual([]);
+    expect(warnings(KEY_2)).toEqual([VERSIONS.code]);
   });
 
   it('warns of the previous key, or of not knowing it', () => {
-    expect(planned(request(), proven, policy).warnings).toMatchObject([{ code: 'PreviousKeyLeavesItsSlot' }]);
-    expect(planned(request(), observation(azure()), policy).warnings).toMatchObject([{ code: 'PreviousSlotUnknown' }]);
+    expect(planned(request(), proven, policy).warnings).toMatchObject([{ code: 'PreviousKeyLeavesItsSlot' }, VERSIONS]);
+    expect(planned(request(), observation(azure()), policy).warnings).toMatchObject([
+      { code: 'PreviousSlotUnknown' },
+      VERSIONS,
+    ]);
   });
 
   it('has a ceiling when the owners have set one by a tag, and says so where it is felt', () => {
@@ -79,7 +85,7 @@ describe('the plan of rotate-key', () => {
     const facts = observation(azure({ cluster: { tags: { [CEILING_TAG]: 'slow' } } }), provenLedger(KEY_1));
     const p = planned(request(), facts, policy);
     expect(ceilingOf(p)).toBeNull();
-    expect(p.warnings).toMatchObject([{ code: 'CeilingNotUnderstood' }]);
+    expect(p.warnings).toMatchObject([{ code: 'CeilingNotUnderstood' }, VERSIONS]);
   });
 
   it('for KMS v1 spares the vault, tells of the annotation, and says that the proof is weaker', () => {
@@ -89,7 +95,7 @@ describe('the plan of rotate-key', () => {
         observation(azure({ cluster: { kubernetesVersion: '1.26.15', tags } }), provenLedger(KEY_1)),
         policy,
       );
-    expect(v1({})).toMatchObject({ to: { scheme: 'kms-v1' }, warnings: [{ code: 'KmsV1' }] });
+    expect(v1({})).toMatchObject({ to: { scheme: 'kms-v1' }, warnings: [{ code: 'KmsV1' }, VERSIONS] });
     expect(ceilingOf(v1({}))).toBe(66);
     expect(v1({}).steps.find(({ id }) => id === 'rotate.rewrite')?.title).toMatch(/annotation/);
     expect(ceilingOf(v1({ [CEILING_TAG]: '5' }))).toBe(5);

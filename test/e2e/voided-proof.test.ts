@@ -1,19 +1,23 @@
 /** A proof is recorded only if nothing could change the cluster since it was taken; raw etcd is the judge. */
-import { afterEach, describe, expect, it } from '@jest/globals';
+import { afterAll, describe, expect, it } from '@jest/globals';
 import { armPut, connectAzure } from '../../launch/azure-client';
 import { countByKey, readSecretRecords } from '../../sandbox/cluster/raw-records';
+import { startDirectedService, type DirectedService } from '../support/directed-service';
 import { kubeApi } from '../support/kube';
-import { askForRotation, control, ended, makeCluster, people, testStack, until } from '../support/stack';
+import { askForRotation, ended, makeCluster, people, testStack, until } from '../support/stack';
 
 const SECRETS = 30;
 const NAME = 'voided-proof';
 
 describe('an older key that is set again after the proof', () => {
-  afterEach(() => control().clearFault('stalled-response'));
+  let service: DirectedService | undefined;
+  afterAll(() => service?.stop());
 
   it('voids it: after the repair the Secrets are rewritten and proven again before the key is recorded', async () => {
-    const { requester, approver1 } = people();
-    const cluster = await makeCluster(NAME, { count: SECRETS }, { tags: { 'keyturn-rewrites-per-second': '10' } });
+    const tags = { 'keyturn-rewrites-per-second': '10' };
+    const cluster = await makeCluster(NAME, { count: SECRETS }, { tags });
+    service = await startDirectedService(NAME);
+    const { requester, approver1 } = people(service.apiUrl);
     const { request, close } = await connectAzure(testStack().sandbox);
     const url = `https://management.azure.com${cluster.resourceId}?api-version=2026-04-01`;
     const setKey = async (keyId: string): Promise<void> => {
@@ -29,13 +33,13 @@ describe('an older key that is set again after the proof', () => {
       properties: { securityProfile: { azureKeyVaultKms: { keyId: string } } };
     };
     const newKeyId = body.properties.securityProfile.azureKeyVaultKms.keyId;
-    await control().setFault('stalled-response', { method: 'GET', path: `/managedClusters/${NAME}` });
-    await until(requester, asked.id, ({ steps }) =>
-      steps.some(({ id, status }) => id === 'rotate.record-proof' && status === 'running'),
-    );
+    // The first that the record step does, when nothing watches the cluster any more.
+    const recording = service.hold('awaitClusterIdle');
+    await recording.held();
     await setKey(cluster.keyId);
+    recording.release();
     const blocked = await until(requester, asked.id, ({ status }) => status === 'Blocked');
-    expect(blocked.reason?.code).toBe('KeyNotReported');
+    expect(blocked.reason?.code).toBe('ClusterChangedOutside');
 
     // Others write Secrets meanwhile: under the older key.
     const { core } = kubeApi(cluster);

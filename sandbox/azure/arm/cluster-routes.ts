@@ -107,6 +107,10 @@ export function clustersRouter(clusters: Clusters, operations: Operations, fault
     accept(clusters.start(cluster), request, response);
   });
 
+  router.post(`${one}/abort`, (request, response) => {
+    accept(clusters.abort(required(request.params)), request, response);
+  });
+
   router.post(`${one}/listClusterAdminCredential`, (request, response) => {
     const cluster = required(request.params);
     if (objectAt(cluster.body, 'properties')['disableLocalAccounts'] === true) {
@@ -116,7 +120,7 @@ export function clustersRouter(clusters: Clusters, operations: Operations, fault
         { shape: 'bare' },
       );
     }
-    response.json(credential('clusterAdmin', cluster));
+    response.json(credential('clusterAdmin', cluster, concerns(faults.get('unreachable-api-server'), cluster.id)));
   });
 
   router.post(`${one}/listClusterUserCredential`, (request, response) => {
@@ -140,7 +144,10 @@ export function clustersRouter(clusters: Clusters, operations: Operations, fault
   return router;
 }
 
-function credential(name: string, cluster: ManagedCluster): Record<string, unknown> {
+/** The port of the discard protocol: no API server is there. */
+const NO_API_SERVER = 'https://127.0.0.1:9';
+
+function credential(name: string, cluster: ManagedCluster, unreachable = false): Record<string, unknown> {
   if (cluster.running === undefined) {
     throw new AzureError(
       409,
@@ -149,7 +156,11 @@ function credential(name: string, cluster: ManagedCluster): Record<string, unkno
       { shape: 'bare' },
     );
   }
-  const value = Buffer.from(cluster.running.adminKubeconfig).toString('base64');
+  const { adminKubeconfig } = cluster.running;
+  const kubeconfig = unreachable
+    ? adminKubeconfig.replace(/(server:\s*"?)https:[^\s"]+/, `$1${NO_API_SERVER}`)
+    : adminKubeconfig;
+  const value = Buffer.from(kubeconfig).toString('base64');
   return { kubeconfigs: [{ name, value }] };
 }
 

@@ -216,6 +216,26 @@ export class Clusters {
     });
   }
 
+  /** az aks operation-abort: the state is Canceling, and Canceled when the operation has ended. */
+  abort(cluster: ManagedCluster): Operation {
+    const { operation } = cluster;
+    if (operation === undefined) {
+      throw new AzureError(409, 'SandboxNothingToAbort', `No operation runs on the managed cluster ${cluster.name}.`, {
+        shape: 'bare',
+      });
+    }
+    cluster.provisioningState = 'Canceling';
+    renewEtag(cluster, undefined);
+    return this.#options.operations.start({
+      // Not the cluster's: a fault that holds the operations of a cluster must not hold this one.
+      resourceId: `aborted operation ${operation.id}`,
+      location: operation.location,
+      run: () => this.#options.operations.abort(operation.id),
+      failureCode: 'SandboxAbortFailed',
+      settled: () => undefined,
+    });
+  }
+
   /** az aks delete. */
   delete(cluster: ManagedCluster): Operation {
     return this.#startOperation(cluster, 'Deleting', async () => {
@@ -247,9 +267,9 @@ export class Clusters {
       location: String(cluster.body['location']),
       run,
       failureCode: 'SandboxRolloutFailed',
-      settled: (failure) => {
+      settled: (status, failure) => {
         cluster.operation = undefined;
-        cluster.provisioningState = failure === undefined ? 'Succeeded' : 'Failed';
+        cluster.provisioningState = status;
         cluster.provisioningError = failure;
         // The state is part of the resource, so its etag changes with it: the next writer must have read again.
         renewEtag(cluster, pool);

@@ -12,7 +12,7 @@ export const MANAGED_CLUSTERS = 'Microsoft.ContainerService/managedClusters';
 
 /** `properties.provisioningState`. */
 export type ProvisioningState =
-  'Creating' | 'Updating' | 'Succeeded' | 'Failed' | 'Canceled' | 'Stopping' | 'Starting' | 'Deleting';
+  'Creating' | 'Updating' | 'Succeeded' | 'Failed' | 'Canceling' | 'Canceled' | 'Stopping' | 'Starting' | 'Deleting';
 
 /** A managed cluster. */
 export interface ManagedCluster {

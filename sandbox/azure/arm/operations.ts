@@ -3,7 +3,7 @@
  *
  * Needs: the faults `hold-operation`, `fail-operation` and `stuck-operation-url`.
  * Does: runs work in the background, keeps its status, answers polls.
- * Never does: retry work, or forget an operation.
+ * Never does: retry work, take back what an aborted operation did, or forget an operation.
  */
 import { createHmac, randomBytes, randomUUID } from 'node:crypto';
 import { Router, type Request, type Response } from 'express';
@@ -39,14 +39,14 @@ export interface OperationWork {
   readonly run: () => Promise<void>;
   /** The code of a failure that `run` throws without one of its own. */
   readonly failureCode: string;
-  /** Called once, before polls see the end. */
-  readonly settled: (failure: OperationFailure | undefined) => void;
+  /** Called once, before polls see the end. @param failure of one that Failed or was Canceled, where there is a reason */
+  readonly settled: (status: 'Succeeded' | 'Failed' | 'Canceled', failure: OperationFailure | undefined) => void;
 }
 
 /** Every operation since the sandbox started. */
 export class Operations {
   readonly #operations = new Map<string, Operation>();
-  readonly #running = new Set<Promise<void>>();
+  readonly #running = new Map<string, { readonly ended: Promise<void>; readonly abort: AbortController }>();
   readonly #faults: Faults;
   readonly #closed = new AbortController();
   readonly #signingKey = randomBytes(32);
@@ -69,9 +69,20 @@ export class Operations {
       status: 'InProgress',
     };
     this.#operations.set(operation.id, operation);
-    const running = this.#run(operation, work).finally(() => this.#running.delete(running));
-    this.#running.add(running);
+    const abort = new AbortController();
+    const ended = this.#run(operation, work, abort.signal).finally(() => this.#running.delete(operation.id));
+    this.#running.set(operation.id, { ended, abort });
     return operation;
+  }
+
+  /**
+   * Ends an operation as Canceled: one that is held does nothing; one whose work is under way finishes it, as AKS takes nothing back.
+   * Resolves when it has ended.
+   */
+  async abort(id: string): Promise<void> {
+    const running = this.#running.get(id);
+    running?.abort.abort();
+    await running?.ended;
   }
 
   get(id: string): Operation | undefined {
@@ -113,13 +124,13 @@ export class Operations {
   /** Cancels what is held and waits until nothing runs. */
   async close(): Promise<void> {
     this.#closed.abort();
-    await Promise.all(this.#running);
+    await Promise.all([...this.#running.values()].map(({ ended }) => ended));
   }
 
-  async #run(operation: Operation, work: OperationWork): Promise<void> {
-    const released = await this.#waitWhileHeld(work.resourceId);
+  async #run(operation: Operation, work: OperationWork, aborted: AbortSignal): Promise<void> {
+    const released = await this.#waitWhileHeld(work.resourceId, AbortSignal.any([this.#closed.signal, aborted]));
     if (!released) {
-      work.settled({ code: 'Canceled', message: 'The sandbox is shutting down.' });
+      work.settled('Canceled', undefined);
       this.#finish(operation, 'Canceled');
       return;
     }
@@ -132,13 +143,13 @@ export class Operations {
       failure = failureOf(error, work.failureCode);
     }
     if (fault !== undefined) failure = { code: fault.code, message: fault.message };
-    work.settled(failure);
-    this.#finish(operation, failure === undefined ? 'Succeeded' : 'Failed', failure);
+    const status = aborted.aborted ? 'Canceled' : failure === undefined ? 'Succeeded' : 'Failed';
+    work.settled(status, failure);
+    this.#finish(operation, status, failure);
   }
 
-  /** False when the sandbox was closed meanwhile. */
-  async #waitWhileHeld(resourceId: string): Promise<boolean> {
-    const { signal } = this.#closed;
+  /** False when it was given up meanwhile. */
+  async #waitWhileHeld(resourceId: string, signal: AbortSignal): Promise<boolean> {
     while (!signal.aborted && concerns(this.#faults.get('hold-operation'), resourceId)) {
       await new Promise<void>((resolve) => {
         const done = (): void => {

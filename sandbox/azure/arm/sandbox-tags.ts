@@ -13,14 +13,30 @@ import type { KubernetesRelease } from './kubernetes-versions';
 const API_SERVERS_TAG = 'sandbox-api-servers';
 /** `"per-key"` or `"shared"`; the latter for KMS v1 only. */
 const PROVIDER_NAMES_TAG = 'sandbox-kms-provider-names';
+/** At how many bytes its etcd stores nothing more: `"4194304"` (4 MiB) at least. */
+const ETCD_QUOTA_TAG = 'sandbox-etcd-quota-bytes';
+const SMALLEST_QUOTA_IN_BYTES = 4_194_304;
 
 const tagsSchema = z.looseObject({
   [API_SERVERS_TAG]: z.enum(['1', '2', '3', '4', '5']).default('1'),
   [PROVIDER_NAMES_TAG]: z.enum(['per-key', 'shared']).default('per-key'),
+  [ETCD_QUOTA_TAG]: z
+    .string()
+    .regex(/^\d{7,11}$/)
+    .refine((text) => Number(text) >= SMALLEST_QUOTA_IN_BYTES)
+    .optional(),
 });
 
+/** What each tag takes, for sentences. */
+const VALUES: Readonly<Record<string, string>> = {
+  [API_SERVERS_TAG]: '"1" to "5"',
+  [PROVIDER_NAMES_TAG]: '"per-key" or "shared"',
+  [ETCD_QUOTA_TAG]: `a number of bytes, "${SMALLEST_QUOTA_IN_BYTES}" at least`,
+};
+
 /** The part of a cluster's options that tags decide. */
-export type TaggedOptions = Required<Pick<ClusterOptions, 'apiServers' | 'kmsProviderNames'>>;
+export type TaggedOptions = Required<Pick<ClusterOptions, 'apiServers' | 'kmsProviderNames'>> &
+  Pick<ClusterOptions, 'etcdQuotaInBytes'>;
 
 /**
  * Reads the tags of a cluster that is to be made.
@@ -31,16 +47,23 @@ export function taggedOptions(body: JsonObject, release: KubernetesRelease): Tag
   if (!parsed.success) {
     const [issue] = parsed.error.issues;
     const name = issue?.path.join('.') ?? '';
-    const values = name === API_SERVERS_TAG ? '"1" to "5"' : '"per-key" or "shared"';
-    throw refuse(`The tag ${name} of a sandbox cluster must be ${values}, as a string.`);
+    throw refuse(`The tag ${name} of a sandbox cluster must be ${VALUES[name] ?? 'a string'}, as a string.`);
   }
-  const { [API_SERVERS_TAG]: apiServers, [PROVIDER_NAMES_TAG]: kmsProviderNames } = parsed.data;
+  const {
+    [API_SERVERS_TAG]: apiServers,
+    [PROVIDER_NAMES_TAG]: kmsProviderNames,
+    [ETCD_QUOTA_TAG]: quota,
+  } = parsed.data;
   if (kmsProviderNames === 'shared' && kmsVersionOf(release.minor) !== 'v1') {
     throw refuse(
       `The tag ${PROVIDER_NAMES_TAG} can be "shared" for KMS v1 only, which ends before Kubernetes 1.27; this cluster is to run ${release.patch}.`,
     );
   }
-  return { apiServers: Number(apiServers), kmsProviderNames };
+  return {
+    apiServers: Number(apiServers),
+    kmsProviderNames,
+    ...(quota === undefined ? {} : { etcdQuotaInBytes: Number(quota) }),
+  };
 }
 
 function refuse(message: string): AzureError {
