@@ -1,5 +1,6 @@
 /** The API as a change-management system calls it: plain HTTP and JSON. */
 import { z } from 'zod';
+import { Inspection } from '../domain/inspection';
 import { Operation } from '../domain/operation';
 
 /** An operation as the API answers it. */
@@ -66,6 +67,11 @@ export class ApiClient {
   /** Accepts the Secrets that a blocked step waits for as they are. @throws ApiProblem */
   async accept(id: string, digest: string, reason: string): Promise<OperationAnswer> {
     return await operationOf(await this.send('POST', `/v1/operations/${id}:accept`, { digest, reason }));
+  }
+
+  /** How the encryption of a cluster stands, by its ARM resource id. @throws ApiProblem */
+  async encryption(cluster: string): Promise<Inspection> {
+    return Inspection.parse(await (await this.send('GET', `/v1/clusters${cluster}/encryption`)).json());
   }
 
   private async send(

@@ -65,9 +65,12 @@ export class SandboxControl {
     await this.send('PUT', `/faults/${name}`, settings);
   }
 
-  /** Switches a fault off. */
-  async clearFault(name: string): Promise<void> {
-    await this.send('DELETE', `/faults/${name}`);
+  /** Switches a fault off. @param path only the one that was switched on with it */
+  async clearFault(name: string, path?: string): Promise<void> {
+    await this.send(
+      'DELETE',
+      `/faults/${name}${path === undefined ? '' : `?${new URLSearchParams({ path }).toString()}`}`,
+    );
   }
 
   /** Fills a cluster with Secrets. */

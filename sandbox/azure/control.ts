@@ -62,7 +62,8 @@ export async function startControl(azure: Azure, seed?: SeedFunction): Promise<C
     response.json(azure.faults.active());
   });
   app.delete('/faults/:name', (request, response) => {
-    azure.faults.clear(requireFaultName(request.params.name));
+    const { path } = request.query;
+    azure.faults.clear(requireFaultName(request.params.name), typeof path === 'string' ? path : undefined);
     response.json(azure.faults.active());
   });
   app.get('/state', (_request, response) => {

@@ -2,7 +2,7 @@
  * Named faults that tests and demos switch on and off.
  *
  * Needs: nothing.
- * Does: holds the settings of each fault that is on, counts down those that end by themselves, tells listeners.
+ * Does: holds the settings of each fault that is on, several of one name for several resources, counts down those that end by themselves, tells listeners.
  * Never does: act. The part that misbehaves asks here whether it should.
  */
 import { z } from 'zod';
@@ -83,10 +83,13 @@ export type FaultName = keyof typeof FAULT_SCHEMAS;
 /** The settings of one fault, defaults filled in. */
 export type FaultSettings<N extends FaultName> = z.infer<(typeof FAULT_SCHEMAS)[N]>;
 
-/** The faults that are on, with their settings. */
-export type ActiveFaults = { readonly [N in FaultName]?: FaultSettings<N> };
+/** The faults that are on, with their settings: several of one name, each about another part of ids. */
+export type ActiveFaults = { readonly [N in FaultName]?: readonly FaultSettings<N>[] };
 
-type MutableFaults = { [N in FaultName]?: FaultSettings<N> };
+/** Faults that are about a part of ids. */
+type FaultNameWithPath = {
+  [N in FaultName]: FaultSettings<N> extends { readonly path: string } ? N : never;
+}[FaultName];
 
 /** Whether a word is the name of a fault. */
 export function isFaultName(name: string): name is FaultName {
@@ -98,62 +101,68 @@ export function concerns(settings: { readonly path: string } | undefined, resour
   return settings !== undefined && resourceId.toLowerCase().includes(settings.path.toLowerCase());
 }
 
+/** What distinguishes faults of one name: the part of an id that they are about. */
+function pathOf(settings: object): string {
+  return 'path' in settings && typeof settings.path === 'string' ? settings.path.toLowerCase() : '';
+}
+
 /** The switchboard. */
 export class Faults {
-  #active: MutableFaults = {};
+  readonly #active = new Map<FaultName, readonly object[]>();
   readonly #listeners = new Set<() => void>();
 
   /**
-   * Switches a fault on, or changes its settings.
+   * Switches a fault on, or changes the settings of one that is about the same part of ids.
    * @throws ZodError when the settings are not those of this fault.
    */
   set(name: FaultName, settings: unknown = {}): void {
-    this.#active = { ...this.#active, [name]: FAULT_SCHEMAS[name].parse(settings) };
-    this.#notify();
+    const parsed = FAULT_SCHEMAS[name].parse(settings);
+    this.#change(name, (others) => [...others.filter((one) => pathOf(one) !== pathOf(parsed)), parsed]);
   }
 
-  /** Switches a fault off; one that is off stays off. */
-  clear(name: FaultName): void {
-    this.#active = { ...this.#active, [name]: undefined };
-    this.#notify();
+  /** Switches a fault off; one that is off stays off. @param path only the one that is about this part of ids */
+  clear(name: FaultName, path?: string): void {
+    this.#change(name, (all) => (path === undefined ? [] : all.filter((one) => pathOf(one) !== path.toLowerCase())));
   }
 
   /** A copy of what is on. */
   active(): ActiveFaults {
-    return Object.fromEntries(Object.entries(this.#active).filter(([, settings]) => settings !== undefined));
+    return Object.fromEntries([...this.#active].filter(([, all]) => all.length > 0));
   }
 
-  get<N extends FaultName>(name: N): FaultSettings<N> | undefined {
-    return this.#active[name];
+  /** All of one name, the oldest first. */
+  all<N extends FaultName>(name: N): readonly FaultSettings<N>[] {
+    return (this.#active.get(name) ?? []) as readonly FaultSettings<N>[];
+  }
+
+  /** The oldest of one name that is about a resource. */
+  about<N extends FaultNameWithPath>(name: N, resourceId: string): FaultSettings<N> | undefined {
+    return this.all(name).find((one) => concerns(one, resourceId));
   }
 
   /** Uses up one request of a counting fault; true when the request is to be hit. */
   takeRequest(name: 'throttle' | 'server-error'): boolean {
-    const settings = this.#active[name];
+    const [settings] = this.all(name);
     if (settings === undefined) return false;
-    this.#active = { ...this.#active, [name]: settings.requests > 1 ? { requests: settings.requests - 1 } : undefined };
+    this.#countDown(name, settings);
     return true;
   }
 
-  /** Takes a fault that strikes once: its settings, and it is off from now. */
-  takeOnce<N extends 'lost-response' | 'stalled-response' | 'fail-operation' | 'refuse-put'>(
-    name: N,
-  ): FaultSettings<N> | undefined {
-    const settings = this.#active[name];
-    if (settings !== undefined) this.clear(name);
+  /** Takes a fault that strikes one resource once: its settings, and it is off from now. */
+  takeOnce<N extends 'fail-operation' | 'refuse-put'>(name: N, resourceId: string): FaultSettings<N> | undefined {
+    const settings = this.about(name, resourceId);
+    if (settings !== undefined) this.clear(name, settings.path);
     return settings;
   }
 
   /** Takes a fault that strikes requests of one kind; true when this is one. */
   takeForRequest(name: 'lost-response' | 'stalled-response', method: string, path: string): boolean {
-    const settings = this.#active[name];
-    if (settings === undefined || (settings.method !== method && settings.method !== 'any')) return false;
-    if (!path.toLowerCase().includes(settings.path.toLowerCase())) return false;
-    if ('requests' in settings && settings.requests > 1) {
-      this.#active = { ...this.#active, 'lost-response': { ...settings, requests: settings.requests - 1 } };
-      return true;
-    }
-    return this.takeOnce(name) !== undefined;
+    const settings = this.all(name).find(
+      (one) => (one.method === method || one.method === 'any') && concerns(one, path),
+    );
+    if (settings === undefined) return false;
+    this.#countDown(name, settings);
+    return true;
   }
 
   /** Calls `listener` after every switch; returns a function that stops it. */
@@ -162,7 +171,16 @@ export class Faults {
     return () => void this.#listeners.delete(listener);
   }
 
-  #notify(): void {
+  /** One request less; without a count, or at its end, the fault is off. */
+  #countDown(name: FaultName, settings: object): void {
+    const requests = 'requests' in settings ? Number(settings.requests) : 1;
+    this.#change(name, (all) =>
+      all.flatMap((one) => (one !== settings ? [one] : requests > 1 ? [{ ...one, requests: requests - 1 }] : [])),
+    );
+  }
+
+  #change(name: FaultName, change: (all: readonly object[]) => readonly object[]): void {
+    this.#active.set(name, change(this.#active.get(name) ?? []));
     for (const listener of [...this.#listeners]) listener();
   }
 }

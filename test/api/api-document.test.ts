@@ -92,6 +92,7 @@ describe('the API document', () => {
       'post /v1/operations/{id}:accept',
       'get /v1/operations/{id}/evidence',
       'get /v1/operations/{id}/refused-secrets',
+      'get /v1/clusters/subscriptions/{subscription}/resourceGroups/{resourceGroup}/providers/Microsoft.ContainerService/managedClusters/{name}/encryption',
       'get /healthz',
       'get /readyz',
       'get /openapi.json',

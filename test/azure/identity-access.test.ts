@@ -109,17 +109,20 @@ describe("the cluster's identity", () => {
       missing: [],
       unknown: [expect.stringContaining('vaults/read')],
     });
+    faults.clear('forbidden');
     faults.set('forbidden', { path: '/roleAssignments' });
     expect(rightsOf(await read('kv-unseen'))).toEqual({
       missing: [],
       unknown: [expect.stringContaining('roleAssignments/read')],
     });
     const granted = await rig.azure.grant(vaultId('kv-unseen'), CRYPTO_USER, principalId);
+    faults.clear('forbidden');
     faults.set('forbidden', { path: '/roleDefinitions' });
     expect(rightsOf(await read('kv-unseen'))).toMatchObject({
       missing: [],
       unknown: [expect.stringContaining('a role that Keyturn may not read')],
     });
+    faults.clear('forbidden');
     faults.set('forbidden', { path: '/denyAssignments' });
     expect(rightsOf(await read('kv-unseen'))).toEqual({
       missing: [],

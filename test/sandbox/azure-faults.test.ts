@@ -83,6 +83,7 @@ describe('the sandbox faults, journal and control API', () => {
   it('spends a lost response neither on a refusal nor on another path', async () => {
     azure.sandbox.faults.set('lost-response');
     expect((await turn({ 'if-match': 'stale' })).status).toBe(412);
+    azure.sandbox.faults.clear('lost-response');
     azure.sandbox.faults.set('lost-response', { method: 'POST', path: '/keys/etcd/rotate' });
     expect((await turn()).status).toBe(200);
     await expect(azure.vault('POST', vault, '/keys/etcd/rotate')).rejects.toThrow();
@@ -150,7 +151,10 @@ describe('the sandbox faults, journal and control API', () => {
     await azure.containers.managedClusters.createOrUpdate(GROUP, 'c2', azure.clusterParameters(identityId), FAST);
     await azure.containers.managedClusters.createOrUpdate(GROUP, 'd1', azure.clusterParameters(identityId), FAST);
     expect(azure.clusters.map((cluster) => cluster.lateServers)).toEqual([2, 2, 0]);
+    // One of several, by its own path.
     await control('PUT', '/faults/late-servers', { path: '/managedClusters/d1' });
+    expect(azure.clusters.map((cluster) => cluster.lateServers)).toEqual([2, 2, 1]);
+    await control('DELETE', `/faults/late-servers?path=${encodeURIComponent('/managedClusters/c')}`);
     expect(azure.clusters.map((cluster) => cluster.lateServers)).toEqual([0, 0, 1]);
     expect(await azure.poll(await turn())).toMatchObject({ status: 'Succeeded' });
     await control('DELETE', '/faults/late-servers');

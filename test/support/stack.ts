@@ -29,7 +29,24 @@ export function testStack(): TestStackFacts {
   return JSON.parse(facts) as TestStackFacts;
 }
 
-export const control = (): SandboxControl => new SandboxControl(testStack().sandbox.control);
+/** The sandbox's control. Faults are those of this file: to clear one leaves what other files have switched on. */
+export const control = (): SandboxControl => new FileControl(testStack().sandbox.control);
+
+/** What this file has switched on: the part of ids that it is about, by name; undefined where it has none. */
+const switchedOn = new Map<string, Set<string | undefined>>();
+
+class FileControl extends SandboxControl {
+  override async setFault(name: string, settings: { readonly path?: string } = {}): Promise<void> {
+    switchedOn.set(name, (switchedOn.get(name) ?? new Set()).add(settings.path));
+    await super.setFault(name, settings);
+  }
+
+  override async clearFault(name: string): Promise<void> {
+    const paths = switchedOn.get(name) ?? new Set();
+    switchedOn.delete(name);
+    for (const path of paths) await super.clearFault(name, path);
+  }
+}
 
 /** API clients of the people of the sandbox, for the shared service or another one. */
 export function people(

@@ -10,7 +10,7 @@ import type { Request, RequestHandler } from 'express';
 import { hostRole } from '../clouds';
 import { TokenRejected, type TokenService } from '../entra/tokens';
 import { AzureError, badRequest } from '../errors';
-import type { Faults } from '../faults';
+import { concerns, type Faults } from '../faults';
 
 /** Lets a request pass when ARM would. @throws AzureError 401, 403 or 400. */
 export function armFrontDoor(tokens: TokenService, tenantId: string, faults: Faults): RequestHandler {
@@ -42,8 +42,7 @@ export function armFrontDoor(tokens: TokenService, tenantId: string, faults: Fau
 }
 
 function isForbidden({ method, path }: Request, faults: Faults): boolean {
-  const settings = faults.get('forbidden');
-  return settings?.method === method && path.toLowerCase().includes(settings.path.toLowerCase());
+  return faults.all('forbidden').some((one) => one.method === method && concerns(one, path));
 }
 
 function rejection(error: TokenRejected, tenantId: string, audiences: readonly string[]): AzureError {

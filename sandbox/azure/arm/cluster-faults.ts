@@ -1,6 +1,6 @@
 /** Faults that the processes of a cluster have, by the switchboard's settings. */
 import { messageOf } from '../../message-of';
-import { concerns, type Faults } from '../faults';
+import type { Faults } from '../faults';
 import type { Journal } from '../journal';
 import type { ManagedCluster } from './managed-cluster';
 
@@ -12,16 +12,14 @@ interface FaultSources {
 /** Brings a cluster to the faults that are on. */
 export function applyFaults(sources: FaultSources, cluster: ManagedCluster): void {
   const { faults } = sources;
-  const late = faults.get('late-servers');
-  cluster.running?.setLatency(faults.get('kube-latency')?.milliseconds ?? 0);
+  cluster.running?.setLatency(faults.all('kube-latency')[0]?.milliseconds ?? 0);
   applyLostAnswers(sources, cluster);
-  cluster.running?.setLateServers(late !== undefined && concerns(late, cluster.id) ? late.servers : 0);
+  cluster.running?.setLateServers(faults.about('late-servers', cluster.id)?.servers ?? 0);
 }
 
 /** What was lost is counted from the moment when the fault is set, or set again. */
 function applyLostAnswers({ faults, journal }: FaultSources, cluster: ManagedCluster): void {
-  const settings = faults.get('kube-lost-response');
-  const times = settings !== undefined && concerns(settings, cluster.id) ? settings.times : 0;
+  const times = faults.about('kube-lost-response', cluster.id)?.times ?? 0;
   if (cluster.lostAnswers === times) return;
   cluster.lostAnswers = times;
   const setting = cluster.running?.setLostAnswers(times, (lost) =>

@@ -2,7 +2,7 @@
 import { Router, type Request, type Response } from 'express';
 import { hostRole } from '../clouds';
 import { AzureError, badRequest, resourceNotFound } from '../errors';
-import { concerns, type Faults } from '../faults';
+import type { Faults } from '../faults';
 import { isJsonObject, objectAt } from '../json';
 import type { Clusters } from './clusters';
 import { clusterBody, MANAGED_CLUSTERS, type ManagedCluster } from './managed-cluster';
@@ -19,7 +19,7 @@ export function clustersRouter(clusters: Clusters, operations: Operations, fault
   const everywhere = `/subscriptions/:subscription/providers/${MANAGED_CLUSTERS}`;
 
   router.get([list, everywhere], (request, _response, next) => {
-    if (concerns(faults.get('refuse-list'), request.path)) {
+    if (faults.about('refuse-list', request.path)) {
       throw new AzureError(
         403,
         'AuthorizationFailed',
@@ -30,7 +30,7 @@ export function clustersRouter(clusters: Clusters, operations: Operations, fault
   });
 
   router.put([one, `${one}/agentPools/:pool`], (request, response, next) => {
-    const refusal = concerns(faults.get('refuse-put'), request.path) ? faults.takeOnce('refuse-put') : undefined;
+    const refusal = faults.takeOnce('refuse-put', request.path);
     if (refusal === undefined) next();
     else response.status(refusal.status).json(refusal.body);
   });
@@ -120,7 +120,9 @@ export function clustersRouter(clusters: Clusters, operations: Operations, fault
         { shape: 'bare' },
       );
     }
-    response.json(credential('clusterAdmin', cluster, concerns(faults.get('unreachable-api-server'), cluster.id)));
+    response.json(
+      credential('clusterAdmin', cluster, faults.about('unreachable-api-server', cluster.id) !== undefined),
+    );
   });
 
   router.post(`${one}/listClusterUserCredential`, (request, response) => {

@@ -13,7 +13,7 @@ import type { ClusterFactory } from '../../cluster/contract';
 import type { AzureCloud } from '../clouds';
 import type { Directory } from '../entra/directory';
 import { AzureError, badRequest } from '../errors';
-import { concerns, type Faults } from '../faults';
+import type { Faults } from '../faults';
 import { copyOf, describeIssues, isJsonObject, objectAt, type JsonObject } from '../json';
 import { clusterVaultCrypto } from '../vault/cluster-crypto';
 import type { VaultRegistry } from '../vault/registry';
@@ -156,7 +156,7 @@ export class Clusters {
       kubeletIdentity: (id) => this.#registerKubelet(id, name),
       before: existing?.body,
     });
-    if (existing !== undefined && concerns(this.#options.faults.get('ignore-change'), existing.id)) {
+    if (existing !== undefined && this.#options.faults.about('ignore-change', existing.id)) {
       const operation = this.#startOperation(existing, 'Updating', async () => undefined);
       return { cluster: existing, operation, created: false, kmsChanged };
     }

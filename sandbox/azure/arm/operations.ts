@@ -8,7 +8,7 @@
 import { createHmac, randomBytes, randomUUID } from 'node:crypto';
 import { Router, type Request, type Response } from 'express';
 import { messageOf } from '../../message-of';
-import { concerns, type Faults } from '../faults';
+import type { Faults } from '../faults';
 import { AzureError } from '../errors';
 import type { JsonObject } from '../json';
 
@@ -91,7 +91,7 @@ export class Operations {
 
   /** An operation as polls show it. */
   shown(operation: Operation): Operation {
-    const stuck = concerns(this.#faults.get('stuck-operation-url'), operation.resourceId);
+    const stuck = this.#faults.about('stuck-operation-url', operation.resourceId) !== undefined;
     return stuck ? { ...operation, status: 'InProgress', endTime: undefined, failure: undefined } : operation;
   }
 
@@ -134,8 +134,7 @@ export class Operations {
       this.#finish(operation, 'Canceled');
       return;
     }
-    const fails = concerns(this.#faults.get('fail-operation'), work.resourceId);
-    const fault = fails ? this.#faults.takeOnce('fail-operation') : undefined;
+    const fault = this.#faults.takeOnce('fail-operation', work.resourceId);
     let failure: OperationFailure | undefined;
     try {
       if (fault === undefined || fault.applied) await work.run();
@@ -150,7 +149,7 @@ export class Operations {
 
   /** False when it was given up meanwhile. */
   async #waitWhileHeld(resourceId: string, signal: AbortSignal): Promise<boolean> {
-    while (!signal.aborted && concerns(this.#faults.get('hold-operation'), resourceId)) {
+    while (!signal.aborted && this.#faults.about('hold-operation', resourceId)) {
       await new Promise<void>((resolve) => {
         const done = (): void => {
           stopListening();

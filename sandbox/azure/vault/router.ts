@@ -93,8 +93,7 @@ export function vaultRouter({ registry, tokens, assignments, tenantId, faults }:
   /** The vault of a request whose caller holds a permission. */
   function permitted(response: Response, permission: KeyPermission, keyName?: string): Vault {
     const { vault, caller } = response.locals['call'] as Call;
-    const fault = faults.get('vault-forbidden');
-    if (fault?.permission === permission && concerns(fault, vault.id))
+    if (faults.all('vault-forbidden').some((one) => one.permission === permission && concerns(one, vault.id)))
       throw lacksRight(vault, caller, permission, keyName);
     authorize(vault, assignments, caller, permission, keyName);
     return vault;
@@ -102,7 +101,7 @@ export function vaultRouter({ registry, tokens, assignments, tenantId, faults }:
 
   /** @throws AzureError 403. What Key Vault says when a policy denies a key is not published: code and text are the sandbox's. */
   function requireExpiry(vault: Vault, name: string, exp: number | undefined): void {
-    if (exp !== undefined || !concerns(faults.get('require-expiry'), vault.id)) return;
+    if (exp !== undefined || !faults.about('require-expiry', vault.id)) return;
     throw new AzureError(
       403,
       'Forbidden',
@@ -173,10 +172,10 @@ export function vaultRouter({ registry, tokens, assignments, tenantId, faults }:
 
   router.delete('/keys/:name', (request, response) => {
     const vault = permitted(response, 'delete', request.params.name);
-    const slow = faults.get('slow-deletion');
+    const slow = faults.about('slow-deletion', vault.id);
     const key = vault.keys.delete(request.params.name, {
       retentionInDays: vault.properties.softDeleteRetentionInDays,
-      looksUntilShown: slow !== undefined && concerns(slow, vault.id) ? slow.looks : 0,
+      looksUntilShown: slow?.looks ?? 0,
     });
     response.json({ ...deletionFields(vault, key), ...keyBundle(vault, key.name, latestVersion(key)) });
   });

@@ -1,0 +1,123 @@
+/** What an inspection says of a cluster, and which operation it names. */
+import { describe, expect, it } from '@jest/globals';
+import { inspect, type Inspection, type InspectionFacts } from '../../domain/inspection';
+import { KINDS } from '../../domain/kinds';
+import { activated, activating, proven, reconcile, type Ledger } from '../../domain/ledger';
+import { goodCluster, goodKey, identityAccess, KEY_0, KEY_1, KEY_2, KEY_3, NOW } from './fixtures';
+
+type Inside = Extract<InspectionFacts['inside'], { readonly confirmed: boolean }>;
+/** Each key was set by an operation, and proven. */
+const rotated = (...keyIds: string[]): Ledger =>
+  keyIds.reduce(
+    (ledger: Ledger, keyId, index) => {
+      const operationId = `op-${index}`;
+      const proof = { operationId, at: NOW, convergedRv: String(index), secrets: 1 };
+      return proven(activated(activating(ledger, keyId, operationId, NOW), keyId), keyId, proof);
+    },
+    reconcile(undefined, null, NOW),
+  );
+const inside = (change: Partial<Inside> = {}): Inside => ({
+  ledger: rotated(KEY_0, KEY_2, KEY_1),
+  confirmed: true,
+  changedSinceProof: false,
+  apiServers: 2,
+  ...change,
+});
+const facts = (change: Partial<InspectionFacts> = {}): InspectionFacts => ({
+  at: NOW,
+  cluster: goodCluster(),
+  keys: [goodKey(KEY_1), goodKey(KEY_2), goodKey(KEY_0, { enabled: false })].map((key) => ({ found: true, key })),
+  identityAccess: identityAccess(),
+  inside: inside(),
+  ...change,
+});
+const codes = ({ findings }: Inspection): (string | undefined)[][] =>
+  findings.map(({ code, repair }) => (repair === undefined ? [code] : [code, repair]));
+const found = (change: Partial<InspectionFacts>): (string | undefined)[][] => codes(inspect(facts(change)));
+
+describe('an inspection', () => {
+  it('of a cluster where all is well has both slots, what must stay, and no finding', () => {
+    expect(inspect(facts())).toMatchObject({
+      kms: { enabled: true, scheme: 'kms-v2', networkAccess: 'Public' },
+      slots: {
+        current: { keyId: KEY_1, state: 'usable' },
+        previous: { keyId: KEY_2, state: 'usable' },
+        previousKnown: true,
+      },
+      identity: { mayUseKey: 'yes' },
+      proven: true,
+      keysNeeded: [KEY_2, KEY_1],
+      // Two API servers, two slots, an encrypt and a decrypt in a minute.
+      vaultLoad: { apiServers: 2, transactionsPerTenSeconds: 1.3, limitPerTenSeconds: 4000 },
+      findings: [],
+    });
+  });
+
+  it.each<[string, Partial<InspectionFacts>, (string | undefined)[][]]>([
+    [
+      'a cluster that no operation has looked at',
+      { inside: inside({ ledger: null }) },
+      [['NotProven', 'rewrite-secrets'], ['PreviousSlotUnknown']],
+    ],
+    [
+      'a key that others have set',
+      { cluster: goodCluster({ kms: { enabled: true, keyId: KEY_3 } }), keys: [{ found: true, key: goodKey(KEY_3) }] },
+      [['NotProven', 'rewrite-secrets'], ['PreviousSlotUnknown']],
+    ],
+    [
+      'a switch that Azure does not report',
+      { inside: inside({ ledger: activating(rotated(KEY_2, KEY_1), KEY_3, 'op-9', NOW) }) },
+      [['SwitchNotFinished', 'rewrite-secrets'], ['NotProven', 'rewrite-secrets'], ['PreviousSlotUnknown']],
+    ],
+    [
+      'a ledger without evidence',
+      { inside: inside({ confirmed: false }) },
+      [['LedgerNotConfirmed', 'rewrite-secrets']],
+    ],
+    [
+      'a change in Azure since the proof',
+      { inside: inside({ changedSinceProof: true }) },
+      [['NotProven', 'rewrite-secrets']],
+    ],
+    [
+      'KMS that is off and was not followed up',
+      { cluster: goodCluster({ kms: { enabled: false } }), identityAccess: undefined },
+      [['NotProven', 'rewrite-secrets']],
+    ],
+    ['a cluster that is stopped', { cluster: goodCluster({ powerState: 'Stopped' }) }, [['ClusterNotReady']]],
+    ['a cluster out of reach', { inside: { unreadable: 'It does not answer.' } }, [['ClusterNotReadable']]],
+    [
+      'a key that is disabled',
+      { keys: [goodKey(KEY_1, { enabled: false }), goodKey(KEY_2)].map((key) => ({ found: true, key })) },
+      [['KeyUnusable']],
+    ],
+    [
+      'a previous key that is deleted, and a current one that expires soon',
+      {
+        keys: [
+          { found: true, key: goodKey(KEY_1, { expiresOn: '2026-12-01T00:00:00.000Z' }) },
+          { found: false, keyId: KEY_2, why: 'It is not there.' },
+        ],
+      },
+      [['KeyExpiresSoon', 'rotate-key'], ['KeyUnusable']],
+    ],
+    [
+      'a key that left its slots and is still enabled',
+      { keys: [KEY_0, KEY_1, KEY_2].map((keyId) => ({ found: true, key: goodKey(keyId) })) },
+      [['KeysToRetire', 'retire-key']],
+    ],
+    ['KMS v1', { cluster: goodCluster({ kubernetesVersion: '1.26.6' }) }, [['KmsV1', 'upgrade-to-kms-v2']]],
+  ])('finds %s', (_what, change, expected) => {
+    expect(found(change)).toEqual(expected);
+  });
+
+  it('finds an identity that lost its grant, and names only kinds that there are', () => {
+    const access = identityAccess({ vault: { policyKeys: ['decrypt'] } });
+    const inspection = inspect(facts({ identityAccess: access }));
+    expect(inspection.identity).toMatchObject({ mayUseKey: 'no', detail: expect.stringContaining('may not encrypt') });
+    expect(codes(inspection)).toEqual([['IdentityLacksKeyAccess']]);
+    const kinds = KINDS.map(({ name }) => name);
+    for (const kind of ['rewrite-secrets', 'rotate-key', 'retire-key', 'upgrade-to-kms-v2'])
+      expect(kinds).toContain(kind);
+  });
+});
