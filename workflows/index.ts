@@ -1,4 +1,4 @@
-/** The workflows that the worker registers; names are their type names in Temporal: one for each kind, and the lock. */
+/** The workflows that the worker registers; names are their type names in Temporal: one for each kind, the lock, and the look at a cluster. */
 export { clusterLock } from './cluster-lock';
 export { inspectCluster } from './inspect-cluster';
 export {

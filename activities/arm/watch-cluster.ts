@@ -98,7 +98,7 @@ async function changeOutside(
       return needsPerson(
         'ClusterChangedOutside',
         `Azure reports ${describeKms(kms)} instead of ${describeProfile(expected)}: another client changed the cluster while this operation ran. ` +
-          'Secrets may be under both: keep both keys enabled and unexpired. Nothing is called proven. Find out who set it (activity log of the cluster; ' +
+          'Secrets may be under both: keep every key listed under keysNeeded, and the one that Azure reports. Nothing is called proven. Find out who set it (activity log of the cluster; ' +
           'infrastructure as code sets its own key again), set the new one again and retry; or cancel, and ask for a new operation, which proves first.',
       );
     }
