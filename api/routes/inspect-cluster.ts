@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { Inspection } from '../../domain/inspection';
 import { Role } from '../../domain/people';
+import { parseClusterId } from '../../domain/resource-ids';
 import type { ApiDeps } from '../deps';
 import { ApiError } from '../problem';
 import { route, type Route } from '../route';
@@ -24,10 +25,16 @@ export function getClusterEncryption({ gateway }: ApiDeps): Route {
     roles: [Role.Reader, Role.Operator, Role.Approver],
     params: Params,
     answers: [{ status: 200, description: 'As it is now.', schema: Inspection }],
-    codes: ['ClusterNotFound', 'AzureUnavailable', 'TemporalUnavailable', 'WorkerUnavailable'],
+    codes: ['InvalidClusterId', 'ClusterNotFound', 'AzureUnavailable', 'TemporalUnavailable', 'WorkerUnavailable'],
     handle: async ({ params: { subscription, resourceGroup, name } }) => {
       const cluster = `/subscriptions/${subscription}/resourceGroups/${resourceGroup}/providers/Microsoft.ContainerService/managedClusters/${name}`;
-      const inspected = await gateway.inspect(cluster);
+      const id = parseClusterId(cluster);
+      if (id === undefined) {
+        const detail =
+          'The path is not the ARM resource id of a managed cluster, between /v1/clusters and /encryption.';
+        throw new ApiError({ code: 'InvalidClusterId', detail });
+      }
+      const inspected = await gateway.inspect(id.resourceId);
       if (inspected.found) return { status: 200, body: inspected.inspection };
       throw new ApiError({ code: 'ClusterNotFound', detail: `${cluster}: ${inspected.why}` });
     },

@@ -29,6 +29,10 @@ describe('how the encryption of a cluster stands', () => {
 
   it('is not answered for a cluster that is not there, nor without a worker', async () => {
     expect((await read()).problem()).toMatchObject({ code: 'ClusterNotFound', status: 422 });
+    // A name that goes on in another path of ARM.
+    expect((await read(`${CLUSTER}%2FlistClusterAdminCredential`)).problem()).toMatchObject({
+      code: 'InvalidClusterId',
+    });
     api.gateway.outage = new ApiError({ code: 'WorkerUnavailable', detail: 'No worker looked.' });
     expect((await read()).problem()).toMatchObject({ code: 'WorkerUnavailable', status: 503 });
     expect((await read('/subscriptions/s/resourceGroups/g')).problem()).toMatchObject({ code: 'RouteNotFound' });
