@@ -32,9 +32,14 @@ const LIMIT_IN_MS = 400_000;
 describe('a lost answer to every write', () => {
   const starts = new Map<KindRow, Promise<Start>>();
   let journal: readonly JournalEntry[] = [];
+  /** What the row at hand began with. */
+  let over: Start | undefined;
 
   afterEach(async () => {
     for (const fault of ['kube-lost-response', 'lost-response']) await control().clearFault(fault);
+    // After that: the answer to this deletion must not be lost.
+    if (over) await deleteCluster(over.cluster);
+    over = undefined;
   });
 
   /** The cluster of a row, which is made while the kind before it runs. */
@@ -52,6 +57,7 @@ describe('a lost answer to every write', () => {
     'of %s leaves what an undisturbed operation leaves',
     async (kind, row) => {
       const start = await startOfRow(row);
+      over = start;
       const next = KIND_ROWS[KIND_ROWS.indexOf(row) + 1];
       if (next) void startOfRow(next);
       // By path, which the names of its cluster, vaults and keys have; no other's.
@@ -79,7 +85,6 @@ describe('a lost answer to every write', () => {
       expect(lostBy(`${CONFIG_MAPS}/keyturn-ledger`, 'PUT', cluster)).toBe(lostNotes);
       expect(lostBy(CANARY, 'POST', cluster)).toBe(CANARIES);
       expect(lostBy(CANARY, 'DELETE', cluster)).toBe(CANARIES);
-      await deleteCluster(start.cluster);
     },
     LIMIT_IN_MS,
   );
