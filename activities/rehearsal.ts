@@ -11,6 +11,7 @@ import type { RefusedObject } from '../domain/census';
 import { CANARY_LABEL, canarySecret } from './canaries';
 import type { KubeConnection } from './kubernetes/connection';
 import { KubeError } from './kubernetes/errors';
+import { AS_METADATA_LIST } from './kubernetes/metadata-list';
 import { createDryRun, patchDryRun, readSecret, SecretMetadata, type DetailedMetadata } from './kubernetes/metadata';
 import { storeLedgerDryRun } from './ledger';
 import { sleep } from './running';
@@ -30,7 +31,6 @@ const NAME = 'keyturn-canary-census';
 const LABEL = 'census';
 /** Webhooks that write the time do so in seconds. */
 const BETWEEN_UPDATES_IN_MS = 1_100;
-const AS_METADATA_LIST = 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io';
 const Some = z.object({ items: z.array(z.object({ metadata: SecretMetadata })).nullish() });
 
 /** Tries what an operation does in addition to its rewrite. @throws KubeError when the API server is away; the signal's reason */

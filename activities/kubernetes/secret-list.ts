@@ -7,9 +7,9 @@
 import { z } from 'zod';
 import type { KubeConnection } from './connection';
 import { KubeError, parseAnswer } from './errors';
+import { AS_METADATA_LIST } from './metadata-list';
 import { ComparableMetadata, MeasuredMetadata, SecretMetadata, type ListedSecret } from './metadata';
 
-const AS_METADATA_LIST = 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io';
 /** Objects of a first page: their size is not known yet. */
 export const FIRST_PAGE_SIZE = 100;
 /** Objects of a page at most, as client-go does it: the API server reads them all, values included, to answer. */

@@ -3,28 +3,20 @@ import { z } from 'zod';
 import { LabelSelector, matchesLabels } from '../../domain/label-selector';
 import type { DeprecatedApi, UpgradeRisks } from '../../domain/upgrade-risks';
 import type { KubeConnection } from './connection';
+import { listMetadata } from './metadata-list';
 import { labelledSamples } from './metrics';
 import { unlessRefused } from './servers';
 
-const AS_METADATA_LIST = 'application/json;as=PartialObjectMetadataList;v=v1;g=meta.k8s.io';
-const PODS_OF_A_PAGE = 500;
 /** Kubernetes 1.19 and newer: KEP-1693, "warnings"; 1 for each deprecated API that was asked for since the start. */
 const DEPRECATED = 'apiserver_requested_deprecated_apis';
 
-const Pods = z.object({
-  metadata: z.object({ continue: z.string().optional() }),
-  items: z
-    .array(
-      z.object({
-        metadata: z.object({
-          namespace: z.string(),
-          labels: z.record(z.string(), z.string()).optional(),
-          ownerReferences: z.array(z.object({ kind: z.string() })).optional(),
-        }),
-      }),
-    )
-    .nullish(),
+const Pod = z.object({
+  namespace: z.string(),
+  labels: z.record(z.string(), z.string()).optional(),
+  ownerReferences: z.array(z.object({ kind: z.string() })).optional(),
 });
+/** Those that run. */
+const NOT_OVER = 'status.phase!=Succeeded,status.phase!=Failed';
 const Budgets = z.object({
   items: z
     .array(
@@ -66,30 +58,13 @@ async function countPodsWithoutBudget(
   const path = '/apis/policy/v1/poddisruptionbudgets';
   const budgets = Budgets.parse(await connection.request({ method: 'GET', path, signal })).items ?? [];
   const counts: Record<string, number> = {};
-  let token: string | undefined;
-  do {
-    const query = new URLSearchParams({
-      limit: String(PODS_OF_A_PAGE),
-      fieldSelector: 'status.phase!=Succeeded,status.phase!=Failed',
-      ...(token ? { continue: token } : {}),
-    });
-    const page = Pods.parse(
-      await connection.request({
-        method: 'GET',
-        path: `/api/v1/pods?${query.toString()}`,
-        accept: AS_METADATA_LIST,
-        signal,
-      }),
+  const pods = listMetadata(connection, '/api/v1/pods', Pod, { fieldSelector: NOT_OVER, signal });
+  for await (const { namespace, labels = {}, ownerReferences = [] } of pods) {
+    if (ownerReferences.some(({ kind }) => STAY.includes(kind))) continue;
+    const covered = budgets.some(
+      ({ metadata, spec }) => metadata.namespace === namespace && spec.selector && matchesLabels(spec.selector, labels),
     );
-    for (const { metadata } of page.items ?? []) {
-      const { namespace, labels = {}, ownerReferences = [] } = metadata;
-      if (ownerReferences.some(({ kind }) => STAY.includes(kind))) continue;
-      const covered = budgets.some(
-        ({ metadata: of, spec }) => of.namespace === namespace && spec.selector && matchesLabels(spec.selector, labels),
-      );
-      if (!covered) counts[namespace] = (counts[namespace] ?? 0) + 1;
-    }
-    token = page.metadata.continue;
-  } while (token);
+    if (!covered) counts[namespace] = (counts[namespace] ?? 0) + 1;
+  }
   return counts;
 }
