@@ -1,10 +1,9 @@
 /** Looks at the encryption of one cluster. Writes nothing, and looks at no Secret. */
-import type { ApplicationFailure } from '@temporalio/common';
+import { ApplicationFailure } from '@temporalio/common';
 import { ArmError } from '../azure/errors';
 import { inspect, type InspectionFacts } from '../domain/inspection';
-import { currentGeneration } from '../domain/ledger';
 import { reportedKeyId, type ObservedCluster } from '../domain/observed';
-import { isChangedSinceProof, isConfirmed } from '../domain/trusted-ledger';
+import { claimsProof, trustIn } from '../domain/trusted-ledger';
 import type { Inspected } from './contract';
 import { readClusterEvidence } from './evidence';
 import { KubeError } from './kubernetes/errors';
@@ -49,30 +48,18 @@ async function lookInside(look: Look, { resourceId, eTag }: ObservedCluster): Pr
     const [ledger, leases] = await look.use(resourceId, limited, (connection) =>
       Promise.all([readLedger(connection, limited), knownLeases(connection, limited)]),
     );
-    const records = ledger === null ? [] : await readClusterEvidence(resourceId, look.evidence);
-    return {
-      ledger,
-      confirmed: ledger === null || isConfirmed(ledger, resourceId, records),
-      changedSinceProof: ledger !== null && isChanged(ledger, resourceId, records, eTag),
-      apiServers: leases?.length ?? null,
-    };
+    const trust = claimsProof(ledger)
+      ? trustIn(ledger, resourceId, await readClusterEvidence(resourceId, look.evidence), eTag)
+      : { confirmed: true, changedSinceProof: false };
+    return { ledger, ...trust, apiServers: leases?.length ?? null };
   } catch (error) {
     look.signal.throwIfAborted();
-    if (error instanceof ArmError || error instanceof KubeError || isFailure(error)) {
+    if (error instanceof ArmError || error instanceof KubeError || error instanceof ApplicationFailure) {
       return { unreadable: sentence(error.message) };
     }
     if (limited.aborted) return { unreadable: 'Its API server did not answer in time.' };
     throw error;
   }
-}
-
-/** Only a proof can be outdated by a change. */
-function isChanged(...args: Parameters<typeof isChangedSinceProof>): boolean {
-  return currentGeneration(args[0])?.state === 'proven' && isChangedSinceProof(...args);
-}
-
-function isFailure(error: unknown): error is ApplicationFailure {
-  return error instanceof Error && error.name === 'ApplicationFailure';
 }
 
 function sentence(text: string): string {

@@ -1,13 +1,14 @@
 /** Checks rules and makes plans from what Azure, the cluster and earlier evidence say. Writes nothing. */
 import type { Census } from '../domain/census';
-import { currentGeneration, type Ledger } from '../domain/ledger';
+import type { EvidenceRecord } from '../domain/evidence';
+import type { Ledger } from '../domain/ledger';
 import { kindOf } from '../domain/kinds';
 import { reportedKeyId, type AzureObservation, type Observation } from '../domain/observed';
 import type { PlanPolicy } from '../domain/plan/plan';
 import { busyState, plan, ruleFaults } from '../domain/planner';
 import type { OperationRequest } from '../domain/request';
 import { rewriteCeiling } from '../domain/rewrite-pace';
-import { isChangedSinceProof, isConfirmed, trustedLedger } from '../domain/trusted-ledger';
+import { claimsProof, trustedLedger, trustIn } from '../domain/trusted-ledger';
 import { newestUnused, type UnusedVersion } from '../domain/unused-versions';
 import type { PlanMade, RulesChecked } from './contract';
 import { readClusterEvidence, type EvidenceStore } from './evidence';
@@ -31,18 +32,19 @@ export async function makePlan(
   input: { readonly request: OperationRequest; readonly policy: PlanPolicy; readonly census: Census | null },
 ): Promise<PlanMade> {
   const { request, policy, census } = input;
-  const observation = await observe(look, request);
+  const records = evidenceOf(request.cluster, look.evidence);
+  const observation = await observe(look, request, records);
   const facts = { ...observation, ...(census === null ? {} : { census }) };
   const first = plan(request, facts, policy);
   const makesVersion = first.plan?.steps.some(({ type }) => type === 'create-key-version') ?? false;
-  const unusedVersion = makesVersion ? await findUnused(look, observation) : undefined;
+  const unusedVersion = makesVersion ? await findUnused(look, observation, records) : undefined;
   const result = unusedVersion ? plan(request, { ...facts, unusedVersion }, policy) : first;
   return { ...result, busy: busyState(observation.azure, ruleFaults(request, observation.azure)) };
 }
 
 /** All that a plan is made from. The cluster itself is asked only when Azure's answer leaves a plan possible. */
-async function observe(look: Look, request: OperationRequest): Promise<Observation> {
-  const { signal, use, evidence } = look;
+async function observe(look: Look, request: OperationRequest, records: ClusterEvidence): Promise<Observation> {
+  const { signal, use } = look;
   const azure = await observeForPlan(look, request);
   if (ruleFaults(request, azure).length > 0) return { azure };
   const atRisk = kindOf(request.kind).needs.includes('upgrade-risks');
@@ -57,18 +59,18 @@ async function observe(look: Look, request: OperationRequest): Promise<Observati
     azure,
     ...(nodes === undefined ? {} : { nodes }),
     ...(upgradeRisks === undefined ? {} : { upgradeRisks }),
-    ...(await believed(ledger, azure, request.cluster, evidence)),
+    ...(await believed(ledger, azure, request.cluster, records)),
   };
 }
 
 /** A version that could be used instead of making another one. @throws VaultError, TokenError */
 async function findUnused(
-  { azure, evidence, signal }: Look,
+  { azure, signal }: Look,
   { azure: { cluster }, ledger = null }: Observation,
+  records: ClusterEvidence,
 ): Promise<UnusedVersion | undefined> {
   if (!cluster.found) return undefined;
-  const records = await readClusterEvidence(cluster.cluster.resourceId, evidence);
-  const unused = newestUnused(records, ledger, reportedKeyId(cluster.cluster));
+  const unused = newestUnused(await records(), ledger, reportedKeyId(cluster.cluster));
   if (unused === undefined) return undefined;
   const found = await azure.keys.lookUp(unused.keyId, { abortSignal: signal });
   return found.found && found.key.enabled ? unused : undefined;
@@ -79,14 +81,22 @@ async function believed(
   ledger: Ledger | null,
   { cluster: found }: AzureObservation,
   cluster: string,
-  evidence: EvidenceStore,
+  records: ClusterEvidence,
 ): Promise<Pick<Observation, 'ledger' | 'ledgerNotConfirmed' | 'changedSinceProof'>> {
-  if (ledger === null || currentGeneration(ledger)?.state !== 'proven') return { ledger };
-  const records = await readClusterEvidence(cluster, evidence);
-  if (!isConfirmed(ledger, cluster, records)) {
-    return { ledger: trustedLedger(ledger, false), ledgerNotConfirmed: true };
-  }
+  if (!claimsProof(ledger)) return { ledger };
   const eTag = found.found ? found.cluster.eTag : undefined;
-  const changed = isChangedSinceProof(ledger, cluster, records, eTag);
-  return { ledger: trustedLedger(ledger, !changed), ...(changed ? { changedSinceProof: true } : {}) };
+  const { confirmed, changedSinceProof } = trustIn(ledger, cluster, await records(), eTag);
+  return {
+    ledger: trustedLedger(ledger, confirmed && !changedSinceProof),
+    ...(confirmed ? {} : { ledgerNotConfirmed: true }),
+    ...(changedSinceProof ? { changedSinceProof } : {}),
+  };
+}
+
+/** The evidence of operations on the cluster: looked for when it is needed first, among the files of all clusters. */
+type ClusterEvidence = () => Promise<EvidenceRecord[]>;
+
+function evidenceOf(cluster: string, store: EvidenceStore): ClusterEvidence {
+  let reading: Promise<EvidenceRecord[]> | undefined;
+  return () => (reading ??= readClusterEvidence(cluster, store));
 }

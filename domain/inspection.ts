@@ -5,10 +5,11 @@
 import { z } from 'zod';
 import { kmsScheme } from './encryption';
 import { rightsOf, type IdentityAccess } from './identity-access';
-import { currentGeneration, keySlots, keysNeeded, Ledger, reconcile } from './ledger';
+import { keySlots, keysNeeded, Ledger, reconcile } from './ledger';
 import { reportedKeyId, type KeyLookup, type ObservedCluster, type ObservedKey } from './observed';
 import { keyProblems } from './rules';
 import { sameKeyId, shortKeyId } from './resource-ids';
+import { claimsProof, type LedgerTrust } from './trusted-ledger';
 import { statusPollsPerTenSeconds, transactionsPerTenSeconds } from './vault-load';
 
 const KeyHealth = z.object({
@@ -94,33 +95,32 @@ export interface InspectionFacts {
   readonly keys: readonly KeyLookup[];
   readonly identityAccess?: IdentityAccess;
   /** What is in the cluster, or why it could not be read, in one sentence. */
-  readonly inside:
-    | {
-        readonly ledger: Ledger | null;
-        /** Signed evidence confirms what the ledger calls proven. */
-        readonly confirmed: boolean;
-        /** The cluster was changed in Azure since its proof. */
-        readonly changedSinceProof: boolean;
-        /** By their leases; null where the cluster does not show them. */
-        readonly apiServers: number | null;
-      }
-    | { readonly unreadable: string };
+  readonly inside: Readable | { readonly unreadable: string };
+}
+
+/** What is in a cluster that could be read. */
+interface Readable extends LedgerTrust {
+  readonly ledger: Ledger | null;
+  /** By their leases; null where the cluster does not show them. */
+  readonly apiServers: number | null;
 }
 
 /** Judges the facts. */
 export function inspect(facts: InspectionFacts): Inspection {
   const { at, cluster, inside } = facts;
+  const { kms } = cluster;
   const reported = reportedKeyId(cluster);
   const stored = 'ledger' in inside ? inside.ledger : null;
   const ledger = reconcile(stored ?? undefined, reported, at);
-  const slots = keySlots(ledger);
-  const current = reported === null ? null : healthOf(reported, facts);
-  const previousId = slots?.previous ?? null;
-  const proven =
-    'ledger' in inside &&
-    inside.confirmed &&
-    !inside.changedSinceProof &&
-    currentGeneration(ledger)?.state === 'proven';
+  const known = keySlots(ledger);
+  const health = (keyId: string | null | undefined): KeyHealth | null => (keyId ? healthOf(keyId, facts) : null);
+  const proven = 'ledger' in inside && inside.confirmed && !inside.changedSinceProof && claimsProof(ledger);
+  const slots = {
+    current: health(reported),
+    previous: health(known?.previous),
+    previousKnown: 'ledger' in inside && (known?.previousKnown ?? false),
+  };
+  const identity = identityOf(facts);
   return {
     cluster: cluster.resourceId,
     at,
@@ -128,100 +128,120 @@ export function inspect(facts: InspectionFacts): Inspection {
     provisioningState: cluster.provisioningState,
     powerState: cluster.powerState,
     kms: {
-      enabled: cluster.kms.enabled,
+      enabled: kms.enabled,
       scheme: kmsScheme(cluster.kubernetesVersion),
-      ...(cluster.kms.networkAccess === undefined ? {} : { networkAccess: cluster.kms.networkAccess }),
-      ...(cluster.kms.vaultId === undefined ? {} : { vaultId: cluster.kms.vaultId }),
+      ...(kms.networkAccess === undefined ? {} : { networkAccess: kms.networkAccess }),
+      ...(kms.vaultId === undefined ? {} : { vaultId: kms.vaultId }),
     },
-    slots: {
-      current,
-      previous: previousId === null ? null : healthOf(previousId, facts),
-      previousKnown: 'ledger' in inside && (slots?.previousKnown ?? false),
-    },
-    identity: identityOf(facts),
+    slots,
+    identity,
     proven,
     generations: stored === null ? null : ledger.generations,
     keysNeeded: 'ledger' in inside ? keysNeeded(ledger) : null,
     vaultLoad: vaultLoadOf(facts),
-    findings: findingsOf(facts, { ledger, proven, slotKeys: [reported, previousId].filter((key) => key !== null) }),
+    findings: [
+      ...clusterFindings(facts),
+      ...[slots.current, slots.previous].flatMap((key) => (key ? keyFindings(key) : [])),
+      ...(identity.mayUseKey === 'no' ? [finding('IdentityLacksKeyAccess', identity.detail ?? '')] : []),
+      ...('ledger' in inside ? ledgerFindings(inside, ledger, { proven, kmsOn: kms.enabled }) : []),
+      ...schemeFindings(cluster),
+      ...('ledger' in inside && proven ? retirementFindings(ledger, facts) : []),
+    ],
   };
 }
 
-function findingsOf(
-  facts: InspectionFacts,
-  { ledger, proven, slotKeys }: { readonly ledger: Ledger; readonly proven: boolean; readonly slotKeys: string[] },
+function finding(code: Finding['code'], detail: string, repair?: string): Finding {
+  return { code, detail, ...(repair === undefined ? {} : { repair }) };
+}
+
+function clusterFindings({ cluster: { provisioningState, powerState }, inside }: InspectionFacts): Finding[] {
+  const ready = provisioningState === 'Succeeded' && powerState === 'Running';
+  return [
+    ...(ready
+      ? []
+      : [
+          finding(
+            'ClusterNotReady',
+            `Azure reports the cluster as ${provisioningState} and ${powerState}: no operation can begin. Wait, start it, or repair it in Azure first.`,
+          ),
+        ]),
+    ...('ledger' in inside
+      ? []
+      : [
+          finding(
+            'ClusterNotReadable',
+            `Keyturn could not read the ledger in the cluster: ${inside.unreadable} Keep every key that the cluster has ever used enabled and unexpired.`,
+          ),
+        ]),
+  ];
+}
+
+function keyFindings({ keyId, state, problems }: KeyHealth): Finding[] {
+  if (state !== 'unusable') return problems.map((problem) => finding('KeyExpiresSoon', problem, 'rotate-key'));
+  return [
+    finding(
+      'KeyUnusable',
+      `API servers need ${shortKeyId(keyId)} to read Secrets. ${problems.join(' ')} Repair the key itself, before any API server is restarted: az keyvault key recover, if it is deleted; az keyvault key set-attributes --id ${keyId} --enabled true, or with --expires.`,
+    ),
+  ];
+}
+
+/** @param ledger as it agrees with what Azure reports */
+function ledgerFindings(
+  inside: Readable,
+  ledger: Ledger,
+  { proven, kmsOn }: { readonly proven: boolean; readonly kmsOn: boolean },
 ): Finding[] {
-  const { cluster, inside } = facts;
-  const readable = 'ledger' in inside;
-  const state = cluster.kms.enabled ? 'the current key' : 'plaintext, as KMS is off';
-  const findings: Finding[] = [];
-  const add = (code: Finding['code'], detail: string, repair?: string): void =>
-    void findings.push({ code, detail, ...(repair === undefined ? {} : { repair }) });
-
-  if (cluster.provisioningState !== 'Succeeded' || cluster.powerState !== 'Running') {
-    add(
-      'ClusterNotReady',
-      `Azure reports the cluster as ${cluster.provisioningState} and ${cluster.powerState}: no operation can begin. Wait, start it, or repair it in Azure first.`,
-    );
-  }
-  if (!readable) {
-    add(
-      'ClusterNotReadable',
-      `Keyturn could not read the ledger in the cluster: ${inside.unreadable} Keep every key that the cluster has ever used enabled and unexpired.`,
-    );
-  }
-  for (const keyId of slotKeys) {
-    const { state: health, problems } = healthOf(keyId, facts);
-    if (health === 'unusable')
-      add(
-        'KeyUnusable',
-        `API servers need ${shortKeyId(keyId)} to read Secrets. ${problems.join(' ')} Repair the key itself, before any API server is restarted: az keyvault key recover, if it is deleted; az keyvault key set-attributes --id ${keyId} --enabled true, or with --expires.`,
-      );
-    else for (const problem of problems) add('KeyExpiresSoon', problem, 'rotate-key');
-  }
-  const identity = identityOf(facts);
-  if (identity.mayUseKey === 'no') add('IdentityLacksKeyAccess', identity.detail ?? 'It may not use the current key.');
-
   const last = ledger.generations.at(-1);
-  if (readable && inside.ledger?.generations.at(-1)?.state === 'activating' && last?.state === 'abandoned') {
-    add(
-      'SwitchNotFinished',
-      `An operation was about to set ${last.keyId === null ? 'plaintext' : shortKeyId(last.keyId)}, and Azure does not report it. Some API server may have written with it for a while.`,
-      'rewrite-secrets',
-    );
-  }
-  if (readable && !proven) {
-    const why = inside.changedSinceProof
-      ? 'The cluster was changed in Azure since its Secrets were proven.'
-      : currentGeneration(ledger)?.state === 'proven'
-        ? 'No signed evidence confirms what the ledger says.'
-        : inside.ledger === null
-          ? 'No operation of Keyturn has looked at this cluster yet.'
-          : 'The last change of its encryption was not followed by a proof.';
-    add(
-      currentGeneration(ledger)?.state === 'proven' && !inside.confirmed ? 'LedgerNotConfirmed' : 'NotProven',
-      `${why} Secrets may be stored under something else than ${state}.`,
-      'rewrite-secrets',
-    );
-  }
-  if (readable && cluster.kms.enabled && keySlots(ledger)?.previousKnown === false) {
-    add(
-      'PreviousSlotUnknown',
-      'Azure does not tell the key of the second slot, and the ledger does not have it. Keep every older key version enabled and unexpired until an operation has proven the current key.',
-    );
-  }
-  if (cluster.kms.enabled && kmsScheme(cluster.kubernetesVersion) === 'kms-v1') {
-    add('KmsV1', 'The cluster uses KMS v1, which is deprecated and takes 2,000 Secrets at most.', 'upgrade-to-kms-v2');
-  }
-  const retirable = keysToRetire(ledger, facts);
-  if (readable && proven && retirable.length > 0) {
-    add(
-      'KeysToRetire',
-      `These keys left the slots of this cluster, and no Secret needs them: ${retirable.map(shortKeyId).join(', ')}. Other clusters may.`,
-      'retire-key',
-    );
-  }
-  return findings;
+  const unconfirmed = !inside.confirmed && claimsProof(ledger);
+  const unfinished = inside.ledger?.generations.at(-1)?.state === 'activating' && last?.state === 'abandoned';
+  return [
+    ...(unfinished
+      ? [
+          finding(
+            'SwitchNotFinished',
+            `An operation was about to set ${last.keyId === null ? 'plaintext' : shortKeyId(last.keyId)}, and Azure does not report it. Some API server may have written with it for a while.`,
+            'rewrite-secrets',
+          ),
+        ]
+      : []),
+    ...(proven
+      ? []
+      : [
+          finding(
+            unconfirmed ? 'LedgerNotConfirmed' : 'NotProven',
+            `${unconfirmed ? 'No signed evidence confirms what the ledger says.' : whyUnproven(inside)} Secrets may be stored under something else than ${kmsOn ? 'the current key' : 'plaintext, as KMS is off'}.`,
+            'rewrite-secrets',
+          ),
+        ]),
+    ...(kmsOn && keySlots(ledger)?.previousKnown === false
+      ? [
+          finding(
+            'PreviousSlotUnknown',
+            'Azure does not tell the key of the second slot, and the ledger does not have it. Keep every older key version enabled and unexpired until an operation has proven the current key.',
+          ),
+        ]
+      : []),
+  ];
+}
+
+function whyUnproven({ ledger, changedSinceProof }: Readable): string {
+  if (changedSinceProof) return 'The cluster was changed in Azure since its Secrets were proven.';
+  if (ledger === null) return 'No operation of Keyturn has looked at this cluster yet.';
+  return 'The last change of its encryption was not followed by a proof.';
+}
+
+function schemeFindings({ kms, kubernetesVersion }: ObservedCluster): Finding[] {
+  if (!kms.enabled || kmsScheme(kubernetesVersion) !== 'kms-v1') return [];
+  const detail = 'The cluster uses KMS v1, which is deprecated and takes 2,000 Secrets at most.';
+  return [finding('KmsV1', detail, 'upgrade-to-kms-v2')];
+}
+
+function retirementFindings(ledger: Ledger, facts: InspectionFacts): Finding[] {
+  const keys = keysToRetire(ledger, facts);
+  if (keys.length === 0) return [];
+  const detail = `These keys left the slots of this cluster, and no Secret needs them: ${keys.map(shortKeyId).join(', ')}. Other clusters may.`;
+  return [finding('KeysToRetire', detail, 'retire-key')];
 }
 
 /** Keys that the ledger has, that it does not need any more, and that still are enabled. */

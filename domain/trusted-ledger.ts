@@ -55,6 +55,29 @@ function proofOf(
   return own && recorded ? { own, recorded } : undefined;
 }
 
+/** What signed evidence and Azure say of the ledger's claim that every Secret is under its current generation. */
+export interface LedgerTrust {
+  readonly confirmed: boolean;
+  /** It is confirmed, and the cluster was changed in Azure since. */
+  readonly changedSinceProof: boolean;
+}
+
+/** Whether the ledger makes that claim: without it, evidence has nothing to confirm. */
+export function claimsProof(ledger: Ledger | null): ledger is Ledger {
+  return ledger !== null && currentGeneration(ledger)?.state === 'proven';
+}
+
+/** @param eTag the entity tag that Azure gives now */
+export function trustIn(
+  ledger: Ledger,
+  cluster: string,
+  records: readonly SealedOperation[],
+  eTag: string | undefined,
+): LedgerTrust {
+  const confirmed = isConfirmed(ledger, cluster, records);
+  return { confirmed, changedSinceProof: confirmed && isChangedSinceProof(ledger, cluster, records, eTag) };
+}
+
 /** The ledger as far as it may be trusted: without confirmation the current key is in use, and not proven. */
 export function trustedLedger(ledger: Ledger, confirmed: boolean): Ledger {
   if (confirmed) return ledger;
