@@ -32,6 +32,7 @@ import {
 } from '../workflows/messages';
 import type { inspectCluster } from '../workflows/inspect-cluster';
 import type { Message, Missing, NewOperation, OperationsGateway, StoredOperation } from './operations-gateway';
+import { stillPolls } from './pollers';
 import { ApiError } from './problem';
 import { storedOperation } from './stored-operation';
 import {
@@ -50,8 +51,6 @@ const UPDATE_TIMEOUT_IN_MS = 10_000;
 /** A person or a dashboard waits for it. */
 const INSPECTION_TIMEOUT_IN_MS = 25_000;
 const PROBE_TIMEOUT_IN_MS = 2_000;
-/** Temporal answers a worker's poll, or the worker renews it, within a minute; an older one belongs to a worker that is gone. */
-const POLLER_IS_GONE_AFTER_IN_MS = 90_000;
 
 /** What the gateway is made from. */
 export interface TemporalGatewayOptions {
@@ -234,10 +233,7 @@ async function missingPollers(client: Client, taskQueue: string, clock: () => Da
         taskQueue: { name: taskQueue },
         taskQueueType,
       });
-      return (pollers ?? []).some(({ lastAccessTime }) => {
-        const lastAccessInMs = Number(lastAccessTime?.seconds ?? 0) * 1000;
-        return clock().getTime() - lastAccessInMs < POLLER_IS_GONE_AFTER_IN_MS;
-      });
+      return (pollers ?? []).some((poller) => stillPolls(poller, clock().getTime()));
     }),
   );
   if (polls.every(Boolean)) return [];

@@ -6,13 +6,12 @@ import { Connection } from '@temporalio/client';
 import { temporal } from '@temporalio/proto';
 import { hostname } from 'node:os';
 import { z } from 'zod';
+import { stillPolls } from '../api/pollers';
 import { readEnvironment, readTogether, text } from '../settings/environment';
 import { readTemporalSettings } from '../settings/temporal';
 import { runCommand } from './terminal';
 
 const CALL_TIMEOUT_IN_MS = 5_000;
-/** Temporal answers a poll, or the worker renews it, within a minute; an older one belongs to a worker that is gone. */
-const POLLER_IS_GONE_AFTER_IN_MS = 90_000;
 
 async function main(): Promise<number> {
   const settings = readTogether({
@@ -31,8 +30,7 @@ async function main(): Promise<number> {
   );
   // The SDK calls a worker `pid@host`.
   const own = (pollers ?? []).filter(({ identity }) => identity?.endsWith(`@${hostname()}`));
-  const newest = Math.max(...own.map(({ lastAccessTime }) => Number(lastAccessTime?.seconds ?? 0) * 1_000));
-  if (Date.now() - newest <= POLLER_IS_GONE_AFTER_IN_MS) return 0;
+  if (own.some((poller) => stillPolls(poller, Date.now()))) return 0;
   console.error(`No worker of ${hostname()} polls the task queue "${taskQueue}" of the namespace "${namespace}".`);
   return 1;
 }
