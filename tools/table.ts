@@ -138,29 +138,34 @@ const ENVTEST_1_34 = envtest('1.34.1', {
 });
 const BUILD_1_34 = kubernetesBuild('1.34.1');
 
+/** A release on GitHub that GoReleaser made: an archive for each platform, and the digests of all. */
+function goRelease(
+  id: string,
+  { repository, version, name, checksums }: Readonly<Record<'repository' | 'version' | 'name' | 'checksums', string>>,
+): Archive {
+  const folder = `/${repository}/releases/download/v${version}`;
+  return {
+    id: `${id}-${version}`,
+    path: (platform) => `${folder}/${name}_${version}_${platform.replace('-', '_')}.tar.gz`,
+    checksum: { kind: 'published', algorithm: 'sha256', path: `${folder}/${checksums}` },
+  };
+}
+
 // Archive name, checksums.txt and the version variable: .goreleaser.yml of temporalio/cli v1.5.1.
-const TEMPORAL_1_5_1: Archive = {
-  id: 'temporal-1.5.1',
-  path: (platform) =>
-    `/temporalio/cli/releases/download/v1.5.1/temporal_cli_1.5.1_${platform.replace('-', '_')}.tar.gz`,
-  checksum: {
-    kind: 'published',
-    algorithm: 'sha256',
-    path: '/temporalio/cli/releases/download/v1.5.1/checksums.txt',
-  },
-};
+const TEMPORAL_1_5_1 = goRelease('temporal', {
+  repository: 'temporalio/cli',
+  version: '1.5.1',
+  name: 'temporal_cli',
+  checksums: 'checksums.txt',
+});
 
 // Archive name, members and checksums.txt: .goreleaser.yml of temporalio/temporal v1.29.1.
-const TEMPORAL_SERVER_1_29: Archive = {
-  id: 'temporal-server-1.29.1',
-  path: (platform) =>
-    `/temporalio/temporal/releases/download/v1.29.1/temporal_1.29.1_${platform.replace('-', '_')}.tar.gz`,
-  checksum: {
-    kind: 'published',
-    algorithm: 'sha256',
-    path: '/temporalio/temporal/releases/download/v1.29.1/checksums.txt',
-  },
-};
+const TEMPORAL_SERVER_1_29 = goRelease('temporal-server', {
+  repository: 'temporalio/temporal',
+  version: '1.29.1',
+  name: 'temporal',
+  checksums: 'checksums.txt',
+});
 // The module of the Temporal CLI, which has this server inside: after a build of the CLI, Go only links again.
 const TEMPORAL_SERVER_BUILD: GoBuild = {
   module: 'temporal',
@@ -181,15 +186,12 @@ function temporalServerTool(binary: string, variable: string, name: string, outp
 }
 
 // Names of the assets: releases of tsenart/vegeta; the version variable: its Makefile.
-const VEGETA_12_13: Archive = {
-  id: 'vegeta-12.13.0',
-  path: (platform) => `/tsenart/vegeta/releases/download/v12.13.0/vegeta_12.13.0_${platform.replace('-', '_')}.tar.gz`,
-  checksum: {
-    kind: 'published',
-    algorithm: 'sha256',
-    path: '/tsenart/vegeta/releases/download/v12.13.0/vegeta_12.13.0_checksums.txt',
-  },
-};
+const VEGETA_12_13 = goRelease('vegeta', {
+  repository: 'tsenart/vegeta',
+  version: '12.13.0',
+  name: 'vegeta',
+  checksums: 'vegeta_12.13.0_checksums.txt',
+});
 
 /** Every tool by its name. */
 export const TOOLS = {
