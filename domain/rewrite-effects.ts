@@ -56,7 +56,7 @@ export function slowWriteWarnings(
 /** Nodes by the name of their agent pool, as the API server has them; undefined when it shows none. */
 export type NodeCounts = Readonly<Record<string, number>>;
 
-/** That a PUT of the cluster may scale agent pools: AKS goes by its own count, whoever added nodes. */
+/** That a PUT of the cluster may scale agent pools: AKS goes by its own count, not by the nodes that another client added. */
 export function nodeWarnings(
   { agentPools }: Pick<ObservedCluster, 'agentPools'>,
   nodes: NodeCounts | undefined,

@@ -5,7 +5,7 @@ import type { Activities, Inspected } from '../activities/contract';
 const { inspectCluster: look } = proxyActivities<Activities>({
   startToCloseTimeout: '20 seconds',
   heartbeatTimeout: '15 seconds',
-  // The caller waits: what fails is said to the caller, who asks again.
+  // The API waits, and answers with the failure: its client asks again.
   retry: { maximumAttempts: 1 },
   summary: 'Look at the encryption of the cluster',
 });

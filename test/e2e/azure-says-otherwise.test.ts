@@ -2,44 +2,18 @@
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { readFileSync } from 'node:fs';
 import type { OperationAnswer } from '../../cli/api-client';
-import { Ledger } from '../../domain/ledger';
-import { connectAzure } from '../../launch/azure-client';
-import { clusterWrites } from '../../launch/sandbox-control';
 import type { SandboxClusterFacts } from '../../launch/sandbox-cluster';
 import type { Service } from '../../launch/service';
-import { countByKey, readSecretRecords } from '../../sandbox/cluster/raw-records';
+import { tagByHand } from '../support/by-hand';
+import { generationsOf, underKey, writesOf, writtenKey } from '../support/cluster-state';
 import { startDirectedService, type DirectedService } from '../support/directed-service';
-import { kubeApi } from '../support/kube';
-import {
-  askForRotation,
-  control,
-  ended,
-  makeCluster,
-  people,
-  startOwnService,
-  testStack,
-  until,
-} from '../support/stack';
+import { askForRotation, control, ended, makeCluster, people, startOwnService, until } from '../support/stack';
 
 const SECRETS = 20;
 const { requester, approver1 } = people();
 
-async function generationsOf(cluster: SandboxClusterFacts): Promise<Record<string, string>> {
-  const { ledger } = await kubeApi(cluster).configMap('kube-system', 'keyturn-ledger');
-  const { generations } = Ledger.parse(JSON.parse(ledger ?? ''));
-  return Object.fromEntries(generations.map(({ keyId, state }) => [keyId ?? 'plaintext', state] as const));
-}
-
-/** The key that the cluster's API servers write with: of the sandbox, not of Azure. */
-async function writtenKey(cluster: SandboxClusterFacts): Promise<string | undefined> {
-  const { clusters } = await control().state();
-  return clusters.find(({ id }) => id.toLowerCase() === cluster.resourceId.toLowerCase())?.encryption.slots[0];
-}
-
-const underKey = async (cluster: SandboxClusterFacts, newKeyId = ''): Promise<number> =>
-  (await countByKey(readSecretRecords(cluster.etcd), { newKeyId })).newKey;
-const putsOf = async (cluster: SandboxClusterFacts): Promise<number> =>
-  clusterWrites(await control().journal(), cluster.resourceId);
+const statesOf = async (cluster: SandboxClusterFacts): Promise<Record<string, string>> =>
+  Object.fromEntries((await generationsOf(cluster)).map(({ keyId, state }) => [keyId ?? 'plaintext', state] as const));
 
 describe('a change that Azure accepts and does not make', () => {
   const NAME = 'ignored-change';
@@ -68,10 +42,10 @@ describe('a change that Azure accepts and does not make', () => {
   }
 
   it('blocks before anything is rewritten or a key is called activated or evicted; canceled, it says so', async () => {
-    const before = await generationsOf(cluster);
+    const before = await statesOf(cluster);
     const blocked = await untilBlocked();
-    expect(await generationsOf(cluster)).toMatchObject(before);
-    expect(Object.values(await generationsOf(cluster)).filter((state) => state === 'evicted')).toEqual(
+    expect(await statesOf(cluster)).toMatchObject(before);
+    expect(Object.values(await statesOf(cluster)).filter((state) => state === 'evicted')).toEqual(
       Object.values(before).filter((state) => state === 'evicted'),
     );
     expect(blocked.keysNeeded).toContain(current);
@@ -87,16 +61,16 @@ describe('a change that Azure accepts and does not make', () => {
 
   it('is sent again by a retry, and the operation ends as if nothing had been', async () => {
     const blocked = await untilBlocked();
-    const puts = await putsOf(cluster);
+    const puts = await writesOf(cluster);
     await control().clearFault('ignore-change');
     await requester.retry(blocked.id);
     const over = await ended(requester, blocked.id);
     expect(over).toMatchObject({ status: 'Succeeded', result: { proof: { secrets: SECRETS, unproven: 0 } } });
-    expect(await putsOf(cluster)).toBe(puts + 1);
+    expect(await writesOf(cluster)).toBe(puts + 1);
     const newKeyId = over.result?.currentKeyId ?? '';
     expect(await writtenKey(cluster)).toBe(newKeyId);
     expect(await underKey(cluster, newKeyId)).toBe(SECRETS);
-    expect(await generationsOf(cluster)).toMatchObject({ [newKeyId]: 'proven' });
+    expect(await statesOf(cluster)).toMatchObject({ [newKeyId]: 'proven' });
   });
 });
 
@@ -115,10 +89,7 @@ describe('a cluster that Azure changes for somebody else', () => {
   /** Somebody changes tags, and Azure takes as long as the test wants. */
   async function changeTags(owner: string): Promise<void> {
     await control().setFault('hold-operation', { path });
-    const azure = await connectAzure(testStack().sandbox);
-    const url = `https://management.azure.com${cluster.resourceId}?api-version=2026-04-01`;
-    await azure.request('PATCH', url, { tags: { owner } });
-    await azure.close();
+    await tagByHand(cluster, { owner });
   }
   const waitsForAzure = ({ waitingFor }: OperationAnswer): boolean => waitingFor?.includes('Updating') ?? false;
   const runningStep = ({ steps }: OperationAnswer): string | undefined =>
@@ -126,7 +97,7 @@ describe('a cluster that Azure changes for somebody else', () => {
 
   it('is waited for, visibly, at approval, before the key is set and before the proof is recorded', async () => {
     const by = people(service.apiUrl);
-    const writesBefore = await putsOf(cluster);
+    const writesBefore = await writesOf(cluster);
     const asked = await askForRotation(by.requester, cluster.resourceId);
     await changeTags('at-approval');
     await by.approver1.approve(asked.id, asked.plan?.digest ?? '');
@@ -168,7 +139,7 @@ describe('a cluster that Azure changes for somebody else', () => {
     // The approval of the first plan was enough, and everything happened once.
     expect(over).toMatchObject({ status: 'Succeeded', planRevision: 1, result: { proof: { unproven: 0 } } });
     const changesOfTags = 4;
-    expect(await putsOf(cluster)).toBe(writesBefore + changesOfTags + 1);
+    expect(await writesOf(cluster)).toBe(writesBefore + changesOfTags + 1);
     expect(await underKey(cluster, over.result?.currentKeyId ?? '')).toBe(40);
   });
 });

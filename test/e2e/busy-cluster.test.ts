@@ -1,9 +1,9 @@
 /** Azure changes the cluster for somebody else, at the worst moment: the operation waits, and what was approved is not lost. */
 import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
-import { connectAzure } from '../../launch/azure-client';
 import type { SandboxClusterFacts } from '../../launch/sandbox-cluster';
+import { tagByHand } from '../support/by-hand';
 import { startDirectedService, type DirectedService } from '../support/directed-service';
-import { askForRotation, control, ended, makeCluster, people, testStack, until } from '../support/stack';
+import { askForRotation, control, ended, makeCluster, people, until } from '../support/stack';
 
 describe('a cluster that Azure begins to change between the rules and the plan', () => {
   let service: DirectedService;
@@ -26,10 +26,7 @@ describe('a cluster that Azure begins to change between the rules and the plan',
     await planning.held();
     // The rules are checked and the census is taken; now somebody changes the tags, and Azure takes its time.
     await control().setFault('hold-operation', { path: '/managedclusters/busy-plan' });
-    const azure = await connectAzure(testStack().sandbox);
-    const url = `https://management.azure.com${cluster.resourceId}?api-version=2026-04-01`;
-    await azure.request('PATCH', url, { tags: { owner: 'somebody' } });
-    await azure.close();
+    await tagByHand(cluster, { owner: 'somebody' });
     planning.release();
 
     const waits = await until(requester, asked.id, ({ waitingFor }) => waitingFor?.includes('Updating') ?? false);

@@ -2,13 +2,10 @@
 import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { z } from 'zod';
 import type { OperationAnswer } from '../../cli/api-client';
-import { Ledger } from '../../domain/ledger';
 import { shortKeyId } from '../../domain/resource-ids';
-import { clusterWrites } from '../../launch/sandbox-control';
 import type { SandboxClusterFacts } from '../../launch/sandbox-cluster';
-import { countByKey, readSecretRecords } from '../../sandbox/cluster/raw-records';
 import { asAdministrator, setKeyByHand } from '../support/by-hand';
-import { kubeApi } from '../support/kube';
+import { generationsOf, underKey, writesOf, writtenKey } from '../support/cluster-state';
 import { askForRotation, control, ended, makeCluster, people, until } from '../support/stack';
 import { keyVersions } from '../support/vault';
 
@@ -22,10 +19,6 @@ const blockedBy = (id: string, code: string, words = ''): Promise<OperationAnswe
     id,
     ({ status, reason }) => status === 'Blocked' && reason?.code === code && reason.detail.includes(words),
   );
-const putsOf = async (cluster: SandboxClusterFacts): Promise<number> =>
-  clusterWrites(await control().journal(), cluster.resourceId);
-const underKey = async (cluster: SandboxClusterFacts, newKeyId = ''): Promise<number> =>
-  (await countByKey(readSecretRecords(cluster.etcd), { newKeyId })).newKey;
 const warnings = ({ plan }: OperationAnswer): Record<string, string> =>
   Object.fromEntries((plan?.warnings ?? []).map(({ code, detail }) => [code, detail]));
 const stepAt = ({ steps }: OperationAnswer): string | undefined =>
@@ -35,15 +28,6 @@ const propertiesOf = async (cluster: SandboxClusterFacts): Promise<Record<string
     const { body } = await request('GET', url(cluster));
     return z.looseObject({ properties: z.record(z.string(), z.unknown()) }).parse(body).properties;
   });
-/** The key that the API servers write with: of the sandbox, not of Azure. */
-const writtenKey = async ({ resourceId }: SandboxClusterFacts): Promise<string | undefined> =>
-  (await control().state()).clusters.find(({ id }) => id.toLowerCase() === resourceId.toLowerCase())?.encryption
-    .slots[0];
-const generationsOf = async (cluster: SandboxClusterFacts): Promise<Ledger['generations']> => {
-  const { ledger } = await kubeApi(cluster).configMap('kube-system', 'keyturn-ledger');
-  return Ledger.parse(JSON.parse(ledger ?? '')).generations;
-};
-
 /** Why Azure refuses every PUT of a cluster, whatever is in it. */
 const REFUSALS: readonly { readonly why: string; readonly status: number; readonly body: Record<string, unknown> }[] = [
   {
@@ -92,7 +76,7 @@ describe('a cluster whose every PUT Azure refuses', () => {
 
   it('blocks with the sentence of Azure, and nothing else is changed', async () => {
     const before = await propertiesOf(cluster);
-    const puts = await putsOf(cluster);
+    const puts = await writesOf(cluster);
     const asked = await askForRotation(requester, cluster.resourceId);
     expect(warnings(asked)).not.toHaveProperty('UnusedKeyVersion');
     for (const [number, { status, body }] of REFUSALS.entries()) {
@@ -106,7 +90,7 @@ describe('a cluster whose every PUT Azure refuses', () => {
       expect(left.keysNeeded).toContain(cluster.keyId);
     }
     expect(await propertiesOf(cluster)).toEqual(before);
-    expect(await putsOf(cluster)).toBe(puts);
+    expect(await writesOf(cluster)).toBe(puts);
   });
 
   it('and is canceled names the key version that was made and not set', async () => {
@@ -137,7 +121,7 @@ describe('a cluster whose every PUT Azure refuses', () => {
   });
 });
 
-describe('an operation of Azure that somebody aborts', () => {
+describe('an operation of Azure that another client aborts', () => {
   const NAME = 'aborted';
   const fault = { path: `/managedClusters/${NAME}` };
   let cluster: SandboxClusterFacts;
@@ -159,7 +143,7 @@ describe('an operation of Azure that somebody aborts', () => {
     );
     await asAdministrator((request) => request('POST', url(cluster, '/abort')));
     const blocked = await blockedBy(asked.id, 'ArmOperationFailed', 'ended Canceled');
-    puts = await putsOf(cluster);
+    puts = await writesOf(cluster);
     expect(blocked.reason?.detail).toMatch(/A client aborted it.*activity log/);
     expect(stepAt(blocked)).toBe('rotate.set-kms');
     expect(blocked.keysNeeded).toContain(await writtenKey(cluster));
@@ -174,7 +158,7 @@ describe('an operation of Azure that somebody aborts', () => {
     await requester.retry(blocked.id);
     const over = await ended(requester, blocked.id);
     expect(over).toMatchObject({ status: 'Succeeded', result: { proof: { secrets: 2, unproven: 0 } } });
-    expect(await putsOf(cluster)).toBe(puts + 1);
+    expect(await writesOf(cluster)).toBe(puts + 1);
     expect(await underKey(cluster, over.result?.currentKeyId ?? '')).toBe(2);
   });
 

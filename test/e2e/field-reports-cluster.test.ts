@@ -4,7 +4,7 @@ import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import type { SandboxClusterFacts } from '../../launch/sandbox-cluster';
 import { startWebhookServer } from '../activities/webhook-server';
-import { asAdministrator } from '../support/by-hand';
+import { tagByHand } from '../support/by-hand';
 import { kubeApi } from '../support/kube';
 import { askForRotation, control, ended, makeCluster, people, rotateBody, until } from '../support/stack';
 
@@ -64,12 +64,7 @@ describe('a cluster', () => {
   });
 
   it('whose tags are changed again and again is proven again once, with one more approval and no more', async () => {
-    const patchTags = (owner: string): Promise<unknown> =>
-      asAdministrator((request) =>
-        request('PATCH', `https://management.azure.com${cluster.resourceId}?api-version=2026-04-01`, {
-          tags: { owner },
-        }),
-      );
+    const patchTags = (owner: string): Promise<void> => tagByHand(cluster, { owner });
     const first = await askForRotation(requester, cluster.resourceId);
     await approver1.approve(first.id, first.plan?.digest ?? '');
     expect(await ended(requester, first.id)).toMatchObject({ status: 'Succeeded', planRevision: 1 });

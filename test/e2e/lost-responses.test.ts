@@ -1,5 +1,5 @@
 /**
- * The answer to every write is lost: what was asked of ARM, the vault and the API server is carried out, and nobody hears of it. For
+ * The answer to every write is lost: what was asked of ARM, the vault and the API server is carried out, and Keyturn gets no answer. For
  * every kind the end is the same as with all answers, and nothing is done twice that must not be.
  */
 import { afterEach, describe, expect, it } from '@jest/globals';

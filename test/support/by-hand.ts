@@ -47,6 +47,15 @@ export async function setKeyByHand(
   });
 }
 
+/** `az aks update --tags`; does not wait until Azure is done. */
+export async function tagByHand(
+  { resourceId }: Pick<SandboxClusterFacts, 'resourceId'>,
+  tags: Readonly<Record<string, string>>,
+): Promise<void> {
+  const url = `https://management.azure.com${resourceId}?api-version=2026-04-01`;
+  await asAdministrator((request) => request('PATCH', url, { tags }));
+}
+
 /** `az aks stop`, after which nothing inside the cluster answers, and `az aks start`. */
 export async function powerByHand(
   { resourceId }: Pick<SandboxClusterFacts, 'resourceId'>,

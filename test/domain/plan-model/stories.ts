@@ -59,6 +59,11 @@ export function beginnings(): fc.Arbitrary<Beginning> {
   });
 }
 
+/** KMS v2 is on, and API servers show in their metrics which key they write with. */
+function withKeysInMetrics(): fc.Arbitrary<Beginning> {
+  return beginnings().map((beginning) => ({ ...beginning, scheme: 'kms-v2', metrics: true, kmsOn: true }));
+}
+
 function events(): fc.Arbitrary<Event> {
   const constant = <T extends Event['type']>(...types: T[]): fc.Arbitrary<{ type: T }> =>
     fc.record({ type: fc.constantFrom(...types) });
@@ -135,12 +140,7 @@ export function retirements(): fc.Arbitrary<Story> {
     },
   );
   return fc.record({
-    beginning: beginnings().map((beginning) => ({
-      ...beginning,
-      scheme: 'kms-v2' as const,
-      metrics: true,
-      kmsOn: true,
-    })),
+    beginning: withKeysInMetrics(),
     accepts: fc.boolean(),
     events: fc.array(happening, { maxLength: 50, size: 'max' }),
   });
@@ -168,12 +168,7 @@ export function awayAndBack(): fc.Arbitrary<Story> {
     },
   );
   return fc.record({
-    beginning: beginnings().map((beginning) => ({
-      ...beginning,
-      scheme: 'kms-v2' as const,
-      metrics: true,
-      kmsOn: true,
-    })),
+    beginning: withKeysInMetrics(),
     accepts: fc.boolean(),
     events: fc.array(happening, { maxLength: 40, size: 'max' }),
   });
