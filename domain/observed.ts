@@ -156,6 +156,8 @@ export const Observation = z.object({
   ledgerNotConfirmed: z.boolean().optional(),
   /** The ledger's proof is confirmed, and the cluster was changed in Azure since: `ledger` says activated here. */
   changedSinceProof: z.boolean().optional(),
+  /** Why the cluster could not be read, one sentence: for kinds that can do without. */
+  unreadable: z.string().optional(),
   /** What may not survive an upgrade, as far as the cluster tells. For kinds that need it. */
   upgradeRisks: UpgradeRisks.optional(),
   /** A key version that an earlier operation made for the cluster and was not seen to set; for plans that make one. */

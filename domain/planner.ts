@@ -100,6 +100,7 @@ export function plan(
       warnings: [
         ...planned.warnings,
         ...keyWarnings(azure),
+        ...(observation.unreadable === undefined ? [] : volatile([notReadable(observation.unreadable)])),
         ...(observation.ledgerNotConfirmed === true ? [LEDGER_NOT_CONFIRMED] : []),
         ...(observation.changedSinceProof === true ? [CHANGED_SINCE_PROOF] : []),
         ...versionWarnings(planned.steps, facts.perSecond),
@@ -120,6 +121,14 @@ function forcedRewriteWarningsOf(to: EncryptionState, census: Census): Warning[]
 /** Warnings that tell of one moment. */
 function volatile(warnings: readonly Warning[]): Warning[] {
   return warnings.map((warning) => ({ ...warning, volatile: true }));
+}
+
+/** For kinds that go on all the same. */
+function notReadable(why: string): Warning {
+  return {
+    code: 'ClusterNotReadable',
+    detail: `Keyturn could not read the ledger in the cluster: ${why} So keysNeeded holds only what Azure reports: keep every key that the cluster has ever used enabled and unexpired.`,
+  };
 }
 
 const LEDGER_NOT_CONFIRMED: Warning = {

@@ -35,7 +35,7 @@ export const changeVault = kind({
     }),
   }),
   keyFrom: 'any-vault',
-  needs: ['identity-access'],
+  needs: ['census', 'identity-access'],
   rules: [...clusterRules, kmsOnRule, currentKeyRule, otherVaultRule, requestedKeyRule, identityAccessRule],
 
   plan(facts) {

@@ -26,7 +26,7 @@ export const enableKms = kind({
     }),
   }),
   keyFrom: 'any-vault',
-  needs: ['identity-access'],
+  needs: ['census', 'identity-access'],
   rules: [...clusterRules, kmsOffRule, requestedKeyRule, identityAccessRule],
 
   plan(facts) {

@@ -57,7 +57,7 @@ export const replaceKey = kind({
     })
     .default({ soakInSeconds: 86_400 }),
   keyFrom: 'current-vault',
-  needs: ['key-users'],
+  needs: ['census', 'key-users'],
   retires: 'current-key',
   rules: [
     ...clusterRules,

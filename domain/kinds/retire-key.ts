@@ -27,7 +27,7 @@ export const retireKey = kind({
     soakInSeconds,
   }),
   keyFrom: 'any-vault',
-  needs: ['key-users'],
+  needs: ['census', 'key-users'],
   retires: 'requested-key',
   rules: [...clusterRules, currentKeyRule, retiredKeyFoundRule, keyUnusedRule],
   factRules: [keyLeftItsSlotsRule],

@@ -29,7 +29,7 @@ export const rotateKey = kind({
     })
     .default({}),
   keyFrom: 'current-vault',
-  needs: [],
+  needs: ['census'],
   rules: [...clusterRules, kmsOnRule, currentKeyRule, sameVaultRule, requestedKeyRule],
 
   plan(facts) {

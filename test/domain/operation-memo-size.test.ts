@@ -269,7 +269,7 @@ describe('the memo', () => {
         expect(blocked).toEqual(operation.blockedSecrets);
         expect(acceptance?.secrets).toEqual(operation.acceptance?.secrets);
         expect(read).toEqual(operation.plan);
-        expect(result?.proof.unproven).toBe(9);
+        expect(result?.proof?.unproven).toBe(9);
         expect(faults.map(({ code }) => code)).toEqual(operation.faults.map(({ code }) => code));
       }),
       // A counterexample is large, and shrinking one takes minutes.

@@ -374,7 +374,7 @@ export class World {
       if (disturbed || this.edited) return;
       if (machine.reportedKeyId() !== currentKeyId)
         this.#breach('truth', `The result has ${currentKeyId} as the current key.`);
-      if (!this.#behaviour.isConclusive(proof)) return;
+      if (proof === null || !this.#behaviour.isConclusive(proof)) return;
       if (!machine.isAllUnder(currentKeyId ?? PLAINTEXT)) this.#breach('truth', 'The result calls proven what is not.');
       const current = machine.ledger && currentGeneration(believed(machine, this.#behaviour, machine.ledger));
       if (current?.state !== 'proven' || current.keyId !== currentKeyId)
