@@ -212,6 +212,12 @@ export interface Activities {
     input: RetirementInput,
   ): Promise<{ recoveryId: string | null; scheduledPurgeOn: string | null; needed: string[] }>;
 
+  /**
+   * Carries out `set-vault-network`, and waits until the vault shows it: an opened vault answers minutes later. Heartbeats
+   * `WaitProgress`. Other members of the vault stay as they are.
+   */
+  setVaultNetwork(input: StepReference): Promise<{ changed: boolean }>;
+
   /** Looks at the encryption of a cluster. */
   inspectCluster(input: { readonly cluster: string }): Promise<Inspected>;
 

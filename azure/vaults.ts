@@ -1,15 +1,16 @@
 /**
  * The vaults of a subscription, as ARM shows them.
  *
- * Does: finds the vault of a key, and reads what it grants and to which networks it is open.
- * Never does: change a vault. A vault that Keyturn may not see is an answer, not an error.
+ * Does: finds the vault of a key, reads what it grants and to which networks it is open, and changes the latter.
+ * Never does: change anything else of a vault. A vault that Keyturn may not see is an answer, not an error.
  */
 import { KeyVaultManagementClient, type Vault } from '@azure/arm-keyvault';
 import type { TokenCredential } from '@azure/core-auth';
 import type { HttpClient } from '@azure/core-rest-pipeline';
 import type { Cloud } from '../domain/clouds';
 import type { VaultLookup } from '../domain/identity-access';
-import type { KeyId } from '../domain/resource-ids';
+import type { VaultNetwork } from '../domain/plan/steps';
+import { mustParseVaultId, type KeyId } from '../domain/resource-ids';
 import { armScope } from './credentials';
 import { ArmError, isNotForUs, translateError } from './errors';
 import type { CallOptions } from './call-options';
@@ -25,18 +26,50 @@ export interface VaultQuery {
 /** What Keyturn asks of vaults in ARM. Everything throws `ArmError` or `TokenError`. */
 export interface Vaults {
   find(query: VaultQuery, options?: CallOptions): Promise<VaultLookup>;
+  /** Whether the vault answers on its public address: to all networks, to some, or to none. @param vaultId ARM id */
+  network(vaultId: string, options?: CallOptions): Promise<VaultNetwork | 'restricted'>;
+  /** Opens the vault to all networks, or closes its public address. Rules for single networks stay, and everything else. */
+  setNetwork(vaultId: string, to: VaultNetwork, options?: CallOptions): Promise<void>;
 }
 
 /** Makes the client; sends nothing yet. */
 export function createVaults(cloud: Cloud, credential: TokenCredential, httpClient: HttpClient): Vaults {
+  const clientFor = (subscriptionId: string): KeyVaultManagementClient =>
+    new KeyVaultManagementClient(credential, subscriptionId, {
+      endpoint: cloud.resourceManager,
+      credentials: { scopes: [armScope(cloud)] },
+      httpClient,
+      retryOptions: { maxRetries: 0 },
+    });
+  const withVault = async <T>(
+    vaultId: string,
+    { abortSignal }: CallOptions,
+    work: (client: KeyVaultManagementClient, group: string, name: string) => Promise<T>,
+  ): Promise<T> => {
+    const { subscriptionId, resourceGroup, name } = mustParseVaultId(vaultId);
+    return await work(clientFor(subscriptionId), resourceGroup, name).catch((error: unknown) => {
+      throw translateError(error, ArmError, `The vault ${name}`, abortSignal);
+    });
+  };
+
   return {
+    network: (vaultId, options = {}) =>
+      withVault(vaultId, options, async (client, group, name) =>
+        networkOf(await client.vaults.get(group, name, { abortSignal: options.abortSignal })),
+      ),
+
+    setNetwork: (vaultId, to, options = {}) =>
+      withVault(vaultId, options, async (client, group, name) => {
+        const { properties } = await client.vaults.get(group, name, { abortSignal: options.abortSignal });
+        const changed =
+          to === 'closed'
+            ? { publicNetworkAccess: 'Disabled' }
+            : { publicNetworkAccess: 'Enabled', networkAcls: { ...properties.networkAcls, defaultAction: 'Allow' } };
+        await client.vaults.update(group, name, { properties: changed }, { abortSignal: options.abortSignal });
+      }),
+
     async find({ key, subscriptionId, principalId }, { abortSignal } = {}) {
-      const client = new KeyVaultManagementClient(credential, subscriptionId, {
-        endpoint: cloud.resourceManager,
-        credentials: { scopes: [armScope(cloud)] },
-        httpClient,
-        retryOptions: { maxRetries: 0 },
-      });
+      const client = clientFor(subscriptionId);
       const call = async <T>(work: () => Promise<T>): Promise<T> =>
         await work().catch((error: unknown) => {
           throw translateError(error, ArmError, `Vaults of the subscription ${subscriptionId}`, abortSignal);
@@ -67,12 +100,18 @@ async function idOf(
   return undefined;
 }
 
+function networkOf({ properties }: Vault): VaultNetwork | 'restricted' {
+  const { publicNetworkAccess = 'Enabled', networkAcls } = properties;
+  if (publicNetworkAccess.toLowerCase() !== 'enabled') return 'closed';
+  return networkAcls?.defaultAction === 'Deny' ? 'restricted' : 'open';
+}
+
 function observedVault(
   vaultId: string,
-  { properties }: Vault,
+  vault: Vault,
   principalId: string,
 ): Extract<VaultLookup, { known: true }>['value'] {
-  const { accessPolicies = [], enableRbacAuthorization, publicNetworkAccess = 'Enabled', networkAcls } = properties;
+  const { accessPolicies = [], enableRbacAuthorization } = vault.properties;
   // A policy with an application is for people who use that application, never for an identity alone.
   const own = accessPolicies.filter(
     ({ objectId, applicationId }) =>
@@ -82,7 +121,7 @@ function observedVault(
     vaultId,
     permissionModel: enableRbacAuthorization === true ? 'rbac' : 'access-policy',
     policyKeys: own.flatMap(({ permissions }) => (permissions.keys ?? []).map((word) => word.toLowerCase())),
-    openToAllNetworks: publicNetworkAccess.toLowerCase() === 'enabled' && networkAcls?.defaultAction !== 'Deny',
+    openToAllNetworks: networkOf(vault) === 'open',
   };
 }
 

@@ -56,6 +56,8 @@ export const StepOutput = z.discriminatedUnion('type', [
     /** Versions for which it was left. */
     needed: z.array(z.string()),
   }),
+  /** `changed`: false when the vault was so already. */
+  z.object({ type: z.literal('set-vault-network'), changed: z.boolean() }),
 ]);
 /** What a step gave. */
 export type StepOutput = z.infer<typeof StepOutput>;

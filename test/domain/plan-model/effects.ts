@@ -79,6 +79,7 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
       // An hour after the note every API server is taken to have switched: so ARM is asked soon, or it is noted anew.
       if (machine.now - notedAt > ASKED_WITHIN_IN_MS) throw new Blocked('ClusterBusy');
       requireExpected(execution, change, expect);
+      if (!machine.accepts(profileOf(step.to, madeKeys(run.outputs)))) throw new Blocked('ArmRequestRefused');
       machine.set(profileOf(step.to, madeKeys(run.outputs)), 'keyturn');
       yield;
     }
@@ -147,6 +148,12 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
   'disable-key-version': disableKeyVersion,
   soak,
   'delete-key': deleteKey,
+
+  *'set-vault-network'({ key, to }, { machine }) {
+    const changed = machine.setVaultNetwork(key, to);
+    yield;
+    return { type: 'set-vault-network', changed };
+  },
 };
 
 /** Performs a step of any type. */
