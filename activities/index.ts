@@ -202,7 +202,7 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
     setVaultNetwork: runner.writesForStep(
       ['set-vault-network'],
       { doing: 'Changing the network of the vault' },
-      (_, { step, ...running }) => setVaultNetwork(azure, step, running),
+      (_, { step, cluster, ...running }) => setVaultNetwork(look(running.signal), { ...step, cluster }, running),
     ),
 
     inspectCluster: runner.plain({ doing: 'Looking at the cluster', ...INSIDE }, ({ cluster }, { signal }) =>
