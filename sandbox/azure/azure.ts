@@ -12,6 +12,7 @@ import { messageOf } from '../message-of';
 import { Clusters } from './arm/clusters';
 import { Identities } from './arm/identities';
 import { Operations } from './arm/operations';
+import { PrivateEndpoints } from './arm/private-endpoints';
 import { ResourceGroups } from './arm/resource-groups';
 import { RoleAssignments } from './arm/role-assignments';
 import { armRouter } from './arm/router';
@@ -66,6 +67,7 @@ export async function createAzure(options: AzureOptions): Promise<Azure> {
   const groups = new ResourceGroups([subscriptionId, otherSubscriptionId], tenantId);
   const identities = new Identities();
   const assignments = new RoleAssignments();
+  const endpoints = new PrivateEndpoints();
   const registry = new VaultRegistry();
   const operations = new Operations(faults, options.retryAfterInSeconds);
   const clusters = new Clusters({
@@ -75,6 +77,7 @@ export async function createAzure(options: AzureOptions): Promise<Azure> {
     identities,
     registry,
     assignments,
+    endpoints,
     operations,
     faults,
     journal,
@@ -88,6 +91,7 @@ export async function createAzure(options: AzureOptions): Promise<Azure> {
     groups,
     identities,
     assignments,
+    endpoints,
     registry,
     clusters,
     operations,
@@ -95,7 +99,7 @@ export async function createAzure(options: AzureOptions): Promise<Azure> {
   const routers = {
     arm,
     login: entraRouter(directory, tokens),
-    vault: vaultRouter({ registry, tokens, assignments, tenantId, faults }),
+    vault: vaultRouter({ registry, tokens, assignments, endpoints, tenantId, faults }),
   };
 
   const handler = express();

@@ -10,7 +10,9 @@ import { z } from 'zod';
 import type { Directory } from '../entra/directory';
 import { AzureError, badRequest } from '../errors';
 import { describeIssues, type JsonObject } from '../json';
+import { DenyAssignments } from './deny-assignments';
 import { RoleDefinitions } from './role-definitions';
+import { covers } from './scopes';
 
 const PROVIDER = 'Microsoft.Authorization';
 
@@ -31,6 +33,8 @@ export class RoleAssignments {
   readonly #assignments = new Map<string, RoleAssignment>();
   /** The roles that can be assigned. */
   readonly definitions = new RoleDefinitions();
+  /** What is taken from principals whatever roles they have. */
+  readonly denials = new DenyAssignments();
 
   /** Those of a principal at the resource or above it. */
   forPrincipal(principalId: string, resourceId: string): readonly RoleAssignment[] {
@@ -160,11 +164,6 @@ function filterOf(query: unknown): string {
 
 function keyOf(scope: string, name: string): string {
   return `${scope}/${name}`.toLowerCase();
-}
-
-/** A scope covers itself and everything below it. */
-function covers(scope: string, resourceId: string): boolean {
-  return `${resourceId.toLowerCase()}/`.startsWith(`${scope.toLowerCase()}/`);
 }
 
 function assignmentBody(assignment: RoleAssignment): JsonObject {

@@ -1,9 +1,9 @@
 /**
- * Microsoft.Authorization/roleDefinitions and denyAssignments.
+ * Microsoft.Authorization/roleDefinitions.
  *
  * Needs: nothing.
- * Does: lists and shows the built-in roles of vaults; keeps custom roles; answers that there are no deny assignments.
- * Never does: check `assignableScopes`, or ARM's own actions: the sandbox has no fine-grained rights in ARM.
+ * Does: lists and shows the built-in roles of vaults; keeps custom roles.
+ * Never does: check `assignableScopes`.
  */
 import { Router } from 'express';
 import { z } from 'zod';
@@ -32,6 +32,8 @@ export class RoleDefinitions {
 }
 
 const permissionSchema = z.looseObject({
+  actions: z.array(z.string()).default([]),
+  notActions: z.array(z.string()).default([]),
   dataActions: z.array(z.string()).default([]),
   notDataActions: z.array(z.string()).default([]),
 });
@@ -44,7 +46,6 @@ export function roleDefinitionsRouter(definitions: RoleDefinitions): Router {
   const router = Router();
   const one = new RegExp(`^(.*)/providers/${PROVIDER}/roleDefinitions/([^/]+)/?$`, 'i');
   const many = new RegExp(`^(.*)/providers/${PROVIDER}/roleDefinitions/?$`, 'i');
-  const denials = new RegExp(`^(.*)/providers/${PROVIDER}/denyAssignments/?$`, 'i');
 
   router.get(many, (request, response) => {
     const filter = typeof request.query['$filter'] === 'string' ? request.query['$filter'] : '';
@@ -79,15 +80,11 @@ export function roleDefinitionsRouter(definitions: RoleDefinitions): Router {
     response.status(201).json(bodyOf(role));
   });
 
-  router.get(denials, (_request, response) => {
-    response.json({ value: [] });
-  });
-
   return router;
 }
 
 function bodyOf(role: Role): JsonObject {
-  const { dataActions, notDataActions = [] } = role;
+  const { actions = [], notActions = [], dataActions, notDataActions = [] } = role;
   return {
     id: `/providers/${PROVIDER}/roleDefinitions/${role.guid}`,
     name: role.guid,
@@ -96,7 +93,7 @@ function bodyOf(role: Role): JsonObject {
       roleName: role.name,
       type: BUILT_IN_ROLES.includes(role) ? 'BuiltInRole' : 'CustomRole',
       assignableScopes: ['/'],
-      permissions: [{ actions: [], notActions: [], dataActions, notDataActions }],
+      permissions: [{ actions, notActions, dataActions, notDataActions }],
     },
   };
 }
