@@ -19,6 +19,7 @@ import { armRouter } from './arm/router';
 import { hostRole } from './clouds';
 import { Directory } from './entra/directory';
 import { entraRouter } from './entra/entra';
+import { graphRouter } from './entra/graph';
 import { TokenService } from './entra/tokens';
 import { AzureError } from './errors';
 import { Faults } from './faults';
@@ -99,6 +100,7 @@ export async function createAzure(options: AzureOptions): Promise<Azure> {
   const routers = {
     arm,
     login: entraRouter(directory, tokens),
+    graph: graphRouter(directory, tokens),
     vault: vaultRouter({ registry, tokens, assignments, endpoints, tenantId, faults }),
   };
 

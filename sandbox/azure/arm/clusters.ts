@@ -23,7 +23,7 @@ import { applyFaults } from './cluster-faults';
 import { identityOf, resolveIdentity, SentIdentity } from './cluster-identity';
 import type { Identities } from './identities';
 import { checkAccessKept, checkKmsProfile, kmsProfileOf, nextEncryption, type KmsProfile } from './kms-rules';
-import { releaseFor, type KubernetesRelease } from './kubernetes-versions';
+import { releaseFor, releaseInPlaceOf, type KubernetesRelease } from './kubernetes-versions';
 import {
   filledBody,
   MANAGED_CLUSTERS,
@@ -112,6 +112,13 @@ export class Clusters {
     if (existing?.powerState === 'Stopped') throw stoppedRefusal(name);
     const sent = withVnetIntegration(given, existing?.body, name);
     const { kubernetesVersion } = parsed.data.properties;
+    const before = existing === undefined ? undefined : kmsProfileOf(objectAt(existing.body, 'properties'));
+    const kmsOn = before?.enabled === true || existing?.applied.write === 'kms';
+    const similar = releaseInPlaceOf(kubernetesVersion ?? '');
+    // What AKS says of a minor comes before what the sandbox says of a patch.
+    if (existing?.running !== undefined && similar !== undefined) {
+      checkUpgrade({ clusterName: name, from: existing.release, to: similar, pools: [], kmsOn, kmsChanged: false });
+    }
     const release = wantedRelease(kubernetesVersion, existing);
     if (existing?.running === undefined) taggedOptions(sent, release);
 
@@ -120,12 +127,10 @@ export class Clusters {
       body: existing?.body,
     });
     const properties = objectAt(sent, 'properties');
-    const before = existing === undefined ? undefined : kmsProfileOf(objectAt(existing.body, 'properties'));
     const profile = kmsProfileOf(properties);
     const kmsChanged = !isDeepStrictEqual(before, profile);
     const pools = poolVersions(sent, existing?.body, release);
     if (existing?.running !== undefined) {
-      const kmsOn = before?.enabled === true || existing.applied.write === 'kms';
       checkUpgrade({ clusterName: name, from: existing.release, to: release, pools, kmsOn, kmsChanged });
     }
     checkPools(pools, release);

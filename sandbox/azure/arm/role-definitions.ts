@@ -10,6 +10,7 @@ import { z } from 'zod';
 import { AzureError, badRequest } from '../errors';
 import { describeIssues, type JsonObject } from '../json';
 import { BUILT_IN_ROLES, type Role } from '../vault/permissions';
+import { roleDefinitionId } from './scopes';
 
 const PROVIDER = 'Microsoft.Authorization';
 
@@ -51,7 +52,7 @@ export function roleDefinitionsRouter(definitions: RoleDefinitions): Router {
     const filter = typeof request.query['$filter'] === 'string' ? request.query['$filter'] : '';
     const roleName = /roleName eq '([^']+)'/i.exec(filter)?.[1]?.toLowerCase();
     const roles = definitions.all().filter((role) => roleName === undefined || role.name.toLowerCase() === roleName);
-    response.json({ value: roles.map((role) => bodyOf(role)) });
+    response.json({ value: roles.map((role) => bodyOf(role, request.params['0'] ?? '')) });
   });
 
   router.get(one, (request, response) => {
@@ -64,7 +65,7 @@ export function roleDefinitionsRouter(definitions: RoleDefinitions): Router {
         `The specified role definition with ID '${guid}' does not exist.`,
       );
     }
-    response.json(bodyOf(role));
+    response.json(bodyOf(role, String(request.params['0'] ?? '')));
   });
 
   router.put(one, (request, response) => {
@@ -77,16 +78,16 @@ export function roleDefinitionsRouter(definitions: RoleDefinitions): Router {
     const { roleName, permissions } = parsed.data.properties;
     const role: Role = { name: roleName, guid, ...permissions[0] };
     definitions.put(role);
-    response.status(201).json(bodyOf(role));
+    response.status(201).json(bodyOf(role, String(request.params['0'] ?? '')));
   });
 
   return router;
 }
 
-function bodyOf(role: Role): JsonObject {
+function bodyOf(role: Role, scope: string): JsonObject {
   const { actions = [], notActions = [], dataActions, notDataActions = [] } = role;
   return {
-    id: `/providers/${PROVIDER}/roleDefinitions/${role.guid}`,
+    id: roleDefinitionId(scope, role.guid),
     name: role.guid,
     type: `${PROVIDER}/roleDefinitions`,
     properties: {

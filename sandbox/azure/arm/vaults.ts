@@ -125,11 +125,16 @@ export function vaultsRouter(registry: VaultRegistry, groups: ResourceGroups, en
   // What `az keyvault list` asks: ARM's own list, which leaves out what the caller may not read.
   router.get('/subscriptions/:subscription/resources', (request, response, next) => {
     const filter = request.query['$filter'];
-    if (typeof filter !== 'string' || !/^resourceType eq 'Microsoft\.KeyVault\/vaults'$/i.test(filter)) {
+    const match = /^resourceType eq 'Microsoft\.KeyVault\/vaults'(?: and name eq '([^']+)')?$/i.exec(
+      typeof filter === 'string' ? filter : '',
+    );
+    if (match === null) {
       next();
       return;
     }
-    const live = liveIn(registry, request.params.subscription);
+    const [, wanted] = match;
+    const all = liveIn(registry, request.params.subscription);
+    const live = all.filter(({ name }) => wanted === undefined || sameName(name, wanted));
     response.json({ value: live.map(({ id, name, location, tags }) => ({ id, name, type: TYPE, location, tags })) });
   });
 
