@@ -101,6 +101,8 @@ export interface SandboxCluster {
   secretRequests(): Promise<Readonly<Record<string, number>>>;
   /** az aks rotate-certs: a new authority and new credentials; the servers are down for some seconds. `adminKubeconfig` is another one afterwards. */
   rotateCertificates(): Promise<void>;
+  /** Makes or removes the konnectivity-agent Deployment and its pods in kube-system. */
+  setKonnectivityAgents(present: boolean): Promise<void>;
   /** az aks stop: API servers end, etcd data stays. */
   stop(): Promise<void>;
   /** az aks start, with the encryption it had. */
@@ -129,6 +131,8 @@ export interface ClusterOptions {
   readonly apiServers?: number;
   /** `per-key` when absent; KMS v2 is always per key. */
   readonly kmsProviderNames?: KmsProviderNames;
+  /** Whether kube-system has konnectivity-agent pods, as in a cluster without VNet integration; false when absent. */
+  readonly konnectivityAgents?: boolean;
   /** At this size its etcd stores nothing more; 8 GiB when absent. */
   readonly etcdQuotaInBytes?: number;
   /** An empty directory for data, sockets and logs. Keep socket paths short: sun_path holds 104 bytes on macOS. */

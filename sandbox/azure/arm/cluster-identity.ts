@@ -61,11 +61,17 @@ export function resolveIdentity(
   };
 }
 
-/** The principal that a cluster acts as now: a PUT may have changed the identity. */
+/**
+ * The principal that a cluster acts as now: a PUT may have changed the identity. None once the identity was deleted, also when one of
+ * that name was made anew: that is another principal.
+ */
 export function identityOf(
   { identities }: Pick<IdentitySources, 'identities'>,
   body: JsonObject,
 ): ServicePrincipal | undefined {
   const [id] = Object.keys(objectAt(body, 'identity', 'userAssignedIdentities'));
-  return id === undefined ? undefined : identities.find(id)?.principal;
+  if (id === undefined) return undefined;
+  const principal = identities.find(id)?.principal;
+  const { principalId } = objectAt(body, 'identity', 'userAssignedIdentities', id);
+  return principal?.objectId === principalId ? principal : undefined;
 }
