@@ -61,6 +61,11 @@ export class World {
     this.untold = new Set(this.machine.vault.keys());
   }
 
+  /** An operation has begun with more than a gate, and has not ended. */
+  get isWorking(): boolean {
+    return this.#runs.some(isBegun);
+  }
+
   get idle(): boolean {
     return this.#runs.length === 0;
   }
