@@ -83,7 +83,7 @@ export const KIND_ROWS: readonly KindRow[] = [
     kind: 'change-vault-access',
     cluster: { vnetIntegration: true },
     // With a private endpoint in its own network, Keyturn still sees the vault when it is closed.
-    async prepare(cluster) {
+    async prepare(cluster: SandboxClusterFacts): Promise<void> {
       const { vaultName } = mustParseKeyId(cluster.keyId);
       await letApproveByHand(cluster, vaultName);
       await linkWorkerByHand(vaultName);
