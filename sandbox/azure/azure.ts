@@ -10,6 +10,7 @@ import express, { type Express, type Request, type Response } from 'express';
 import type { ClusterFactory } from '../cluster/contract';
 import { messageOf } from '../message-of';
 import { Clusters } from './arm/clusters';
+import { DiagnosticSettings } from './arm/diagnostic-settings';
 import { Identities } from './arm/identities';
 import { Operations } from './arm/operations';
 import { ResourceGroups } from './arm/resource-groups';
@@ -49,6 +50,8 @@ export interface Azure {
   readonly operations: Operations;
   readonly journal: Journal;
   readonly faults: Faults;
+  /** Of vaults, with what they log. */
+  readonly diagnostics: DiagnosticSettings;
   /** Handles the requests of every host. */
   readonly handler: Express;
   /** Cancels what is held, waits for what runs, ends the clusters. */
@@ -67,6 +70,7 @@ export async function createAzure(options: AzureOptions): Promise<Azure> {
   const identities = new Identities();
   const assignments = new RoleAssignments();
   const registry = new VaultRegistry();
+  const diagnostics = new DiagnosticSettings();
   const operations = new Operations(faults, options.retryAfterInSeconds);
   const clusters = new Clusters({
     factory: options.clusterFactory,
@@ -78,6 +82,7 @@ export async function createAzure(options: AzureOptions): Promise<Azure> {
     operations,
     faults,
     journal,
+    audit: (call) => diagnostics.log(call),
     dataDirectory: options.dataDirectory,
   });
 
@@ -91,11 +96,19 @@ export async function createAzure(options: AzureOptions): Promise<Azure> {
     registry,
     clusters,
     operations,
+    diagnostics,
   });
   const routers = {
     arm,
     login: entraRouter(directory, tokens),
-    vault: vaultRouter({ registry, tokens, assignments, tenantId, faults }),
+    vault: vaultRouter({
+      registry,
+      tokens,
+      assignments,
+      tenantId,
+      faults,
+      audit: (call) => diagnostics.log(call),
+    }),
   };
 
   const handler = express();
@@ -123,6 +136,7 @@ export async function createAzure(options: AzureOptions): Promise<Azure> {
     operations,
     journal,
     faults,
+    diagnostics,
     handler,
     async close() {
       await operations.close();

@@ -16,6 +16,7 @@ import { agentPoolsRouter } from './agent-pool-routes';
 import { armFrontDoor } from './authentication';
 import { clustersRouter } from './cluster-routes';
 import type { Clusters } from './clusters';
+import { diagnosticSettingsRouter, type DiagnosticSettings } from './diagnostic-settings';
 import { identitiesRouter, type Identities } from './identities';
 import { operationsRouter, type Operations } from './operations';
 import { resourceGroupsRouter, type ResourceGroups } from './resource-groups';
@@ -34,11 +35,13 @@ export interface ArmOptions {
   readonly registry: VaultRegistry;
   readonly clusters: Clusters;
   readonly operations: Operations;
+  readonly diagnostics: DiagnosticSettings;
 }
 
 /** The routes of ARM. Paths match in any case, which is Express's default. */
 export function armRouter(options: ArmOptions): Router {
-  const { directory, tokens, faults, groups, identities, assignments, registry, clusters, operations } = options;
+  const { directory, tokens, faults, groups, identities, assignments, registry, clusters, operations, diagnostics } =
+    options;
   const router = Router();
   router.use((_request, response, next) => {
     response.set({ 'x-ms-request-id': randomUUID(), 'x-ms-correlation-request-id': randomUUID() });
@@ -59,6 +62,7 @@ export function armRouter(options: ArmOptions): Router {
   router.use(roleDefinitionsRouter(assignments.definitions));
   router.use(identitiesRouter(identities, groups, directory));
   router.use(vaultsRouter(registry, groups));
+  router.use(diagnosticSettingsRouter(diagnostics, registry, groups));
   router.use(operationsRouter(operations));
   router.use(clustersRouter(clusters, operations, faults));
   router.use(agentPoolsRouter(clusters, operations));

@@ -15,6 +15,7 @@ import { AzureError, badRequest } from '../errors';
 import { concerns, type Faults } from '../faults';
 import { describeIssues } from '../json';
 import { authorize, lacksRight, type VaultCaller } from './access';
+import { auditRequest, type VaultAudit } from './audit';
 import { authenticateVaultCaller } from './authentication';
 import { cryptoOperationSchema, performCrypto } from './crypto';
 import { deletionFields, keyBundle, keyItem, keyVersionItem, kidOf } from './key-json';
@@ -30,6 +31,8 @@ export interface VaultRouterOptions {
   readonly assignments: RoleAssignments;
   readonly tenantId: string;
   readonly faults: Faults;
+  /** Hears of each request whose caller is known. */
+  readonly audit: VaultAudit;
 }
 
 const attributesSchema = z.looseObject({
@@ -60,12 +63,13 @@ interface Call {
 }
 
 /** The routes of `*.vault.azure.net` (and its siblings in other clouds). */
-export function vaultRouter({ registry, tokens, assignments, tenantId, faults }: VaultRouterOptions): Router {
+export function vaultRouter({ registry, tokens, assignments, tenantId, faults, audit }: VaultRouterOptions): Router {
   const router = Router();
   router.use(json({ type: () => true, limit: '1mb' }));
   router.use(async (request, response, next) => {
     const call = await openCall(request);
     response.locals['call'] = call;
+    auditRequest(request, response, call, audit);
     response.set({
       'x-ms-keyvault-region': call.vault.location,
       'x-ms-keyvault-service-version': '1.9.2000.1',
