@@ -212,6 +212,15 @@ export interface Activities {
     input: RetirementInput,
   ): Promise<{ recoveryId: string | null; scheduledPurgeOn: string | null; needed: string[] }>;
 
+  /**
+   * Carries out `grant-key-access`: gives the rights that are missing, by one write. Throws `GrantRefused`, non-retryable, when Azure
+   * refuses, a deny assignment takes the rights, or identity or vault are not what was approved.
+   */
+  grantKeyAccess(input: StepReference): Promise<{ principalId: string; granted: boolean }>;
+
+  /** Waits until Azure shows the rights that a `grant-key-access` step gave; heartbeats `WaitProgress`. Only reads. */
+  awaitKeyAccess(input: StepReference & { readonly principalId: string }): Promise<void>;
+
   /** Looks at the encryption of a cluster. */
   inspectCluster(input: { readonly cluster: string }): Promise<Inspected>;
 

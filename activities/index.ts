@@ -21,6 +21,7 @@ import { inspectCluster } from './inspect';
 import { noteSwitch, recordProof } from './ledger';
 import type { UseCluster } from './key-usage';
 import { checkRules, makePlan } from './observe';
+import { awaitKeyAccess, grantKeyAccess } from './repair/grant';
 import type { Look } from './look';
 import type { KubeConnection } from './kubernetes/connection';
 import { reportingRefused } from './refused-report';
@@ -196,6 +197,17 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
         ...INSIDE,
       },
       (input, work) => deleteFreeKey(look(work.signal), retirementOf(input, work)),
+    ),
+
+    grantKeyAccess: runner.writesForStep(
+      ['grant-key-access'],
+      { doing: 'Giving the identity access to the key', armRefusal: 'GrantRefused' },
+      (_, { step, signal }) => grantKeyAccess(azure, step, signal),
+    ),
+    awaitKeyAccess: runner.readsForStep(
+      ['grant-key-access'],
+      { doing: 'Waiting for the access to the key' },
+      ({ principalId }, { step, ...running }) => awaitKeyAccess(azure, { ...step, principalId }, running),
     ),
 
     inspectCluster: runner.plain({ doing: 'Looking at the cluster', ...INSIDE }, ({ cluster }, { signal }) =>

@@ -2,7 +2,9 @@
 import type { Cloud } from '../domain/clouds';
 import { createArmClient } from './arm';
 import { createCredential } from './credentials';
+import { createGrants, type Grants } from './grants';
 import { createHttpClient } from './http-client';
+import { createIdentities, type Identities } from './identities';
 import { createKeys, type Keys } from './keys';
 import { createManagedClusters, type ManagedClusters } from './managed-clusters';
 import { createRoles, type Roles } from './roles';
@@ -15,6 +17,8 @@ export interface AzureAccess {
   readonly keys: Keys;
   readonly vaults: Vaults;
   readonly roles: Roles;
+  readonly identities: Identities;
+  readonly grants: Grants;
 }
 
 /** Access as the identity that the standard environment describes. @param http carries every request */
@@ -27,5 +31,7 @@ export function createAzureAccess(cloud: Cloud, http = createHttpClient()): Azur
     keys: createKeys(cloud, credential, http),
     vaults: createVaults(cloud, credential, http),
     roles: createRoles(cloud, credential, http),
+    identities: createIdentities(arm),
+    grants: createGrants(cloud, arm, credential, http),
   };
 }

@@ -115,6 +115,7 @@ export const ERRORS = {
   EvidenceExists: entry(409, 'There is evidence of another operation with this id.'),
   ClusterAccessRefused: entry(409, 'The cluster refused what Keyturn needs to do.'),
   ClusterStorageFull: entry(409, "The cluster's etcd is full and stores nothing more."),
+  GrantRefused: entry(409, "Azure did not give the cluster's identity access to the key."),
 
   // Faults
   TemporalUnavailable: entry(503, 'Temporal does not answer.', { retryable: true }),

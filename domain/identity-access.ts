@@ -98,6 +98,15 @@ export function rightsOf({ vault, roles, denials }: IdentityAccess): RightsFound
   return { missing, unknown: [...unknown] };
 }
 
+/** The names of deny assignments that surely take a right on the key from the identity. */
+export function denyingAssignments({ denials }: IdentityAccess): string[] {
+  if (!denials?.known) return [];
+  const taking = denials.value.filter(
+    (denial) => !denial.uncertain && KEY_RIGHTS.some((right) => covers(denial, right)),
+  );
+  return [...new Set(taking.map(({ name }) => name))];
+}
+
 const CONDITION_OF_ROLE =
   'The rights come from a role assignment with a condition, or from a role that Keyturn may not read.';
 const UNCERTAIN_DENIAL =

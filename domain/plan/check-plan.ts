@@ -133,6 +133,7 @@ class Walk {
         break;
       case 'create-key-version':
       case 'take-baseline':
+      case 'grant-key-access':
         break;
     }
   }

@@ -56,6 +56,8 @@ export const StepOutput = z.discriminatedUnion('type', [
     /** Versions for which it was left. */
     needed: z.array(z.string()),
   }),
+  /** `granted` false: the identity had the rights already. */
+  z.object({ type: z.literal('grant-key-access'), principalId: z.string(), granted: z.boolean() }),
 ]);
 /** What a step gave. */
 export type StepOutput = z.infer<typeof StepOutput>;

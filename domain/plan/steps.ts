@@ -69,6 +69,20 @@ export const PlanStep = z.discriminatedUnion('type', [
   step('soak', { key: z.string(), seconds: z.int().min(0) }),
   /** Soft-deletes the key object of a version if no version of it is needed; otherwise leaves it. Never purges (K4). */
   step('delete-key', { key: z.string(), check: StepId }),
+  /**
+   * Gives the cluster's identity the rights to encrypt and decrypt with a key, as the vault gives rights, and waits until Azure shows
+   * them. `principalId` null: the identity is made by an earlier step, and the principal that it then has is taken.
+   */
+  step('grant-key-access', {
+    /** ARM id of the vault. */
+    vaultId: z.string(),
+    permissionModel: z.enum(['rbac', 'access-policy']),
+    /** Name of the key object. */
+    keyName: z.string(),
+    /** ARM id of the user-assigned identity. */
+    identityId: z.string(),
+    principalId: z.string().nullable(),
+  }),
 ]);
 /** One step of a plan. */
 export type PlanStep = z.infer<typeof PlanStep>;
@@ -93,6 +107,7 @@ const WRITES: Readonly<Record<StepType, Written>> = {
   'disable-key-version': 'vault',
   soak: 'nothing',
   'delete-key': 'vault',
+  'grant-key-access': 'vault',
 };
 
 /** What steps of a type write to: nothing, the vault, the managed cluster in ARM, or Kubernetes objects. */

@@ -56,6 +56,7 @@ const SAID_BY_OPERATIONS: ErrorCode[] = [
   'ClusterAccessRefused',
   'ClusterStorageFull',
   'ClusterUnavailable',
+  'GrantRefused',
 ];
 
 let api: TestApi;

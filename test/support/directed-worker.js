@@ -28,6 +28,7 @@ const READ_ONLY = new Set([
   'awaitClusterChange',
   'verifyCluster',
   'checkKeyUnused',
+  'awaitKeyAccess',
 ]);
 
 const fileOf = (name) => path.join(DIRECTIONS, name);
