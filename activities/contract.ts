@@ -221,6 +221,15 @@ export interface Activities {
   /** Waits until Azure shows the rights that a `grant-key-access` step gave; heartbeats `WaitProgress`. Only reads. */
   awaitKeyAccess(input: StepReference & { readonly principalId: string }): Promise<void>;
 
+  /**
+   * Carries out `set-vault-diagnostics`. A setting that does it already is found instead. Throws, non-retryable, `DiagnosticSettingDiffers`
+   * rather than overwrite one, `DiagnosticSinkTaken`, `VaultChangeRefused`.
+   */
+  setVaultDiagnostics(input: StepReference): Promise<{ settingName: string; created: boolean }>;
+
+  /** Carries out `confirm-vault-diagnostics`. Only reads. Throws `VaultNotAsApproved`, non-retryable, when no setting does it. */
+  confirmVaultDiagnostics(input: StepReference): Promise<{ settingName: string }>;
+
   /** Looks at the encryption of a cluster. */
   inspectCluster(input: { readonly cluster: string }): Promise<Inspected>;
 

@@ -21,6 +21,7 @@ import { inspectCluster } from './inspect';
 import { noteSwitch, recordProof } from './ledger';
 import type { UseCluster } from './key-usage';
 import { checkRules, makePlan } from './observe';
+import { confirmVaultDiagnostics, setVaultDiagnostics } from './provision/diagnostics';
 import { awaitKeyAccess, grantKeyAccess } from './repair/grant';
 import type { Look } from './look';
 import type { KubeConnection } from './kubernetes/connection';
@@ -208,6 +209,17 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
       ['grant-key-access'],
       { doing: 'Waiting for the access to the key' },
       ({ principalId }, { step, ...running }) => awaitKeyAccess(azure, { ...step, principalId }, running),
+    ),
+
+    setVaultDiagnostics: runner.writesForStep(
+      ['set-vault-diagnostics'],
+      { doing: 'Making the diagnostic setting', armRefusal: 'VaultChangeRefused' },
+      (_, { step, signal }) => setVaultDiagnostics(azure, step, signal),
+    ),
+    confirmVaultDiagnostics: runner.readsForStep(
+      ['confirm-vault-diagnostics'],
+      { doing: 'Reading the diagnostic settings', armRefusal: 'VaultChangeRefused' },
+      (_, { step, signal }) => confirmVaultDiagnostics(azure, step, signal),
     ),
 
     inspectCluster: runner.plain({ doing: 'Looking at the cluster', ...INSIDE }, ({ cluster }, { signal }) =>

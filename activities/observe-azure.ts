@@ -10,6 +10,7 @@ import { ANOTHER_VAULT, type AzureObservation, type KeyLookup, type ObservedClus
 import { nextKeyId, requestedKeyId, type OperationRequest } from '../domain/request';
 import { parseClusterId, parseKeyId } from '../domain/resource-ids';
 import { readKeyUsage } from './key-usage';
+import { observeDiagnostics } from './provision/diagnostics';
 import type { Look } from './look';
 
 /**
@@ -39,7 +40,8 @@ export async function observeAzure(
   const { keyFrom, needs } = kindOf(request.kind);
   const lookUp = (keyId: string): Promise<KeyLookup> =>
     keyFrom === 'any-vault' ? azure.keys.lookUp(keyId, options) : lookUpRequested(azure, keyId, currentKeyId, options);
-  const [currentKey, requestedKey, nextKey, upgradeProfile, identityAccess] = await Promise.all([
+  const { workspaceId } = request.parameters;
+  const [currentKey, requestedKey, nextKey, upgradeProfile, identityAccess, vaultDiagnostics] = await Promise.all([
     currentKeyId === undefined ? undefined : azure.keys.lookUp(currentKeyId, options),
     requested === undefined ? undefined : lookUp(requested),
     next === undefined ? undefined : lookUp(next),
@@ -48,6 +50,9 @@ export async function observeAzure(
       : undefined,
     needs.includes('identity-access') && requested !== undefined
       ? identityAccessOf(azure, snapshot.observed, requested, options)
+      : undefined,
+    needs.includes('vault-diagnostics') && typeof workspaceId === 'string'
+      ? observeDiagnostics(azure, snapshot.observed, workspaceId, options)
       : undefined,
   ]);
   return {
@@ -58,6 +63,7 @@ export async function observeAzure(
     ...(nextKey === undefined ? {} : { nextKey }),
     ...(upgradeProfile === undefined ? {} : { upgradeProfile }),
     ...(identityAccess === undefined ? {} : { identityAccess }),
+    ...(vaultDiagnostics === undefined ? {} : { vaultDiagnostics }),
   };
 }
 

@@ -2,6 +2,7 @@
 import type { Cloud } from '../domain/clouds';
 import { createArmClient } from './arm';
 import { createCredential } from './credentials';
+import { createDiagnosticSettings, type DiagnosticSettings } from './diagnostic-settings';
 import { createGrants, type Grants } from './grants';
 import { createHttpClient } from './http-client';
 import { createIdentities, type Identities } from './identities';
@@ -19,6 +20,7 @@ export interface AzureAccess {
   readonly roles: Roles;
   readonly identities: Identities;
   readonly grants: Grants;
+  readonly diagnostics: DiagnosticSettings;
 }
 
 /** Access as the identity that the standard environment describes. @param http carries every request */
@@ -33,5 +35,6 @@ export function createAzureAccess(cloud: Cloud, http = createHttpClient()): Azur
     roles: createRoles(cloud, credential, http),
     identities: createIdentities(arm),
     grants: createGrants(cloud, arm, credential, http),
+    diagnostics: createDiagnosticSettings(arm),
   };
 }

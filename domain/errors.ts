@@ -86,6 +86,9 @@ export const ERRORS = {
   KeyOperationsMissing: entry(422, 'The key does not permit encrypt and decrypt.'),
   IdentityLacksKeyAccess: entry(422, "The cluster's identity may not encrypt and decrypt with the key."),
   VaultNotOpen: entry(422, 'The vault is not open to all networks, as public access of AKS needs it.'),
+  VaultNotFound: entry(422, 'The vault does not exist, or Keyturn may not read it.'),
+  WorkspaceNotFound: entry(422, 'The workspace does not exist, or Keyturn may not read it.'),
+  DiagnosticSettingDiffers: entry(422, 'A diagnostic setting of this name does something else.'),
   CurrentKeyUnusable: entry(422, 'The current key of the cluster is not usable, so it cannot become the previous key.'),
   SecretsUnreadable: entry(422, 'The API server cannot read some Secrets.'),
   RewriteNotPermitted: entry(422, 'The cluster does not let Keyturn rewrite Secrets.'),
@@ -116,6 +119,9 @@ export const ERRORS = {
   ClusterAccessRefused: entry(409, 'The cluster refused what Keyturn needs to do.'),
   ClusterStorageFull: entry(409, "The cluster's etcd is full and stores nothing more."),
   GrantRefused: entry(409, "Azure did not give the cluster's identity access to the key."),
+  DiagnosticSinkTaken: entry(409, 'Another diagnostic setting of the vault has the workspace as its sink.'),
+  VaultChangeRefused: entry(409, 'Azure refused the change to the vault.'),
+  VaultNotAsApproved: entry(409, 'The vault is not as the plan names it.'),
 
   // Faults
   TemporalUnavailable: entry(503, 'Temporal does not answer.', { retryable: true }),

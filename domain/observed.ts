@@ -7,6 +7,7 @@ import { IdentityAccess } from './identity-access';
 import { KeyUsers } from './key-users';
 import { Ledger } from './ledger';
 import { UpgradeRisks } from './upgrade-risks';
+import { VaultDiagnostics } from './vault-diagnostics';
 
 /** A key version as the vault reports it. */
 export const ObservedKey = z.object({
@@ -143,6 +144,8 @@ export const AzureObservation = z.object({
   keyUsers: KeyUsers.optional(),
   /** What the cluster's identity is granted on the requested key; for kinds that need it. */
   identityAccess: IdentityAccess.optional(),
+  /** Diagnostic settings of the vault of the current key; for kinds that need them. */
+  vaultDiagnostics: VaultDiagnostics.optional(),
 });
 /** What Azure reports. */
 export type AzureObservation = z.infer<typeof AzureObservation>;

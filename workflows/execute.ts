@@ -9,6 +9,7 @@ import type { OperationRun, StepAttempt, StepOptions, StepOutcome } from './oper
 import { createKeyVersion, setKms, takeBaseline, upgradeCluster } from './steps/change';
 import { ProofLog, type Execution } from './steps/execution';
 import { converge, prove, recordProof, rewrite } from './steps/prove';
+import { confirmVaultDiagnostics, setVaultDiagnostics } from './steps/provision';
 import { grantKeyAccess } from './steps/repair';
 import { checkKeyUnused, deleteKey, disableKeyVersion, soak } from './steps/retire';
 
@@ -29,6 +30,8 @@ const INTERRUPTIBLE: Readonly<Record<StepType, boolean>> = {
   soak: true,
   'delete-key': false,
   'grant-key-access': false,
+  'set-vault-diagnostics': false,
+  'confirm-vault-diagnostics': true,
 };
 
 /**
@@ -86,6 +89,10 @@ function perform(step: PlanStep, execution: Execution, attempt: StepAttempt): Pr
       return deleteKey(step, execution);
     case 'grant-key-access':
       return grantKeyAccess(step, execution);
+    case 'set-vault-diagnostics':
+      return setVaultDiagnostics(step, execution);
+    case 'confirm-vault-diagnostics':
+      return confirmVaultDiagnostics(step, execution);
     case 'gate':
       throw new Error(`The gate ${step.id} is passed by people, not performed.`);
     default:

@@ -135,6 +135,15 @@ class Walk {
       case 'take-baseline':
       case 'grant-key-access':
         break;
+      case 'set-vault-diagnostics': {
+        const next = this.steps[index + 1];
+        require(next?.type === 'confirm-vault-diagnostics' &&
+          next.vaultId === step.vaultId &&
+          next.workspaceId === step.workspaceId, 'its setting is not read back right after it.');
+        break;
+      }
+      case 'confirm-vault-diagnostics':
+        break;
     }
   }
 

@@ -58,6 +58,9 @@ export const StepOutput = z.discriminatedUnion('type', [
   }),
   /** `granted` false: the identity had the rights already. */
   z.object({ type: z.literal('grant-key-access'), principalId: z.string(), granted: z.boolean() }),
+  /** `created` false: the setting was there already, or an earlier try made it. */
+  z.object({ type: z.literal('set-vault-diagnostics'), settingName: z.string(), created: z.boolean() }),
+  z.object({ type: z.literal('confirm-vault-diagnostics'), settingName: z.string() }),
 ]);
 /** What a step gave. */
 export type StepOutput = z.infer<typeof StepOutput>;

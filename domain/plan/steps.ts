@@ -83,6 +83,10 @@ export const PlanStep = z.discriminatedUnion('type', [
     identityId: z.string(),
     principalId: z.string().nullable(),
   }),
+  /** Makes a diagnostic setting that sends AuditEvent of a vault to a workspace, unless one does so already. Overwrites none. */
+  step('set-vault-diagnostics', { vaultId: z.string(), workspaceId: z.string(), settingName: z.string() }),
+  /** Reads back that a setting does so. */
+  step('confirm-vault-diagnostics', { vaultId: z.string(), workspaceId: z.string() }),
 ]);
 /** One step of a plan. */
 export type PlanStep = z.infer<typeof PlanStep>;
@@ -108,6 +112,8 @@ const WRITES: Readonly<Record<StepType, Written>> = {
   soak: 'nothing',
   'delete-key': 'vault',
   'grant-key-access': 'vault',
+  'set-vault-diagnostics': 'vault',
+  'confirm-vault-diagnostics': 'nothing',
 };
 
 /** What steps of a type write to: nothing, the vault, the managed cluster in ARM, or Kubernetes objects. */

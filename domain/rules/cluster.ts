@@ -53,6 +53,13 @@ export const clusterRules: readonly Rule<unknown>[] = [
   ),
 ];
 
+/** One of them, for kinds that do not work inside the cluster. @throws Error when there is none */
+export function clusterRule(code: Fault['code']): Rule<unknown> {
+  const found = clusterRules.find(({ codes }) => codes.includes(code));
+  if (found === undefined) throw new Error(`No rule of clusters has the code ${code}.`);
+  return found;
+}
+
 /** KMS must be on, with a key that can be named. */
 export const kmsOnRule: Rule<unknown> = {
   codes: ['KmsNotEnabled'],

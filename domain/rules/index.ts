@@ -1,5 +1,5 @@
 /** The rules that kinds name: each is its codes, a sentence for each violation, and a test. */
-export { clusterRules, kmsOffRule, kmsOnRule } from './cluster';
+export { clusterRule, clusterRules, kmsOffRule, kmsOnRule } from './cluster';
 export { identityAccessRule, identityAccessWarnings } from './identity-access';
 export {
   currentKeyRule,
@@ -11,4 +11,5 @@ export {
   sameVaultRule,
 } from './key';
 export { currentKeyUnusedElsewhereRule, keyLeftItsSlotsRule, keyUnusedRule, retiredKeyFoundRule } from './retirement';
+export { settingNotOverwrittenRule, vaultSeenRule, workspaceFoundRule } from './vault-diagnostics';
 export { kmsV1Rule, kmsV2Rule, poolsInStepRule, upgradeOfferedRule } from './upgrade';

@@ -76,7 +76,7 @@ export const identityAccess = (
 ): IdentityAccess => {
   const { vault, ...rest } = change;
   const value: ObservedVault = {
-    vaultId: '/subscriptions/s/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/kv1',
+    vaultId: VAULT_ID,
     permissionModel: 'access-policy',
     policyKeys: ['encrypt', 'decrypt'],
     openToAllNetworks: true,
@@ -124,14 +124,23 @@ const NAMED: Readonly<Record<string, string>> = {
   'retire-key': KEY_0,
 };
 
+export const VAULT_ID = '/subscriptions/s/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/kv1';
+export const WORKSPACE =
+  '/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg/providers/Microsoft.OperationalInsights/workspaces/logs';
+
+/** What else a good request of a kind names. */
+const PARAMETERS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  'enable-vault-diagnostics': { workspaceId: WORKSPACE },
+};
+
 /** A request of any kind; kinds that need a key name one. */
-export function requestOf(kind: string, parameters?: Record<string, string>): OperationRequest {
+export function requestOf(kind: string, parameters?: Record<string, unknown>): OperationRequest {
   const named = NAMED[kind] === undefined ? {} : { keyId: NAMED[kind] };
   return OperationRequest.parse({
     kind,
     cluster: CLUSTER,
     change: { number: 'CHG1' },
-    parameters: parameters ?? named,
+    parameters: parameters ?? { ...PARAMETERS[kind], ...named },
   });
 }
 
@@ -149,6 +158,9 @@ export function azureFor(kind: string): AzureObservation {
       ? { upgradeProfile: { current: '1.26.6', offered: ['1.26.10', '1.27.3', '1.27.7'] } }
       : {}),
     ...(retired === undefined ? {} : { keyUsers: keyUsers(retired) }),
+    ...(kind === 'enable-vault-diagnostics'
+      ? { vaultDiagnostics: { known: true as const, vaultId: VAULT_ID, settings: [], workspaceFound: true } }
+      : {}),
   };
 }
 

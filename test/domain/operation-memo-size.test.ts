@@ -43,12 +43,15 @@ const CENSUS: Census = {
   admission: { changing: WEBHOOKS, denying: WEBHOOKS, unread: ['mutatingwebhookconfigurations'] },
 };
 
+const WORKSPACE = `${GROUP}/Microsoft.OperationalInsights/workspaces/${'w'.repeat(63)}`;
+
 const PARAMETERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'enable-kms': { keyId: OTHER },
   'rotate-key': { keyId: OTHER },
   'replace-key': { keyId: OTHER },
   'change-vault': { keyId: ELSEWHERE },
   'retire-key': { keyId: OLDEST },
+  'enable-vault-diagnostics': { workspaceId: WORKSPACE, settingName: 's'.repeat(100) },
 };
 
 /** The longest plan of a kind: the current state is not proven, and every gate needs five people. */
@@ -93,6 +96,7 @@ function longestPlan(kind: string): Plan {
             ? {}
             : { requestedKey: { found: true as const, key: goodKey(parameters.keyId) } }),
           identityAccess: identityAccess(),
+          vaultDiagnostics: { known: true, vaultId: VAULT_ID, settings: [], workspaceFound: true },
           upgradeProfile: { current: version, offered: ['1.27.3'] },
           keyUsers: {
             keyId: parameters.keyId ?? CURRENT,

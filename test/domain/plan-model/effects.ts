@@ -148,6 +148,16 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
   soak,
   'delete-key': deleteKey,
 
+  // The machine's vaults log nothing: neither keys nor Secrets change.
+  *'set-vault-diagnostics'({ settingName }) {
+    yield;
+    return { type: 'set-vault-diagnostics', settingName, created: true };
+  },
+  *'confirm-vault-diagnostics'() {
+    yield;
+    return { type: 'confirm-vault-diagnostics', settingName: 'audit' };
+  },
+
   // The machine's vault refuses no cluster: who may use a key is no part of it.
   *'grant-key-access'(step) {
     yield;
