@@ -8,7 +8,15 @@ import type { ErrorCode } from '../../domain/errors';
 import { mustParseKeyId } from '../../domain/resource-ids';
 import { connectAzure } from '../../launch/azure-client';
 import type { SandboxClusterFacts } from '../../launch/sandbox-cluster';
-import { asAdministrator, grantByHand, makeVaultByHand, setKeyByHand } from './by-hand';
+import {
+  asAdministrator,
+  grantByHand,
+  makeVaultByHand,
+  makeWorkspaceByHand,
+  removeDiagnosticsByHand,
+  setDiagnosticsByHand,
+  setKeyByHand,
+} from './by-hand';
 import { putByHand } from './kinds';
 import { control, testStack } from './stack';
 import { keyClient } from './vault';
@@ -144,6 +152,16 @@ export const REFUSALS: Readonly<Partial<Record<ErrorCode, Refusal>>> = {
   KeyExpiresSoon: { keyId: ({ on }) => anotherVersion(on, { expiresOn: inDays(0.5) }) },
   KeyNotYetValid: { keyId: ({ on }) => anotherVersion(on, { notBefore: inDays(1) }) },
   KeyOperationsMissing: { keyId: ({ on }) => anotherVersion(on, { keyOps: ['sign', 'verify'] }) },
+  VaultNotFound: { arrange: () => forbidden('GET', '/vaults/kv-refusals-on') },
+  WorkspaceNotFound: { arrange: () => forbidden('GET', '/workspaces/') },
+  DiagnosticSettingDiffers: {
+    async arrange() {
+      const [vault, name, workspace] = ['kv-refusals-on', 'refusals-on', 'refusals-other-logs'];
+      await makeWorkspaceByHand(workspace);
+      await setDiagnosticsByHand(vault, { name, workspace });
+      return () => removeDiagnosticsByHand(vault, name);
+    },
+  },
 };
 
 async function anotherVersion(
@@ -152,6 +170,12 @@ async function anotherVersion(
 ): Promise<string> {
   const { id } = await keyClient(keyId).createKey(mustParseKeyId(keyId).name, 'RSA', options);
   return id ?? '';
+}
+
+/** ARM answers as if Keyturn had no right to something. */
+async function forbidden(method: 'GET' | 'PUT', path: string): Promise<() => Promise<void>> {
+  await control().setFault('forbidden', { method, path });
+  return () => control().clearFault('forbidden');
 }
 
 async function onEach(
