@@ -230,6 +230,15 @@ export interface Activities {
   /** Carries out `confirm-vault-diagnostics`. Only reads. Throws `VaultNotAsApproved`, non-retryable, when no setting does it. */
   confirmVaultDiagnostics(input: StepReference): Promise<{ settingName: string }>;
 
+  /**
+   * Carries out `create-vault`: makes the vault, tagged with operation and nonce, or checks the one that the plan found; a vault with both tags
+   * is one that an earlier try made. Throws, non-retryable, `VaultNotAsApproved`, `VaultChangeRefused`.
+   */
+  createVault(input: StepReference & { readonly nonce: string }): Promise<{ vaultId: string; created: boolean }>;
+
+  /** Carries out `create-key`, likewise. Throws, non-retryable, `KeyNotAsApproved`, `CreateKeyRefused` with the command that gives the rights. */
+  createKey(input: StepReference & { readonly nonce: string }): Promise<{ keyId: string; created: boolean }>;
+
   /** Looks at the encryption of a cluster. */
   inspectCluster(input: { readonly cluster: string }): Promise<Inspected>;
 

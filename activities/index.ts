@@ -22,6 +22,7 @@ import { noteSwitch, recordProof } from './ledger';
 import type { UseCluster } from './key-usage';
 import { checkRules, makePlan } from './observe';
 import { confirmVaultDiagnostics, setVaultDiagnostics } from './provision/diagnostics';
+import { createKey, createVault } from './provision/vault';
 import { awaitKeyAccess, grantKeyAccess } from './repair/grant';
 import type { Look } from './look';
 import type { KubeConnection } from './kubernetes/connection';
@@ -220,6 +221,17 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
       ['confirm-vault-diagnostics'],
       { doing: 'Reading the diagnostic settings', armRefusal: 'VaultChangeRefused' },
       (_, { step, signal }) => confirmVaultDiagnostics(azure, step, signal),
+    ),
+
+    createVault: runner.writesForStep(
+      ['create-vault'],
+      { doing: 'Making the vault', armRefusal: 'VaultChangeRefused' },
+      ({ nonce }, { step, operationId, signal }) => createVault(azure, step, { operationId, nonce }, signal),
+    ),
+    createKey: runner.writesForStep(
+      ['create-key'],
+      { doing: 'Making the key', vaultRefusal: 'CreateKeyRefused' },
+      ({ nonce }, { step, operationId, signal }) => createKey(azure, step, { operationId, nonce }, signal),
     ),
 
     inspectCluster: runner.plain({ doing: 'Looking at the cluster', ...INSIDE }, ({ cluster }, { signal }) =>

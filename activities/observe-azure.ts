@@ -11,6 +11,7 @@ import { nextKeyId, requestedKeyId, type OperationRequest } from '../domain/requ
 import { parseClusterId, parseKeyId } from '../domain/resource-ids';
 import { readKeyUsage } from './key-usage';
 import { observeDiagnostics } from './provision/diagnostics';
+import { observeProvisioning, type ProvisioningRequest } from './provision/vault';
 import type { Look } from './look';
 
 /**
@@ -41,20 +42,25 @@ export async function observeAzure(
   const lookUp = (keyId: string): Promise<KeyLookup> =>
     keyFrom === 'any-vault' ? azure.keys.lookUp(keyId, options) : lookUpRequested(azure, keyId, currentKeyId, options);
   const { workspaceId } = request.parameters;
-  const [currentKey, requestedKey, nextKey, upgradeProfile, identityAccess, vaultDiagnostics] = await Promise.all([
-    currentKeyId === undefined ? undefined : azure.keys.lookUp(currentKeyId, options),
-    requested === undefined ? undefined : lookUp(requested),
-    next === undefined ? undefined : lookUp(next),
-    needs.includes('upgrade-profile')
-      ? azure.clusters.upgradeProfile(snapshot.observed.resourceId, options)
-      : undefined,
-    needs.includes('identity-access') && requested !== undefined
-      ? identityAccessOf(azure, snapshot.observed, requested, options)
-      : undefined,
-    needs.includes('vault-diagnostics') && typeof workspaceId === 'string'
-      ? observeDiagnostics(azure, snapshot.observed, workspaceId, options)
-      : undefined,
-  ]);
+  const [currentKey, requestedKey, nextKey, upgradeProfile, identityAccess, vaultDiagnostics, provisioning] =
+    await Promise.all([
+      currentKeyId === undefined ? undefined : azure.keys.lookUp(currentKeyId, options),
+      requested === undefined ? undefined : lookUp(requested),
+      next === undefined ? undefined : lookUp(next),
+      needs.includes('upgrade-profile')
+        ? azure.clusters.upgradeProfile(snapshot.observed.resourceId, options)
+        : undefined,
+      needs.includes('identity-access') && requested !== undefined
+        ? identityAccessOf(azure, snapshot.observed, requested, options)
+        : undefined,
+      needs.includes('vault-diagnostics') && typeof workspaceId === 'string'
+        ? observeDiagnostics(azure, snapshot.observed, workspaceId, options)
+        : undefined,
+      needs.includes('provisioning')
+        ? // The schema of the kind has read them.
+          observeProvisioning(azure, snapshot.observed, request.parameters as unknown as ProvisioningRequest, options)
+        : undefined,
+    ]);
   return {
     at,
     cluster,
@@ -64,6 +70,7 @@ export async function observeAzure(
     ...(upgradeProfile === undefined ? {} : { upgradeProfile }),
     ...(identityAccess === undefined ? {} : { identityAccess }),
     ...(vaultDiagnostics === undefined ? {} : { vaultDiagnostics }),
+    ...provisioning,
   };
 }
 

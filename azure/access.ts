@@ -7,6 +7,8 @@ import { createGrants, type Grants } from './grants';
 import { createHttpClient } from './http-client';
 import { createIdentities, type Identities } from './identities';
 import { createKeys, type Keys } from './keys';
+import { createNewVaults, type NewVaults } from './new-vaults';
+import { createOwnIdentity, type OwnIdentity } from './own-identity';
 import { createManagedClusters, type ManagedClusters } from './managed-clusters';
 import { createRoles, type Roles } from './roles';
 import { createVaults, type Vaults } from './vaults';
@@ -21,6 +23,8 @@ export interface AzureAccess {
   readonly identities: Identities;
   readonly grants: Grants;
   readonly diagnostics: DiagnosticSettings;
+  readonly newVaults: NewVaults;
+  readonly own: OwnIdentity;
 }
 
 /** Access as the identity that the standard environment describes. @param http carries every request */
@@ -36,5 +40,7 @@ export function createAzureAccess(cloud: Cloud, http = createHttpClient()): Azur
     identities: createIdentities(arm),
     grants: createGrants(cloud, arm, credential, http),
     diagnostics: createDiagnosticSettings(arm),
+    newVaults: createNewVaults(arm),
+    own: createOwnIdentity(cloud, arm, credential),
   };
 }

@@ -6,6 +6,7 @@ import { kmsScheme, type EncryptionState } from './encryption';
 import { IdentityAccess } from './identity-access';
 import { KeyUsers } from './key-users';
 import { Ledger } from './ledger';
+import { Provisioning } from './provisioning';
 import { UpgradeRisks } from './upgrade-risks';
 import { VaultDiagnostics } from './vault-diagnostics';
 
@@ -146,6 +147,10 @@ export const AzureObservation = z.object({
   identityAccess: IdentityAccess.optional(),
   /** Diagnostic settings of the vault of the current key; for kinds that need them. */
   vaultDiagnostics: VaultDiagnostics.optional(),
+  /** What there is of the vault and the key that the request names; for kinds that need it. */
+  provisioning: Provisioning.optional(),
+  /** The newest version of that key, when it is there. */
+  provisionedKey: ObservedKey.optional(),
 });
 /** What Azure reports. */
 export type AzureObservation = z.infer<typeof AzureObservation>;

@@ -9,7 +9,7 @@ import type { OperationRun, StepAttempt, StepOptions, StepOutcome } from './oper
 import { createKeyVersion, setKms, takeBaseline, upgradeCluster } from './steps/change';
 import { ProofLog, type Execution } from './steps/execution';
 import { converge, prove, recordProof, rewrite } from './steps/prove';
-import { confirmVaultDiagnostics, setVaultDiagnostics } from './steps/provision';
+import { confirmVaultDiagnostics, createKey, createVault, setVaultDiagnostics } from './steps/provision';
 import { grantKeyAccess } from './steps/repair';
 import { checkKeyUnused, deleteKey, disableKeyVersion, soak } from './steps/retire';
 
@@ -32,6 +32,8 @@ const INTERRUPTIBLE: Readonly<Record<StepType, boolean>> = {
   'grant-key-access': false,
   'set-vault-diagnostics': false,
   'confirm-vault-diagnostics': true,
+  'create-vault': false,
+  'create-key': false,
 };
 
 /**
@@ -93,6 +95,10 @@ function perform(step: PlanStep, execution: Execution, attempt: StepAttempt): Pr
       return setVaultDiagnostics(step, execution);
     case 'confirm-vault-diagnostics':
       return confirmVaultDiagnostics(step, execution);
+    case 'create-vault':
+      return createVault(step, execution);
+    case 'create-key':
+      return createKey(step, execution);
     case 'gate':
       throw new Error(`The gate ${step.id} is passed by people, not performed.`);
     default:

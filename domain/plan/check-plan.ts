@@ -143,6 +143,12 @@ class Walk {
         break;
       }
       case 'confirm-vault-diagnostics':
+      case 'create-vault':
+        break;
+      case 'create-key':
+        require(this.steps
+          .slice(0, index)
+          .some((one) => one.type === 'create-vault' && one.vaultId === step.vaultId), 'its vault is no earlier step.');
         break;
     }
   }

@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import { EncryptionState } from '../encryption';
+import { PermissionModel } from '../provisioning';
 
 /** A step's id, unique in its plan: `approve`, `rotate.set-kms`. */
 export const StepId = z.string().regex(/^[a-z][a-z0-9-]*(?:\.[a-z][a-z0-9-]*)?$/);
@@ -87,6 +88,24 @@ export const PlanStep = z.discriminatedUnion('type', [
   step('set-vault-diagnostics', { vaultId: z.string(), workspaceId: z.string(), settingName: z.string() }),
   /** Reads back that a setting does so. */
   step('confirm-vault-diagnostics', { vaultId: z.string(), workspaceId: z.string() }),
+  /** Makes a vault that is open to all networks, with soft delete and purge protection; one that `exists` is checked and left as it is. */
+  step('create-vault', {
+    vaultId: z.string(),
+    location: z.string(),
+    tenantId: z.string(),
+    permissionModel: PermissionModel,
+    retentionDays: z.int(),
+    exists: z.boolean(),
+  }),
+  /** Makes an RSA key that permits encrypt and decrypt; a version that `exists` is checked and left as it is. */
+  step('create-key', {
+    vaultId: z.string(),
+    permissionModel: PermissionModel,
+    keyName: z.string(),
+    sizeInBits: z.int(),
+    expiry: KeyExpiry,
+    exists: z.string().nullable(),
+  }),
 ]);
 /** One step of a plan. */
 export type PlanStep = z.infer<typeof PlanStep>;
@@ -114,6 +133,8 @@ const WRITES: Readonly<Record<StepType, Written>> = {
   'grant-key-access': 'vault',
   'set-vault-diagnostics': 'vault',
   'confirm-vault-diagnostics': 'nothing',
+  'create-vault': 'vault',
+  'create-key': 'vault',
 };
 
 /** What steps of a type write to: nothing, the vault, the managed cluster in ARM, or Kubernetes objects. */

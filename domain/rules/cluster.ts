@@ -39,7 +39,7 @@ export const clusterRules: readonly Rule<unknown>[] = [
   rule('ClusterIdentityUnsupported', ({ identityType }) =>
     identityType === 'UserAssigned'
       ? undefined
-      : `The cluster's identity is of type ${identityType}; AKS KMS supports UserAssigned only.`,
+      : `The cluster's identity is of type ${identityType}; AKS KMS supports UserAssigned only. Give it one: az aks update --enable-managed-identity --assign-identity, with the id of the identity.`,
   ),
   rule('ClusterVersionUnsupported', ({ kubernetesVersion }) =>
     Number.isNaN(minorOf(kubernetesVersion))

@@ -10,6 +10,7 @@ export {
   requestedKeyRule,
   sameVaultRule,
 } from './key';
+export { keySuitedRule, vaultNameRule, vaultSuitedRule } from './provisioning';
 export { currentKeyUnusedElsewhereRule, keyLeftItsSlotsRule, keyUnusedRule, retiredKeyFoundRule } from './retirement';
 export { settingNotOverwrittenRule, vaultSeenRule, workspaceFoundRule } from './vault-diagnostics';
 export { kmsV1Rule, kmsV2Rule, poolsInStepRule, upgradeOfferedRule } from './upgrade';

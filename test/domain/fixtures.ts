@@ -5,6 +5,7 @@ import type { Ledger } from '../../domain/ledger';
 import type { AzureObservation, Observation, ObservedCluster, ObservedKey } from '../../domain/observed';
 import type { Actor } from '../../domain/people';
 import type { Plan } from '../../domain/plan/plan';
+import type { Provisioning } from '../../domain/provisioning';
 import { plan } from '../../domain/planner';
 import { OperationRequest } from '../../domain/request';
 
@@ -128,9 +129,23 @@ export const VAULT_ID = '/subscriptions/s/resourceGroups/rg/providers/Microsoft.
 export const WORKSPACE =
   '/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg/providers/Microsoft.OperationalInsights/workspaces/logs';
 
+/** Kinds whose cluster has KMS off. */
+const STARTS_OFF: readonly string[] = ['enable-kms', 'provision-kms'];
+
+/** What there is of a vault and a key: nothing, unless a test says more. */
+export const provisioning = (change: Partial<Provisioning> = {}): Provisioning => ({
+  vaultId: VAULT_ID.replace(/kv1$/, 'kv9'),
+  tenantId: 'tenant-1',
+  ownObjectId: 'own-object-id',
+  vault: { state: 'free' },
+  key: 'none',
+  ...change,
+});
+
 /** What else a good request of a kind names. */
 const PARAMETERS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'enable-vault-diagnostics': { workspaceId: WORKSPACE },
+  'provision-kms': { vaultName: 'kv9', keyName: 'etcd' },
 };
 
 /** A request of any kind; kinds that need a key name one. */
@@ -151,7 +166,7 @@ export function azureFor(kind: string): AzureObservation {
   const { currentKey: _none, ...off } = azure({ cluster: { kms: { enabled: false } } });
   const retired = kind === 'replace-key' ? KEY_1 : kind === 'retire-key' ? KEY_0 : undefined;
   return {
-    ...(kind === 'enable-kms' ? off : on),
+    ...(STARTS_OFF.includes(kind) ? off : on),
     ...(named === undefined ? {} : { requestedKey: { found: true, key: goodKey(named) } }),
     ...(kind === 'enable-kms' || kind === 'change-vault' ? { identityAccess: identityAccess() } : {}),
     ...(kind === 'upgrade-to-kms-v2'
@@ -161,6 +176,7 @@ export function azureFor(kind: string): AzureObservation {
     ...(kind === 'enable-vault-diagnostics'
       ? { vaultDiagnostics: { known: true as const, vaultId: VAULT_ID, settings: [], workspaceFound: true } }
       : {}),
+    ...(kind === 'provision-kms' ? { provisioning: provisioning() } : {}),
   };
 }
 
@@ -172,7 +188,7 @@ const CLUSTER_WITH_KMS_V1: Partial<ObservedCluster> = {
 
 /** The ledger of that cluster: `KEY_0` has left its slots. */
 export function ledgerFor(kind: string, { proven }: { readonly proven: boolean }): Ledger {
-  const last = kind === 'enable-kms' ? [null] : [KEY_2, KEY_1];
+  const last = STARTS_OFF.includes(kind) ? [null] : [KEY_2, KEY_1];
   const keys = kind === 'retire-key' ? [KEY_0, ...last] : last.slice(-1);
   return {
     version: 1,

@@ -9,7 +9,15 @@ import { ruleCodes } from '../../domain/planner';
 import { clusterLockId } from '../../domain/resource-ids';
 import { makeWorkspaceByHand } from '../support/by-hand';
 import { revisions } from '../support/etcd';
-import { KIND_ROWS, leaveOldKey, otherVault, requestOf, type KindRow, type Start } from '../support/kinds';
+import {
+  KIND_ROWS,
+  leaveOldKey,
+  otherVault,
+  requestOf,
+  type KindRow,
+  type Start,
+  workspaceFor,
+} from '../support/kinds';
 import {
   clustersOf,
   NOT_IN_SANDBOX,
@@ -40,7 +48,7 @@ describe('a request that violates a rule', () => {
     const [otherKey] = await Promise.all([
       otherVault(on, 'refusals'),
       leaveOldKey(retired, 'refusals-retired'),
-      makeWorkspaceByHand('kinds-logs'),
+      makeWorkspaceByHand(workspaceFor(on)),
     ]);
     world = { on, off, v1, retired, otherKey };
   });

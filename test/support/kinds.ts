@@ -46,9 +46,6 @@ export interface KindRow {
   readonly oldKey?: 'disabled' | 'deleted';
 }
 
-/** Where vaults log. */
-const WORKSPACE = 'kinds-logs';
-
 /** All kinds, in the order of the table of kinds. */
 export const KIND_ROWS: readonly KindRow[] = [
   {
@@ -97,12 +94,24 @@ export const KIND_ROWS: readonly KindRow[] = [
   {
     kind: 'enable-vault-diagnostics',
     cluster: {},
-    prepare: () => makeWorkspaceByHand(WORKSPACE),
-    // Of a name of its own for each cluster, which faults find it by.
-    parameters: ({ cluster }) => ({ workspaceId: workspaceIdOf(WORKSPACE), settingName: nameOf(cluster) }),
+    prepare: (cluster) => makeWorkspaceByHand(workspaceFor(cluster)),
+    // Of names of its own for each cluster, which faults find them by.
+    parameters: ({ cluster }) => ({ workspaceId: workspaceIdOf(workspaceFor(cluster)), settingName: nameOf(cluster) }),
     endsUnder: 'key',
     timesStored: 1,
     vaultWrites: [{ method: 'PUT', path: /\/diagnosticSettings\/[^/]+$/ }],
+  },
+  {
+    kind: 'provision-kms',
+    cluster: { kms: false },
+    parameters: ({ cluster }) => ({ vaultName: `p-${nameOf(cluster)}`, keyName: `etcd-${nameOf(cluster)}` }),
+    endsUnder: 'plaintext',
+    timesStored: 1,
+    vaultWrites: [
+      { method: 'PUT', path: /\/vaults\/p-[^/]+$/ },
+      { method: 'POST', path: /^\/keys\/etcd-[^/]+\/create$/ },
+      { method: 'PUT', path: /\/vaults\/p-[^/]+\/.*\/roleAssignments\/[^/]+$/ },
+    ],
   },
 ];
 
@@ -148,6 +157,11 @@ async function anotherKey({ keyId }: SandboxClusterFacts, name: string): Promise
 /** The name of a cluster. */
 export function nameOf({ resourceId }: Pick<SandboxClusterFacts, 'resourceId'>): string {
   return resourceId.split('/').at(-1) ?? '';
+}
+
+/** Where the vault of a cluster logs. */
+export function workspaceFor(cluster: Pick<SandboxClusterFacts, 'resourceId'>): string {
+  return `logs-${nameOf(cluster)}`;
 }
 
 /** A cluster before an operation, and what had been written for it by then. */

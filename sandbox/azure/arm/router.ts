@@ -22,6 +22,7 @@ import { operationsRouter, type Operations } from './operations';
 import { resourceGroupsRouter, type ResourceGroups } from './resource-groups';
 import { roleAssignmentsRouter, type RoleAssignments } from './role-assignments';
 import { roleDefinitionsRouter } from './role-definitions';
+import { vaultNamesRouter } from './vault-names';
 import { vaultsRouter } from './vaults';
 
 /** The parts that ARM is made of. */
@@ -62,6 +63,7 @@ export function armRouter(options: ArmOptions): Router {
   router.use(roleDefinitionsRouter(assignments.definitions));
   router.use(identitiesRouter(identities, groups, directory));
   router.use(vaultsRouter(registry, groups));
+  router.use(vaultNamesRouter(registry));
   router.use(diagnosticSettingsRouter(diagnostics, registry, groups));
   router.use(operationsRouter(operations));
   router.use(clustersRouter(clusters, operations, faults));

@@ -148,6 +148,17 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
   soak,
   'delete-key': deleteKey,
 
+  // A new vault and a key of it are none of those that the machine's cluster knows.
+  *'create-vault'({ vaultId }) {
+    yield;
+    return { type: 'create-vault', vaultId, created: true };
+  },
+  *'create-key'(step, { machine }) {
+    const keyId = step.exists ?? machine.newVersion('https://kv9.vault.azure.net/keys/k9');
+    yield;
+    return { type: 'create-key', keyId, created: step.exists === null };
+  },
+
   // The machine's vaults log nothing: neither keys nor Secrets change.
   *'set-vault-diagnostics'({ settingName }) {
     yield;
