@@ -212,6 +212,13 @@ export interface Activities {
     input: RetirementInput,
   ): Promise<{ recoveryId: string | null; scheduledPurgeOn: string | null; needed: string[] }>;
 
+  /**
+   * Carries out `set-vault-network`, and waits until the vault shows it: an opened vault answers minutes later. Heartbeats
+   * `WaitProgress`. Other members of the vault stay as they are. Throws, non-retryable, `VaultInUse` when another cluster needs the
+   * public address that it closes, `ClusterChangedOutside` when this one does.
+   */
+  setVaultNetwork(input: StepReference): Promise<{ changed: boolean }>;
+
   /** Looks at the encryption of a cluster. */
   inspectCluster(input: { readonly cluster: string }): Promise<Inspected>;
 

@@ -32,6 +32,7 @@ import type { Pace } from './secrets/pass';
 import { proveSecrets } from './secrets/proof';
 import { rewriteSecrets } from './secrets/rewrite';
 import { createKeyVersion } from './vault';
+import { setVaultNetwork } from './vault-network';
 
 /** What activities work with. */
 export interface ActivityDeps {
@@ -196,6 +197,12 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
         ...INSIDE,
       },
       (input, work) => deleteFreeKey(look(work.signal), retirementOf(input, work)),
+    ),
+
+    setVaultNetwork: runner.writesForStep(
+      ['set-vault-network'],
+      { doing: 'Changing the network of the vault' },
+      (_, { step, cluster, ...running }) => setVaultNetwork(look(running.signal), { ...step, cluster }, running),
     ),
 
     inspectCluster: runner.plain({ doing: 'Looking at the cluster', ...INSIDE }, ({ cluster }, { signal }) =>

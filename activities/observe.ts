@@ -15,14 +15,15 @@ import { readClusterEvidence, type EvidenceStore } from './evidence';
 import { nodesByPool } from './kubernetes/nodes';
 import { readUpgradeRisks } from './kubernetes/upgrade-risks';
 import { readLedger } from './ledger';
-import type { Look } from './look';
+import { readIfItAnswers, type Look } from './look';
 import { observeForPlan } from './observe-azure';
 
 /** Checks the rules of the request's kind by what Azure says. @throws ArmError, VaultError, TokenError */
 export async function checkRules(look: Look, request: OperationRequest): Promise<RulesChecked> {
   const observed = await observeForPlan(look, request);
   const faults = ruleFaults(request, observed);
-  const cluster = faults.length === 0 && observed.cluster.found ? observed.cluster.cluster.resourceId : null;
+  const looksInside = faults.length === 0 && kindOf(request.kind).needs.includes('census');
+  const cluster = looksInside && observed.cluster.found ? observed.cluster.cluster.resourceId : null;
   return { faults, busy: busyState(observed, faults), cluster, perSecond: rewriteCeiling(observed) };
 }
 
@@ -47,7 +48,9 @@ async function observe(look: Look, request: OperationRequest, records: ClusterEv
   const { signal, use } = look;
   const azure = await observeForPlan(look, request);
   if (ruleFaults(request, azure).length > 0) return { azure };
-  const atRisk = kindOf(request.kind).needs.includes('upgrade-risks');
+  const { needs } = kindOf(request.kind);
+  if (!needs.includes('census')) return { azure, ...(await observeUnreadable(look, request, azure, records)) };
+  const atRisk = needs.includes('upgrade-risks');
   const [ledger, nodes, upgradeRisks] = await use(request.cluster, signal, (connection) =>
     Promise.all([
       readLedger(connection, signal),
@@ -61,6 +64,17 @@ async function observe(look: Look, request: OperationRequest, records: ClusterEv
     ...(upgradeRisks === undefined ? {} : { upgradeRisks }),
     ...(await believed(ledger, azure, request.cluster, records)),
   };
+}
+
+/** The ledger, for kinds that may run on a cluster that does not answer: without it they go by what Azure reports. */
+async function observeUnreadable(
+  look: Look,
+  { cluster }: OperationRequest,
+  azure: AzureObservation,
+  records: ClusterEvidence,
+): Promise<Omit<Observation, 'azure'>> {
+  const read = await readIfItAnswers(look, cluster, (connection, signal) => readLedger(connection, signal));
+  return 'unreadable' in read ? { unreadable: read.unreadable } : await believed(read.value, azure, cluster, records);
 }
 
 /** A version that could be used instead of making another one. @throws VaultError, TokenError */

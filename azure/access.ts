@@ -6,13 +6,15 @@ import { createHttpClient } from './http-client';
 import { createKeys, type Keys } from './keys';
 import { createManagedClusters, type ManagedClusters } from './managed-clusters';
 import { createRoles, type Roles } from './roles';
+import { createKeyLookups, type KeyLookups } from './key-lookup';
+import { createVaultManagement } from './vault-management';
 import { createVaults, type Vaults } from './vaults';
 
 /** Access to one cloud. */
 export interface AzureAccess {
   readonly cloud: Cloud;
   readonly clusters: ManagedClusters;
-  readonly keys: Keys;
+  readonly keys: Keys & KeyLookups;
   readonly vaults: Vaults;
   readonly roles: Roles;
 }
@@ -21,11 +23,14 @@ export interface AzureAccess {
 export function createAzureAccess(cloud: Cloud, http = createHttpClient()): AzureAccess {
   const credential = createCredential(cloud, http);
   const arm = createArmClient(cloud, credential, http);
+  const management = createVaultManagement(cloud, credential, http);
+  const keys = createKeys(cloud, credential, http);
+  const vaults = createVaults(management);
   return {
     cloud,
     clusters: createManagedClusters(cloud, arm, credential, http),
-    keys: createKeys(cloud, credential, http),
-    vaults: createVaults(cloud, credential, http),
+    keys: { ...keys, ...createKeyLookups({ keys, vaults, management }) },
+    vaults,
     roles: createRoles(cloud, credential, http),
   };
 }

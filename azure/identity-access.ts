@@ -1,4 +1,4 @@
-/** What a cluster's identity is granted on a key: the vault, and with Azure RBAC its roles. Reads only. */
+/** What a cluster's identity is granted on a key and its vault: access policies, roles, deny assignments. Reads only. */
 import type { IdentityAccess } from '../domain/identity-access';
 import { mustParseKeyId } from '../domain/resource-ids';
 import type { CallOptions } from './call-options';
@@ -23,8 +23,8 @@ export async function readIdentityAccess(
   const { principalId } = identity;
   const key = mustParseKeyId(keyId);
   const vault = await vaults.find({ key, subscriptionId, principalId }, options);
-  if (!vault.known || vault.value.permissionModel !== 'rbac') return { keyId, identity, vault };
-  // A role may be given at one key.
+  if (!vault.known) return { keyId, identity, vault };
+  // A role may be given at one key. With access policies, roles say what the identity may do with the vault in ARM.
   const query = { principalId, scope: `${vault.value.vaultId}/keys/${key.name}` };
   const [granted, denied] = await Promise.all([roles.granted(query, options), roles.denied(query, options)]);
   return { keyId, identity, vault, roles: granted, denials: denied };

@@ -114,7 +114,7 @@ async function runDemo(stack: SandboxStack, directory: string, secrets: number, 
   const under = newKeyId ? { scheme: newScheme, keyId: newKeyId } : undefined;
   const after = await lookIntoEtcd(cluster, { old, new: under });
   heading('The proof');
-  if (operation.result) {
+  if (operation.result?.proof) {
     const { rewrite, proof } = operation.result;
     const [from, to] = scheme === newScheme ? ['the old key', 'the new key'] : [inWords(scheme), inWords(newScheme)];
     say(
@@ -142,9 +142,9 @@ async function runDemo(stack: SandboxStack, directory: string, secrets: number, 
     kind: operation.kind,
     status: operation.status,
     operationId: operation.id,
-    secrets: operation.result?.proof.secrets ?? 0,
+    secrets: operation.result?.proof?.secrets ?? 0,
     rewritten: operation.result?.rewrite?.rewritten ?? 0,
-    unproven: operation.result?.proof.unproven ?? secrets,
+    unproven: operation.result?.proof?.unproven ?? secrets,
     etcd: after,
     armWrites,
     seconds: Math.round((Date.now() - startedAt) / 100) / 10,

@@ -3,6 +3,7 @@ import { Command } from 'commander';
 import { existsSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { EvidenceRecord } from '../domain/evidence';
+import type { OperationResult } from '../domain/operation';
 import { shortKeyId } from '../domain/resource-ids';
 import { verifyEvidence } from '../evidence/verify';
 import { runCommand } from './terminal';
@@ -53,11 +54,17 @@ function summaryOf({ operation, sealedAt }: EvidenceRecord): string[] {
     ...(result
       ? [
           `Keys       ${keyName(result.previousKeyId)} -> ${keyName(result.currentKeyId)}`,
-          `Proof      ${result.proof.secrets} Secrets, ${result.proof.unproven} unproven; R0 ${result.proof.bounds.baselineRv}, Rc ${result.proof.bounds.convergedRv}, final list ${result.proof.finalRv}`,
+          `Proof      ${proofText(result.proof)}`,
         ]
       : []),
     `Sealed at  ${sealedAt}`,
   ];
+}
+
+function proofText(proof: OperationResult['proof']): string {
+  if (proof === null) return 'none: the plan did not change how Secrets are stored';
+  const { secrets, unproven, bounds, finalRv } = proof;
+  return `${secrets} Secrets, ${unproven} unproven; R0 ${bounds.baselineRv}, Rc ${bounds.convergedRv}, final list ${finalRv}`;
 }
 
 runCommand(main);

@@ -4,7 +4,7 @@ import { Census } from './census';
 import { accessOf } from './cluster-change';
 import { kmsScheme, type EncryptionState } from './encryption';
 import { IdentityAccess } from './identity-access';
-import { KeyUsers } from './key-users';
+import { KeyUsers, VaultUsers } from './key-users';
 import { Ledger } from './ledger';
 import { UpgradeRisks } from './upgrade-risks';
 
@@ -22,6 +22,8 @@ export const ObservedKey = z.object({
   /** ISO 8601; absent when the key has no such bound. */
   notBefore: z.string().optional(),
   expiresOn: z.string().optional(),
+  /** The vault does not answer from where Keyturn runs; ARM showed this. */
+  seenThrough: z.literal('arm').optional(),
 });
 /** A key version as the vault reports it. */
 export type ObservedKey = z.infer<typeof ObservedKey>;
@@ -64,6 +66,8 @@ export const ObservedCluster = z.object({
   identityType: z.string(),
   /** The user-assigned identities of the control plane: AKS takes one. */
   identities: z.array(z.object({ resourceId: z.string(), principalId: z.string().optional() })),
+  /** API Server VNet Integration is on: private vaults need it. Absent when ARM does not say. */
+  vnetIntegration: z.boolean().optional(),
   localAccountsDisabled: z.boolean(),
   /** ARM tags. */
   tags: z.record(z.string(), z.string()),
@@ -105,7 +109,13 @@ export const ANOTHER_VAULT = 'not looked up: another vault';
 /** A key that was looked up, or the id of one that could not be found. */
 export const KeyLookup = z.union([
   z.object({ found: z.literal(true), key: ObservedKey }),
-  z.object({ found: z.literal(false), keyId: z.string(), why: z.string() }),
+  z.object({
+    found: z.literal(false),
+    keyId: z.string(),
+    why: z.string(),
+    /** The vault does not answer from where Keyturn runs: its firewall, or a private endpoint elsewhere. */
+    unreachable: z.literal(true).optional(),
+  }),
 ]);
 /** A key that was looked up, or the id of one that could not be found. */
 export type KeyLookup = z.infer<typeof KeyLookup>;
@@ -141,8 +151,10 @@ export const AzureObservation = z.object({
   upgradeProfile: UpgradeProfile.optional(),
   /** Who needs the key that is to be retired. For kinds that need it. */
   keyUsers: KeyUsers.optional(),
-  /** What the cluster's identity is granted on the requested key; for kinds that need it. */
+  /** What the cluster's identity is granted on the requested key, or on the current one; for kinds that need it. */
   identityAccess: IdentityAccess.optional(),
+  /** Who else needs the public address of the vault of the current key. For kinds that need it. */
+  vaultUsers: VaultUsers.optional(),
 });
 /** What Azure reports. */
 export type AzureObservation = z.infer<typeof AzureObservation>;
@@ -156,6 +168,8 @@ export const Observation = z.object({
   ledgerNotConfirmed: z.boolean().optional(),
   /** The ledger's proof is confirmed, and the cluster was changed in Azure since: `ledger` says activated here. */
   changedSinceProof: z.boolean().optional(),
+  /** Why the cluster could not be read, one sentence: for kinds that can do without. */
+  unreadable: z.string().optional(),
   /** What may not survive an upgrade, as far as the cluster tells. For kinds that need it. */
   upgradeRisks: UpgradeRisks.optional(),
   /** A key version that an earlier operation made for the cluster and was not seen to set; for plans that make one. */

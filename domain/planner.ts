@@ -16,7 +16,7 @@ import {
 import { checkPlan } from './plan/check-plan';
 import { sealPlan, type PlanPolicy, type PlanResult, type Warning } from './plan/plan';
 import type { OperationRequest } from './request';
-import { keyWarnings } from './rules';
+import { keyWarnings, privateVaultWarnings } from './rules';
 import { nodeWarnings, versionWarnings } from './rewrite-effects';
 import { ceilingWarnings, rewriteCeiling } from './rewrite-pace';
 import { shortKeyId } from './resource-ids';
@@ -100,6 +100,8 @@ export function plan(
       warnings: [
         ...planned.warnings,
         ...keyWarnings(azure),
+        ...privateVaultWarnings(azure, request.parameters),
+        ...(observation.unreadable === undefined ? [] : volatile([notReadable(observation.unreadable)])),
         ...(observation.ledgerNotConfirmed === true ? [LEDGER_NOT_CONFIRMED] : []),
         ...(observation.changedSinceProof === true ? [CHANGED_SINCE_PROOF] : []),
         ...versionWarnings(planned.steps, facts.perSecond),
@@ -120,6 +122,14 @@ function forcedRewriteWarningsOf(to: EncryptionState, census: Census): Warning[]
 /** Warnings that tell of one moment. */
 function volatile(warnings: readonly Warning[]): Warning[] {
   return warnings.map((warning) => ({ ...warning, volatile: true }));
+}
+
+/** For kinds that go on all the same. */
+function notReadable(why: string): Warning {
+  return {
+    code: 'ClusterNotReadable',
+    detail: `Keyturn could not read the ledger in the cluster: ${why} So keysNeeded holds only what Azure reports: keep every key that the cluster has ever used enabled and unexpired.`,
+  };
 }
 
 const LEDGER_NOT_CONFIRMED: Warning = {

@@ -9,6 +9,7 @@ import type { OperationRun, StepAttempt, StepOptions, StepOutcome } from './oper
 import { createKeyVersion, setKms, takeBaseline, upgradeCluster } from './steps/change';
 import { ProofLog, type Execution } from './steps/execution';
 import { converge, prove, recordProof, rewrite } from './steps/prove';
+import { setVaultNetwork } from './steps/vault-network';
 import { checkKeyUnused, deleteKey, disableKeyVersion, soak } from './steps/retire';
 
 /** What a cancellation does to a step of a type: it interrupts a step only when no write of that step has to be finished. */
@@ -27,6 +28,7 @@ const INTERRUPTIBLE: Readonly<Record<StepType, boolean>> = {
   'disable-key-version': false,
   soak: true,
   'delete-key': false,
+  'set-vault-network': false,
 };
 
 /**
@@ -82,6 +84,8 @@ function perform(step: PlanStep, execution: Execution, attempt: StepAttempt): Pr
       return soak(step, execution);
     case 'delete-key':
       return deleteKey(step, execution);
+    case 'set-vault-network':
+      return setVaultNetwork(step, execution);
     case 'gate':
       throw new Error(`The gate ${step.id} is passed by people, not performed.`);
     default:

@@ -20,7 +20,7 @@ export const disableKms = kind({
   section: 'Disable KMS',
   parameters: z.strictObject({}).default({}),
   keyFrom: 'current-vault',
-  needs: [],
+  needs: ['census'],
   rules: [...clusterRules, kmsOnRule, currentKeyRule],
 
   plan(facts) {

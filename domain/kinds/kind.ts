@@ -41,8 +41,8 @@ export interface PlannedSteps {
   readonly warnings: readonly Warning[];
 }
 
-/** Facts that cost reads of their own and that not every kind uses. */
-export type FactName = 'identity-access' | 'upgrade-profile' | 'upgrade-risks' | 'key-users';
+/** Facts that cost reads of their own and that not every kind uses. A kind without `census` may run on a cluster that cannot be read. */
+export type FactName = 'census' | 'identity-access' | 'upgrade-profile' | 'upgrade-risks' | 'key-users' | 'vault-users';
 
 /** A precondition over everything that a plan is made from, the ledger included. */
 export interface FactRule<Parameters = never> {

@@ -23,6 +23,7 @@ import {
   nextKeyRule,
   requestedKeyRule,
   sameVaultRule,
+  vaultAnswersRule,
 } from '../rules';
 import { keyChoiceWarnings } from './key-choice';
 import { kind } from './kind';
@@ -57,7 +58,7 @@ export const replaceKey = kind({
     })
     .default({ soakInSeconds: 86_400 }),
   keyFrom: 'current-vault',
-  needs: ['key-users'],
+  needs: ['census', 'key-users'],
   retires: 'current-key',
   rules: [
     ...clusterRules,
@@ -68,6 +69,7 @@ export const replaceKey = kind({
     requestedKeyRule,
     nextKeyRule,
     currentKeyUnusedElsewhereRule,
+    vaultAnswersRule,
   ],
 
   plan(facts) {

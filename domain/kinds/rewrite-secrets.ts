@@ -20,7 +20,7 @@ export const rewriteSecrets = kind({
   section: 'Update all secrets',
   parameters: z.strictObject({}).default({}),
   keyFrom: 'current-vault',
-  needs: [],
+  needs: ['census'],
   rules: [...clusterRules, currentKeyRule],
 
   plan(facts) {

@@ -34,7 +34,7 @@ export const upgradeToKmsV2 = kind({
     })
     .default({}),
   keyFrom: 'current-vault',
-  needs: ['upgrade-profile', 'upgrade-risks'],
+  needs: ['census', 'upgrade-profile', 'upgrade-risks'],
   rules: [...clusterRules, kmsOnRule, currentKeyRule, kmsV1Rule, poolsInStepRule, upgradeOfferedRule],
 
   plan(facts) {

@@ -56,6 +56,8 @@ export const StepOutput = z.discriminatedUnion('type', [
     /** Versions for which it was left. */
     needed: z.array(z.string()),
   }),
+  /** `changed`: false when the vault was so already. */
+  z.object({ type: z.literal('set-vault-network'), changed: z.boolean() }),
 ]);
 /** What a step gave. */
 export type StepOutput = z.infer<typeof StepOutput>;
@@ -129,18 +131,18 @@ export function keysNeededNow(plan: Plan, steps: readonly StepStatus[], outputs:
   return [...new Set([...plan.keysNeeded, ...(noted ? keysNeeded(noted) : []), ...asked])];
 }
 
-/** The summary of a finished operation. @throws Error when no proof is there */
+/** The summary of a finished operation. @throws Error when a proof that the plan makes is not there */
 export function resultOf(plan: Plan, outputs: Outputs): OperationResult {
   const made = madeKeys(outputs);
   const all = plan.steps.map(({ id }) => outputs[id]);
   const proof = all.findLast((output) => output?.type === 'prove');
-  if (!proof) throw new Error('The plan ended without a proof.');
+  if (!proof && plan.steps.some(({ type }) => type === 'prove')) throw new Error('The plan ended without its proof.');
   const rewrite = all.findLast((output) => output?.type === 'rewrite');
   return {
     previousKeyId: keyOf(plan.from, made),
     currentKeyId: keyOf(plan.to, made),
     rewrite: rewrite ? withoutNames(rewrite.report, 'refusedSecrets') : null,
-    proof: withoutNames(proof.proof, 'unprovenSecrets'),
+    proof: proof ? withoutNames(proof.proof, 'unprovenSecrets') : null,
   };
 }
 

@@ -33,6 +33,11 @@ export const KeyExpiry = z.union([
 /** When a new key version expires. */
 export type KeyExpiry = z.infer<typeof KeyExpiry>;
 
+/** Whether the public address of a vault answers to all networks, or to none. */
+export const VaultNetwork = z.enum(['open', 'closed']);
+/** Whether the public address of a vault answers. */
+export type VaultNetwork = z.infer<typeof VaultNetwork>;
+
 const step = <Type extends string, Inputs extends z.ZodRawShape>(type: Type, inputs: Inputs) =>
   z.object({ ...StepText.shape, type: z.literal(type), ...inputs });
 
@@ -69,6 +74,8 @@ export const PlanStep = z.discriminatedUnion('type', [
   step('soak', { key: z.string(), seconds: z.int().min(0) }),
   /** Soft-deletes the key object of a version if no version of it is needed; otherwise leaves it. Never purges (K4). */
   step('delete-key', { key: z.string(), check: StepId }),
+  /** Opens a vault to all networks, or closes its public address. `key` is one of its keys, to see by whether it answers. */
+  step('set-vault-network', { vaultId: z.string(), to: VaultNetwork, key: z.string() }),
 ]);
 /** One step of a plan. */
 export type PlanStep = z.infer<typeof PlanStep>;
@@ -93,6 +100,7 @@ const WRITES: Readonly<Record<StepType, Written>> = {
   'disable-key-version': 'vault',
   soak: 'nothing',
   'delete-key': 'vault',
+  'set-vault-network': 'vault',
 };
 
 /** What steps of a type write to: nothing, the vault, the managed cluster in ARM, or Kubernetes objects. */

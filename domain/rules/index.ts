@@ -1,6 +1,6 @@
 /** The rules that kinds name: each is its codes, a sentence for each violation, and a test. */
 export { clusterRules, kmsOffRule, kmsOnRule } from './cluster';
-export { identityAccessRule, identityAccessWarnings } from './identity-access';
+export { identityAccessRule, identityAccessWarnings, vaultOpenRule } from './identity-access';
 export {
   currentKeyRule,
   keyProblems,
@@ -11,4 +11,13 @@ export {
   sameVaultRule,
 } from './key';
 export { currentKeyUnusedElsewhereRule, keyLeftItsSlotsRule, keyUnusedRule, retiredKeyFoundRule } from './retirement';
+export {
+  accessDiffersRule,
+  privateVaultRule,
+  privateVaultWarnings,
+  vaultAnswersForNewVersionRule,
+  vaultAnswersRule,
+  vaultUnusedByOthersRule,
+  vnetIntegrationRule,
+} from './private-vault';
 export { kmsV1Rule, kmsV2Rule, poolsInStepRule, upgradeOfferedRule } from './upgrade';

@@ -52,7 +52,7 @@ describe('a rotation of a cluster', () => {
       status: 'Succeeded',
       result: { rewrite: { rewritten: 24, bounds: { method: 'no-op' } }, proof: { secrets: 24, unproven: 0 } },
     });
-    expect(over.result?.proof.weaknesses.join()).toContain('KMS v1');
+    expect(over.result?.proof?.weaknesses.join()).toContain('KMS v1');
     const step = over.steps.find(({ id }) => id === 'rotate.rewrite');
     expect(Date.parse(step?.endedAt ?? '') - Date.parse(step?.startedAt ?? '')).toBeGreaterThan(3_500);
     const newKeyId = over.result?.currentKeyId ?? '';

@@ -1,6 +1,6 @@
 /** What a person does to a cluster and its vaults with `az`, without Keyturn. */
 import { z } from 'zod';
-import { armPut, connectAzure, operationEnd, type AzureRequest } from '../../launch/azure-client';
+import { armDelete, armPut, connectAzure, operationEnd, type AzureRequest } from '../../launch/azure-client';
 import {
   makeKey,
   makeVault,
@@ -8,6 +8,8 @@ import {
   type SandboxClusterFacts,
   type VaultPermissions,
 } from '../../launch/sandbox-cluster';
+import { mustParseKeyId } from '../../domain/resource-ids';
+import { makeClientLink, setApproval } from '../../launch/sandbox-vault';
 import { testStack } from './stack';
 
 const Body = z.looseObject({
@@ -72,6 +74,36 @@ export async function powerByHand(
 export async function newVersionByHand(keyId: string): Promise<string> {
   const [, vaultUrl = '', name = ''] = /^(https:\/\/[^/]+)\/keys\/([^/]+)\//.exec(keyId) ?? [];
   return await asAdministrator((request) => makeKey(request, vaultUrl, { name }));
+}
+
+/** Opens the vault of a key to all networks for a moment, as somebody in its network need not: makes a version there. @returns its id */
+export async function newVersionInClosedVault(keyId: string): Promise<string> {
+  const { sandbox: facts } = testStack();
+  const { vaultName: name } = mustParseKeyId(keyId);
+  return await asAdministrator(async (request) => {
+    const link = await makeClientLink(request, { facts, name });
+    try {
+      return await newVersionByHand(keyId);
+    } finally {
+      await armDelete(request, link);
+    }
+  });
+}
+
+/** Lets the identity of a cluster approve private endpoints of a vault: Key Vault Contributor. */
+export async function letApproveByHand(
+  { principalId }: Pick<SandboxClusterFacts, 'principalId'>,
+  name: string,
+  granted = true,
+): Promise<void> {
+  const { sandbox: facts } = testStack();
+  await asAdministrator((request) => setApproval(request, { facts, name, principalId, granted }));
+}
+
+/** A private endpoint in the network that Keyturn and the tests run in. */
+export async function linkWorkerByHand(name: string): Promise<void> {
+  const { sandbox: facts } = testStack();
+  await asAdministrator((request) => makeClientLink(request, { facts, name }));
 }
 
 /** `az keyvault create` and `az keyvault key create`: a vault that grants nothing yet. @returns the key's versioned id */

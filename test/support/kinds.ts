@@ -16,7 +16,7 @@ import { armPut, connectAzure } from '../../launch/azure-client';
 import { clusterWrites } from '../../launch/sandbox-control';
 import type { SandboxClusterFacts, SandboxClusterOptions } from '../../launch/sandbox-cluster';
 import { countByKey, readSecretRecords } from '../../sandbox/cluster/raw-records';
-import { grantByHand, makeVaultByHand, setKeyByHand } from './by-hand';
+import { grantByHand, letApproveByHand, linkWorkerByHand, makeVaultByHand, setKeyByHand } from './by-hand';
 import { timesStored } from './etcd';
 import { kubeApi } from './kube';
 import { control, ended, makeCluster, people, testStack, until } from './stack';
@@ -78,6 +78,19 @@ export const KIND_ROWS: readonly KindRow[] = [
     parameters: ({ key }) => ({ keyId: key }),
     endsUnder: 'other key',
     timesStored: 2,
+  },
+  {
+    kind: 'change-vault-access',
+    cluster: { vnetIntegration: true },
+    // With a private endpoint in its own network, Keyturn still sees the vault when it is closed.
+    async prepare(cluster) {
+      const { vaultName } = mustParseKeyId(cluster.keyId);
+      await letApproveByHand(cluster, vaultName);
+      await linkWorkerByHand(vaultName);
+    },
+    parameters: () => ({ vaultAccess: 'Private' }),
+    endsUnder: 'key',
+    timesStored: 3,
   },
   {
     kind: 'rewrite-secrets',

@@ -24,6 +24,7 @@ import type { PrivateEndpoints } from './private-endpoints';
 import { resourceGroupsRouter, type ResourceGroups } from './resource-groups';
 import { roleAssignmentsRouter, type RoleAssignments } from './role-assignments';
 import { roleDefinitionsRouter } from './role-definitions';
+import { vaultKeysRouter } from './vault-keys';
 import { vaultsRouter } from './vaults';
 
 /** The parts that ARM is made of. */
@@ -66,6 +67,7 @@ export function armRouter(options: ArmOptions): Router {
   router.use(denyAssignmentsRouter(assignments.denials));
   router.use(privateEndpointsRouter(endpoints, groups, registry));
   router.use(vaultsRouter(registry, groups, endpoints));
+  router.use(vaultKeysRouter(registry));
   router.use(operationsRouter(operations));
   router.use(clustersRouter(clusters, operations, faults));
   router.use(agentPoolsRouter(clusters, operations));

@@ -23,7 +23,8 @@ import {
 import type { RefusedSecret } from '../../../domain/refusal';
 import { sameProcesses, type Convergence } from '../../../domain/convergence';
 import { takeBaseline, Watch, canariesOf } from './canaries';
-import { checkKeyUnused, deleteKey, disableKeyVersion, soak } from './retirement';
+import { checkKeyUnused, deleteKey, disableKeyVersion, keyUsage, soak } from './retirement';
+import { CLUSTER } from '../fixtures';
 import { Blocked, type Effect, type Execution } from './running';
 import { objectOf } from './machine';
 import { pass } from './secrets';
@@ -79,6 +80,7 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
       // An hour after the note every API server is taken to have switched: so ARM is asked soon, or it is noted anew.
       if (machine.now - notedAt > ASKED_WITHIN_IN_MS) throw new Blocked('ClusterBusy');
       requireExpected(execution, change, expect);
+      if (!machine.accepts(profileOf(step.to, madeKeys(run.outputs)))) throw new Blocked('ArmRequestRefused');
       machine.set(profileOf(step.to, madeKeys(run.outputs)), 'keyturn');
       yield;
     }
@@ -147,6 +149,20 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
   'disable-key-version': disableKeyVersion,
   soak,
   'delete-key': deleteKey,
+
+  *'set-vault-network'({ key, to, vaultId }, { machine, behaviour }) {
+    // Looked at again right before: others may have moved this cluster, or another one to the vault.
+    const { kms } = machine.observed();
+    if (to === 'closed' && behaviour.looksBeforeClosing) {
+      if (kms.networkAccess !== 'Private' || kms.vaultId !== vaultId || !kms.enabled)
+        throw new Blocked('ClusterChangedOutside');
+      const { clusters } = behaviour.usersOfVault(keyUsage(machine, behaviour), key, CLUSTER);
+      if (clusters.length > 0) throw new Blocked('VaultInUse');
+    }
+    const changed = machine.setVaultNetwork(key, to);
+    yield;
+    return { type: 'set-vault-network', changed };
+  },
 };
 
 /** Performs a step of any type. */

@@ -41,6 +41,14 @@ export const keyNumber = (number: number, object = 'https://kv1.vault.azure.net/
 /** `https://kv1.vault.azure.net/keys/k1` */
 export const objectOf = (keyId: string): string => keyId.slice(0, keyId.lastIndexOf('/'));
 
+/** `kv1.vault.azure.net` */
+export const vaultOf = (keyId: string): string => new URL(keyId).host;
+
+const VAULTS =
+  '/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg/providers/Microsoft.KeyVault/vaults';
+/** ARM id of the vault of a key. */
+export const vaultIdOf = (keyId: string): string => `${VAULTS}/${vaultOf(keyId).split('.')[0]}`;
+
 /** What a vault has of a key version. */
 export type KeyState = 'enabled' | 'disabled' | 'deleted';
 
@@ -55,6 +63,10 @@ export class Machine {
   previousTold = false;
   /** By key id, of all vaults. */
   readonly vault = new Map<string, KeyState>();
+  /** Vaults whose public address answers to nobody, by their hosts. */
+  readonly closedVaults = new Set<string>();
+  /** Vaults that the cluster reaches over a private endpoint, all their keys: AKS keeps it as long as a slot needs it. */
+  readonly #privately = new Set<string>();
   /** What another cluster needs: its current key, and those before it. */
   readonly otherNeeds: string[] = [];
   /** Why Secrets are lost, or could be. */
@@ -100,7 +112,8 @@ export class Machine {
 
   /** As ARM reports it. */
   observed(): ObservedCluster {
-    const { enabled, keyId, keyVaultNetworkAccess } = this.#body.properties.securityProfile?.azureKeyVaultKms ?? {};
+    const { enabled, keyId, keyVaultNetworkAccess, keyVaultResourceId } =
+      this.#body.properties.securityProfile?.azureKeyVaultKms ?? {};
     return goodCluster({
       kubernetesVersion: this.kubernetesVersion,
       wantedKubernetesVersion: this.kubernetesVersion,
@@ -115,7 +128,9 @@ export class Machine {
         enabled: enabled === true,
         ...(typeof keyId === 'string' ? { keyId } : {}),
         ...(typeof keyVaultNetworkAccess === 'string' ? { networkAccess: keyVaultNetworkAccess } : {}),
+        ...(typeof keyVaultResourceId === 'string' && keyVaultResourceId !== '' ? { vaultId: keyVaultResourceId } : {}),
       },
+      vnetIntegration: true,
     });
   }
 
@@ -148,7 +163,7 @@ export class Machine {
 
   /** Another cluster has a key from now on; AKS takes an enabled one only. */
   otherTakes(keyId: string): void {
-    if (this.vault.get(keyId) === 'enabled') this.otherNeeds.unshift(keyId);
+    if (this.vault.get(keyId) === 'enabled' && !this.closedVaults.has(vaultOf(keyId))) this.otherNeeds.unshift(keyId);
   }
 
   enable(keyId: string): void {
@@ -185,6 +200,36 @@ export class Machine {
     }
   }
 
+  /** @returns whether that was a change */
+  setVaultNetwork(keyId: string, to: 'open' | 'closed'): boolean {
+    const vault = vaultOf(keyId);
+    if (this.closedVaults.has(vault) === (to === 'closed')) return false;
+    if (to === 'open') return this.closedVaults.delete(vault);
+    this.closedVaults.add(vault);
+    const { current, previous } = this.slots;
+    const lost = [current, previous, ...this.keysInUse()].find(
+      (key) => key !== null && vaultOf(key) === vault && !this.#privately.has(vault),
+    );
+    const others = this.otherNeeds.find((key) => vaultOf(key) === vault);
+    if (lost ?? others)
+      this.harm.push({ invariant: 'K1', what: `${vault} is closed to those who need ${lost ?? others}.` });
+    return true;
+  }
+
+  /** What a person asks of AKS for a key: AKS does not change the access to a vault while KMS is on, nor take a closed one as public. */
+  profileByHand(keyId: string): KmsProfile {
+    const { kms } = this.observed();
+    const sameVault = kms.enabled && kms.keyId !== undefined && vaultOf(kms.keyId) === vaultOf(keyId);
+    const isPrivate = sameVault ? kms.networkAccess === 'Private' : this.closedVaults.has(vaultOf(keyId));
+    if (!isPrivate) return { mode: 'on', keyId, access: 'Public' };
+    return { mode: 'on', keyId, access: 'Private', vaultId: vaultIdOf(keyId) };
+  }
+
+  /** Whether AKS takes a profile: the API servers must reach the vault. */
+  accepts(profile: KmsProfile): boolean {
+    return profile.mode === 'off' || profile.access === 'Private' || !this.closedVaults.has(vaultOf(profile.keyId));
+  }
+
   /** Nothing is lost, even if all API servers, of any cluster, are started again now (K1). */
   #requireUnneeded(keyId: string, what: string): void {
     const { current, previous } = this.slots;
@@ -203,6 +248,7 @@ export class Machine {
   set(profile: KmsProfile, by: 'keyturn' | 'others'): void {
     const keyId = profile.mode === 'on' ? profile.keyId : null;
     this.#put(profile);
+    if (profile.mode === 'on') this.#privately[profile.access === 'Private' ? 'add' : 'delete'](vaultOf(profile.keyId));
     if (keyId === this.slots.current) return;
     // A switch whose note others took out of the ledger is as one of others.
     const told = by === 'keyturn' && this.ledger?.generations.at(-1)?.state === 'activating';

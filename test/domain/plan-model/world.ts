@@ -61,9 +61,9 @@ export class World {
     this.untold = new Set(this.machine.vault.keys());
   }
 
-  /** An operation may have taken its baseline, and has not ended. */
-  get isSwitching(): boolean {
-    return this.#runs.some(({ run }) => Object.values(run.outputs).some(({ type }) => type === 'take-baseline'));
+  /** An operation has begun with more than a gate, and has not ended. */
+  get isWorking(): boolean {
+    return this.#runs.some(isBegun);
   }
 
   get idle(): boolean {
@@ -374,7 +374,7 @@ export class World {
       if (disturbed || this.edited) return;
       if (machine.reportedKeyId() !== currentKeyId)
         this.#breach('truth', `The result has ${currentKeyId} as the current key.`);
-      if (!this.#behaviour.isConclusive(proof)) return;
+      if (proof === null || !this.#behaviour.isConclusive(proof)) return;
       if (!machine.isAllUnder(currentKeyId ?? PLAINTEXT)) this.#breach('truth', 'The result calls proven what is not.');
       const current = machine.ledger && currentGeneration(believed(machine, this.#behaviour, machine.ledger));
       if (current?.state !== 'proven' || current.keyId !== currentKeyId)
