@@ -1,9 +1,10 @@
 """
-Replays the command lines of Microsoft's KMS documents, and some that a person would type, with the real az and kubectl against a
-sandbox of its own. `npm run test:az`; `npm run test:az -- --only KMS,UP` runs some groups.
+Replays the command lines of Microsoft's KMS documents, and some that a person would type, with the real az and kubectl
+against a sandbox of its own. `npm run test:az`; `npm run test:az -- --only KMS,UP` runs some groups.
 
-Prints a table, and `N passed, N failed` at the end. The log of all lines is in the folder that the last lines name, when one failed.
+Prints a table, and `N passed, N failed` at the end. When one failed, it names the log of all lines before that.
 """
+
 import argparse
 import pathlib
 import shutil
@@ -27,7 +28,9 @@ GROUPS = {
     'DAY': everyday.run,
     'CHINA': china.run,
 }
-NOT_YET = {'CSI': 'the Secrets Store CSI driver, workload identity, service connector: the sandbox has no nodes that run them'}
+NOT_YET = {
+    'CSI': 'the Secrets Store CSI driver, workload identity, service connector: the sandbox has no nodes that run them'
+}
 
 
 def main():

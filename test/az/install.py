@@ -1,4 +1,5 @@
 """Where az comes from: a virtual environment in Keyturn's cache, made once from requirements.txt."""
+
 import hashlib
 import os
 import pathlib
@@ -35,7 +36,8 @@ def installed_az():
     shutil.rmtree(folder, ignore_errors=True)
     subprocess.run([sys.executable, '-m', 'venv', str(folder)], check=True)
     subprocess.run(
-        [str(folder / 'bin' / 'python'), '-m', 'pip', 'install', '--quiet', '--requirement', str(REQUIREMENTS)], check=True
+        [str(folder / 'bin' / 'python'), '-m', 'pip', 'install', '--quiet', '--requirement', str(REQUIREMENTS)],
+        check=True,
     )
     # What was cut short before this line is installed anew.
     done.touch()

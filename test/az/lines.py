@@ -13,9 +13,7 @@ KEY = 'az keyvault key create --name MyKeyName --vault-name MyKeyVault'
 SHOW_KEY = "export KEY_ID=$(az keyvault key show --name MyKeyName --vault-name MyKeyVault --query 'key.kid' -o tsv)"
 SHOW_NEW_KEY = SHOW_KEY.replace('KEY_ID=', 'NEW_KEY_ID=') + '; export NewKEY_ID=$NEW_KEY_ID'
 IDENTITY = 'az identity create --name MyIdentity --resource-group MyResourceGroup'
-SHOW_OBJECT_ID = (
-    "IDENTITY_OBJECT_ID=$(az identity show --name MyIdentity --resource-group MyResourceGroup --query 'principalId' -o tsv)"
-)
+SHOW_OBJECT_ID = "IDENTITY_OBJECT_ID=$(az identity show --name MyIdentity --resource-group MyResourceGroup --query 'principalId' -o tsv)"
 SHOW_RESOURCE_ID = (
     "IDENTITY_RESOURCE_ID=$(az identity show --name MyIdentity --resource-group MyResourceGroup --query 'id' -o tsv)"
 )
@@ -25,7 +23,9 @@ GRANT = (
 )
 CRYPTO_USER = GRANT.format('Key Vault Crypto User')
 CONTRIBUTOR = GRANT.format('Key Vault Contributor')
-SET_POLICY = 'az keyvault set-policy --name MyKeyVault --key-permissions decrypt encrypt --object-id $IDENTITY_OBJECT_ID'
+SET_POLICY = (
+    'az keyvault set-policy --name MyKeyVault --key-permissions decrypt encrypt --object-id $IDENTITY_OBJECT_ID'
+)
 
 CREATE = 'az aks create --name myAKSCluster --resource-group MyResourceGroup --assign-identity $IDENTITY_RESOURCE_ID'
 CREATE_PUBLIC = (
@@ -49,5 +49,7 @@ SHOW = 'az aks show --name myAKSCluster --resource-group MyResourceGroup'
 DELETE = 'az aks delete --name myAKSCluster --resource-group MyResourceGroup --yes'
 STOP = 'az aks stop --name myAKSCluster --resource-group MyResourceGroup'
 START = STOP.replace('stop', 'start')
-CREDENTIALS = 'az aks get-credentials --resource-group MyResourceGroup --name myAKSCluster --overwrite-existing -f $KUBECONFIG'
+CREDENTIALS = (
+    'az aks get-credentials --resource-group MyResourceGroup --name myAKSCluster --overwrite-existing -f $KUBECONFIG'
+)
 REWRITE = 'kubectl get secrets --all-namespaces -o json | kubectl replace -f -'

@@ -1,4 +1,5 @@
 """One sandbox for one run: started on free ports, ended at the end."""
+
 import json
 import pathlib
 import subprocess

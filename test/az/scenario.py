@@ -1,4 +1,5 @@
 """A scenario with a resource group and a cluster of its own, and what can be said of that cluster."""
+
 import base64
 import hashlib
 import json
@@ -63,7 +64,9 @@ class Scenario(Shell):
 
         def verify(_):
             name = f'probe-{secrets.token_hex(3)}'
-            made = self.sh(f'kubectl create secret generic {name} --from-literal=a=b && kubectl get secret {name} -o name')
+            made = self.sh(
+                f'kubectl create secret generic {name} --from-literal=a=b && kubectl get secret {name} -o name'
+            )
             if made.code != 0:
                 return f'kubectl create secret: {made.why()}'
             keys = {} if key == 'plaintext' else {key: self.variables[key]}

@@ -1,4 +1,5 @@
 """Runs command lines as a person would, in bash with az and kubectl, and judges each of them."""
+
 import json
 import os
 import pathlib
@@ -11,7 +12,9 @@ import time
 # Variables that later lines of a scenario use.
 KEPT = r'^(KEY_ID|NEW_KEY_ID|NewKEY_ID|KEYVAULT_|IDENTITY_|SP_|SUBSCRIPTION)'
 # Lines on standard error that say nothing about a failure.
-NOISE = re.compile(r'^(WARNING|Command group|Argument|This command|The behavior|In a future|Reference and|\s*$)|in preview')
+NOISE = re.compile(
+    r'^(WARNING|Command group|Argument|This command|The behavior|In a future|Reference and|\s*$)|in preview'
+)
 SAYS_WHY = re.compile(r'^(ERROR|error|Error|\(|Code:|Message:|BadRequest|Unable|The command failed)')
 NOT_THERE = r'SandboxRouteNotServed|does not serve|no matches for kind|502 Bad Gateway|does not have a host assigned'
 
@@ -105,7 +108,7 @@ class Shell:
     def own(self, text):
         """A line with the scenario's names in it."""
         for given, ours in self.names.items():
-            text = re.sub(rf'(?<![\w$-]){re.escape(given)}(?![\w-])', lambda _: ours, text)
+            text = re.sub(rf'(?<![\w$-]){re.escape(given)}(?![\w-])', ours, text)
         return text
 
     def sh(self, text, answers=None, timeout=300):
@@ -151,9 +154,7 @@ class Shell:
             if result.code != 0:
                 raise GroupEnded(f'{self.own(line)}: {result.why()}')
 
-    def check(
-        self, title, line, *, documented=False, refused=None, sets=None, verify=None, answers=None, timeout=300
-    ):
+    def check(self, title, line, *, documented=False, refused=None, sets=None, verify=None, answers=None, timeout=300):
         """
         Runs a line and judges it.
         documented  the line stands in Microsoft's documents; only names differ.

@@ -1,4 +1,5 @@
 """KMS on public vaults: create, enable, rotate, change of mode, expiry, disable. After the documents' order."""
+
 from lines import (
     CREATE_PUBLIC,
     CREDENTIALS,
@@ -79,7 +80,9 @@ def vaults(plain, policy, rbac):
     )
     policy.check('key create in an access-policy vault', KEY, documented=True)
     policy.check('key show in an access-policy vault', SHOW_KEY, documented=True, sets={'KEY_ID': KEY_VERSION})
-    rbac.check('keyvault create with RBAC', RBAC_VAULT, documented=True, sets={'KEYVAULT_RESOURCE_ID': r'/vaults/kt-rbac$'})
+    rbac.check(
+        'keyvault create with RBAC', RBAC_VAULT, documented=True, sets={'KEYVAULT_RESOURCE_ID': r'/vaults/kt-rbac$'}
+    )
     for out in ('--out tsv', '-o tsv'):
         rbac.check(
             f'Crypto Officer for the signed-in user ({out}): an application is not a user',
@@ -98,7 +101,9 @@ def vaults(plain, policy, rbac):
 
 def identity(plain, policy, rbac):
     rbac.check('identity create', IDENTITY, documented=True, verify=has(lambda identity: identity['clientId']))
-    rbac.check('identity show principalId', SHOW_OBJECT_ID, documented=True, sets={'IDENTITY_OBJECT_ID': r'^[0-9a-f-]{36}$'})
+    rbac.check(
+        'identity show principalId', SHOW_OBJECT_ID, documented=True, sets={'IDENTITY_OBJECT_ID': r'^[0-9a-f-]{36}$'}
+    )
     rbac.check('identity show id', SHOW_RESOURCE_ID, documented=True, sets={'IDENTITY_RESOURCE_ID': r'/MyIdentity$'})
     for other in (plain, policy):
         other.variables.update({name: rbac.variables[name] for name in ('IDENTITY_OBJECT_ID', 'IDENTITY_RESOURCE_ID')})
@@ -165,13 +170,24 @@ def enabled_later(old):
 def rotated(old):
     old.check('key create again', KEY, documented=True)
     old.check('key show again', SHOW_NEW_KEY, documented=True, sets={'NEW_KEY_ID': KEY_VERSION})
-    old.check('update with the new version', f'{PUBLIC} $NEW_KEY_ID', documented=True, verify=old.profile('Public', 'NEW_KEY_ID'))
+    old.check(
+        'update with the new version',
+        f'{PUBLIC} $NEW_KEY_ID',
+        documented=True,
+        verify=old.profile('Public', 'NEW_KEY_ID'),
+    )
     old.check('rewrite: all under the new version', REWRITE, documented=True, verify=old.all_under('NEW_KEY_ID'))
 
 
 def other_mode(old):
-    old.check('the mode of the attached vault cannot change while KMS is on', PRIVATE.format('$NEW_KEY_ID'), refused=r'keyVaultNetworkAccess')
-    old.check('disable', DISABLE, documented=True, verify=both(old.profile(enabled=False), old.new_secret_under('plaintext')))
+    old.check(
+        'the mode of the attached vault cannot change while KMS is on',
+        PRIVATE.format('$NEW_KEY_ID'),
+        refused=r'keyVaultNetworkAccess',
+    )
+    old.check(
+        'disable', DISABLE, documented=True, verify=both(old.profile(enabled=False), old.new_secret_under('plaintext'))
+    )
     old.check('rewrite: all plaintext', REWRITE, documented=True, verify=old.all_under('plaintext'))
     old.check(
         'close the vault',
@@ -193,15 +209,28 @@ def other_mode(old):
 def looked_at(old):
     old.check('stop', f'{STOP} && {SHOW} --query powerState.code -o tsv', verify=word('Stopped'))
     old.check('start', f'{START} && kubectl get secrets -A -o name', verify=old.new_secret_under('NEW_KEY_ID'))
-    old.check('nodepool list', f'az aks nodepool list {NODE_POOLS}', verify=has(lambda pools: pools[0]['name'], 'nodepool1'))
-    old.check('nodepool show', f'az aks nodepool show {NODE_POOLS} --name nodepool1', verify=has(lambda pool: pool['provisioningState'], 'Succeeded'))
+    old.check(
+        'nodepool list', f'az aks nodepool list {NODE_POOLS}', verify=has(lambda pools: pools[0]['name'], 'nodepool1')
+    )
+    old.check(
+        'nodepool show',
+        f'az aks nodepool show {NODE_POOLS} --name nodepool1',
+        verify=has(lambda pool: pool['provisioningState'], 'Succeeded'),
+    )
     old.check(
         'get-upgrades',
         'az aks get-upgrades --name myAKSCluster --resource-group MyResourceGroup',
         verify=has(lambda profile: profile['controlPlaneProfile']['kubernetesVersion']),
     )
-    old.check('get-versions', f'az aks get-versions --location {LOCATION}', verify=has(lambda versions: versions['values']))
-    old.check('show has the key id', SHOW, documented=True, verify=has(lambda cluster: cluster['securityProfile']['azureKeyVaultKms']['keyId']))
+    old.check(
+        'get-versions', f'az aks get-versions --location {LOCATION}', verify=has(lambda versions: versions['values'])
+    )
+    old.check(
+        'show has the key id',
+        SHOW,
+        documented=True,
+        verify=has(lambda cluster: cluster['securityProfile']['azureKeyVaultKms']['keyId']),
+    )
 
 
 def expired(new):
@@ -225,9 +254,13 @@ def expired(new):
 
 
 def disabled(old):
-    listed = lambda pattern: lambda result: None if any(
-        line.split()[:2] == ['aks-old', pattern] for line in result.stdout.splitlines()
-    ) else result.stdout
+    listed = lambda pattern: (
+        lambda result: (
+            None
+            if any(line.split()[:2] == ['aks-old', pattern] for line in result.stdout.splitlines())
+            else result.stdout
+        )
+    )
     old.check('list: KMS is on', LIST, documented=True, verify=listed('True'))
     old.check('disable for good', DISABLE, documented=True, verify=old.profile(enabled=False))
     old.check('rewrite: all plaintext again', REWRITE, documented=True, verify=old.all_under('plaintext'))

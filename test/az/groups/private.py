@@ -1,4 +1,5 @@
 """KMS on a vault that is private from the start."""
+
 from lines import (
     CLOSE_VAULT,
     CONTRIBUTOR,
@@ -70,9 +71,15 @@ def prepared(private):
 
 def created(private):
     for title, flags in (('create', ' --generate-ssh-keys'), ('create without keys for SSH', '')):
-        private.check(f'{title}: AKS wants VNet integration now', CREATE_PRIVATE + flags, documented=True, refused=NO_VNET)
+        private.check(
+            f'{title}: AKS wants VNet integration now', CREATE_PRIVATE + flags, documented=True, refused=NO_VNET
+        )
     vnet = f'{CREATE_PRIVATE} --generate-ssh-keys --enable-apiserver-vnet-integration'
-    private.check('create with VNet integration, but the identity may not approve the endpoint', vnet, refused=r'LinkedAuthorizationFailed')
+    private.check(
+        'create with VNet integration, but the identity may not approve the endpoint',
+        vnet,
+        refused=r'LinkedAuthorizationFailed',
+    )
     private.check('Contributor', CONTRIBUTOR, documented=True)
     private.prepare(DELETE)  # What is left of the failed creation.
     private.check('create with VNet integration', vnet, verify=succeeded)
@@ -88,17 +95,25 @@ def created(private):
             private.new_secret_under('KEY_ID'),
         ),
     )
-    approved = has(lambda connections: [one['privateLinkServiceConnectionState']['status'] for one in connections], ['Approved'])
+    approved = has(
+        lambda connections: [one['privateLinkServiceConnectionState']['status'] for one in connections], ['Approved']
+    )
     private.check('the vault has an approved private endpoint', CONNECTIONS, verify=approved)
     private.check('the node resource group has it', ENDPOINTS, verify=has(len, 1))
 
 
 def rotated(private):
     private.check('disable', DISABLE, documented=True, verify=private.profile(enabled=False))
-    private.check('enable again', PRIVATE.format('$KEY_ID'), documented=True, verify=private.profile('Private', 'KEY_ID'))
+    private.check(
+        'enable again', PRIVATE.format('$KEY_ID'), documented=True, verify=private.profile('Private', 'KEY_ID')
+    )
     private.check('rewrite', REWRITE, documented=True, verify=private.all_under('KEY_ID'))
-    private.check('rotate', PRIVATE.format('$NewKEY_ID'), documented=True, verify=private.profile('Private', 'NEW_KEY_ID'))
-    private.check('rewrite: all under the new version', REWRITE, documented=True, verify=private.all_under('NEW_KEY_ID'))
+    private.check(
+        'rotate', PRIVATE.format('$NewKEY_ID'), documented=True, verify=private.profile('Private', 'NEW_KEY_ID')
+    )
+    private.check(
+        'rewrite: all under the new version', REWRITE, documented=True, verify=private.all_under('NEW_KEY_ID')
+    )
 
 
 def other_vault(context, private):
@@ -124,17 +139,27 @@ def other_vault(context, private):
 def integrated_later(context, private):
     """VNet integration on a cluster that exists: one way, and a restart."""
     names = ('IDENTITY_OBJECT_ID', 'IDENTITY_RESOURCE_ID', 'KEY_ID', 'KEYVAULT_RESOURCE_ID')
-    late = Scenario(context, 'PRIV', 'priv', cluster='aks-late', variables={name: private.variables[name] for name in names})
+    late = Scenario(
+        context, 'PRIV', 'priv', cluster='aks-late', variables={name: private.variables[name] for name in names}
+    )
     late.prepare(
         'az aks create --name myAKSCluster --resource-group MyResourceGroup --assign-identity $IDENTITY_RESOURCE_ID --no-ssh-key'
     )
-    subnet = '--apiserver-subnet-id $(dirname $IDENTITY_RESOURCE_ID)/../../Microsoft.Network/virtualNetworks/v/subnets/api'
-    subnet = subnet.replace('$(dirname $IDENTITY_RESOURCE_ID)/../..', '${IDENTITY_RESOURCE_ID%/Microsoft.ManagedIdentity/*}')
+    subnet = (
+        '--apiserver-subnet-id $(dirname $IDENTITY_RESOURCE_ID)/../../Microsoft.Network/virtualNetworks/v/subnets/api'
+    )
+    subnet = subnet.replace(
+        '$(dirname $IDENTITY_RESOURCE_ID)/../..', '${IDENTITY_RESOURCE_ID%/Microsoft.ManagedIdentity/*}'
+    )
     late.check(
         'turn on VNet integration',
         f'{UPDATE} --enable-apiserver-vnet-integration {subnet} --yes',
         verify=has(lambda cluster: cluster['apiServerAccessProfile']['enableVnetIntegration'], True),
     )
     late.check('private mode before the restart is refused', PRIVATE.format('$KEY_ID'), refused=NO_VNET)
-    late.check('private mode after it', f'{STOP} && {START} && {PRIVATE.format("$KEY_ID")}', verify=late.profile('Private', 'KEY_ID'))
+    late.check(
+        'private mode after it',
+        f'{STOP} && {START} && {PRIVATE.format("$KEY_ID")}',
+        verify=late.profile('Private', 'KEY_ID'),
+    )
     late.prepare(DELETE)

@@ -1,4 +1,5 @@
 """What az and AKS refuse about KMS, and that a good line still works after it."""
+
 from lines import (
     CREATE,
     CRYPTO_USER,
@@ -35,7 +36,9 @@ def run(context):
     vaults(refusals)
     keys(refusals)
     busy(context, refusals)
-    refusals.check('after all that the good line still works', f'{PUBLIC} $KEY_ID', verify=refusals.profile('Public', 'KEY_ID'))
+    refusals.check(
+        'after all that the good line still works', f'{PUBLIC} $KEY_ID', verify=refusals.profile('Public', 'KEY_ID')
+    )
     refusals.prepare(DELETE)
 
 
@@ -75,7 +78,9 @@ def profiles(refusals):
         put('"enabled":true,"keyId":"\'$KEY_ID\'"'),
         refused=r'KeyVault network access is unspecified',
     )
-    refusals.check('a key id without version: az says it', f'{PUBLIC} ${{KEY_ID%/*}}', refused=r'not a valid Key Vault key ID')
+    refusals.check(
+        'a key id without version: az says it', f'{PUBLIC} ${{KEY_ID%/*}}', refused=r'not a valid Key Vault key ID'
+    )
     refusals.check(
         'a key id without version: AKS says it',
         put('"enabled":true,"keyId":"\'${KEY_ID%/*}\'","keyVaultNetworkAccess":"Public"'),
@@ -87,7 +92,9 @@ def profiles(refusals):
         refused=r'Vnet integration should be enabled',
     )
     refusals.check(
-        'enable and disable at once: az says it', f'{PUBLIC} $KEY_ID --disable-azure-keyvault-kms', refused=r'(?i)cannot specify'
+        'enable and disable at once: az says it',
+        f'{PUBLIC} $KEY_ID --disable-azure-keyvault-kms',
+        refused=r'(?i)cannot specify',
     )
     refusals.check(
         'a resource id with Public: az leaves it out',
@@ -105,7 +112,9 @@ def vaults(refusals):
         f'az keyvault key create --name k --vault-name kt-ref-tenant -o none && {PUBLIC} {KEY_OF.format("kt-ref-tenant")}',
         refused=r'belongs to tenant',
     )
-    refusals.check('selected networks', f'{CHANGE_VAULT} --default-action Deny -o none && {PUBLIC} $KEY_ID', refused=NO_RIGHT)
+    refusals.check(
+        'selected networks', f'{CHANGE_VAULT} --default-action Deny -o none && {PUBLIC} $KEY_ID', refused=NO_RIGHT
+    )
     refusals.check(
         'network-rule add',
         'az keyvault network-rule add --name MyKeyVault --resource-group MyResourceGroup --ip-address 203.0.113.0/24',
@@ -123,7 +132,9 @@ def vaults(refusals):
 
 def keys(refusals):
     refusals.check('a key that does not exist', f'{PUBLIC} ${{KEY_ID%/*}}/{"0" * 32}', refused=r'KeyNotFound|not found')
-    refusals.check('a disabled key', f'{CHANGE_KEY} --enabled false -o none && {PUBLIC} $KEY_ID', refused=r'(?i)disabled')
+    refusals.check(
+        'a disabled key', f'{CHANGE_KEY} --enabled false -o none && {PUBLIC} $KEY_ID', refused=r'(?i)disabled'
+    )
     refusals.check(
         'an expired key',
         f'{CHANGE_KEY} --enabled true --expires 2020-01-01T00:00:00Z -o none && {PUBLIC} $KEY_ID',
@@ -142,7 +153,9 @@ def busy(context, refusals):
         )
     finally:
         context.sandbox.control('DELETE', '/faults/hold-operation')
-    refusals.prepare(f'az aks wait --updated --interval 1 --timeout 60 --name myAKSCluster --resource-group MyResourceGroup')
+    refusals.prepare(
+        'az aks wait --updated --interval 1 --timeout 60 --name myAKSCluster --resource-group MyResourceGroup'
+    )
 
 
 def put(profile):

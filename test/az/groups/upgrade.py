@@ -1,4 +1,5 @@
 """From KMS v1 to KMS v2, over Kubernetes 1.26 to 1.27."""
+
 from lines import (
     CREATE_PUBLIC,
     CREDENTIALS,
