@@ -219,6 +219,33 @@ export interface Activities {
    */
   setVaultNetwork(input: StepReference): Promise<{ changed: boolean }>;
 
+  /**
+   * Carries out `grant-key-access`: gives the rights that are missing, by one write. Throws `GrantRefused`, non-retryable, when Azure
+   * refuses, a deny assignment takes the rights, or identity or vault are not what was approved.
+   */
+  grantKeyAccess(input: StepReference): Promise<{ principalId: string; granted: boolean }>;
+
+  /** Waits until Azure shows the rights that a `grant-key-access` step gave; heartbeats `WaitProgress`. Only reads. */
+  awaitKeyAccess(input: StepReference & { readonly principalId: string }): Promise<void>;
+
+  /**
+   * Carries out `set-vault-diagnostics`. A setting that does it already is found instead. Throws, non-retryable, `DiagnosticSettingDiffers`
+   * rather than overwrite one, `DiagnosticSinkTaken`, `VaultChangeRefused`.
+   */
+  setVaultDiagnostics(input: StepReference): Promise<{ settingName: string; created: boolean }>;
+
+  /** Carries out `confirm-vault-diagnostics`. Only reads. Throws `VaultNotAsApproved`, non-retryable, when no setting does it. */
+  confirmVaultDiagnostics(input: StepReference): Promise<{ settingName: string }>;
+
+  /**
+   * Carries out `create-vault`: makes the vault, tagged with operation and nonce, or checks the one that the plan found; a vault with both tags
+   * is one that an earlier try made. Throws, non-retryable, `VaultNotAsApproved`, `VaultChangeRefused`.
+   */
+  createVault(input: StepReference & { readonly nonce: string }): Promise<{ vaultId: string; created: boolean }>;
+
+  /** Carries out `create-key`, likewise. Throws, non-retryable, `KeyNotAsApproved`, `CreateKeyRefused` with the command that gives the rights. */
+  createKey(input: StepReference & { readonly nonce: string }): Promise<{ keyId: string; created: boolean }>;
+
   /** Looks at the encryption of a cluster. */
   inspectCluster(input: { readonly cluster: string }): Promise<Inspected>;
 

@@ -21,6 +21,9 @@ import { inspectCluster } from './inspect';
 import { noteSwitch, recordProof } from './ledger';
 import type { UseCluster } from './key-usage';
 import { checkRules, makePlan } from './observe';
+import { confirmVaultDiagnostics, setVaultDiagnostics } from './provision/diagnostics';
+import { createKey, createVault } from './provision/vault';
+import { awaitKeyAccess, grantKeyAccess } from './repair/grant';
 import type { Look } from './look';
 import type { KubeConnection } from './kubernetes/connection';
 import { reportingRefused } from './refused-report';
@@ -203,6 +206,38 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
       ['set-vault-network'],
       { doing: 'Changing the network of the vault' },
       (_, { step, cluster, ...running }) => setVaultNetwork(look(running.signal), { ...step, cluster }, running),
+    ),
+    grantKeyAccess: runner.writesForStep(
+      ['grant-key-access'],
+      { doing: 'Giving the identity access to the key', armRefusal: 'GrantRefused' },
+      (_, { step, signal }) => grantKeyAccess(azure, step, signal),
+    ),
+    awaitKeyAccess: runner.readsForStep(
+      ['grant-key-access'],
+      { doing: 'Waiting for the access to the key' },
+      ({ principalId }, { step, ...running }) => awaitKeyAccess(azure, { ...step, principalId }, running),
+    ),
+
+    setVaultDiagnostics: runner.writesForStep(
+      ['set-vault-diagnostics'],
+      { doing: 'Making the diagnostic setting', armRefusal: 'VaultChangeRefused' },
+      (_, { step, signal }) => setVaultDiagnostics(azure, step, signal),
+    ),
+    confirmVaultDiagnostics: runner.readsForStep(
+      ['confirm-vault-diagnostics'],
+      { doing: 'Reading the diagnostic settings', armRefusal: 'VaultChangeRefused' },
+      (_, { step, signal }) => confirmVaultDiagnostics(azure, step, signal),
+    ),
+
+    createVault: runner.writesForStep(
+      ['create-vault'],
+      { doing: 'Making the vault', armRefusal: 'VaultChangeRefused' },
+      ({ nonce }, { step, operationId, signal }) => createVault(azure, step, { operationId, nonce }, signal),
+    ),
+    createKey: runner.writesForStep(
+      ['create-key'],
+      { doing: 'Making the key', vaultRefusal: 'CreateKeyRefused' },
+      ({ nonce }, { step, operationId, signal }) => createKey(azure, step, { operationId, nonce }, signal),
     ),
 
     inspectCluster: runner.plain({ doing: 'Looking at the cluster', ...INSIDE }, ({ cluster }, { signal }) =>

@@ -14,18 +14,43 @@ export interface IdentityAccessQuery {
   readonly subscriptionId: string;
 }
 
+type Readers = { readonly vaults: Vaults; readonly roles: Roles };
+
 /** @throws ArmError, TokenError when Azure cannot say now */
 export async function readIdentityAccess(
-  { vaults, roles }: { readonly vaults: Vaults; readonly roles: Roles },
+  azure: Readers,
   { identity, keyId, subscriptionId }: IdentityAccessQuery,
   options: CallOptions = {},
 ): Promise<IdentityAccess> {
-  const { principalId } = identity;
   const key = mustParseKeyId(keyId);
-  const vault = await vaults.find({ key, subscriptionId, principalId }, options);
-  if (!vault.known) return { keyId, identity, vault };
+  const vault = await azure.vaults.find({ key, subscriptionId, principalId: identity.principalId }, options);
+  return await withRoles(azure.roles, { identity, keyId, vault }, key.name, options);
+}
+
+/** The same for a vault that is known by its ARM id. @throws ArmError, TokenError when Azure cannot say now */
+export async function readAccessToVault(
+  azure: Readers,
+  {
+    identity,
+    vaultId,
+    keyName,
+  }: Pick<IdentityAccess, 'identity'> & { readonly vaultId: string; readonly keyName: string },
+  options: CallOptions = {},
+): Promise<IdentityAccess> {
+  const vault = await azure.vaults.read(vaultId, identity.principalId, options);
+  return await withRoles(azure.roles, { identity, keyId: `${vaultId}/keys/${keyName}`, vault }, keyName, options);
+}
+
+async function withRoles(
+  roles: Roles,
+  access: Pick<IdentityAccess, 'identity' | 'keyId' | 'vault'>,
+  keyName: string,
+  options: CallOptions,
+): Promise<IdentityAccess> {
+  const { identity, vault } = access;
+  if (!vault.known) return access;
   // A role may be given at one key. With access policies, roles say what the identity may do with the vault in ARM.
-  const query = { principalId, scope: `${vault.value.vaultId}/keys/${key.name}` };
+  const query = { principalId: identity.principalId, scope: `${vault.value.vaultId}/keys/${keyName}` };
   const [granted, denied] = await Promise.all([roles.granted(query, options), roles.denied(query, options)]);
-  return { keyId, identity, vault, roles: granted, denials: denied };
+  return { ...access, roles: granted, denials: denied };
 }

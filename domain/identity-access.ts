@@ -124,6 +124,15 @@ export function mayApproveEndpoint({ roles, denials }: IdentityAccess): 'yes' | 
   return denials?.known === false ? { unknown: denials.why } : 'yes';
 }
 
+/** The names of deny assignments that surely take a right on the key from the identity. */
+export function denyingAssignments({ denials }: IdentityAccess): string[] {
+  if (!denials?.known) return [];
+  const taking = denials.value.filter(
+    (denial) => !denial.uncertain && KEY_RIGHTS.some((right) => covers(denial, right)),
+  );
+  return [...new Set(taking.map(({ name }) => name))];
+}
+
 const CONDITION_OF_ROLE =
   'The rights come from a role assignment with a condition, or from a role that Keyturn may not read.';
 const UNCERTAIN_DENIAL =

@@ -10,6 +10,8 @@ import { createKeyVersion, setKms, takeBaseline, upgradeCluster } from './steps/
 import { ProofLog, type Execution } from './steps/execution';
 import { converge, prove, recordProof, rewrite } from './steps/prove';
 import { setVaultNetwork } from './steps/vault-network';
+import { confirmVaultDiagnostics, createKey, createVault, setVaultDiagnostics } from './steps/provision';
+import { grantKeyAccess } from './steps/repair';
 import { checkKeyUnused, deleteKey, disableKeyVersion, soak } from './steps/retire';
 
 /** What a cancellation does to a step of a type: it interrupts a step only when no write of that step has to be finished. */
@@ -29,6 +31,11 @@ const INTERRUPTIBLE: Readonly<Record<StepType, boolean>> = {
   soak: true,
   'delete-key': false,
   'set-vault-network': false,
+  'grant-key-access': false,
+  'set-vault-diagnostics': false,
+  'confirm-vault-diagnostics': true,
+  'create-vault': false,
+  'create-key': false,
 };
 
 /**
@@ -86,6 +93,16 @@ function perform(step: PlanStep, execution: Execution, attempt: StepAttempt): Pr
       return deleteKey(step, execution);
     case 'set-vault-network':
       return setVaultNetwork(step, execution);
+    case 'grant-key-access':
+      return grantKeyAccess(step, execution);
+    case 'set-vault-diagnostics':
+      return setVaultDiagnostics(step, execution);
+    case 'confirm-vault-diagnostics':
+      return confirmVaultDiagnostics(step, execution);
+    case 'create-vault':
+      return createVault(step, execution);
+    case 'create-key':
+      return createKey(step, execution);
     case 'gate':
       throw new Error(`The gate ${step.id} is passed by people, not performed.`);
     default:

@@ -3,6 +3,8 @@ import { changeVault } from './change-vault';
 import { changeVaultAccess } from './change-vault-access';
 import { disableKms } from './disable-kms';
 import { enableKms } from './enable-kms';
+import { enableVaultDiagnostics } from './enable-vault-diagnostics';
+import { provisionKms } from './provision-kms';
 import { replaceKey } from './replace-key';
 import { retireKey } from './retire-key';
 import { rewriteSecrets } from './rewrite-secrets';
@@ -21,6 +23,8 @@ export const KINDS: readonly Kind[] = [
   rewriteSecrets,
   disableKms,
   upgradeToKmsV2,
+  enableVaultDiagnostics,
+  provisionKms,
 ];
 
 /** @throws Error when there is no such kind */

@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import { EncryptionState } from '../encryption';
+import { PermissionModel } from '../provisioning';
 
 /** A step's id, unique in its plan: `approve`, `rotate.set-kms`. */
 export const StepId = z.string().regex(/^[a-z][a-z0-9-]*(?:\.[a-z][a-z0-9-]*)?$/);
@@ -76,6 +77,42 @@ export const PlanStep = z.discriminatedUnion('type', [
   step('delete-key', { key: z.string(), check: StepId }),
   /** Opens a vault to all networks, or closes its public address. `key` is one of its keys, to see by whether it answers. */
   step('set-vault-network', { vaultId: z.string(), to: VaultNetwork, key: z.string() }),
+  /**
+   * Gives the cluster's identity the rights to encrypt and decrypt with a key, as the vault gives rights, and waits until Azure shows
+   * them. `principalId` null: the identity is made by an earlier step, and the principal that it then has is taken.
+   */
+  step('grant-key-access', {
+    /** ARM id of the vault. */
+    vaultId: z.string(),
+    permissionModel: z.enum(['rbac', 'access-policy']),
+    /** Name of the key object. */
+    keyName: z.string(),
+    /** ARM id of the user-assigned identity. */
+    identityId: z.string(),
+    principalId: z.string().nullable(),
+  }),
+  /** Makes a diagnostic setting that sends AuditEvent of a vault to a workspace, unless one does so already. Overwrites none. */
+  step('set-vault-diagnostics', { vaultId: z.string(), workspaceId: z.string(), settingName: z.string() }),
+  /** Reads back that a setting does so. */
+  step('confirm-vault-diagnostics', { vaultId: z.string(), workspaceId: z.string() }),
+  /** Makes a vault that is open to all networks, with soft delete and purge protection; one that `exists` is checked and left as it is. */
+  step('create-vault', {
+    vaultId: z.string(),
+    location: z.string(),
+    tenantId: z.string(),
+    permissionModel: PermissionModel,
+    retentionDays: z.int(),
+    exists: z.boolean(),
+  }),
+  /** Makes an RSA key that permits encrypt and decrypt; a version that `exists` is checked and left as it is. */
+  step('create-key', {
+    vaultId: z.string(),
+    permissionModel: PermissionModel,
+    keyName: z.string(),
+    sizeInBits: z.int(),
+    expiry: KeyExpiry,
+    exists: z.string().nullable(),
+  }),
 ]);
 /** One step of a plan. */
 export type PlanStep = z.infer<typeof PlanStep>;
@@ -101,6 +138,11 @@ const WRITES: Readonly<Record<StepType, Written>> = {
   soak: 'nothing',
   'delete-key': 'vault',
   'set-vault-network': 'vault',
+  'grant-key-access': 'vault',
+  'set-vault-diagnostics': 'vault',
+  'confirm-vault-diagnostics': 'nothing',
+  'create-vault': 'vault',
+  'create-key': 'vault',
 };
 
 /** What steps of a type write to: nothing, the vault, the managed cluster in ARM, or Kubernetes objects. */

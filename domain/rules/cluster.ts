@@ -39,7 +39,7 @@ export const clusterRules: readonly Rule<unknown>[] = [
   rule('ClusterIdentityUnsupported', ({ identityType }) =>
     identityType === 'UserAssigned'
       ? undefined
-      : `The cluster's identity is of type ${identityType}; AKS KMS supports UserAssigned only.`,
+      : `The cluster's identity is of type ${identityType}; AKS KMS supports UserAssigned only. Give it one: az aks update --enable-managed-identity --assign-identity, with the id of the identity.`,
   ),
   rule('ClusterVersionUnsupported', ({ kubernetesVersion }) =>
     Number.isNaN(minorOf(kubernetesVersion))
@@ -52,6 +52,13 @@ export const clusterRules: readonly Rule<unknown>[] = [
       : undefined,
   ),
 ];
+
+/** One of them, for kinds that do not work inside the cluster. @throws Error when there is none */
+export function clusterRule(code: Fault['code']): Rule<unknown> {
+  const found = clusterRules.find(({ codes }) => codes.includes(code));
+  if (found === undefined) throw new Error(`No rule of clusters has the code ${code}.`);
+  return found;
+}
 
 /** KMS must be on, with a key that can be named. */
 export const kmsOnRule: Rule<unknown> = {

@@ -1,5 +1,5 @@
 /** The rules that kinds name: each is its codes, a sentence for each violation, and a test. */
-export { clusterRules, kmsOffRule, kmsOnRule } from './cluster';
+export { clusterRule, clusterRules, kmsOffRule, kmsOnRule } from './cluster';
 export { identityAccessRule, identityAccessWarnings, vaultOpenRule } from './identity-access';
 export {
   currentKeyRule,
@@ -10,6 +10,7 @@ export {
   requestedKeyRule,
   sameVaultRule,
 } from './key';
+export { keySuitedRule, vaultNameRule, vaultSuitedRule } from './provisioning';
 export { currentKeyUnusedElsewhereRule, keyLeftItsSlotsRule, keyUnusedRule, retiredKeyFoundRule } from './retirement';
 export {
   accessDiffersRule,
@@ -20,4 +21,5 @@ export {
   vaultUnusedByOthersRule,
   vnetIntegrationRule,
 } from './private-vault';
+export { settingNotOverwrittenRule, vaultSeenRule, workspaceFoundRule } from './vault-diagnostics';
 export { kmsV1Rule, kmsV2Rule, poolsInStepRule, upgradeOfferedRule } from './upgrade';

@@ -56,6 +56,10 @@ const SAID_BY_OPERATIONS: ErrorCode[] = [
   'ClusterAccessRefused',
   'ClusterStorageFull',
   'ClusterUnavailable',
+  'GrantRefused',
+  'DiagnosticSinkTaken',
+  'VaultChangeRefused',
+  'VaultNotAsApproved',
 ];
 
 let api: TestApi;

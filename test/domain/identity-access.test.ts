@@ -1,6 +1,6 @@
 import { describe, expect, it } from '@jest/globals';
 import { denialsOf } from '../../azure/roles';
-import { rightsOf, type Permission } from '../../domain/identity-access';
+import { denyingAssignments, rightsOf, type Permission } from '../../domain/identity-access';
 import { plan, ruleFaults } from '../../domain/planner';
 import { azure, goodKey, identityAccess, KEY_2, observation, requestOf } from './fixtures';
 
@@ -85,6 +85,19 @@ describe('a deny assignment', () => {
   ])('%s', (_what, denial, expected) => {
     expect(found(denial)).toEqual(expected);
   });
+});
+
+it('names the deny assignments that surely take a right on keys', () => {
+  const named = (...denials: Permission[]): string[] =>
+    denyingAssignments(
+      identityAccess({ vault: { permissionModel: 'rbac' }, denials: { known: true, value: denials } }),
+    );
+  const all = permission({ name: 'managed app', dataActions: ['*'] });
+  expect(
+    named(all, all, permission({ name: 'secrets', dataActions: ['Microsoft.KeyVault/vaults/secrets/*'] })),
+  ).toEqual(['managed app']);
+  expect(named(permission({ name: 'perhaps', uncertain: true }))).toEqual([]);
+  expect(denyingAssignments(identityAccess({ denials: { known: false, why: 'No right.' } }))).toEqual([]);
 });
 
 describe('enable-kms', () => {

@@ -124,3 +124,43 @@ export async function grantByHand(
   const { sandbox } = testStack();
   await asAdministrator((request) => setGrant(request, { facts: sandbox, ...vault, principalId, granted }));
 }
+
+const GROUP_OF = (subscriptionId: string): string => `/subscriptions/${subscriptionId}/resourceGroups/keyturn`;
+
+/** The ARM id of a vault of the sandbox's first subscription. */
+export function vaultIdOf(name: string): string {
+  return `${GROUP_OF(testStack().sandbox.subscriptionId)}/providers/Microsoft.KeyVault/vaults/${name}`;
+}
+
+/** The ARM id of a Log Analytics workspace there. */
+export function workspaceIdOf(name: string): string {
+  return `${GROUP_OF(testStack().sandbox.subscriptionId)}/providers/Microsoft.OperationalInsights/workspaces/${name}`;
+}
+
+/** `az monitor log-analytics workspace create`. */
+export async function makeWorkspaceByHand(name: string): Promise<void> {
+  await asAdministrator((request) => armPut(request, workspaceIdOf(name), { location: 'westeurope' }));
+}
+
+/** A diagnostic setting of a vault: `az monitor diagnostic-settings create`, by a person. */
+export async function setDiagnosticsByHand(
+  vault: string,
+  {
+    name,
+    workspace,
+    enabled = true,
+  }: { readonly name: string; readonly workspace: string; readonly enabled?: boolean },
+): Promise<void> {
+  const logs = [{ category: 'AuditEvent', enabled }];
+  const body = { properties: { workspaceId: workspaceIdOf(workspace), logs } };
+  await asAdministrator((request) => armPut(request, settingId(vault, name), body));
+}
+
+/** `az monitor diagnostic-settings delete`. */
+export async function removeDiagnosticsByHand(vault: string, name: string): Promise<void> {
+  await asAdministrator((request) => armDelete(request, settingId(vault, name)));
+}
+
+function settingId(vault: string, name: string): string {
+  return `${vaultIdOf(vault)}/providers/Microsoft.Insights/diagnosticSettings/${name}`;
+}

@@ -28,6 +28,8 @@ const READ_ONLY = new Set([
   'awaitClusterChange',
   'verifyCluster',
   'checkKeyUnused',
+  'awaitKeyAccess',
+  'confirmVaultDiagnostics',
 ]);
 
 const fileOf = (name) => path.join(DIRECTIONS, name);

@@ -12,6 +12,7 @@ import type { ClusterFactory, EncryptionState, SandboxCluster } from '../../clus
 import type { Directory } from '../entra/directory';
 import type { Faults } from '../faults';
 import type { Journal } from '../journal';
+import type { VaultAudit } from '../vault/audit';
 import { clusterVaultCrypto } from '../vault/cluster-crypto';
 import type { VaultRegistry } from '../vault/registry';
 import { withPoolsAt, type PoolVersion } from './agent-pools';
@@ -41,6 +42,8 @@ export interface ClustersOptions {
   readonly operations: Operations;
   readonly faults: Faults;
   readonly journal: Journal;
+  /** Hears of each call of the clusters' plugins. */
+  readonly audit: VaultAudit;
   /** Where clusters keep their data. */
   readonly dataDirectory: string;
 }
@@ -102,6 +105,7 @@ async function make(
       issuer: `https://sts.windows.net/${options.directory.tenantId}/`,
       identity: () => identityOf(options, cluster.body),
       isLinked: (vaultId) => endpoints.reaches(cluster.id, vaultId),
+      audit: options.audit,
     }),
     // A short path: clusters put Unix sockets into it.
     directory: await mkdtemp(join(dataDirectory, 'c-')),

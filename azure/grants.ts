@@ -1,0 +1,118 @@
+/**
+ * Gives a principal the rights on keys that AKS needs.
+ *
+ * Does: one write at a time; the same again changes nothing.
+ * Never does: take a right away, or give more than the AKS documents name ("Assign permissions"): the role Key Vault Crypto User
+ *             at the vault, or the key permissions encrypt and decrypt of an access policy.
+ */
+import { createHash } from 'node:crypto';
+import { KeyVaultManagementClient } from '@azure/arm-keyvault';
+import type { TokenCredential } from '@azure/core-auth';
+import type { HttpClient } from '@azure/core-rest-pipeline';
+import type { Cloud } from '../domain/clouds';
+import { KEY_RIGHTS } from '../domain/identity-access';
+import type { ArmClient } from './arm';
+import type { CallOptions } from './call-options';
+import { armScope } from './credentials';
+import { ArmError, translateError } from './errors';
+import { mustParseVaultId } from '../domain/resource-ids';
+
+/** Key Vault Crypto User, a built-in role: the same id in every tenant. */
+const CRYPTO_USER = '12338af0-0e69-4776-bea7-57ae8d297424';
+const API_VERSION = '2022-04-01';
+
+/** Who gets the rights, and where. */
+export interface Grant {
+  /** ARM id of the vault. */
+  readonly vaultId: string;
+  readonly principalId: string;
+}
+
+/** What Keyturn asks Azure to grant. Everything throws `ArmError` or `TokenError`. */
+export interface Grants {
+  /**
+   * Assigns Key Vault Crypto User at the vault.
+   * @throws ArmError `PrincipalNotFound` while ARM does not know a principal that was just made
+   */
+  assignRole(grant: Grant, options?: CallOptions): Promise<void>;
+  /** Adds encrypt and decrypt to what an access policy of the vault gives to the principal. */
+  addToPolicy(grant: Grant, options?: CallOptions): Promise<void>;
+}
+
+/** Makes the client; sends nothing yet. */
+export function createGrants(
+  cloud: Cloud,
+  arm: ArmClient,
+  credential: TokenCredential,
+  httpClient: HttpClient,
+): Grants {
+  return {
+    async assignRole({ vaultId, principalId }, { abortSignal } = {}) {
+      const { subscriptionId } = mustParseVaultId(vaultId);
+      const name = assignmentName({ vaultId, principalId });
+      try {
+        await arm.request({
+          method: 'PUT',
+          url: `${vaultId}/providers/Microsoft.Authorization/roleAssignments/${name}?api-version=${API_VERSION}`,
+          body: {
+            properties: {
+              roleDefinitionId: `/subscriptions/${subscriptionId}/providers/Microsoft.Authorization/roleDefinitions/${CRYPTO_USER}`,
+              principalId,
+              // Without it ARM looks the principal up in Entra ID, which learns of a new identity minutes later.
+              principalType: 'ServicePrincipal',
+            },
+          },
+          abortSignal,
+        });
+      } catch (error) {
+        // Another client gave the same role at the same place under a name of its own.
+        if (!(error instanceof ArmError) || error.code !== 'RoleAssignmentExists') throw error;
+      }
+    },
+
+    async addToPolicy({ vaultId, principalId }, { abortSignal } = {}) {
+      const { subscriptionId, resourceGroup, name } = mustParseVaultId(vaultId);
+      const client = new KeyVaultManagementClient(credential, subscriptionId, {
+        endpoint: cloud.resourceManager,
+        credentials: { scopes: [armScope(cloud)] },
+        httpClient,
+        retryOptions: { maxRetries: 0 },
+      });
+      const call = async <T>(work: () => Promise<T>): Promise<T> =>
+        await work().catch((error: unknown) => {
+          throw translateError(error, ArmError, `The vault ${name}`, abortSignal);
+        });
+      const { properties } = await call(() => client.vaults.get(resourceGroup, name, { abortSignal }));
+      // What the principal has already is sent again: so it is kept, whether Azure joins policies or replaces them.
+      const own = (properties.accessPolicies ?? []).find(
+        ({ objectId, applicationId }) =>
+          objectId.toLowerCase() === principalId.toLowerCase() && (applicationId ?? '') === '',
+      );
+      const known = own?.permissions.keys ?? [];
+      const missing = KEY_RIGHTS.filter((right) => !known.some((word) => word.toLowerCase() === right));
+      const policy = {
+        tenantId: properties.tenantId,
+        objectId: principalId,
+        permissions: { ...own?.permissions, keys: [...known, ...missing] },
+      };
+      await call(() =>
+        client.vaults.updateAccessPolicy(
+          resourceGroup,
+          name,
+          'add',
+          { properties: { accessPolicies: [policy] } },
+          { abortSignal },
+        ),
+      );
+    },
+  };
+}
+
+/** One name for one grant, whichever operation asks for it: a second try finds the assignment of the first. */
+function assignmentName({ vaultId, principalId }: Grant): string {
+  const hex = createHash('sha256')
+    .update(`keyturn\n${vaultId}\n${CRYPTO_USER}\n${principalId}`.toLowerCase())
+    .digest('hex');
+  // The form of a UUID of version 8: made from a hash of the maker's own choice (RFC 9562).
+  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-8${hex.slice(13, 16)}-a${hex.slice(17, 20)}-${hex.slice(20, 32)}`;
+}
