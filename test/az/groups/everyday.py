@@ -8,6 +8,7 @@ from lines import (
     GROUP,
     IDENTITY,
     KEY,
+    LOCATION,
     PUBLIC,
     RBAC_VAULT,
     SHOW,
@@ -34,6 +35,7 @@ def run(context):
     tables(day)
     rights(day)
     credentials(day)
+    diagnostics(day)
     slips(day)
     abort(context, day)
     day.prepare(DELETE)
@@ -52,6 +54,11 @@ def tables(day):
     day.check('keyvault list', 'az keyvault list -o table', verify=row('kt-day', 'westeurope'))
     day.check(
         'keyvault show by name alone', 'az keyvault show --name MyKeyVault --query name -o tsv', verify=word('kt-day')
+    )
+    day.check(
+        'keyvault check-name',
+        'az keyvault check-name --name MyKeyVault --resource-type vault',
+        verify=has(lambda answer: answer['nameAvailable'], False),
     )
     listed = 'az keyvault key list-versions --name MyKeyName --vault-name MyKeyVault'
     day.check('key list-versions, at most two', f'{listed} --maxresults 2', verify=has(len, 2))
@@ -112,6 +119,34 @@ def credentials(day):
         'get-credentials --admin: a context beside it',
         f'{CREDENTIALS} --admin && {contexts} | sort',
         verify=word('aks-day-admin'),
+    )
+
+
+def diagnostics(day):
+    """The log of who used which key of the vault."""
+    day.check(
+        'log-analytics workspace create',
+        f'az monitor log-analytics workspace create --resource-group MyResourceGroup --workspace-name logs --location {LOCATION}',
+        verify=has(lambda workspace: workspace['customerId']),
+    )
+    day.check(
+        'diagnostic-settings create on the vault',
+        'az monitor diagnostic-settings create --name kms --resource $KEYVAULT_RESOURCE_ID '
+        '--logs \'[{"category":"AuditEvent","enabled":true}]\' --workspace $(az monitor log-analytics workspace show '
+        '--resource-group MyResourceGroup --workspace-name logs --query id -o tsv)',
+        verify=has(lambda setting: setting['logs'][0]['enabled'], True),
+    )
+    day.check(
+        'diagnostic-settings list',
+        'az monitor diagnostic-settings list --resource $KEYVAULT_RESOURCE_ID',
+        verify=has(lambda found: [setting['name'] for setting in found], ['kms']),
+    )
+    day.check(
+        'a second setting with the same sink is refused',
+        'az monitor diagnostic-settings create --name again --resource $KEYVAULT_RESOURCE_ID '
+        '--logs \'[{"category":"AuditEvent","enabled":true}]\' --workspace $(az monitor log-analytics workspace show '
+        '--resource-group MyResourceGroup --workspace-name logs --query id -o tsv)',
+        refused=r'Conflict',
     )
 
 
