@@ -221,6 +221,12 @@ export interface Activities {
   /** Waits until Azure shows the rights that a `grant-key-access` step gave; heartbeats `WaitProgress`. Only reads. */
   awaitKeyAccess(input: StepReference & { readonly principalId: string }): Promise<void>;
 
+  /**
+   * Carries out `set-vault-network`, and waits until the vault shows it: an opened vault answers minutes later. Heartbeats
+   * `WaitProgress`. Other members of the vault stay as they are.
+   */
+  setVaultNetwork(input: StepReference): Promise<{ changed: boolean }>;
+
   /** Looks at the encryption of a cluster. */
   inspectCluster(input: { readonly cluster: string }): Promise<Inspected>;
 

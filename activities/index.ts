@@ -33,6 +33,7 @@ import type { Pace } from './secrets/pass';
 import { proveSecrets } from './secrets/proof';
 import { rewriteSecrets } from './secrets/rewrite';
 import { createKeyVersion } from './vault';
+import { setVaultNetwork } from './vault-network';
 
 /** What activities work with. */
 export interface ActivityDeps {
@@ -208,6 +209,12 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
       ['grant-key-access'],
       { doing: 'Waiting for the access to the key' },
       ({ principalId }, { step, ...running }) => awaitKeyAccess(azure, { ...step, principalId }, running),
+    ),
+
+    setVaultNetwork: runner.writesForStep(
+      ['set-vault-network'],
+      { doing: 'Changing the network of the vault' },
+      (_, { step, ...running }) => setVaultNetwork(azure, step, running),
     ),
 
     inspectCluster: runner.plain({ doing: 'Looking at the cluster', ...INSIDE }, ({ cluster }, { signal }) =>

@@ -11,11 +11,11 @@ import type { TokenCredential } from '@azure/core-auth';
 import type { HttpClient } from '@azure/core-rest-pipeline';
 import type { Cloud } from '../domain/clouds';
 import { KEY_RIGHTS } from '../domain/identity-access';
+import { mustParseVaultId } from '../domain/resource-ids';
 import type { ArmClient } from './arm';
 import type { CallOptions } from './call-options';
 import { armScope } from './credentials';
 import { ArmError, translateError } from './errors';
-import { vaultIdParts } from './vaults';
 
 /** Key Vault Crypto User, a built-in role: the same id in every tenant. */
 const CRYPTO_USER = '12338af0-0e69-4776-bea7-57ae8d297424';
@@ -48,7 +48,7 @@ export function createGrants(
 ): Grants {
   return {
     async assignRole({ vaultId, principalId }, { abortSignal } = {}) {
-      const { subscriptionId } = vaultIdParts(vaultId);
+      const { subscriptionId } = mustParseVaultId(vaultId);
       const name = assignmentName({ vaultId, principalId });
       try {
         await arm.request({
@@ -71,7 +71,7 @@ export function createGrants(
     },
 
     async addToPolicy({ vaultId, principalId }, { abortSignal } = {}) {
-      const { subscriptionId, resourceGroup, name } = vaultIdParts(vaultId);
+      const { subscriptionId, resourceGroup, name } = mustParseVaultId(vaultId);
       const client = new KeyVaultManagementClient(credential, subscriptionId, {
         endpoint: cloud.resourceManager,
         credentials: { scopes: [armScope(cloud)] },

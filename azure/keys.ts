@@ -74,7 +74,7 @@ export function createKeys(cloud: Cloud, credential: TokenCredential, httpClient
       } catch (error) {
         const why = whyNotFound(error, keyId);
         if (why === undefined) throw error;
-        return { found: false, keyId: keyId.kid, why };
+        return { found: false, keyId: keyId.kid, why, ...(isUnreachable(error) ? { unreachable: true } : {}) };
       }
     },
 
@@ -128,6 +128,13 @@ function observedKey({ id, key, keyType, keyOperations, properties }: KeyVaultKe
     notBefore: properties.notBefore?.toISOString(),
     expiresOn: properties.expiresOn?.toISOString(),
   };
+}
+
+/** Inner codes of a vault that refuses the address that a request comes from. Source: azure-facts.md 3.2. */
+const CLOSED: readonly (string | undefined)[] = ['ForbiddenByConnection', 'ForbiddenByFirewall'];
+
+function isUnreachable(error: unknown): boolean {
+  return error instanceof VaultError && CLOSED.includes(error.innerCode);
 }
 
 /** One sentence when the error answers the question; undefined when the vault may say something else later. */

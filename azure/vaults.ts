@@ -1,16 +1,16 @@
 /**
  * The vaults of a subscription, as ARM shows them.
  *
- * Does: finds the vault of a key, and reads what it grants and to which networks it is open.
- * Never does: change a vault. A vault that Keyturn may not see is an answer, not an error.
+ * Does: finds the vault of a key, reads what it grants and to which networks it is open, and changes the latter.
+ * Never does: change anything else of a vault. A vault that Keyturn may not see is an answer, not an error.
  */
 import { KeyVaultManagementClient, type Vault } from '@azure/arm-keyvault';
 import type { TokenCredential } from '@azure/core-auth';
 import type { HttpClient } from '@azure/core-rest-pipeline';
 import type { Cloud } from '../domain/clouds';
 import type { VaultLookup } from '../domain/identity-access';
-import { OwnError } from '../domain/own-error';
-import type { KeyId } from '../domain/resource-ids';
+import type { VaultNetwork } from '../domain/plan/steps';
+import { mustParseVaultId, type KeyId } from '../domain/resource-ids';
 import { armScope } from './credentials';
 import { ArmError, isNotForUs, translateError } from './errors';
 import type { CallOptions } from './call-options';
@@ -28,18 +28,11 @@ export interface Vaults {
   find(query: VaultQuery, options?: CallOptions): Promise<VaultLookup>;
   /** The vault with an ARM id. @param principalId object id of the identity */
   read(vaultId: string, principalId: string, options?: CallOptions): Promise<VaultLookup>;
+  /** Whether the vault answers on its public address: to all networks, to some, or to none. @param vaultId ARM id */
+  network(vaultId: string, options?: CallOptions): Promise<VaultNetwork | 'restricted'>;
+  /** Opens the vault to all networks, or closes its public address. Rules for single networks stay, and everything else. */
+  setNetwork(vaultId: string, to: VaultNetwork, options?: CallOptions): Promise<void>;
 }
-
-/** The parts of a vault's ARM id. @throws OwnError when it is none */
-export function vaultIdParts(vaultId: string): { subscriptionId: string; resourceGroup: string; name: string } {
-  const [, subscriptionId, resourceGroup, name] = VAULT_ID.exec(vaultId) ?? [];
-  if (subscriptionId === undefined || resourceGroup === undefined || name === undefined)
-    throw new OwnError(`"${vaultId}" is not the ARM id of a vault.`);
-  return { subscriptionId, resourceGroup, name };
-}
-
-const VAULT_ID =
-  /^\/subscriptions\/([^/]+)\/resourceGroups\/([^/]+)\/providers\/Microsoft\.KeyVault\/vaults\/([^/]+)$/i;
 
 /** Makes the client; sends nothing yet. */
 export function createVaults(cloud: Cloud, credential: TokenCredential, httpClient: HttpClient): Vaults {
@@ -50,20 +43,44 @@ export function createVaults(cloud: Cloud, credential: TokenCredential, httpClie
       httpClient,
       retryOptions: { maxRetries: 0 },
     });
-  const call = async <T>(what: string, abortSignal: AbortSignal | undefined, work: () => Promise<T>): Promise<T> =>
-    await work().catch((error: unknown) => {
-      throw translateError(error, ArmError, what, abortSignal);
+  const withVault = async <T>(
+    vaultId: string,
+    { abortSignal }: CallOptions,
+    work: (client: KeyVaultManagementClient, group: string, name: string) => Promise<T>,
+  ): Promise<T> => {
+    const { subscriptionId, resourceGroup, name } = mustParseVaultId(vaultId);
+    return await work(clientFor(subscriptionId), resourceGroup, name).catch((error: unknown) => {
+      throw translateError(error, ArmError, `The vault ${name}`, abortSignal);
     });
+  };
 
   return {
+    network: (vaultId, options = {}) =>
+      withVault(vaultId, options, async (client, group, name) =>
+        networkOf(await client.vaults.get(group, name, { abortSignal: options.abortSignal })),
+      ),
+
+    setNetwork: (vaultId, to, options = {}) =>
+      withVault(vaultId, options, async (client, group, name) => {
+        const { properties } = await client.vaults.get(group, name, { abortSignal: options.abortSignal });
+        const changed =
+          to === 'closed'
+            ? { publicNetworkAccess: 'Disabled' }
+            : { publicNetworkAccess: 'Enabled', networkAcls: { ...properties.networkAcls, defaultAction: 'Allow' } };
+        await client.vaults.update(group, name, { properties: changed }, { abortSignal: options.abortSignal });
+      }),
+
     async find({ key, subscriptionId, principalId }, { abortSignal } = {}) {
       const client = clientFor(subscriptionId);
-      const what = `Vaults of the subscription ${subscriptionId}`;
+      const call = async <T>(work: () => Promise<T>): Promise<T> =>
+        await work().catch((error: unknown) => {
+          throw translateError(error, ArmError, `Vaults of the subscription ${subscriptionId}`, abortSignal);
+        });
       try {
-        const vaultId = await call(what, abortSignal, () => idOf(client, key.vaultName, abortSignal));
+        const vaultId = await call(() => idOf(client, key.vaultName, abortSignal));
         const group = /\/resourceGroups\/([^/]+)\//i.exec(vaultId ?? '')?.[1];
         if (vaultId === undefined || group === undefined) return unseen(key, subscriptionId);
-        const vault = await call(what, abortSignal, () => client.vaults.get(group, key.vaultName, { abortSignal }));
+        const vault = await call(() => client.vaults.get(group, key.vaultName, { abortSignal }));
         return { known: true, value: observedVault(vaultId, vault, principalId) };
       } catch (error) {
         if (!isNotForUs(error)) throw error;
@@ -71,15 +88,15 @@ export function createVaults(cloud: Cloud, credential: TokenCredential, httpClie
       }
     },
 
-    async read(vaultId, principalId, { abortSignal } = {}) {
-      const { subscriptionId, resourceGroup, name } = vaultIdParts(vaultId);
+    async read(vaultId, principalId, options = {}) {
       try {
-        const vault = await call(`The vault ${name}`, abortSignal, () =>
-          clientFor(subscriptionId).vaults.get(resourceGroup, name, { abortSignal }),
-        );
-        return { known: true, value: observedVault(vaultId, vault, principalId) };
+        return await withVault(vaultId, options, async (client, group, name) => {
+          const vault = await client.vaults.get(group, name, { abortSignal: options.abortSignal });
+          return { known: true, value: observedVault(vaultId, vault, principalId) };
+        });
       } catch (error) {
         if (!isNotForUs(error)) throw error;
+        const { name, resourceGroup } = mustParseVaultId(vaultId);
         const why = `Keyturn sees no vault ${name} in the resource group ${resourceGroup}: it is deleted, or Keyturn has no right to read it (Microsoft.KeyVault/vaults/read).`;
         return { known: false, why };
       }
@@ -99,12 +116,18 @@ async function idOf(
   return undefined;
 }
 
+function networkOf({ properties }: Vault): VaultNetwork | 'restricted' {
+  const { publicNetworkAccess = 'Enabled', networkAcls } = properties;
+  if (publicNetworkAccess.toLowerCase() !== 'enabled') return 'closed';
+  return networkAcls?.defaultAction === 'Deny' ? 'restricted' : 'open';
+}
+
 function observedVault(
   vaultId: string,
-  { properties }: Vault,
+  vault: Vault,
   principalId: string,
 ): Extract<VaultLookup, { known: true }>['value'] {
-  const { accessPolicies = [], enableRbacAuthorization, publicNetworkAccess = 'Enabled', networkAcls } = properties;
+  const { accessPolicies = [], enableRbacAuthorization } = vault.properties;
   // A policy with an application is for people who use that application, never for an identity alone.
   const own = accessPolicies.filter(
     ({ objectId, applicationId }) =>
@@ -114,7 +137,7 @@ function observedVault(
     vaultId,
     permissionModel: enableRbacAuthorization === true ? 'rbac' : 'access-policy',
     policyKeys: own.flatMap(({ permissions }) => (permissions.keys ?? []).map((word) => word.toLowerCase())),
-    openToAllNetworks: publicNetworkAccess.toLowerCase() === 'enabled' && networkAcls?.defaultAction !== 'Deny',
+    openToAllNetworks: networkOf(vault) === 'open',
   };
 }
 

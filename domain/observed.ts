@@ -105,7 +105,13 @@ export const ANOTHER_VAULT = 'not looked up: another vault';
 /** A key that was looked up, or the id of one that could not be found. */
 export const KeyLookup = z.union([
   z.object({ found: z.literal(true), key: ObservedKey }),
-  z.object({ found: z.literal(false), keyId: z.string(), why: z.string() }),
+  z.object({
+    found: z.literal(false),
+    keyId: z.string(),
+    why: z.string(),
+    /** The vault does not answer from where Keyturn runs: its firewall, or a private endpoint elsewhere. */
+    unreachable: z.literal(true).optional(),
+  }),
 ]);
 /** A key that was looked up, or the id of one that could not be found. */
 export type KeyLookup = z.infer<typeof KeyLookup>;

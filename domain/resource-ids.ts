@@ -28,6 +28,29 @@ export function parseClusterId(text: string): ClusterId | undefined {
   };
 }
 
+/** The parts of a vault's ARM resource id. */
+export interface VaultId {
+  readonly subscriptionId: string;
+  readonly resourceGroup: string;
+  readonly name: string;
+}
+
+const VAULT_ID =
+  /^\/subscriptions\/([0-9a-f-]{36})\/resourceGroups\/([-\w.()]{1,90})\/providers\/Microsoft\.KeyVault\/vaults\/([a-z](?:-?[a-z0-9]){2,23})$/i;
+
+/** Reads the ARM resource id of a vault; undefined when it is not one. */
+export function parseVaultId(text: string): VaultId | undefined {
+  const [matched, subscriptionId = '', resourceGroup = '', name = ''] = VAULT_ID.exec(text) ?? [];
+  return matched === undefined ? undefined : { subscriptionId, resourceGroup, name };
+}
+
+/** `parseVaultId` for ids that Azure itself gave. @throws OwnError when it is no vault's */
+export function mustParseVaultId(text: string): VaultId {
+  const vaultId = parseVaultId(text);
+  if (!vaultId) throw new OwnError(`Azure gave "${text}" as the resource id of a vault.`);
+  return vaultId;
+}
+
 /**
  * The id of the cluster's lock: one workflow id for one cluster, however its resource id is spelled.
  * Invariant O1 rests on this.

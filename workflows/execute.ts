@@ -10,6 +10,7 @@ import { createKeyVersion, setKms, takeBaseline, upgradeCluster } from './steps/
 import { ProofLog, type Execution } from './steps/execution';
 import { converge, prove, recordProof, rewrite } from './steps/prove';
 import { grantKeyAccess } from './steps/repair';
+import { setVaultNetwork } from './steps/vault-network';
 import { checkKeyUnused, deleteKey, disableKeyVersion, soak } from './steps/retire';
 
 /** What a cancellation does to a step of a type: it interrupts a step only when no write of that step has to be finished. */
@@ -29,6 +30,7 @@ const INTERRUPTIBLE: Readonly<Record<StepType, boolean>> = {
   soak: true,
   'delete-key': false,
   'grant-key-access': false,
+  'set-vault-network': false,
 };
 
 /**
@@ -86,6 +88,8 @@ function perform(step: PlanStep, execution: Execution, attempt: StepAttempt): Pr
       return deleteKey(step, execution);
     case 'grant-key-access':
       return grantKeyAccess(step, execution);
+    case 'set-vault-network':
+      return setVaultNetwork(step, execution);
     case 'gate':
       throw new Error(`The gate ${step.id} is passed by people, not performed.`);
     default:

@@ -131,6 +131,12 @@ class Walk {
             index,
           ), 'nothing looks after the soak whether its key is needed (K1).');
         break;
+      case 'set-vault-network':
+        require(step.to === 'open' ||
+          (this.state.mode === 'on' &&
+            this.state.access === 'Private' &&
+            this.proven), 'API servers may need the public address of the vault that it closes (K1).');
+        break;
       case 'create-key-version':
       case 'take-baseline':
       case 'grant-key-access':

@@ -58,6 +58,8 @@ export const StepOutput = z.discriminatedUnion('type', [
   }),
   /** `granted` false: the identity had the rights already. */
   z.object({ type: z.literal('grant-key-access'), principalId: z.string(), granted: z.boolean() }),
+  /** `changed`: false when the vault was so already. */
+  z.object({ type: z.literal('set-vault-network'), changed: z.boolean() }),
 ]);
 /** What a step gave. */
 export type StepOutput = z.infer<typeof StepOutput>;

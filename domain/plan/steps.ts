@@ -33,6 +33,11 @@ export const KeyExpiry = z.union([
 /** When a new key version expires. */
 export type KeyExpiry = z.infer<typeof KeyExpiry>;
 
+/** Whether the public address of a vault answers to all networks, or to none. */
+export const VaultNetwork = z.enum(['open', 'closed']);
+/** Whether the public address of a vault answers. */
+export type VaultNetwork = z.infer<typeof VaultNetwork>;
+
 const step = <Type extends string, Inputs extends z.ZodRawShape>(type: Type, inputs: Inputs) =>
   z.object({ ...StepText.shape, type: z.literal(type), ...inputs });
 
@@ -83,6 +88,8 @@ export const PlanStep = z.discriminatedUnion('type', [
     identityId: z.string(),
     principalId: z.string().nullable(),
   }),
+  /** Opens a vault to all networks, or closes its public address. `key` is one of its keys, to see by whether it answers. */
+  step('set-vault-network', { vaultId: z.string(), to: VaultNetwork, key: z.string() }),
 ]);
 /** One step of a plan. */
 export type PlanStep = z.infer<typeof PlanStep>;
@@ -108,6 +115,7 @@ const WRITES: Readonly<Record<StepType, Written>> = {
   soak: 'nothing',
   'delete-key': 'vault',
   'grant-key-access': 'vault',
+  'set-vault-network': 'vault',
 };
 
 /** What steps of a type write to: nothing, the vault, the managed cluster in ARM, or Kubernetes objects. */

@@ -79,6 +79,7 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
       // An hour after the note every API server is taken to have switched: so ARM is asked soon, or it is noted anew.
       if (machine.now - notedAt > ASKED_WITHIN_IN_MS) throw new Blocked('ClusterBusy');
       requireExpected(execution, change, expect);
+      if (!machine.accepts(profileOf(step.to, madeKeys(run.outputs)))) throw new Blocked('ArmRequestRefused');
       machine.set(profileOf(step.to, madeKeys(run.outputs)), 'keyturn');
       yield;
     }
@@ -152,6 +153,12 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
   *'grant-key-access'(step) {
     yield;
     return { type: 'grant-key-access', principalId: step.principalId ?? 'made', granted: true };
+  },
+
+  *'set-vault-network'({ key, to }, { machine }) {
+    const changed = machine.setVaultNetwork(key, to);
+    yield;
+    return { type: 'set-vault-network', changed };
   },
 };
 

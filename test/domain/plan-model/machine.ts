@@ -41,6 +41,9 @@ export const keyNumber = (number: number, object = 'https://kv1.vault.azure.net/
 /** `https://kv1.vault.azure.net/keys/k1` */
 export const objectOf = (keyId: string): string => keyId.slice(0, keyId.lastIndexOf('/'));
 
+/** `kv1.vault.azure.net` */
+export const vaultOf = (keyId: string): string => new URL(keyId).host;
+
 /** What a vault has of a key version. */
 export type KeyState = 'enabled' | 'disabled' | 'deleted';
 
@@ -55,6 +58,10 @@ export class Machine {
   previousTold = false;
   /** By key id, of all vaults. */
   readonly vault = new Map<string, KeyState>();
+  /** Vaults whose public address answers to nobody, by their hosts. */
+  readonly closedVaults = new Set<string>();
+  /** Keys that the cluster has reached over a private endpoint: AKS keeps it as long as a slot needs it. */
+  readonly #privately = new Set<string>();
   /** What another cluster needs: its current key, and those before it. */
   readonly otherNeeds: string[] = [];
   /** Why Secrets are lost, or could be. */
@@ -185,6 +192,27 @@ export class Machine {
     }
   }
 
+  /** @returns whether that was a change */
+  setVaultNetwork(keyId: string, to: 'open' | 'closed'): boolean {
+    const vault = vaultOf(keyId);
+    if (this.closedVaults.has(vault) === (to === 'closed')) return false;
+    if (to === 'open') return this.closedVaults.delete(vault);
+    this.closedVaults.add(vault);
+    const { current, previous } = this.slots;
+    const lost = [current, previous, ...this.keysInUse()].find(
+      (key) => key !== null && vaultOf(key) === vault && !this.#privately.has(key),
+    );
+    const others = this.otherNeeds.find((key) => vaultOf(key) === vault);
+    if (lost ?? others)
+      this.harm.push({ invariant: 'K1', what: `${vault} is closed to those who need ${lost ?? others}.` });
+    return true;
+  }
+
+  /** Whether AKS takes a profile: the API servers must reach the vault. */
+  accepts(profile: KmsProfile): boolean {
+    return profile.mode === 'off' || profile.access === 'Private' || !this.closedVaults.has(vaultOf(profile.keyId));
+  }
+
   /** Nothing is lost, even if all API servers, of any cluster, are started again now (K1). */
   #requireUnneeded(keyId: string, what: string): void {
     const { current, previous } = this.slots;
@@ -203,6 +231,7 @@ export class Machine {
   set(profile: KmsProfile, by: 'keyturn' | 'others'): void {
     const keyId = profile.mode === 'on' ? profile.keyId : null;
     this.#put(profile);
+    if (profile.mode === 'on') this.#privately[profile.access === 'Private' ? 'add' : 'delete'](profile.keyId);
     if (keyId === this.slots.current) return;
     // A switch whose note others took out of the ledger is as one of others.
     const told = by === 'keyturn' && this.ledger?.generations.at(-1)?.state === 'activating';
