@@ -21,9 +21,11 @@ import { inspectCluster } from './inspect';
 import { noteSwitch, recordProof } from './ledger';
 import type { UseCluster } from './key-usage';
 import { checkRules, makePlan } from './observe';
+import { awaitKms } from './repair/await-kms';
 import { awaitKeyAccess, grantKeyAccess } from './repair/grant';
 import type { Look } from './look';
 import type { KubeConnection } from './kubernetes/connection';
+import { AFTER_REFUSAL, repair, REPAIRS } from './repair/repair';
 import { reportingRefused } from './refused-report';
 import { checkKeyUnused, deleteFreeKey, disableKeyVersion, type Retirement } from './retirement';
 import { ActivityRunner, type StepWork } from './run-activity';
@@ -51,7 +53,7 @@ export interface ActivityDeps {
 const INSIDE = { armRefusal: 'ClusterAccessRefused' } as const;
 
 /** The types of steps that change the cluster in ARM. */
-const CLUSTER_CHANGES = ['set-kms', 'upgrade-control-plane', 'upgrade-pool'] as const;
+const CLUSTER_CHANGES = ['set-kms', 'upgrade-control-plane', 'upgrade-pool', 'reconcile-cluster'] as const;
 
 /** Makes the activities; contacts no service yet. */
 export function createActivities({ azure, evidence, pace, client, clusterDecidesAfterInMs }: ActivityDeps): Activities {
@@ -215,6 +217,22 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
       ['set-vault-network'],
       { doing: 'Changing the network of the vault' },
       (_, { step, ...running }) => setVaultNetwork(azure, step, running),
+    ),
+
+    repair: runner.writesForStep(
+      REPAIRS,
+      {
+        doing: 'Repairing what keeps the cluster from its key',
+        armRefusal: 'RepairRefused',
+        vaultRefusal: 'RepairRefused',
+        afterVaultRefusal: AFTER_REFUSAL,
+      },
+      (_, { step, ...running }) => repair(azure, step, running),
+    ),
+    awaitKms: runner.readsForStep(
+      ['await-kms'],
+      { doing: 'Waiting for the KMS of the API servers', ...INSIDE },
+      (_, { cluster, ...running }) => awaitKms({ azure, use, evidence }, cluster, running),
     ),
 
     inspectCluster: runner.plain({ doing: 'Looking at the cluster', ...INSIDE }, ({ cluster }, { signal }) =>

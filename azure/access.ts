@@ -29,7 +29,7 @@ export function createAzureAccess(cloud: Cloud, http = createHttpClient()): Azur
     cloud,
     clusters: createManagedClusters(cloud, arm, credential, http),
     keys: createKeys(cloud, credential, http),
-    vaults: createVaults(cloud, credential, http),
+    vaults: createVaults(cloud, arm, credential, http),
     roles: createRoles(cloud, credential, http),
     identities: createIdentities(arm),
     grants: createGrants(cloud, arm, credential, http),

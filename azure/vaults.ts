@@ -7,10 +7,12 @@
 import { KeyVaultManagementClient, type Vault } from '@azure/arm-keyvault';
 import type { TokenCredential } from '@azure/core-auth';
 import type { HttpClient } from '@azure/core-rest-pipeline';
+import { z } from 'zod';
 import type { Cloud } from '../domain/clouds';
 import type { VaultLookup } from '../domain/identity-access';
 import type { VaultNetwork } from '../domain/plan/steps';
-import { mustParseVaultId, type KeyId } from '../domain/resource-ids';
+import { mustParseVaultId, parseVaultId, type KeyId } from '../domain/resource-ids';
+import type { ArmClient } from './arm';
 import { armScope } from './credentials';
 import { ArmError, isNotForUs, translateError } from './errors';
 import type { CallOptions } from './call-options';
@@ -32,10 +34,31 @@ export interface Vaults {
   network(vaultId: string, options?: CallOptions): Promise<VaultNetwork | 'restricted'>;
   /** Opens the vault to all networks, or closes its public address. Rules for single networks stay, and everything else. */
   setNetwork(vaultId: string, to: VaultNetwork, options?: CallOptions): Promise<void>;
+  /** The soft-deleted vault of a name in a subscription. */
+  findDeleted(name: string, subscriptionId: string, options?: CallOptions): Promise<DeletedVaultLookup>;
+  /** Recovers a soft-deleted vault with its keys and access policies. It answers minutes later. */
+  recover(vault: { readonly vaultId: string; readonly location: string }, options?: CallOptions): Promise<void>;
 }
 
+/** A soft-deleted vault, or that there is none, or that Keyturn may not look. */
+export type DeletedVaultLookup =
+  | {
+      readonly state: 'deleted';
+      readonly vaultId: string;
+      readonly location: string;
+      readonly scheduledPurgeOn?: string;
+    }
+  | { readonly state: 'none' | 'unknown' };
+
+const Subscription = z.object({ tenantId: z.string() });
+
 /** Makes the client; sends nothing yet. */
-export function createVaults(cloud: Cloud, credential: TokenCredential, httpClient: HttpClient): Vaults {
+export function createVaults(
+  cloud: Cloud,
+  arm: ArmClient,
+  credential: TokenCredential,
+  httpClient: HttpClient,
+): Vaults {
   const clientFor = (subscriptionId: string): KeyVaultManagementClient =>
     new KeyVaultManagementClient(credential, subscriptionId, {
       endpoint: cloud.resourceManager,
@@ -68,6 +91,42 @@ export function createVaults(cloud: Cloud, credential: TokenCredential, httpClie
             ? { publicNetworkAccess: 'Disabled' }
             : { publicNetworkAccess: 'Enabled', networkAcls: { ...properties.networkAcls, defaultAction: 'Allow' } };
         await client.vaults.update(group, name, { properties: changed }, { abortSignal: options.abortSignal });
+      }),
+
+    async findDeleted(name, subscriptionId, { abortSignal } = {}) {
+      try {
+        for await (const { properties } of clientFor(subscriptionId).vaults.listDeleted({ abortSignal })) {
+          const { vaultId, location, scheduledPurgeDate } = properties ?? {};
+          if (vaultId === undefined || location === undefined) continue;
+          if (parseVaultId(vaultId)?.name.toLowerCase() !== name.toLowerCase()) continue;
+          const scheduledPurgeOn = scheduledPurgeDate?.toISOString();
+          return {
+            state: 'deleted',
+            vaultId,
+            location,
+            ...(scheduledPurgeOn === undefined ? {} : { scheduledPurgeOn }),
+          };
+        }
+        return { state: 'none' };
+      } catch (error) {
+        const known = translateError(error, ArmError, `Deleted vaults of ${subscriptionId}`, abortSignal);
+        if (isNotForUs(known)) return { state: 'unknown' };
+        throw known;
+      }
+    },
+
+    recover: ({ vaultId, location }, options = {}) =>
+      withVault(vaultId, options, async (client, group, name) => {
+        const { subscriptionId } = mustParseVaultId(vaultId);
+        const { body } = await arm.request({
+          method: 'GET',
+          url: `/subscriptions/${subscriptionId}?api-version=2022-12-01`,
+          abortSignal: options.abortSignal,
+        });
+        const { tenantId } = Subscription.parse(body);
+        // What `az keyvault recover` sends. Azure brings back all other properties as they were.
+        const properties = { tenantId, sku: { family: 'A', name: 'standard' }, createMode: 'recover' } as const;
+        await client.vaults.createOrUpdate(group, name, { location, properties }, { abortSignal: options.abortSignal });
       }),
 
     async find({ key, subscriptionId, principalId }, { abortSignal } = {}) {

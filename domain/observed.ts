@@ -6,25 +6,11 @@ import { kmsScheme, type EncryptionState } from './encryption';
 import { IdentityAccess } from './identity-access';
 import { KeyUsers } from './key-users';
 import { Ledger } from './ledger';
+import { KeyLookup } from './observed-key';
+import { Recovery } from './recovery';
 import { UpgradeRisks } from './upgrade-risks';
 
-/** A key version as the vault reports it. */
-export const ObservedKey = z.object({
-  keyId: z.string(),
-  /** Vault-reported key type: `RSA`, `RSA-HSM`, `EC` … */
-  keyType: z.string(),
-  /** Of an RSA key: the length of its modulus. */
-  keySizeInBits: z.int().optional(),
-  operations: z.array(z.string()),
-  enabled: z.boolean(),
-  /** ISO 8601: when the vault made this version. */
-  createdOn: z.string().optional(),
-  /** ISO 8601; absent when the key has no such bound. */
-  notBefore: z.string().optional(),
-  expiresOn: z.string().optional(),
-});
-/** A key version as the vault reports it. */
-export type ObservedKey = z.infer<typeof ObservedKey>;
+export { ANOTHER_VAULT, KeyLookup, ObservedKey } from './observed-key';
 
 /** What a version is called that ARM does not report. */
 export const UNKNOWN_VERSION = 'unknown';
@@ -99,23 +85,6 @@ export function encryptionStateOf({ kms, kubernetesVersion }: ObservedCluster): 
   };
 }
 
-/** Why a key was not looked up: its vault is a stranger's as far as the request's kind goes. */
-export const ANOTHER_VAULT = 'not looked up: another vault';
-
-/** A key that was looked up, or the id of one that could not be found. */
-export const KeyLookup = z.union([
-  z.object({ found: z.literal(true), key: ObservedKey }),
-  z.object({
-    found: z.literal(false),
-    keyId: z.string(),
-    why: z.string(),
-    /** The vault does not answer from where Keyturn runs: its firewall, or a private endpoint elsewhere. */
-    unreachable: z.literal(true).optional(),
-  }),
-]);
-/** A key that was looked up, or the id of one that could not be found. */
-export type KeyLookup = z.infer<typeof KeyLookup>;
-
 /** The id of a key that was found, as its vault spells it; undefined when none was looked up, or it is not there. */
 export function foundKeyId(lookup: KeyLookup | undefined): string | undefined {
   return lookup?.found ? lookup.key.keyId : undefined;
@@ -149,6 +118,8 @@ export const AzureObservation = z.object({
   keyUsers: KeyUsers.optional(),
   /** What the cluster's identity is granted on the requested key; for kinds that need it. */
   identityAccess: IdentityAccess.optional(),
+  /** Why API servers cannot use their keys. For kinds that need it. */
+  recovery: Recovery.optional(),
 });
 /** What Azure reports. */
 export type AzureObservation = z.infer<typeof AzureObservation>;

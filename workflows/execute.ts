@@ -9,7 +9,7 @@ import type { OperationRun, StepAttempt, StepOptions, StepOutcome } from './oper
 import { createKeyVersion, setKms, takeBaseline, upgradeCluster } from './steps/change';
 import { ProofLog, type Execution } from './steps/execution';
 import { converge, prove, recordProof, rewrite } from './steps/prove';
-import { grantKeyAccess } from './steps/repair';
+import { awaitKms, grantKeyAccess, reconcileCluster, repair } from './steps/repair';
 import { setVaultNetwork } from './steps/vault-network';
 import { checkKeyUnused, deleteKey, disableKeyVersion, soak } from './steps/retire';
 
@@ -31,6 +31,13 @@ const INTERRUPTIBLE: Readonly<Record<StepType, boolean>> = {
   'delete-key': false,
   'grant-key-access': false,
   'set-vault-network': false,
+  'enable-key-version': false,
+  'extend-key-expiry': false,
+  'recover-deleted-key': false,
+  'recover-vault': false,
+  'restore-identity': false,
+  'reconcile-cluster': false,
+  'await-kms': true,
 };
 
 /**
@@ -90,6 +97,16 @@ function perform(step: PlanStep, execution: Execution, attempt: StepAttempt): Pr
       return grantKeyAccess(step, execution);
     case 'set-vault-network':
       return setVaultNetwork(step, execution);
+    case 'enable-key-version':
+    case 'extend-key-expiry':
+    case 'recover-deleted-key':
+    case 'recover-vault':
+    case 'restore-identity':
+      return repair(step, execution);
+    case 'reconcile-cluster':
+      return reconcileCluster(step, execution);
+    case 'await-kms':
+      return awaitKms(step, execution);
     case 'gate':
       throw new Error(`The gate ${step.id} is passed by people, not performed.`);
     default:

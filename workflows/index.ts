@@ -5,6 +5,7 @@ export {
   operation as changeVault,
   operation as disableKms,
   operation as enableKms,
+  operation as recoverKey,
   operation as replaceKey,
   operation as retireKey,
   operation as rewriteSecrets,

@@ -2,6 +2,7 @@
 import { changeVault } from './change-vault';
 import { disableKms } from './disable-kms';
 import { enableKms } from './enable-kms';
+import { recoverKey } from './recover-key';
 import { replaceKey } from './replace-key';
 import { retireKey } from './retire-key';
 import { rewriteSecrets } from './rewrite-secrets';
@@ -19,6 +20,7 @@ export const KINDS: readonly Kind[] = [
   rewriteSecrets,
   disableKms,
   upgradeToKmsV2,
+  recoverKey,
 ];
 
 /** @throws Error when there is no such kind */

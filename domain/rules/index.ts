@@ -1,5 +1,5 @@
 /** The rules that kinds name: each is its codes, a sentence for each violation, and a test. */
-export { clusterRules, kmsOffRule, kmsOnRule } from './cluster';
+export { AFTER_FAILED_KMS, clusterRules, kmsOffRule, kmsOnRule, repairableClusterRules } from './cluster';
 export { identityAccessRule, identityAccessWarnings } from './identity-access';
 export {
   currentKeyRule,
@@ -10,5 +10,6 @@ export {
   requestedKeyRule,
   sameVaultRule,
 } from './key';
+export { expiryRule, recoverableRule } from './recovery';
 export { currentKeyUnusedElsewhereRule, keyLeftItsSlotsRule, keyUnusedRule, retiredKeyFoundRule } from './retirement';
 export { kmsV1Rule, kmsV2Rule, poolsInStepRule, upgradeOfferedRule } from './upgrade';

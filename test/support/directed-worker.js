@@ -29,6 +29,7 @@ const READ_ONLY = new Set([
   'verifyCluster',
   'checkKeyUnused',
   'awaitKeyAccess',
+  'awaitKms',
 ]);
 
 const fileOf = (name) => path.join(DIRECTIONS, name);

@@ -61,11 +61,17 @@ export function resolveIdentity(
   };
 }
 
-/** The principal that a cluster acts as now: a PUT may have changed the identity. */
+/**
+ * The principal that a cluster acts as now: the one that its identity stood for at the last PUT. Once the identity is deleted the cluster
+ * gets no token, also when there is another one of the same name: AKS takes that one at the next PUT.
+ */
 export function identityOf(
   { identities }: Pick<IdentitySources, 'identities'>,
   body: JsonObject,
 ): ServicePrincipal | undefined {
-  const [id] = Object.keys(objectAt(body, 'identity', 'userAssignedIdentities'));
-  return id === undefined ? undefined : identities.find(id)?.principal;
+  const assigned = objectAt(body, 'identity', 'userAssignedIdentities');
+  const [id] = Object.keys(assigned);
+  const principal = id === undefined ? undefined : identities.find(id)?.principal;
+  if (id === undefined || principal === undefined) return undefined;
+  return objectAt(assigned, id)['principalId'] === principal.objectId ? principal : undefined;
 }

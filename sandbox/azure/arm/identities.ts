@@ -2,7 +2,7 @@
  * Microsoft.ManagedIdentity/userAssignedIdentities.
  *
  * Needs: the directory, where each identity is a principal.
- * Does: PUT, GET, list.
+ * Does: PUT, GET, list, DELETE. One that is made again under the same name is another principal.
  * Never does: hand out tokens: the sandbox's clusters act as their identity inside this process.
  */
 import { Router } from 'express';
@@ -40,6 +40,10 @@ export class Identities {
     this.#identities.set(identity.id.toLowerCase(), identity);
   }
 
+  remove(id: string): void {
+    this.#identities.delete(id.toLowerCase());
+  }
+
   /** Those whose id starts with a scope. */
   under(scope: string): readonly UserAssignedIdentity[] {
     return [...this.#identities.values()].filter(({ id }) => id.toLowerCase().startsWith(`${scope.toLowerCase()}/`));
@@ -73,6 +77,18 @@ export function identitiesRouter(identities: Identities, groups: ResourceGroups,
     const identity = identities.find(`${groups.idOf(group)}/providers/${TYPE}/${name}`);
     if (identity === undefined) throw resourceNotFound(TYPE, name, group);
     response.json(bodyOf(identity, directory.tenantId));
+  });
+
+  router.delete(`${list}/:name`, (request, response) => {
+    const { group, name } = request.params;
+    const identity = identities.find(`${groups.idOf(group)}/providers/${TYPE}/${name}`);
+    if (identity === undefined) {
+      response.status(204).end();
+      return;
+    }
+    identities.remove(identity.id);
+    directory.remove(identity.principal);
+    response.status(200).end();
   });
 
   router.get(list, (request, response) => {

@@ -58,7 +58,7 @@ export function armRouter(options: ArmOptions): Router {
   router.use(roleAssignmentsRouter(assignments, directory));
   router.use(roleDefinitionsRouter(assignments.definitions));
   router.use(identitiesRouter(identities, groups, directory));
-  router.use(vaultsRouter(registry, groups));
+  router.use(vaultsRouter(registry, groups, assignments));
   router.use(operationsRouter(operations));
   router.use(clustersRouter(clusters, operations, faults));
   router.use(agentPoolsRouter(clusters, operations));

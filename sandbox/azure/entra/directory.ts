@@ -62,6 +62,12 @@ export class Directory {
     return principal;
   }
 
+  /** Role assignments and policies that name it stay, as in Azure, and are worth nothing. */
+  remove({ appId, objectId }: ServicePrincipal): void {
+    this.#byAppId.delete(appId);
+    this.#byObjectId.delete(objectId);
+  }
+
   findByAppId(appId: string): ServicePrincipal | undefined {
     return this.#byAppId.get(appId.toLowerCase());
   }
