@@ -223,7 +223,8 @@ export interface Activities {
 
   /**
    * Carries out `set-vault-network`, and waits until the vault shows it: an opened vault answers minutes later. Heartbeats
-   * `WaitProgress`. Other members of the vault stay as they are.
+   * `WaitProgress`. Other members of the vault stay as they are. Throws, non-retryable, `VaultInUse` when another cluster needs the
+   * public address that it closes, `ClusterChangedOutside` when this one does.
    */
   setVaultNetwork(input: StepReference): Promise<{ changed: boolean }>;
 

@@ -216,7 +216,7 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
     setVaultNetwork: runner.writesForStep(
       ['set-vault-network'],
       { doing: 'Changing the network of the vault' },
-      (_, { step, ...running }) => setVaultNetwork(azure, step, running),
+      (_, { step, cluster, ...running }) => setVaultNetwork(look(running.signal), { ...step, cluster }, running),
     ),
 
     repair: runner.writesForStep(

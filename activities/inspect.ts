@@ -1,6 +1,7 @@
 /** Looks at the encryption of one cluster. Writes nothing, and looks at no Secret. */
 import { inspect, type InspectionFacts } from '../domain/inspection';
 import { reportedKeyId, type ObservedCluster } from '../domain/observed';
+import { parseClusterId } from '../domain/resource-ids';
 import { claimsProof, trustIn } from '../domain/trusted-ledger';
 import type { Inspected } from './contract';
 import { readClusterEvidence } from './evidence';
@@ -32,7 +33,9 @@ export async function inspectCluster(look: Look, cluster: string): Promise<Inspe
   const identityAccess = recovery?.slots.find(({ slot }) => slot === 'current')?.access;
   const ofLedger = 'ledger' in inside ? (inside.ledger?.generations ?? []).map(({ keyId }) => keyId) : [];
   const keyIds = [...new Set([current, ...ofLedger.reverse()])].filter((keyId) => keyId !== null).slice(0, MOST_KEYS);
-  const keys = await Promise.all(keyIds.map((keyId) => azure.keys.lookUp(keyId, options)));
+  const { subscriptionId = '' } = parseClusterId(observed.resourceId) ?? {};
+  const place = { subscriptionId, vaultId: observed.kms.vaultId };
+  const keys = await Promise.all(keyIds.map((keyId) => azure.keys.lookUpAnywhere(keyId, place, options)));
   const facts = {
     at,
     cluster: observed,

@@ -36,6 +36,7 @@ export async function readKeyUsage(
       cluster: resourceId,
       // With KMS off, too: Secrets may be stored under it still (K3).
       ...(kms.keyId === undefined ? {} : { current: kms.keyId }),
+      privately: kms.networkAccess === 'Private',
       ledger: await ledgerKeys(resourceId, kms.keyId !== undefined, use, { signal, allRead }),
     })),
   );

@@ -4,7 +4,7 @@ import { ArmError } from '../azure/errors';
 import { readIdentityAccess } from '../azure/identity-access';
 import type { ClusterSnapshot } from '../azure/managed-clusters';
 import type { IdentityAccess } from '../domain/identity-access';
-import { usersOf } from '../domain/key-users';
+import { usersOf, usersOfVault } from '../domain/key-users';
 import { kindOf } from '../domain/kinds';
 import { ANOTHER_VAULT, type AzureObservation, type KeyLookup, type ObservedCluster } from '../domain/observed';
 import { nextKeyId, requestedKeyId, type OperationRequest } from '../domain/request';
@@ -37,17 +37,21 @@ export async function observeAzure(
   const requested = requestedKeyId(request);
   const next = nextKeyId(request);
   const { keyFrom, needs } = kindOf(request.kind);
+  const { subscriptionId = '' } = parseClusterId(request.cluster) ?? {};
+  const place = { subscriptionId, vaultId: snapshot.observed.kms.vaultId };
+  const look = (keyId: string): Promise<KeyLookup> => azure.keys.lookUpAnywhere(keyId, place, options);
   const lookUp = (keyId: string): Promise<KeyLookup> =>
-    keyFrom === 'any-vault' ? azure.keys.lookUp(keyId, options) : lookUpRequested(azure, keyId, currentKeyId, options);
+    keyFrom === 'any-vault' ? look(keyId) : lookUpRequested(look, keyId, currentKeyId);
+  const granted = requested ?? currentKeyId;
   const [currentKey, requestedKey, nextKey, upgradeProfile, identityAccess] = await Promise.all([
-    currentKeyId === undefined ? undefined : azure.keys.lookUp(currentKeyId, options),
+    currentKeyId === undefined ? undefined : look(currentKeyId),
     requested === undefined ? undefined : lookUp(requested),
     next === undefined ? undefined : lookUp(next),
     needs.includes('upgrade-profile')
       ? azure.clusters.upgradeProfile(snapshot.observed.resourceId, options)
       : undefined,
-    needs.includes('identity-access') && requested !== undefined
-      ? identityAccessOf(azure, snapshot.observed, requested, options)
+    needs.includes('identity-access') && granted !== undefined
+      ? identityAccessOf(azure, snapshot.observed, granted, options)
       : undefined,
   ]);
   return {
@@ -82,8 +86,8 @@ export async function identityAccessOf(
 }
 
 /**
- * `observeAzure`, and who needs the key that a kind retires: the one that the request names for that, or the current one. The latter
- * reads every cluster: for plans only.
+ * `observeAzure`, and who needs the key that a kind retires (the one that the request names for that, or the current one), or the vault
+ * whose network it changes. That reads every cluster: for plans only.
  * @throws as `observeAzure`
  */
 export async function observeForPlan(
@@ -92,17 +96,22 @@ export async function observeForPlan(
 ): Promise<AzureObservation> {
   const observed = await observeAzure(azure, request, { abortSignal: signal });
   const { needs, retires } = kindOf(request.kind);
-  if (!needs.includes('key-users') || !observed.cluster.found) return observed;
-  const keyId = retires === 'requested-key' ? requestedKeyId(request) : observed.cluster.cluster.kms.keyId;
+  if (!observed.cluster.found) return observed;
+  const { resourceId, kms } = observed.cluster.cluster;
+  if (needs.includes('vault-users') && kms.keyId !== undefined) {
+    const usage = await readKeyUsage(azure, use, signal);
+    return { ...observed, vaultUsers: usersOfVault(usage, kms.keyId, resourceId) };
+  }
+  if (!needs.includes('key-users')) return observed;
+  const keyId = retires === 'requested-key' ? requestedKeyId(request) : kms.keyId;
   if (keyId === undefined) return observed;
   return { ...observed, keyUsers: usersOf(await readKeyUsage(azure, use, signal), keyId) };
 }
 
 async function lookUpRequested(
-  { keys }: AzureAccess,
+  look: (keyId: string) => Promise<KeyLookup>,
   requested: string,
   currentKeyId: string | undefined,
-  options: { readonly abortSignal?: AbortSignal },
 ): Promise<KeyLookup> {
   const key = parseKeyId(requested);
   const current = parseKeyId(currentKeyId ?? '');
@@ -110,7 +119,7 @@ async function lookUpRequested(
   if ('fault' in current || key.vaultUrl !== current.vaultUrl) {
     return { found: false, keyId: key.kid, why: ANOTHER_VAULT };
   }
-  return keys.lookUp(key.kid, options);
+  return await look(key.kid);
 }
 
 /** Why ARM does not show a cluster, in one sentence; undefined for any other error. */

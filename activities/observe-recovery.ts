@@ -77,7 +77,7 @@ async function slotFacts(
   if ('fault' in key || subscriptionId === undefined || key.cloud.name !== azure.cloud.name) return undefined;
   const principalId = identity?.principalId ?? cluster.identities[0]?.principalId ?? '';
   const [lookup, access] = await Promise.all([
-    azure.keys.lookUp(keyId, options),
+    azure.keys.lookUpAnywhere(keyId, { subscriptionId, vaultId: cluster.kms.vaultId }, options),
     readIdentityAccess(
       azure,
       { identity: { name: identity?.id.split('/').at(-1) ?? '', principalId }, keyId, subscriptionId },

@@ -8,14 +8,17 @@ import { createIdentities, type Identities } from './identities';
 import { createKeys, type Keys } from './keys';
 import { createManagedClusters, type ManagedClusters } from './managed-clusters';
 import { createRoles, type Roles } from './roles';
+import { createKeyLookups, type KeyLookups } from './key-lookup';
+import { createVaultManagement } from './vault-management';
+import { createVaultRecovery, type VaultRecovery } from './vault-recovery';
 import { createVaults, type Vaults } from './vaults';
 
 /** Access to one cloud. */
 export interface AzureAccess {
   readonly cloud: Cloud;
   readonly clusters: ManagedClusters;
-  readonly keys: Keys;
-  readonly vaults: Vaults;
+  readonly keys: Keys & KeyLookups;
+  readonly vaults: Vaults & VaultRecovery;
   readonly roles: Roles;
   readonly identities: Identities;
   readonly grants: Grants;
@@ -25,13 +28,16 @@ export interface AzureAccess {
 export function createAzureAccess(cloud: Cloud, http = createHttpClient()): AzureAccess {
   const credential = createCredential(cloud, http);
   const arm = createArmClient(cloud, credential, http);
+  const management = createVaultManagement(cloud, credential, http);
+  const keys = createKeys(cloud, credential, http);
+  const vaults = createVaults(management);
   return {
     cloud,
     clusters: createManagedClusters(cloud, arm, credential, http),
-    keys: createKeys(cloud, credential, http),
-    vaults: createVaults(cloud, arm, credential, http),
+    keys: { ...keys, ...createKeyLookups({ keys, vaults, management }) },
+    vaults: { ...vaults, ...createVaultRecovery(management, arm) },
     roles: createRoles(cloud, credential, http),
     identities: createIdentities(arm),
-    grants: createGrants(cloud, arm, credential, http),
+    grants: createGrants(arm, management),
   };
 }

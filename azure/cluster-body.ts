@@ -44,6 +44,7 @@ export const ClusterBody = z.looseObject({
     kubernetesVersion: z.string().optional(),
     currentKubernetesVersion: z.string().optional(),
     disableLocalAccounts: z.boolean().nullish(),
+    apiServerAccessProfile: z.looseObject({ enableVnetIntegration: z.boolean().nullish() }).nullish(),
     agentPoolProfiles: z.array(PoolBody).nullish(),
     securityProfile: z
       .looseObject({
@@ -92,6 +93,7 @@ export function snapshotOf(json: unknown): ClusterSnapshot {
         resourceId: id,
         ...(principalId ? { principalId } : {}),
       })),
+      vnetIntegration: properties.apiServerAccessProfile?.enableVnetIntegration ?? false,
       localAccountsDisabled: properties.disableLocalAccounts ?? false,
       tags: body.tags ?? {},
       platformManagedEncryption: newEncryption !== undefined && newEncryption !== null && newEncryption !== 'Disabled',

@@ -36,6 +36,7 @@ export interface ListedCluster {
      * knows the key of the previous slot: ARM does not show it.
      */
     readonly keyId?: string;
+    readonly networkAccess?: string;
   };
 }
 
@@ -97,7 +98,11 @@ function listedCluster({ id, properties }: z.infer<typeof ListedBody>): ListedCl
   const keyId = normalKeyId(kms?.keyId);
   return {
     resourceId: parseClusterId(id)?.resourceId ?? id,
-    kms: { enabled: kms?.enabled ?? false, ...(keyId === undefined ? {} : { keyId }) },
+    kms: {
+      enabled: kms?.enabled ?? false,
+      ...(keyId === undefined ? {} : { keyId }),
+      ...(kms?.keyVaultNetworkAccess ? { networkAccess: kms.keyVaultNetworkAccess } : {}),
+    },
   };
 }
 

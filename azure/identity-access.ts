@@ -1,4 +1,4 @@
-/** What a cluster's identity is granted on a key: the vault, and with Azure RBAC its roles. Reads only. */
+/** What a cluster's identity is granted on a key and its vault: access policies, roles, deny assignments. Reads only. */
 import type { IdentityAccess } from '../domain/identity-access';
 import { mustParseKeyId } from '../domain/resource-ids';
 import type { CallOptions } from './call-options';
@@ -14,7 +14,7 @@ export interface IdentityAccessQuery {
   readonly subscriptionId: string;
 }
 
-type Readers = { readonly vaults: Vaults; readonly roles: Roles };
+type Readers = { readonly vaults: Pick<Vaults, 'find' | 'read'>; readonly roles: Roles };
 
 /** @throws ArmError, TokenError when Azure cannot say now */
 export async function readIdentityAccess(
@@ -48,8 +48,8 @@ async function withRoles(
   options: CallOptions,
 ): Promise<IdentityAccess> {
   const { identity, vault } = access;
-  if (!vault.known || vault.value.permissionModel !== 'rbac') return access;
-  // A role may be given at one key.
+  if (!vault.known) return access;
+  // A role may be given at one key. With access policies, roles say what the identity may do with the vault in ARM.
   const query = { principalId: identity.principalId, scope: `${vault.value.vaultId}/keys/${keyName}` };
   const [granted, denied] = await Promise.all([roles.granted(query, options), roles.denied(query, options)]);
   return { ...access, roles: granted, denials: denied };

@@ -24,6 +24,9 @@ export interface RolesQuery {
   readonly scope: string;
 }
 
+/** What a role gives, or a deny assignment takes away, on both planes. */
+type Actions = Partial<Pick<Permission, 'actions' | 'notActions' | 'dataActions' | 'notDataActions'>>;
+
 /** What Keyturn asks of Azure RBAC. Everything throws `ArmError` or `TokenError`. */
 export interface Roles {
   /** Permissions that roles give. */
@@ -54,16 +57,15 @@ export function createRoles(cloud: Cloud, credential: TokenCredential, httpClien
       const definition = await call(`Role ${roleDefinitionId}`, options, () =>
         client.roleDefinitions.getById(relative(roleDefinitionId), options),
       );
-      return (definition.permissions ?? []).map(({ dataActions = [], notDataActions = [] }) => ({
+      return (definition.permissions ?? []).map((permission) => ({
         name: definition.roleName ?? roleDefinitionId,
-        dataActions,
-        notDataActions,
+        ...actionsOf(permission),
         uncertain: conditional,
       }));
     } catch (error) {
       if (!isNotForUs(error)) throw error;
       // It may give anything.
-      return [{ name: roleDefinitionId, dataActions: ['*'], notDataActions: [], uncertain: true }];
+      return [{ name: roleDefinitionId, ...actionsOf({ dataActions: ['*'], actions: ['*'] }), uncertain: true }];
     }
   };
 
@@ -125,12 +127,16 @@ export function denialsOf(denial: DenyAssignment, principalId: string, scope: st
   const concerns = names(principals, principalId) || names(principals, EVERYONE);
   if (!concerns && !hasGroup(principals)) return [];
   const uncertain = !concerns || hasGroup(excludePrincipals) || (condition ?? '') !== '';
-  return permissions.map(({ dataActions = [], notDataActions = [] }) => ({
-    name: denyAssignmentName,
-    dataActions,
-    notDataActions,
-    uncertain,
-  }));
+  return permissions.map((permission) => ({ name: denyAssignmentName, ...actionsOf(permission), uncertain }));
+}
+
+function actionsOf({
+  actions = [],
+  notActions = [],
+  dataActions = [],
+  notDataActions = [],
+}: Actions): Required<Actions> {
+  return { actions, notActions, dataActions, notDataActions };
 }
 
 /** The client puts a slash before every id. */

@@ -1,155 +1,79 @@
 /**
- * The vaults of a subscription, as ARM shows them.
+ * Vaults, as ARM shows them.
  *
  * Does: finds the vault of a key, reads what it grants and to which networks it is open, and changes the latter.
  * Never does: change anything else of a vault. A vault that Keyturn may not see is an answer, not an error.
  */
-import { KeyVaultManagementClient, type Vault } from '@azure/arm-keyvault';
-import type { TokenCredential } from '@azure/core-auth';
-import type { HttpClient } from '@azure/core-rest-pipeline';
-import { z } from 'zod';
-import type { Cloud } from '../domain/clouds';
+import type { Vault } from '@azure/arm-keyvault';
 import type { VaultLookup } from '../domain/identity-access';
 import type { VaultNetwork } from '../domain/plan/steps';
-import { mustParseVaultId, parseVaultId, type KeyId } from '../domain/resource-ids';
-import type { ArmClient } from './arm';
-import { armScope } from './credentials';
-import { ArmError, isNotForUs, translateError } from './errors';
+import { mustParseVaultId, type KeyId } from '../domain/resource-ids';
 import type { CallOptions } from './call-options';
+import { isNotForUs } from './errors';
+import type { VaultManagement } from './vault-management';
 
-/** Where a vault is looked for, and whose access policies matter. */
+/** Where a vault is looked for. */
 export interface VaultQuery {
   readonly key: KeyId;
   readonly subscriptionId: string;
-  /** Object id of the identity. */
-  readonly principalId: string;
 }
 
 /** What Keyturn asks of vaults in ARM. Everything throws `ArmError` or `TokenError`. */
 export interface Vaults {
-  find(query: VaultQuery, options?: CallOptions): Promise<VaultLookup>;
-  /** The vault with an ARM id. @param principalId object id of the identity */
+  /** The ARM id of the vault of a key; undefined when Keyturn sees no such vault there. */
+  locate(query: VaultQuery, options?: CallOptions): Promise<string | undefined>;
+  /** @param query.principalId object id of the identity whose access policies matter */
+  find(query: VaultQuery & { readonly principalId: string }, options?: CallOptions): Promise<VaultLookup>;
+  /** The vault with an ARM id. @param principalId object id of the identity whose access policies matter */
   read(vaultId: string, principalId: string, options?: CallOptions): Promise<VaultLookup>;
   /** Whether the vault answers on its public address: to all networks, to some, or to none. @param vaultId ARM id */
   network(vaultId: string, options?: CallOptions): Promise<VaultNetwork | 'restricted'>;
   /** Opens the vault to all networks, or closes its public address. Rules for single networks stay, and everything else. */
   setNetwork(vaultId: string, to: VaultNetwork, options?: CallOptions): Promise<void>;
-  /** The soft-deleted vault of a name in a subscription. */
-  findDeleted(name: string, subscriptionId: string, options?: CallOptions): Promise<DeletedVaultLookup>;
-  /** Recovers a soft-deleted vault with its keys and access policies. It answers minutes later. */
-  recover(vault: { readonly vaultId: string; readonly location: string }, options?: CallOptions): Promise<void>;
 }
 
-/** A soft-deleted vault, or that there is none, or that Keyturn may not look. */
-export type DeletedVaultLookup =
-  | {
-      readonly state: 'deleted';
-      readonly vaultId: string;
-      readonly location: string;
-      readonly scheduledPurgeOn?: string;
-    }
-  | { readonly state: 'none' | 'unknown' };
-
-const Subscription = z.object({ tenantId: z.string() });
-
 /** Makes the client; sends nothing yet. */
-export function createVaults(
-  cloud: Cloud,
-  arm: ArmClient,
-  credential: TokenCredential,
-  httpClient: HttpClient,
-): Vaults {
-  const clientFor = (subscriptionId: string): KeyVaultManagementClient =>
-    new KeyVaultManagementClient(credential, subscriptionId, {
-      endpoint: cloud.resourceManager,
-      credentials: { scopes: [armScope(cloud)] },
-      httpClient,
-      retryOptions: { maxRetries: 0 },
-    });
-  const withVault = async <T>(
-    vaultId: string,
-    { abortSignal }: CallOptions,
-    work: (client: KeyVaultManagementClient, group: string, name: string) => Promise<T>,
-  ): Promise<T> => {
-    const { subscriptionId, resourceGroup, name } = mustParseVaultId(vaultId);
-    return await work(clientFor(subscriptionId), resourceGroup, name).catch((error: unknown) => {
-      throw translateError(error, ArmError, `The vault ${name}`, abortSignal);
-    });
+export function createVaults(management: VaultManagement): Vaults {
+  const locate: Vaults['locate'] = async ({ key, subscriptionId }, options = {}) => {
+    try {
+      return await management.inSubscription(
+        subscriptionId,
+        `Vaults of the subscription ${subscriptionId}`,
+        options,
+        async (client) => {
+          // Names of vaults are unique in a cloud, so that the name in the URL is the resource's.
+          for await (const { name, id } of client.vaults.list({ abortSignal: options.abortSignal })) {
+            if (name?.toLowerCase() === key.vaultName.toLowerCase()) return id;
+          }
+          return undefined;
+        },
+      );
+    } catch (error) {
+      if (!isNotForUs(error)) throw error;
+      return undefined;
+    }
   };
 
   return {
-    network: (vaultId, options = {}) =>
-      withVault(vaultId, options, async (client, group, name) =>
-        networkOf(await client.vaults.get(group, name, { abortSignal: options.abortSignal })),
-      ),
+    locate,
 
-    setNetwork: (vaultId, to, options = {}) =>
-      withVault(vaultId, options, async (client, group, name) => {
-        const { properties } = await client.vaults.get(group, name, { abortSignal: options.abortSignal });
-        const changed =
-          to === 'closed'
-            ? { publicNetworkAccess: 'Disabled' }
-            : { publicNetworkAccess: 'Enabled', networkAcls: { ...properties.networkAcls, defaultAction: 'Allow' } };
-        await client.vaults.update(group, name, { properties: changed }, { abortSignal: options.abortSignal });
-      }),
-
-    async findDeleted(name, subscriptionId, { abortSignal } = {}) {
+    async find({ principalId, ...query }, options = {}) {
+      const vaultId = await locate(query, options);
+      if (vaultId === undefined) return unseen(query);
       try {
-        for await (const { properties } of clientFor(subscriptionId).vaults.listDeleted({ abortSignal })) {
-          const { vaultId, location, scheduledPurgeDate } = properties ?? {};
-          if (vaultId === undefined || location === undefined) continue;
-          if (parseVaultId(vaultId)?.name.toLowerCase() !== name.toLowerCase()) continue;
-          const scheduledPurgeOn = scheduledPurgeDate?.toISOString();
-          return {
-            state: 'deleted',
-            vaultId,
-            location,
-            ...(scheduledPurgeOn === undefined ? {} : { scheduledPurgeOn }),
-          };
-        }
-        return { state: 'none' };
-      } catch (error) {
-        const known = translateError(error, ArmError, `Deleted vaults of ${subscriptionId}`, abortSignal);
-        if (isNotForUs(known)) return { state: 'unknown' };
-        throw known;
-      }
-    },
-
-    recover: ({ vaultId, location }, options = {}) =>
-      withVault(vaultId, options, async (client, group, name) => {
-        const { subscriptionId } = mustParseVaultId(vaultId);
-        const { body } = await arm.request({
-          method: 'GET',
-          url: `/subscriptions/${subscriptionId}?api-version=2022-12-01`,
-          abortSignal: options.abortSignal,
-        });
-        const { tenantId } = Subscription.parse(body);
-        // What `az keyvault recover` sends. Azure brings back all other properties as they were.
-        const properties = { tenantId, sku: { family: 'A', name: 'standard' }, createMode: 'recover' } as const;
-        await client.vaults.createOrUpdate(group, name, { location, properties }, { abortSignal: options.abortSignal });
-      }),
-
-    async find({ key, subscriptionId, principalId }, { abortSignal } = {}) {
-      const client = clientFor(subscriptionId);
-      const call = async <T>(work: () => Promise<T>): Promise<T> =>
-        await work().catch((error: unknown) => {
-          throw translateError(error, ArmError, `Vaults of the subscription ${subscriptionId}`, abortSignal);
-        });
-      try {
-        const vaultId = await call(() => idOf(client, key.vaultName, abortSignal));
-        const group = /\/resourceGroups\/([^/]+)\//i.exec(vaultId ?? '')?.[1];
-        if (vaultId === undefined || group === undefined) return unseen(key, subscriptionId);
-        const vault = await call(() => client.vaults.get(group, key.vaultName, { abortSignal }));
+        const vault = await management.atVault(vaultId, options, (client, group, name) =>
+          client.vaults.get(group, name, { abortSignal: options.abortSignal }),
+        );
         return { known: true, value: observedVault(vaultId, vault, principalId) };
       } catch (error) {
         if (!isNotForUs(error)) throw error;
-        return unseen(key, subscriptionId);
+        return unseen(query);
       }
     },
 
     async read(vaultId, principalId, options = {}) {
       try {
-        return await withVault(vaultId, options, async (client, group, name) => {
+        return await management.atVault(vaultId, options, async (client, group, name) => {
           const vault = await client.vaults.get(group, name, { abortSignal: options.abortSignal });
           return { known: true, value: observedVault(vaultId, vault, principalId) };
         });
@@ -160,19 +84,22 @@ export function createVaults(
         return { known: false, why };
       }
     },
-  };
-}
 
-/** Names of vaults are unique in a cloud, so that the name in the URL is the resource's. */
-async function idOf(
-  client: KeyVaultManagementClient,
-  name: string,
-  abortSignal: AbortSignal | undefined,
-): Promise<string | undefined> {
-  for await (const resource of client.vaults.list({ abortSignal })) {
-    if (resource.name?.toLowerCase() === name.toLowerCase()) return resource.id;
-  }
-  return undefined;
+    network: (vaultId, options = {}) =>
+      management.atVault(vaultId, options, async (client, group, name) =>
+        networkOf(await client.vaults.get(group, name, { abortSignal: options.abortSignal })),
+      ),
+
+    setNetwork: (vaultId, to, options = {}) =>
+      management.atVault(vaultId, options, async (client, group, name) => {
+        const { properties } = await client.vaults.get(group, name, { abortSignal: options.abortSignal });
+        const changed =
+          to === 'closed'
+            ? { publicNetworkAccess: 'Disabled' }
+            : { publicNetworkAccess: 'Enabled', networkAcls: { ...properties.networkAcls, defaultAction: 'Allow' } };
+        await client.vaults.update(group, name, { properties: changed }, { abortSignal: options.abortSignal });
+      }),
+  };
 }
 
 function networkOf({ properties }: Vault): VaultNetwork | 'restricted' {
@@ -200,7 +127,7 @@ function observedVault(
   };
 }
 
-function unseen({ vaultName }: KeyId, subscriptionId: string): VaultLookup {
+function unseen({ key: { vaultName }, subscriptionId }: VaultQuery): VaultLookup {
   return {
     known: false,
     why: `Keyturn sees no vault ${vaultName} in the subscription of the cluster (${subscriptionId}): it is in another one, or Keyturn has no right to read it (Microsoft.KeyVault/vaults/read).`,

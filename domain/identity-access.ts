@@ -17,6 +17,9 @@ const Permission = z.object({
   name: z.string(),
   dataActions: z.array(z.string()),
   notDataActions: z.array(z.string()),
+  /** Of the control plane. */
+  actions: z.array(z.string()),
+  notActions: z.array(z.string()),
   /** It has a condition, or names groups: Keyturn cannot tell whether it applies. */
   uncertain: z.boolean(),
 });
@@ -58,9 +61,9 @@ export const IdentityAccess = z.object({
     principalId: z.string(),
   }),
   vault: VaultLookup,
-  /** Of roles at the key and above it, groups of the identity included; vaults with RBAC only. */
+  /** Of roles at the key and above it, groups of the identity included. */
   roles: PermissionsLookup.optional(),
-  /** Of deny assignments that concern the identity; vaults with RBAC only. */
+  /** Of deny assignments that concern the identity. */
   denials: PermissionsLookup.optional(),
 });
 /** What a cluster's identity is granted on a key. */
@@ -98,13 +101,36 @@ export function rightsOf({ vault, roles, denials }: IdentityAccess): RightsFound
   return { missing, unknown: [...unknown] };
 }
 
-/** The names of deny assignments that surely take a right on the key from the identity. */
-export function denyingAssignments({ denials }: IdentityAccess): string[] {
-  if (!denials?.known) return [];
+/** The names of deny assignments that surely take a right on the key from the identity. Access policies do not know them. */
+export function denyingAssignments({ vault, denials }: IdentityAccess): string[] {
+  if (!vault.known || vault.value.permissionModel !== 'rbac' || !denials?.known) return [];
   const taking = denials.value.filter(
     (denial) => !denial.uncertain && KEY_RIGHTS.some((right) => covers(denial, right)),
   );
   return [...new Set(taking.map(({ name }) => name))];
+}
+
+/** What AKS does as the cluster's identity with a private vault. Source: AKS documents, "Assign permissions for a private key vault" (Key Vault Contributor). */
+const APPROVE_ENDPOINT = 'Microsoft.KeyVault/vaults/PrivateEndpointConnectionsApproval/action';
+
+/**
+ * Whether the identity may approve a private endpoint of the vault: in ARM, whatever the vault's own permission model.
+ * @returns `unknown` with the reason when that cannot be seen
+ */
+export function mayApproveEndpoint({ roles, denials }: IdentityAccess): 'yes' | 'no' | { readonly unknown: string } {
+  if (!roles?.known) return { unknown: roles?.why ?? CONDITION_OF_ROLE };
+  const covering = (permissions: readonly Permission[]): Permission[] =>
+    permissions.filter(
+      ({ actions, notActions }) =>
+        actions.some((pattern) => matches(pattern, APPROVE_ENDPOINT)) &&
+        !notActions.some((pattern) => matches(pattern, APPROVE_ENDPOINT)),
+    );
+  const giving = covering(roles.value);
+  const taking = denials?.known ? covering(denials.value) : [];
+  if (giving.length === 0 || taking.some(({ uncertain }) => !uncertain)) return 'no';
+  if (giving.every(({ uncertain }) => uncertain)) return { unknown: CONDITION_OF_ROLE };
+  if (taking.length > 0) return { unknown: UNCERTAIN_DENIAL };
+  return denials?.known === false ? { unknown: denials.why } : 'yes';
 }
 
 const CONDITION_OF_ROLE =

@@ -5,7 +5,7 @@
  * under, is in its ledger.
  */
 import { z } from 'zod';
-import { sameKeyId, shortKeyId } from './resource-ids';
+import { mustParseKeyId, parseKeyId, sameKeyId, shortKeyId } from './resource-ids';
 import type { Fault } from './errors';
 import type { Warning } from './plan/plan';
 
@@ -29,6 +29,8 @@ export interface ClusterKeys {
   readonly cluster: string;
   /** The key that Azure reports. */
   readonly current?: string;
+  /** Whether it reaches the vault of that key over a private endpoint. */
+  readonly privately?: boolean;
   /** Keys that its ledger needs; null when the ledger could not be read. */
   readonly ledger: readonly string[] | null;
 }
@@ -55,6 +57,41 @@ export function usersOf({ clusters, refusedSubscriptions }: KeyUsage, keyId: str
       .sort(),
     refusedSubscriptions: [...refusedSubscriptions].sort(),
   };
+}
+
+/** Clusters that need the public address of a vault. */
+export const VaultUsers = z.object({
+  /** `https://kv1.vault.azure.net` */
+  vaultUrl: z.string(),
+  clusters: z.array(z.string()),
+  /** What could not be read: clusters, subscriptions. */
+  unread: z.array(z.string()),
+  refusedSubscriptions: z.array(z.string()),
+});
+/** Clusters that need the public address of a vault. */
+export type VaultUsers = z.infer<typeof VaultUsers>;
+
+/** Who needs the public address of a vault. @param except the cluster that the operation is for */
+export function usersOfVault({ clusters, refusedSubscriptions }: KeyUsage, keyId: string, except: string): VaultUsers {
+  const vault = mustParseKeyId(keyId).vaultUrl;
+  const isThere = (key: string | undefined): boolean => key !== undefined && vaultUrlOf(key) === vault.toLowerCase();
+  const others = clusters.filter(({ cluster }) => cluster.toLowerCase() !== except.toLowerCase());
+  const needs = ({ current, ledger, privately }: ClusterKeys): boolean => {
+    // Behind a private endpoint to the vault every key of it is reached that way.
+    if (privately === true && isThere(current)) return false;
+    return isThere(current) || (ledger ?? []).some(isThere);
+  };
+  return {
+    vaultUrl: vault,
+    clusters: others.filter(needs).map(({ cluster }) => cluster),
+    unread: others.filter(({ ledger }) => ledger === null).map(({ cluster }) => cluster),
+    refusedSubscriptions: [...refusedSubscriptions].sort(),
+  };
+}
+
+function vaultUrlOf(keyId: string): string | undefined {
+  const parsed = parseKeyId(keyId);
+  return 'fault' in parsed ? undefined : parsed.vaultUrl.toLowerCase();
 }
 
 /** Names that a sentence has room for. */

@@ -15,6 +15,8 @@ export const ObservedKey = z.object({
   /** ISO 8601; absent when the key has no such bound. */
   notBefore: z.string().optional(),
   expiresOn: z.string().optional(),
+  /** The vault does not answer from where Keyturn runs; ARM showed this. */
+  seenThrough: z.literal('arm').optional(),
 });
 /** A key version as the vault reports it. */
 export type ObservedKey = z.infer<typeof ObservedKey>;

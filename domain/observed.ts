@@ -4,7 +4,7 @@ import { Census } from './census';
 import { accessOf } from './cluster-change';
 import { kmsScheme, type EncryptionState } from './encryption';
 import { IdentityAccess } from './identity-access';
-import { KeyUsers } from './key-users';
+import { KeyUsers, VaultUsers } from './key-users';
 import { Ledger } from './ledger';
 import { KeyLookup } from './observed-key';
 import { Recovery } from './recovery';
@@ -50,6 +50,8 @@ export const ObservedCluster = z.object({
   identityType: z.string(),
   /** The user-assigned identities of the control plane: AKS takes one. */
   identities: z.array(z.object({ resourceId: z.string(), principalId: z.string().optional() })),
+  /** API Server VNet Integration is on: private vaults need it. Absent when ARM does not say. */
+  vnetIntegration: z.boolean().optional(),
   localAccountsDisabled: z.boolean(),
   /** ARM tags. */
   tags: z.record(z.string(), z.string()),
@@ -116,10 +118,12 @@ export const AzureObservation = z.object({
   upgradeProfile: UpgradeProfile.optional(),
   /** Who needs the key that is to be retired. For kinds that need it. */
   keyUsers: KeyUsers.optional(),
-  /** What the cluster's identity is granted on the requested key; for kinds that need it. */
+  /** What the cluster's identity is granted on the requested key, or on the current one; for kinds that need it. */
   identityAccess: IdentityAccess.optional(),
   /** Why API servers cannot use their keys. For kinds that need it. */
   recovery: Recovery.optional(),
+  /** Who else needs the public address of the vault of the current key. For kinds that need it. */
+  vaultUsers: VaultUsers.optional(),
 });
 /** What Azure reports. */
 export type AzureObservation = z.infer<typeof AzureObservation>;

@@ -17,7 +17,7 @@ import { checkPlan } from './plan/check-plan';
 import { sealPlan, type PlanPolicy, type PlanResult, type Warning } from './plan/plan';
 import type { OperationRequest } from './request';
 import { recentSwitch } from './recent-switch';
-import { keyWarnings } from './rules';
+import { keyWarnings, privateVaultWarnings } from './rules';
 import { nodeWarnings, versionWarnings } from './rewrite-effects';
 import { ceilingWarnings, rewriteCeiling } from './rewrite-pace';
 import { shortKeyId } from './resource-ids';
@@ -99,6 +99,7 @@ export function plan(
       warnings: [
         ...planned.warnings,
         ...keyWarnings(azure),
+        ...privateVaultWarnings(azure, request.parameters),
         ...(observation.unreadable === undefined ? [] : volatile([notReadable(observation.unreadable)])),
         ...(observation.ledgerNotConfirmed === true ? [LEDGER_NOT_CONFIRMED] : []),
         ...(observation.changedSinceProof === true ? [CHANGED_SINCE_PROOF] : []),

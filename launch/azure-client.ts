@@ -69,6 +69,11 @@ export async function armPut(request: AzureRequest, path: string, body: unknown)
   return (await request('GET', url)).body;
 }
 
+/** PATCH of a resource in ARM that changes at once. */
+export async function armPatch(request: AzureRequest, path: string, body: unknown): Promise<void> {
+  await request('PATCH', `${ARM}${path}?${API_VERSION}`, body);
+}
+
 /** Waits for the end of a long-running operation. @throws Error when it fails */
 export async function operationEnd(request: AzureRequest, operationUrl: string, what: string): Promise<void> {
   const Operation = z.object({ status: z.string(), error: z.unknown().optional() });

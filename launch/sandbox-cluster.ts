@@ -2,9 +2,23 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
-import { armDelete, armPost, armPut, connectAzure, type AzureRequest } from './azure-client';
+import { armPost, armPut, connectAzure, type AzureRequest } from './azure-client';
 import type { SandboxFacts } from './sandbox';
 import { SandboxControl } from './sandbox-control';
+import {
+  groupOf,
+  LOCATION,
+  makeKey,
+  makeVault,
+  setApproval,
+  setGrant,
+  setVaultAccess,
+  vaultId,
+  type VaultAccess,
+  type VaultPermissions,
+} from './sandbox-vault';
+
+export { makeKey, makeVault, setGrant, type SandboxVault, type VaultPermissions } from './sandbox-vault';
 
 /** A cluster of the sandbox. */
 export interface SandboxClusterFacts {
@@ -18,9 +32,6 @@ export interface SandboxClusterFacts {
   /** Object id of its identity. */
   readonly principalId: string;
 }
-
-/** The permission model of a vault. */
-export type VaultPermissions = 'access-policy' | 'rbac';
 
 /** How the cluster is to be. */
 export interface SandboxClusterOptions {
@@ -43,14 +54,16 @@ export interface SandboxClusterOptions {
   readonly tags?: Readonly<Record<string, string>>;
   /** In which subscription; the first when absent. The vault is in the first. */
   readonly subscription?: 'first' | 'other';
+  /** Whether it is made with API Server VNet Integration; as `vaultAccess` needs it when absent. */
+  readonly vnetIntegration?: boolean;
+  /**
+   * `Private`: the vault is closed to all networks (`publicNetworkAccess: Disabled`), the cluster has KMS Private, and its identity may
+   * approve the private endpoint. `Public` when absent.
+   */
+  readonly vaultAccess?: VaultAccess;
   /** Bits of the RSA key: 2048, 3072 or 4096; 2048 when absent. */
   readonly keySize?: number;
 }
-
-const LOCATION = 'westeurope';
-const GROUP = 'keyturn';
-/** Key Vault Crypto User: the role that the AKS documents name. */
-const CRYPTO_USER = '12338af0-0e69-4776-bea7-57ae8d297424';
 
 /** Makes the cluster; resolves when ARM says that it Succeeded. */
 export async function makeSandboxCluster(
@@ -64,13 +77,17 @@ export async function makeSandboxCluster(
     for (const one of new Set([groupOf(facts), group])) await armPut(request, one, { location: LOCATION });
     const identityId = `${group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/${options.name}`;
     const { principalId } = Identity.parse(await armPut(request, identityId, { location: LOCATION })).properties;
-    const { vaultName, vaultPermissions: permissions = 'access-policy' } = options;
+    const { vaultName, vaultPermissions: permissions = 'access-policy', vaultAccess = 'Public' } = options;
     const vault = { facts, name: vaultName, permissions };
     const vaultUrl = await makeVault(request, vault);
     await setGrant(request, { ...vault, principalId, granted: true });
     const keyId = await makeKey(request, vaultUrl, options);
+    if (vaultAccess === 'Private') {
+      await setApproval(request, { ...vault, principalId, granted: true });
+      await setVaultAccess(request, vault, vaultAccess);
+    }
     const resourceId = `${group}/providers/Microsoft.ContainerService/managedClusters/${options.name}`;
-    await armPut(request, resourceId, clusterBody(options, identityId, keyId));
+    await armPut(request, resourceId, clusterBody(options, { identityId, keyId, vaultId: vaultId(facts, vaultName) }));
     return {
       resourceId,
       keyId,
@@ -84,83 +101,14 @@ export async function makeSandboxCluster(
 }
 
 const Identity = z.object({ properties: z.object({ principalId: z.string() }) });
-const Vault = z.object({ properties: z.object({ vaultUri: z.string() }) });
-const Key = z.object({ key: z.object({ kid: z.string() }) });
 const Credentials = z.object({ kubeconfigs: z.tuple([z.object({ value: z.string() })]) });
 
-/** A vault of the sandbox. */
-export interface SandboxVault {
-  readonly facts: SandboxFacts;
-  readonly name: string;
-  readonly permissions: VaultPermissions;
-}
-
-/** Makes a vault that gives no rights yet. @returns its URL */
-export async function makeVault(request: AzureRequest, { facts, name, permissions }: SandboxVault): Promise<string> {
-  const vault = await armPut(request, vaultId(facts, name), {
-    location: LOCATION,
-    properties: {
-      tenantId: facts.tenantId,
-      sku: { family: 'A', name: 'standard' },
-      enableRbacAuthorization: permissions === 'rbac',
-      enablePurgeProtection: true,
-      accessPolicies: [],
-    },
-  });
-  return Vault.parse(vault).properties.vaultUri.replace(/\/$/, '');
-}
-
-/** Gives an identity the rights that the AKS documents name, in the way of the vault; or takes them. */
-export async function setGrant(
-  request: AzureRequest,
-  {
-    facts,
-    name,
-    permissions,
-    principalId,
-    granted,
-  }: SandboxVault & { readonly principalId: string; readonly granted: boolean },
-): Promise<void> {
-  const id = vaultId(facts, name);
-  if (permissions === 'access-policy') {
-    const policy = { tenantId: facts.tenantId, objectId: principalId, permissions: { keys: ['decrypt', 'encrypt'] } };
-    await armPut(request, `${id}/accessPolicies/${granted ? 'add' : 'remove'}`, {
-      properties: { accessPolicies: [policy] },
-    });
-    return;
-  }
-  // One name for one principal, so that the same assignment is found again.
-  const assignment = `${id}/providers/Microsoft.Authorization/roleAssignments/${principalId}`;
-  const roleDefinitionId = `/subscriptions/${facts.subscriptionId}/providers/Microsoft.Authorization/roleDefinitions/${CRYPTO_USER}`;
-  if (granted) await armPut(request, assignment, { properties: { roleDefinitionId, principalId } });
-  else await armDelete(request, assignment);
-}
-
-function groupOf(facts: SandboxFacts, subscription: SandboxClusterOptions['subscription'] = 'first'): string {
-  return subscription === 'first'
-    ? `/subscriptions/${facts.subscriptionId}/resourceGroups/${GROUP}`
-    : `/subscriptions/${facts.otherSubscriptionId}/resourceGroups/${GROUP}-other`;
-}
-
-function vaultId(facts: SandboxFacts, name: string): string {
-  return `${groupOf(facts)}/providers/Microsoft.KeyVault/vaults/${name}`;
-}
-
-/** Makes a version of a key. @returns its versioned id */
-export async function makeKey(
-  request: AzureRequest,
-  vaultUrl: string,
-  { name, keySize = 2048 }: Pick<SandboxClusterOptions, 'name' | 'keySize'>,
-): Promise<string> {
-  const { body } = await request('POST', `${vaultUrl}/keys/${name}/create?api-version=2025-07-01`, {
-    kty: 'RSA',
-    key_size: keySize,
-  });
-  return Key.parse(body).key.kid;
-}
-
-function clusterBody(options: SandboxClusterOptions, identityId: string, keyId: string): unknown {
+function clusterBody(
+  options: SandboxClusterOptions,
+  { identityId, keyId, vaultId }: { readonly identityId: string; readonly keyId: string; readonly vaultId: string },
+): unknown {
   const { name, kubernetesVersion = '1.34', apiServers, kmsProviderNames, kms = true, tags } = options;
+  const { vaultAccess = 'Public', vnetIntegration = vaultAccess === 'Private' } = options;
   return {
     location: LOCATION,
     // The sandbox's own settings, which Azure has no property for; undefined ones are not sent.
@@ -183,7 +131,17 @@ function clusterBody(options: SandboxClusterOptions, identityId: string, keyId: 
           osType: 'Linux',
         },
       ],
-      securityProfile: kms ? { azureKeyVaultKms: { enabled: true, keyId, keyVaultNetworkAccess: 'Public' } } : {},
+      ...(vnetIntegration ? { apiServerAccessProfile: { enableVnetIntegration: true } } : {}),
+      securityProfile: kms
+        ? {
+            azureKeyVaultKms: {
+              enabled: true,
+              keyId,
+              keyVaultNetworkAccess: vaultAccess,
+              ...(vaultAccess === 'Private' ? { keyVaultResourceId: vaultId } : {}),
+            },
+          }
+        : {},
     },
   };
 }

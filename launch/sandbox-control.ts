@@ -27,6 +27,8 @@ const State = z.object({
       kubernetesVersion: z.string(),
       provisioningState: z.string(),
       powerState: z.string(),
+      /** Whether the API servers run with VNet integration. */
+      vnetIntegrated: z.boolean(),
       /** What the API servers are to run with: key ids, current first. */
       encryption: z.object({ write: z.enum(['kms', 'identity']), slots: z.array(z.string()) }),
       // Absent until the cluster has been made.

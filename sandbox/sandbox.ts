@@ -111,7 +111,9 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     await Promise.all(
       users.map(async ({ name, roles }): Promise<[string, SandboxPerson]> => {
         const token = await tokens.mintUserToken({ name, roles });
-        return [name, { name, roles, objectId: userObjectId(tenantId, name), token }];
+        const objectId = userObjectId(tenantId, name);
+        azure.directory.registerPerson({ objectId, displayName: name, userPrincipalName: `${name}@sandbox.test` });
+        return [name, { name, roles, objectId, token }];
       }),
     ),
   );

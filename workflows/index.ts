@@ -3,6 +3,7 @@ export { clusterLock } from './cluster-lock';
 export { inspectCluster } from './inspect-cluster';
 export {
   operation as changeVault,
+  operation as changeVaultAccess,
   operation as disableKms,
   operation as enableKms,
   operation as recoverKey,

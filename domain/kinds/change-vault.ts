@@ -16,34 +16,48 @@ import {
   currentKeyRule,
   identityAccessRule,
   identityAccessWarnings,
+  privateVaultRule,
+  vaultOpenRule,
+  vnetIntegrationRule,
   kmsOnRule,
   otherVaultRule,
   requestedKeyRule,
 } from '../rules';
 import { kind } from './kind';
-import { clusterAndState, proveCurrentUnlessProven, startGate } from './steps';
+import { accessTo, clusterAndState, proveCurrentUnlessProven, startGate, vaultAccess } from './steps';
 import { kmsV1Warnings, previousKeyWarnings } from './warnings';
 
 export const changeVault = kind({
   name: 'change-vault',
-  does: 'Sets a key of another public vault as the KMS key of a cluster, rewrites every Secret, and proves it.',
+  does: 'Sets a key of another vault as the KMS key of a cluster, rewrites every Secret, and proves it.',
   never: 'creates a vault, a key or a grant, or disables or deletes a key.',
   section: 'Update key vault mode',
   parameters: z.strictObject({
     keyId: versionedKeyId.meta({
-      description: 'The key version to encrypt with, in another vault that is open to all networks.',
+      description: 'The key version to encrypt with, in another vault.',
     }),
+    vaultAccess,
   }),
   keyFrom: 'any-vault',
   needs: ['census', 'identity-access'],
-  rules: [...clusterRules, kmsOnRule, currentKeyRule, otherVaultRule, requestedKeyRule, identityAccessRule],
+  rules: [
+    ...clusterRules,
+    kmsOnRule,
+    currentKeyRule,
+    otherVaultRule,
+    requestedKeyRule,
+    identityAccessRule,
+    vaultOpenRule,
+    vnetIntegrationRule,
+    privateVaultRule,
+  ],
 
   plan(facts) {
     const { from, azure, parameters, perSecond } = facts;
     if (from.mode === 'off') throw new Error('change-vault was planned with KMS off.');
     // As the vault spells it.
     const key = foundKeyId(azure.requestedKey) ?? parameters.keyId;
-    const to: EncryptionState = { mode: 'on', scheme: from.scheme, key, access: 'Public' };
+    const to: EncryptionState = { mode: 'on', scheme: from.scheme, key, ...accessTo(azure, parameters.vaultAccess) };
     return {
       summary: `Move ${clusterAndState(facts)} to ${describeState(to)} of another vault, rewrite every Secret, and prove it.`,
       to,

@@ -10,29 +10,52 @@ import { describeState, kmsScheme, type EncryptionState } from '../encryption';
 import { versionedKeyId } from '../key-id-schema';
 import { foundKeyId } from '../observed';
 import { transition } from '../plan/transition';
-import { clusterRules, identityAccessRule, identityAccessWarnings, kmsOffRule, requestedKeyRule } from '../rules';
+import {
+  clusterRules,
+  identityAccessRule,
+  identityAccessWarnings,
+  privateVaultRule,
+  vaultOpenRule,
+  vnetIntegrationRule,
+  kmsOffRule,
+  requestedKeyRule,
+} from '../rules';
 import { kind } from './kind';
-import { clusterAndState, proveCurrentUnlessProven, startGate } from './steps';
+import { accessTo, clusterAndState, proveCurrentUnlessProven, startGate, vaultAccess } from './steps';
 import { kmsV1Warnings } from './warnings';
 
 export const enableKms = kind({
   name: 'enable-kms',
-  does: 'Enables KMS on a cluster with a key of a public vault, rewrites every Secret, and proves it.',
+  does: 'Enables KMS on a cluster with a key, rewrites every Secret, and proves it.',
   never: 'creates a vault, a key or a grant.',
   section: 'Turn on KMS etcd encryption for an existing AKS cluster',
   parameters: z.strictObject({
     keyId: versionedKeyId.meta({
-      description: 'The key version to encrypt with, in a vault that is open to all networks.',
+      description: 'The key version to encrypt with.',
     }),
+    vaultAccess,
   }),
   keyFrom: 'any-vault',
   needs: ['census', 'identity-access'],
-  rules: [...clusterRules, kmsOffRule, requestedKeyRule, identityAccessRule],
+  rules: [
+    ...clusterRules,
+    kmsOffRule,
+    requestedKeyRule,
+    identityAccessRule,
+    vaultOpenRule,
+    vnetIntegrationRule,
+    privateVaultRule,
+  ],
 
   plan(facts) {
     const { cluster, from, azure, parameters, perSecond } = facts;
     const key = foundKeyId(azure.requestedKey) ?? parameters.keyId;
-    const to: EncryptionState = { mode: 'on', scheme: kmsScheme(cluster.kubernetesVersion), key, access: 'Public' };
+    const to: EncryptionState = {
+      mode: 'on',
+      scheme: kmsScheme(cluster.kubernetesVersion),
+      key,
+      ...accessTo(azure, parameters.vaultAccess),
+    };
     return {
       summary: `Enable KMS: move ${clusterAndState(facts)} to ${describeState(to)}, rewrite every Secret, and prove it.`,
       to,

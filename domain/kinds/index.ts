@@ -1,5 +1,6 @@
 /** The table of kinds: what can be asked for. A new kind is one file and one line here. */
 import { changeVault } from './change-vault';
+import { changeVaultAccess } from './change-vault-access';
 import { disableKms } from './disable-kms';
 import { enableKms } from './enable-kms';
 import { recoverKey } from './recover-key';
@@ -17,6 +18,7 @@ export const KINDS: readonly Kind[] = [
   replaceKey,
   retireKey,
   changeVault,
+  changeVaultAccess,
   rewriteSecrets,
   disableKms,
   upgradeToKmsV2,

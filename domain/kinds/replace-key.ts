@@ -23,6 +23,7 @@ import {
   nextKeyRule,
   requestedKeyRule,
   sameVaultRule,
+  vaultAnswersRule,
 } from '../rules';
 import { keyChoiceWarnings } from './key-choice';
 import { kind } from './kind';
@@ -68,6 +69,7 @@ export const replaceKey = kind({
     requestedKeyRule,
     nextKeyRule,
     currentKeyUnusedElsewhereRule,
+    vaultAnswersRule,
   ],
 
   plan(facts) {

@@ -12,7 +12,14 @@ import { foundKeyId } from '../observed';
 import { retirement } from '../plan/retirement';
 import { rewriteInPlace } from '../plan/transition';
 import { shortKeyId } from '../resource-ids';
-import { clusterRules, currentKeyRule, keyLeftItsSlotsRule, keyUnusedRule, retiredKeyFoundRule } from '../rules';
+import {
+  clusterRules,
+  currentKeyRule,
+  keyLeftItsSlotsRule,
+  keyUnusedRule,
+  retiredKeyFoundRule,
+  vaultAnswersRule,
+} from '../rules';
 import { kind } from './kind';
 import { deletionGate, soakInSeconds, startGate } from './steps';
 import { retirementWarnings } from './warnings';
@@ -29,7 +36,7 @@ export const retireKey = kind({
   keyFrom: 'any-vault',
   needs: ['census', 'key-users'],
   retires: 'requested-key',
-  rules: [...clusterRules, currentKeyRule, retiredKeyFoundRule, keyUnusedRule],
+  rules: [...clusterRules, currentKeyRule, retiredKeyFoundRule, keyUnusedRule, vaultAnswersRule],
   factRules: [keyLeftItsSlotsRule],
 
   plan(facts) {

@@ -8,7 +8,14 @@ import { z } from 'zod';
 import { describeState, type EncryptionState } from '../encryption';
 import { foundKeyId } from '../observed';
 import { transition } from '../plan/transition';
-import { clusterRules, currentKeyRule, kmsOnRule, requestedKeyRule, sameVaultRule } from '../rules';
+import {
+  clusterRules,
+  currentKeyRule,
+  kmsOnRule,
+  requestedKeyRule,
+  sameVaultRule,
+  vaultAnswersForNewVersionRule,
+} from '../rules';
 import { versionedKeyId } from '../key-id-schema';
 import { keyChoiceWarnings } from './key-choice';
 import { kind } from './kind';
@@ -30,7 +37,7 @@ export const rotateKey = kind({
     .default({}),
   keyFrom: 'current-vault',
   needs: ['census'],
-  rules: [...clusterRules, kmsOnRule, currentKeyRule, sameVaultRule, requestedKeyRule],
+  rules: [...clusterRules, kmsOnRule, currentKeyRule, sameVaultRule, requestedKeyRule, vaultAnswersForNewVersionRule],
 
   plan(facts) {
     const { from, azure, parameters, perSecond } = facts;

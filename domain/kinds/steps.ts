@@ -1,7 +1,7 @@
 /** Steps that several kinds begin with. */
 import { z } from 'zod';
 import { describeState } from '../encryption';
-import type { KeyLookup } from '../observed';
+import type { AzureObservation, KeyLookup } from '../observed';
 import { rewriteInPlace } from '../plan/transition';
 import type { KeyExpiry, PlanStep } from '../plan/steps';
 import { shortKeyId } from '../resource-ids';
@@ -101,6 +101,22 @@ export const soakInSeconds = z
     description:
       'How long the key version stays disabled before its key object is deleted. In this time Keyturn holds no lock, and the version can be enabled again. Default: a day.',
   });
+
+/** The member `vaultAccess` of requests that name a key of any vault. */
+export const vaultAccess = z.enum(['Public', 'Private']).default('Public').meta({
+  description:
+    'How the API servers reach the vault of the key: on its public address, which must be open to all networks, or over a private endpoint that AKS makes. `Private` needs API Server VNet Integration.',
+});
+
+/** The part of a state that says how its vault is reached. @throws Error when private access was planned without a vault */
+export function accessTo(
+  { identityAccess }: Pick<AzureObservation, 'identityAccess'>,
+  access: 'Public' | 'Private',
+): { readonly access: 'Public' } | { readonly access: 'Private'; readonly vaultId: string } {
+  if (access === 'Public') return { access };
+  if (identityAccess?.vault.known !== true) throw new Error('Private access was planned without its vault.');
+  return { access, vaultId: identityAccess.vault.value.vaultId };
+}
 
 /** When a key version that is made expires: as asked for, or after the lifetime of the one that it is like. */
 export function expiryOf(asked: string | undefined, like: KeyLookup | undefined): KeyExpiry {

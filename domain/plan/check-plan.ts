@@ -4,7 +4,7 @@
  */
 import { canonicalJson } from '../canonical';
 import { kmsScheme, minorOf, type EncryptionState, type KeyRef } from '../encryption';
-import { sameKeyId } from '../resource-ids';
+import { mustParseKeyId, sameKeyId } from '../resource-ids';
 import type { StepType, PlanStep, StepOf } from './steps';
 
 /** What follows a `set-kms`, in this order, with nothing in between. */
@@ -45,7 +45,7 @@ class Walk {
   private version: string | undefined;
   /** Keys in the order in which they were current; AKS keeps the last two for reading. */
   private readonly slots: KeyRef[];
-  /** Whether a step of this plan has recorded a proof. */
+  /** Whether a step of this plan has recorded a proof of the state: every API server works with it then. */
   private recorded = false;
   /** Whether something was repaired since the API servers were seen to use their key. */
   private repaired = false;
@@ -138,7 +138,7 @@ class Walk {
         require(step.to === 'open' ||
           (this.state.mode === 'on' &&
             this.state.access === 'Private' &&
-            this.proven), 'API servers may need the public address of the vault that it closes (K1).');
+            this.recorded), 'API servers may need the public address of the vault that it closes (K1).');
         break;
       case 'create-key-version':
       case 'take-baseline':
@@ -168,6 +168,7 @@ class Walk {
     require(!same(to, this.state), 'it changes nothing.');
     require(this.steps[index - 1]?.type === 'take-baseline', 'no baseline is taken right before it.');
     require(this.proven, 'the state before it is not proven (K2).');
+    require(!changesAccessInPlace(expect, to), 'AKS does not change the access to a vault while KMS is on.');
     require(to.mode === 'on' || this.gates.has('plaintext'), 'no gate for plaintext is before it.');
     AFTER_SET_KMS.forEach((type, offset) =>
       require(this.steps[index + 1 + offset]?.type === type, `it is not followed by ${AFTER_SET_KMS.join(', ')}.`),
@@ -183,6 +184,7 @@ class Walk {
     }
     this.state = to;
     this.proven = false;
+    this.recorded = false;
   }
 
   #upgrade(step: StepOf<'upgrade-control-plane'>, require: (holds: boolean, fault: string) => void): void {
@@ -218,6 +220,13 @@ class Walk {
   #checks(step: PlanStep, key: string): boolean {
     return step.type === 'check-key-unused' && sameKeyId(step.key, key);
   }
+}
+
+/** From public to private access, or back, in one vault. */
+function changesAccessInPlace(from: EncryptionState, to: EncryptionState): boolean {
+  if (from.mode === 'off' || to.mode === 'off' || from.access === to.access) return false;
+  if (typeof from.key !== 'string' || typeof to.key !== 'string') return true;
+  return mustParseKeyId(from.key).vaultUrl === mustParseKeyId(to.key).vaultUrl;
 }
 
 /** Key ids are compared as Azure compares them; a key that a step makes is itself only. */

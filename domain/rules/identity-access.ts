@@ -6,28 +6,38 @@ import type { Fault } from '../errors';
 import { rightsOf, type IdentityAccess, type ObservedVault } from '../identity-access';
 import type { Rule } from '../kinds/kind';
 import type { AzureObservation } from '../observed';
+import type { WithVaultAccess } from './private-vault';
 import type { Warning } from '../plan/plan';
 import { mustParseKeyId, shortKeyId } from '../resource-ids';
 
 const KEY = '/parameters/keyId';
+const CLUSTER = '/cluster';
 
 /** The identity must be able to encrypt and decrypt; what Keyturn cannot see is a warning instead. */
 export const identityAccessRule: Rule<unknown> = {
-  codes: ['IdentityLacksKeyAccess', 'VaultNotOpen'],
-  check({ kms }, { identityAccess }) {
+  codes: ['IdentityLacksKeyAccess'],
+  check({ kms }, { identityAccess, requestedKey }) {
     if (!identityAccess?.vault.known) return [];
     const vault = identityAccess.vault.value;
     const { missing } = rightsOf(identityAccess);
+    const pointer = requestedKey ? KEY : CLUSTER;
     const faults: Fault[] = [];
     if (missing.length > 0) {
       const detail = `The cluster's identity ${nameOf(identityAccess)} may not ${missing.join(' and ')} with ${shortKeyId(identityAccess.keyId)}: ${whyMissing(vault, identityAccess)} ${kms.enabled ? 'The cluster keeps its key.' : 'KMS stays off.'} ${remedy(vault, identityAccess)}`;
-      faults.push({ code: 'IdentityLacksKeyAccess', pointer: KEY, detail });
-    }
-    if (!vault.openToAllNetworks) {
-      const detail = `The vault ${vaultName(identityAccess)} is not open to all networks, and with public access AKS reaches it from addresses that no firewall rule can name. Open it (az keyvault update --name ${vaultName(identityAccess)} --public-network-access Enabled --default-action Allow), or choose a key of another vault.`;
-      faults.push({ code: 'VaultNotOpen', pointer: KEY, detail });
+      faults.push({ code: 'IdentityLacksKeyAccess', pointer, detail });
     }
     return faults;
+  },
+};
+
+/** With public access the vault must answer to every network. */
+export const vaultOpenRule: Rule<WithVaultAccess> = {
+  codes: ['VaultNotOpen'],
+  check(_, { identityAccess }, { vaultAccess }) {
+    if (vaultAccess === 'Private' || !identityAccess?.vault.known || identityAccess.vault.value.openToAllNetworks)
+      return [];
+    const detail = `The vault ${vaultName(identityAccess)} is not open to all networks, and with public access AKS reaches it from addresses that no firewall rule can name. Open it (az keyvault update --name ${vaultName(identityAccess)} --public-network-access Enabled --default-action Allow), or choose a key of another vault.`;
+    return [{ code: 'VaultNotOpen', pointer: KEY, detail }];
   },
 };
 

@@ -1,6 +1,6 @@
 /** The rules that kinds name: each is its codes, a sentence for each violation, and a test. */
 export { AFTER_FAILED_KMS, clusterRules, kmsOffRule, kmsOnRule, repairableClusterRules } from './cluster';
-export { identityAccessRule, identityAccessWarnings } from './identity-access';
+export { identityAccessRule, identityAccessWarnings, vaultOpenRule } from './identity-access';
 export {
   currentKeyRule,
   keyProblems,
@@ -12,4 +12,13 @@ export {
 } from './key';
 export { expiryRule, recoverableRule } from './recovery';
 export { currentKeyUnusedElsewhereRule, keyLeftItsSlotsRule, keyUnusedRule, retiredKeyFoundRule } from './retirement';
+export {
+  accessDiffersRule,
+  privateVaultRule,
+  privateVaultWarnings,
+  vaultAnswersForNewVersionRule,
+  vaultAnswersRule,
+  vaultUnusedByOthersRule,
+  vnetIntegrationRule,
+} from './private-vault';
 export { kmsV1Rule, kmsV2Rule, poolsInStepRule, upgradeOfferedRule } from './upgrade';

@@ -12,12 +12,14 @@ import { messageOf } from '../message-of';
 import { Clusters } from './arm/clusters';
 import { Identities } from './arm/identities';
 import { Operations } from './arm/operations';
+import { PrivateEndpoints } from './arm/private-endpoints';
 import { ResourceGroups } from './arm/resource-groups';
 import { RoleAssignments } from './arm/role-assignments';
 import { armRouter } from './arm/router';
 import { hostRole } from './clouds';
 import { Directory } from './entra/directory';
 import { entraRouter } from './entra/entra';
+import { graphRouter } from './entra/graph';
 import { TokenService } from './entra/tokens';
 import { AzureError } from './errors';
 import { Faults } from './faults';
@@ -66,6 +68,7 @@ export async function createAzure(options: AzureOptions): Promise<Azure> {
   const groups = new ResourceGroups([subscriptionId, otherSubscriptionId], tenantId);
   const identities = new Identities();
   const assignments = new RoleAssignments();
+  const endpoints = new PrivateEndpoints();
   const registry = new VaultRegistry();
   const operations = new Operations(faults, options.retryAfterInSeconds);
   const clusters = new Clusters({
@@ -75,6 +78,7 @@ export async function createAzure(options: AzureOptions): Promise<Azure> {
     identities,
     registry,
     assignments,
+    endpoints,
     operations,
     faults,
     journal,
@@ -88,6 +92,7 @@ export async function createAzure(options: AzureOptions): Promise<Azure> {
     groups,
     identities,
     assignments,
+    endpoints,
     registry,
     clusters,
     operations,
@@ -95,7 +100,8 @@ export async function createAzure(options: AzureOptions): Promise<Azure> {
   const routers = {
     arm,
     login: entraRouter(directory, tokens),
-    vault: vaultRouter({ registry, tokens, assignments, tenantId, faults }),
+    graph: graphRouter(directory, tokens),
+    vault: vaultRouter({ registry, tokens, assignments, endpoints, tenantId, faults }),
   };
 
   const handler = express();

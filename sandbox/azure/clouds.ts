@@ -7,6 +7,8 @@ export interface AzureCloud {
   /** Audiences that ARM takes in a token; each also with a trailing slash. */
   readonly armAudiences: readonly string[];
   readonly loginHost: string;
+  /** Microsoft Graph; `https://` and this host is the audience of its tokens. */
+  readonly graphHost: string;
   /** What follows `{vault}.` in a vault's host name. */
   readonly vaultSuffix: string;
   /** The audience of data-plane tokens, as the 401 challenge names it. */
@@ -20,6 +22,7 @@ export const CLOUDS: readonly AzureCloud[] = [
     armHost: 'management.azure.com',
     armAudiences: ['https://management.azure.com', 'https://management.core.windows.net'],
     loginHost: 'login.microsoftonline.com',
+    graphHost: 'graph.microsoft.com',
     vaultSuffix: 'vault.azure.net',
     vaultAudience: 'https://vault.azure.net',
   },
@@ -28,6 +31,7 @@ export const CLOUDS: readonly AzureCloud[] = [
     armHost: 'management.chinacloudapi.cn',
     armAudiences: ['https://management.chinacloudapi.cn', 'https://management.core.chinacloudapi.cn'],
     loginHost: 'login.chinacloudapi.cn',
+    graphHost: 'microsoftgraph.chinacloudapi.cn',
     vaultSuffix: 'vault.azure.cn',
     vaultAudience: 'https://vault.azure.cn',
   },
@@ -36,6 +40,7 @@ export const CLOUDS: readonly AzureCloud[] = [
     armHost: 'management.usgovcloudapi.net',
     armAudiences: ['https://management.usgovcloudapi.net', 'https://management.core.usgovcloudapi.net'],
     loginHost: 'login.microsoftonline.us',
+    graphHost: 'graph.microsoft.us',
     vaultSuffix: 'vault.usgovcloudapi.net',
     vaultAudience: 'https://vault.usgovcloudapi.net',
   },
@@ -45,6 +50,7 @@ export const CLOUDS: readonly AzureCloud[] = [
 export type HostRole =
   | { readonly kind: 'arm'; readonly cloud: AzureCloud }
   | { readonly kind: 'login'; readonly cloud: AzureCloud }
+  | { readonly kind: 'graph'; readonly cloud: AzureCloud }
   | { readonly kind: 'vault'; readonly cloud: AzureCloud; readonly vaultName: string };
 
 /** The role of a host name (any case, no port), or undefined when it is none of Azure's. */
@@ -53,6 +59,7 @@ export function hostRole(host: string): HostRole | undefined {
   for (const cloud of CLOUDS) {
     if (name === cloud.armHost) return { kind: 'arm', cloud };
     if (name === cloud.loginHost) return { kind: 'login', cloud };
+    if (name === cloud.graphHost) return { kind: 'graph', cloud };
     if (name.endsWith(`.${cloud.vaultSuffix}`)) {
       const vaultName = name.slice(0, -(cloud.vaultSuffix.length + 1));
       if (/^[a-z0-9-]+$/.test(vaultName)) return { kind: 'vault', cloud, vaultName };

@@ -82,6 +82,8 @@ export function clusterState(cluster: ManagedCluster): JsonObject {
     kubernetesVersion: cluster.release.patch,
     provisioningState: cluster.provisioningState,
     powerState: cluster.powerState,
+    // Whether its API servers run with VNet integration; the resource says only what was asked for.
+    vnetIntegrated: cluster.vnetIntegrated,
     etag: cluster.etag,
     // What the API servers are to run with: the oracle for the slots, which Azure does not show.
     encryption: cluster.applied,

@@ -104,6 +104,11 @@ function refusalFor(authority: string, vaultExists: (host: string) => boolean): 
 }
 
 function notServed(host: string): string {
-  const served = CLOUDS.flatMap((cloud) => [cloud.armHost, cloud.loginHost, `*.${cloud.vaultSuffix}`]).join(', ');
+  const served = CLOUDS.flatMap((cloud) => [
+    cloud.armHost,
+    cloud.loginHost,
+    cloud.graphHost,
+    `*.${cloud.vaultSuffix}`,
+  ]).join(', ');
   return `The Keyturn sandbox does not connect to ${host}. It serves ${served}, over https on port 443, and nothing else. Exclude other hosts from the proxy: NO_PROXY=127.0.0.1,localhost,${host.split(':')[0] ?? ''}\n`;
 }

@@ -24,7 +24,7 @@ export interface ApiClient {
    * @param body sent as JSON when given
    * @throws Error of the connection; an HTTP error status is an answer, not an error
    */
-  call(method: 'GET' | 'POST', path: string, body?: unknown): Promise<ApiAnswer>;
+  call(method: 'GET' | 'POST' | 'PUT' | 'DELETE', path: string, body?: unknown): Promise<ApiAnswer>;
   /** Drops all connections at once, open calls included. */
   close(): Promise<void>;
 }

@@ -25,6 +25,7 @@ import { ControlPlane } from './control-plane';
 import { checkEncryptionState } from './encryption-config';
 import { loadSnapshot, saveSnapshot, startEtcd, type Etcd, type EtcdOptions } from './etcd';
 import { createKmsPlugins } from './kms-plugins';
+import { setKonnectivityAgents } from './konnectivity';
 import { adminKubeconfig } from './kubeconfig';
 import { kmsVersionOf } from './kubernetes-minor';
 import { layoutOf, prepareLayout } from './layout';
@@ -75,6 +76,7 @@ export const createCluster: ClusterFactory = async (options) => {
     cluster = new LocalCluster({ options, admin, etcdOptions, etcd, abort, controlPlane, balancer });
     await cluster.start();
     await ensureNamespaces(cluster.server, admin);
+    if (options.konnectivityAgents === true) await cluster.setKonnectivityAgents(true);
     return cluster;
   } catch (error) {
     await cluster?.endProcesses();
@@ -108,6 +110,7 @@ class LocalCluster implements SandboxCluster {
   readonly etcdUrl: string;
   readonly server: string;
   readonly #parts: Parts;
+  #admin: ApiCredentials;
   #adminKubeconfig: string;
   #etcd: Etcd;
   #lateServers = 0;
@@ -123,6 +126,7 @@ class LocalCluster implements SandboxCluster {
     this.#etcd = parts.etcd;
     this.server = `https://127.0.0.1:${parts.balancer.port}`;
     this.etcdUrl = parts.etcd.url;
+    this.#admin = parts.admin;
     this.#adminKubeconfig = adminKubeconfig(parts.options.name, this.server, parts.admin);
   }
 
@@ -192,9 +196,14 @@ class LocalCluster implements SandboxCluster {
       await controlPlane.stop();
       const { admin } = await prepareLayout(options.directory);
       controlPlane.setAdmin(admin);
+      this.#admin = admin;
       this.#adminKubeconfig = adminKubeconfig(options.name, this.server, admin);
       if (!this.#stopped) await controlPlane.start();
     });
+  }
+
+  setKonnectivityAgents(present: boolean): Promise<void> {
+    return this.#inTurn(() => setKonnectivityAgents(this.server, this.#admin, present));
   }
 
   setLatency(latencyInMs: number): void {

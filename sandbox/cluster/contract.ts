@@ -103,6 +103,8 @@ export interface SandboxCluster {
   rotateCertificates(): Promise<void>;
   /** Ends every API server and starts it again, as a kubelet does: also when the vault refuses the cluster. Then it answers and is not ready. */
   restartServers(): Promise<void>;
+  /** Makes or removes the konnectivity-agent Deployment and its pods in kube-system. */
+  setKonnectivityAgents(present: boolean): Promise<void>;
   /** az aks stop: API servers end, etcd data stays. */
   stop(): Promise<void>;
   /** az aks start, with the encryption it had. */
@@ -131,6 +133,8 @@ export interface ClusterOptions {
   readonly apiServers?: number;
   /** `per-key` when absent; KMS v2 is always per key. */
   readonly kmsProviderNames?: KmsProviderNames;
+  /** Whether kube-system has konnectivity-agent pods, as in a cluster without VNet integration; false when absent. */
+  readonly konnectivityAgents?: boolean;
   /** At this size its etcd stores nothing more; 8 GiB when absent. */
   readonly etcdQuotaInBytes?: number;
   /** An empty directory for data, sockets and logs. Keep socket paths short: sun_path holds 104 bytes on macOS. */

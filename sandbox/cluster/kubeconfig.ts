@@ -5,7 +5,6 @@ import type { ApiCredentials } from './api-client';
 export function adminKubeconfig(clusterName: string, server: string, credentials: ApiCredentials): string {
   const name = JSON.stringify(clusterName);
   const user = JSON.stringify(`clusterAdmin_${clusterName}`);
-  const context = JSON.stringify(`${clusterName}-admin`);
   return `apiVersion: v1
 kind: Config
 clusters:
@@ -14,11 +13,11 @@ clusters:
     certificate-authority-data: ${base64(credentials.caPem)}
     server: ${server}
 contexts:
-- name: ${context}
+- name: ${name}
   context:
     cluster: ${name}
     user: ${user}
-current-context: ${context}
+current-context: ${name}
 preferences: {}
 users:
 - name: ${user}

@@ -72,7 +72,9 @@ export function azure(
 
 /** An identity that may use the key of a vault with access policies. */
 export const identityAccess = (
-  change: { readonly vault?: Partial<ObservedVault> } & Partial<Pick<IdentityAccess, 'roles' | 'denials'>> = {},
+  change: { readonly vault?: Partial<ObservedVault> } & Partial<
+    Pick<IdentityAccess, 'keyId' | 'roles' | 'denials'>
+  > = {},
 ): IdentityAccess => {
   const { vault, ...rest } = change;
   const value: ObservedVault = {
@@ -88,6 +90,16 @@ export const identityAccess = (
     vault: { known: true, value },
     ...rest,
   };
+};
+
+/** Key Vault Contributor: what AKS needs to approve a private endpoint. */
+export const VAULT_CONTRIBUTOR = {
+  name: 'Key Vault Contributor',
+  actions: ['Microsoft.KeyVault/*'],
+  notActions: ['Microsoft.KeyVault/locations/deletedVaults/purge/action'],
+  dataActions: [],
+  notDataActions: [],
+  uncertain: false,
 };
 
 export const observation = (azureFacts: AzureObservation, ledger: Ledger | null = null): Observation => ({
@@ -126,7 +138,12 @@ const NAMED: Readonly<Record<string, string>> = {
 
 /** A request of any kind; kinds that need a key name one. */
 export function requestOf(kind: string, parameters?: Record<string, string>): OperationRequest {
-  const named = NAMED[kind] === undefined ? {} : { keyId: NAMED[kind] };
+  const named =
+    kind === 'change-vault-access'
+      ? { vaultAccess: 'Private' }
+      : NAMED[kind] === undefined
+        ? {}
+        : { keyId: NAMED[kind] };
   return OperationRequest.parse({
     kind,
     cluster: CLUSTER,
@@ -138,13 +155,24 @@ export function requestOf(kind: string, parameters?: Record<string, string>): Op
 /** What Azure reports of a good cluster for a kind: in the state that the kind needs. */
 export function azureFor(kind: string): AzureObservation {
   const named = NAMED[kind];
-  const on = azure(kind === 'upgrade-to-kms-v2' ? { cluster: CLUSTER_WITH_KMS_V1 } : {});
+  const on = azure({
+    cluster: {
+      ...(kind === 'upgrade-to-kms-v2' ? CLUSTER_WITH_KMS_V1 : {}),
+      ...(kind === 'change-vault-access' ? { vnetIntegration: true } : {}),
+    },
+  });
   const { currentKey: _none, ...off } = azure({ cluster: { kms: { enabled: false } } });
   const retired = kind === 'replace-key' ? KEY_1 : kind === 'retire-key' ? KEY_0 : undefined;
   return {
     ...(kind === 'enable-kms' ? off : on),
     ...(named === undefined ? {} : { requestedKey: { found: true, key: goodKey(named) } }),
     ...(kind === 'enable-kms' || kind === 'change-vault' ? { identityAccess: identityAccess() } : {}),
+    ...(kind === 'change-vault-access'
+      ? {
+          identityAccess: identityAccess({ keyId: KEY_1, roles: { known: true, value: [VAULT_CONTRIBUTOR] } }),
+          vaultUsers: { vaultUrl: 'https://kv1.vault.azure.net', clusters: [], unread: [], refusedSubscriptions: [] },
+        }
+      : {}),
     ...(kind === 'upgrade-to-kms-v2'
       ? { upgradeProfile: { current: '1.26.6', offered: ['1.26.10', '1.27.3', '1.27.7'] } }
       : {}),

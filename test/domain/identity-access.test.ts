@@ -10,6 +10,8 @@ const permission = (change: Partial<Permission> = {}): Permission => ({
   name: 'a role',
   dataActions: [`${KEYS}/encrypt/action`, `${KEYS}/decrypt/action`],
   notDataActions: [],
+  actions: [],
+  notActions: [],
   uncertain: false,
   ...change,
 });

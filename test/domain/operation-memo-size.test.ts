@@ -49,6 +49,7 @@ const PARAMETERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'replace-key': { keyId: OTHER },
   'change-vault': { keyId: ELSEWHERE },
   'retire-key': { keyId: OLDEST },
+  'change-vault-access': { vaultAccess: 'Public' },
 };
 
 /** The longest plan of a kind: the current state is not proven, and every gate needs five people. */

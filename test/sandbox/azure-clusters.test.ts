@@ -238,19 +238,6 @@ describe('the sandbox managed clusters', () => {
       );
     });
 
-    it('let a cluster with VNet integration use a vault that is closed to the internet', async () => {
-      const key = await newKey();
-      await azure.vaults.vaults.update(GROUP, vault, { properties: { publicNetworkAccess: 'Disabled' } });
-      const body = await read();
-      properties(body)['apiServerAccessProfile'] = { enableVnetIntegration: true };
-      properties(body)['securityProfile'] = {
-        azureKeyVaultKms: { enabled: true, keyId: key, keyVaultNetworkAccess: 'Private', keyVaultResourceId: vaultId },
-      };
-      const answer = await azure.arm('PUT', azure.clusterPath('c1'), { body });
-      expect(await azure.poll(answer)).toMatchObject({ status: 'Succeeded' });
-      expect(azure.clusters[0]?.states.at(-1)).toEqual({ write: 'kms', slots: [key] });
-    });
-
     it('want encrypt and decrypt for the identity, in a vault open to all networks', async () => {
       const key = await newKey();
       const refusal = {

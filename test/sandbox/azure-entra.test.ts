@@ -68,7 +68,7 @@ describe('the sandbox Entra', () => {
         client_id: clientId,
         client_secret: clientSecret,
         grant_type: 'client_credentials',
-        scope: 'https://graph.microsoft.com/.default',
+        scope: 'https://batch.core.windows.net/.default',
       },
     });
     expect(answer.status).toBe(400);

@@ -6,15 +6,16 @@
  * Never does: fine-grained ARM RBAC. A principal is an administrator of the sandbox's subscription, or has no right at all;
  * the fault `forbidden` takes one right away.
  */
-import type { Request, RequestHandler } from 'express';
+import type { Request, RequestHandler, Response } from 'express';
 import { hostRole } from '../clouds';
+import type { ServicePrincipal } from '../entra/directory';
 import { TokenRejected, type TokenService } from '../entra/tokens';
 import { AzureError, badRequest } from '../errors';
 import { concerns, type Faults } from '../faults';
 
 /** Lets a request pass when ARM would. @throws AzureError 401, 403 or 400. */
 export function armFrontDoor(tokens: TokenService, tenantId: string, faults: Faults): RequestHandler {
-  return async (request, _response, next) => {
+  return async (request, response, next) => {
     const cloud = hostRole(request.hostname)?.cloud;
     if (cloud === undefined) throw badRequest(`${request.hostname} is not a host of ARM.`);
     const token = /^bearer (.+)$/i.exec(request.headers.authorization ?? '')?.[1];
@@ -37,8 +38,14 @@ export function armFrontDoor(tokens: TokenService, tenantId: string, faults: Fau
         'MissingApiVersionParameter',
       );
     }
+    response.locals['caller'] = principal;
     next();
   };
+}
+
+/** Who asks, once the front door has let the request pass. */
+export function callerOf(response: Response): ServicePrincipal {
+  return response.locals['caller'] as ServicePrincipal;
 }
 
 function isForbidden({ method, path }: Request, faults: Faults): boolean {

@@ -62,16 +62,16 @@ export function resolveIdentity(
 }
 
 /**
- * The principal that a cluster acts as now: the one that its identity stood for at the last PUT. Once the identity is deleted the cluster
- * gets no token, also when there is another one of the same name: AKS takes that one at the next PUT.
+ * The principal that a cluster acts as now: a PUT may have changed the identity. None once the identity was deleted, also when one of
+ * that name was made anew: that is another principal.
  */
 export function identityOf(
   { identities }: Pick<IdentitySources, 'identities'>,
   body: JsonObject,
 ): ServicePrincipal | undefined {
-  const assigned = objectAt(body, 'identity', 'userAssignedIdentities');
-  const [id] = Object.keys(assigned);
-  const principal = id === undefined ? undefined : identities.find(id)?.principal;
-  if (id === undefined || principal === undefined) return undefined;
-  return objectAt(assigned, id)['principalId'] === principal.objectId ? principal : undefined;
+  const [id] = Object.keys(objectAt(body, 'identity', 'userAssignedIdentities'));
+  if (id === undefined) return undefined;
+  const principal = identities.find(id)?.principal;
+  const { principalId } = objectAt(body, 'identity', 'userAssignedIdentities', id);
+  return principal?.objectId === principalId ? principal : undefined;
 }

@@ -22,8 +22,8 @@ import { checkPools, poolsOf, poolVersions, withPoolsAt, type PoolVersion } from
 import { applyFaults } from './cluster-faults';
 import { identityOf, resolveIdentity, SentIdentity } from './cluster-identity';
 import type { Identities } from './identities';
-import { checkKmsProfile, kmsProfileOf, nextEncryption } from './kms-rules';
-import { releaseFor, type KubernetesRelease } from './kubernetes-versions';
+import { checkAccessKept, checkKmsProfile, kmsProfileOf, nextEncryption, type KmsProfile } from './kms-rules';
+import { releaseFor, releaseInPlaceOf, type KubernetesRelease } from './kubernetes-versions';
 import {
   filledBody,
   MANAGED_CLUSTERS,
@@ -34,10 +34,13 @@ import {
   type ProvisioningState,
 } from './managed-cluster';
 import type { Operation, Operations } from './operations';
+import type { PrivateEndpoints } from './private-endpoints';
 import type { ResourceGroups } from './resource-groups';
 import type { RoleAssignments } from './role-assignments';
 import { taggedOptions } from './sandbox-tags';
 import { checkUpgrade } from './upgrade-rules';
+import { dropUnusedLinks, linkVault, nodeResourceGroup } from './vault-links';
+import { asksForVnetIntegration, withVnetIntegration } from './vnet-integration';
 
 /** What clusters are made with. */
 export interface ClustersOptions {
@@ -47,6 +50,7 @@ export interface ClustersOptions {
   readonly identities: Identities;
   readonly registry: VaultRegistry;
   readonly assignments: RoleAssignments;
+  readonly endpoints: PrivateEndpoints;
   readonly operations: Operations;
   readonly faults: Faults;
   readonly journal: Journal;
@@ -97,16 +101,24 @@ export class Clusters {
    * Creates or updates; the preconditions have been checked. Nothing here waits, so two PUTs cannot interleave.
    * @throws AzureError 400 or 409, with nothing changed.
    */
-  put(resourceGroup: string, name: string, cloud: AzureCloud, sent: unknown): PutResult {
-    const parsed = putSchema.safeParse(sent);
-    if (!parsed.success || !isJsonObject(sent)) {
+  put(resourceGroup: string, name: string, cloud: AzureCloud, given: unknown): PutResult {
+    const parsed = putSchema.safeParse(given);
+    if (!parsed.success || !isJsonObject(given)) {
       const issues = parsed.success ? 'body: expected an object' : describeIssues(parsed.error);
       throw badRequest(`The request content is not valid: ${issues}.`, 'InvalidRequestContent');
     }
     const { directory, groups, registry, assignments } = this.#options;
     const existing = this.find(resourceGroup, name);
     if (existing?.powerState === 'Stopped') throw stoppedRefusal(name);
+    const sent = withVnetIntegration(given, existing?.body, name);
     const { kubernetesVersion } = parsed.data.properties;
+    const before = existing === undefined ? undefined : kmsProfileOf(objectAt(existing.body, 'properties'));
+    const kmsOn = before?.enabled === true || existing?.applied.write === 'kms';
+    const similar = releaseInPlaceOf(kubernetesVersion ?? '');
+    // What AKS says of a minor comes before what the sandbox says of a patch.
+    if (existing?.running !== undefined && similar !== undefined) {
+      checkUpgrade({ clusterName: name, from: existing.release, to: similar, pools: [], kmsOn, kmsChanged: false });
+    }
     const release = wantedRelease(kubernetesVersion, existing);
     if (existing?.running === undefined) taggedOptions(sent, release);
 
@@ -115,12 +127,10 @@ export class Clusters {
       body: existing?.body,
     });
     const properties = objectAt(sent, 'properties');
-    const before = existing === undefined ? undefined : kmsProfileOf(objectAt(existing.body, 'properties'));
     const profile = kmsProfileOf(properties);
     const kmsChanged = !isDeepStrictEqual(before, profile);
     const pools = poolVersions(sent, existing?.body, release);
     if (existing?.running !== undefined) {
-      const kmsOn = before?.enabled === true || existing.applied.write === 'kms';
       checkUpgrade({ clusterName: name, from: existing.release, to: release, pools, kmsOn, kmsChanged });
     }
     checkPools(pools, release);
@@ -131,6 +141,7 @@ export class Clusters {
         { shape: 'bare' },
       );
     }
+    if (profile !== undefined) checkAccessKept(before, profile);
     const kid =
       profile?.enabled === true
         ? checkKmsProfile(profile, {
@@ -140,7 +151,7 @@ export class Clusters {
             assignments,
             identityType: String(identity['type']),
             identity: principal,
-            properties,
+            vnetIntegrated: existing?.running === undefined ? asksForVnetIntegration(sent) : existing.vnetIntegrated,
           })
         : undefined;
 
@@ -163,7 +174,7 @@ export class Clusters {
     const cluster = existing ?? this.#add(resourceGroup, name, cloud, release, body);
     cluster.body = body;
     const operation = this.#startOperation(cluster, existing === undefined ? 'Creating' : 'Updating', () =>
-      this.#carryOut(cluster, kid, release, pools),
+      this.#carryOut(cluster, { kid, access: profile?.keyVaultNetworkAccess }, release, pools),
     );
     return { cluster, operation, created: existing === undefined, kmsChanged };
   }
@@ -212,7 +223,11 @@ export class Clusters {
   start(cluster: ManagedCluster): Operation {
     return this.#startOperation(cluster, 'Starting', async () => {
       await cluster.running?.start();
+      const restarted = cluster.powerState === 'Stopped';
       cluster.powerState = 'Running';
+      if (!restarted || cluster.vnetIntegrated || !asksForVnetIntegration(cluster.body)) return;
+      cluster.vnetIntegrated = true;
+      await cluster.running?.setKonnectivityAgents(false);
     });
   }
 
@@ -241,6 +256,9 @@ export class Clusters {
     return this.#startOperation(cluster, 'Deleting', async () => {
       await cluster.running?.destroy();
       cluster.running = undefined;
+      cluster.applied = { write: 'identity', slots: [] };
+      dropUnusedLinks(this.#options, cluster);
+      this.#options.groups.removeManaged(nodeResourceGroup(cluster), cluster.id);
       this.#clusters.delete(keyOf(cluster));
     });
   }
@@ -282,24 +300,30 @@ export class Clusters {
   /** Brings the real cluster to the encryption or the release that the accepted PUT asks for. */
   async #carryOut(
     cluster: ManagedCluster,
-    kid: string | undefined,
+    { kid, access }: { readonly kid: string | undefined; readonly access: KmsProfile['keyVaultNetworkAccess'] },
     release: KubernetesRelease,
     pools: readonly PoolVersion[],
   ): Promise<void> {
     const wanted = nextEncryption(cluster.applied, kid);
+    if (kid !== undefined) {
+      const identity = identityOf(this.#options, cluster.body);
+      linkVault(this.#options, cluster, { kid, isPrivate: access === 'Private', identity });
+    }
     if (cluster.running === undefined) {
       cluster.release = release;
+      cluster.vnetIntegrated = asksForVnetIntegration(cluster.body);
       cluster.running = await this.#options.factory({
         name: cluster.name,
         kubernetesMinor: release.minor,
         encryption: wanted,
+        konnectivityAgents: !cluster.vnetIntegrated,
         ...taggedOptions(cluster.body, release),
         crypto: clusterVaultCrypto({
           registry: this.#options.registry,
           assignments: this.#options.assignments,
           issuer: `https://sts.windows.net/${this.#options.directory.tenantId}/`,
           identity: () => identityOf(this.#options, cluster.body),
-          privateVaultId: () => privateVaultId(cluster),
+          isLinked: (vaultId) => this.#options.endpoints.reaches(cluster.id, vaultId),
         }),
         directory: await this.#emptyDirectory(),
       });
@@ -313,6 +337,7 @@ export class Clusters {
       await cluster.running.applyEncryption(wanted);
     }
     cluster.applied = wanted;
+    dropUnusedLinks(this.#options, cluster);
     cluster.body = withPoolsAt(cluster.body, pools);
   }
 
@@ -336,8 +361,13 @@ export class Clusters {
       provisioningState: 'Creating',
       powerState: 'Running',
       applied: { write: 'identity', slots: [] },
+      privateKeys: new Set(),
+      vnetIntegrated: false,
       lostAnswers: 0,
     };
+    const { subscriptionId } = group;
+    const location = String(body['location']);
+    this.#options.groups.addManaged({ name: nodeResourceGroup(cluster), location, subscriptionId }, cluster.id);
     this.#clusters.set(keyOf(cluster), cluster);
     return cluster;
   }
@@ -352,12 +382,6 @@ export class Clusters {
     await mkdir(this.#options.dataDirectory, { recursive: true });
     return mkdtemp(join(this.#options.dataDirectory, 'c-'));
   }
-}
-
-/** The vault that the cluster reaches over a private endpoint, by its profile; undefined in public mode. */
-function privateVaultId(cluster: ManagedCluster): string | undefined {
-  const profile = kmsProfileOf(objectAt(cluster.body, 'properties'));
-  return profile?.keyVaultNetworkAccess === 'Private' ? (profile.keyVaultResourceId ?? undefined) : undefined;
 }
 
 /**

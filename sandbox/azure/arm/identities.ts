@@ -2,7 +2,7 @@
  * Microsoft.ManagedIdentity/userAssignedIdentities.
  *
  * Needs: the directory, where each identity is a principal.
- * Does: PUT, GET, list, DELETE. One that is made again under the same name is another principal.
+ * Does: PUT, GET, list, delete. What acts as a deleted identity has no rights any more; one made anew has other ids.
  * Never does: hand out tokens: the sandbox's clusters act as their identity inside this process.
  */
 import { Router } from 'express';
@@ -40,7 +40,7 @@ export class Identities {
     this.#identities.set(identity.id.toLowerCase(), identity);
   }
 
-  remove(id: string): void {
+  remove({ id }: UserAssignedIdentity): void {
     this.#identities.delete(id.toLowerCase());
   }
 
@@ -82,13 +82,11 @@ export function identitiesRouter(identities: Identities, groups: ResourceGroups,
   router.delete(`${list}/:name`, (request, response) => {
     const { group, name } = request.params;
     const identity = identities.find(`${groups.idOf(group)}/providers/${TYPE}/${name}`);
-    if (identity === undefined) {
-      response.status(204).end();
-      return;
+    if (identity !== undefined) {
+      identities.remove(identity);
+      directory.remove(identity.principal);
     }
-    identities.remove(identity.id);
-    directory.remove(identity.principal);
-    response.status(200).end();
+    response.status(identity === undefined ? 204 : 200).end();
   });
 
   router.get(list, (request, response) => {

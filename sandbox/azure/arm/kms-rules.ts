@@ -41,8 +41,8 @@ export interface KmsRuleContext {
   readonly identityType: string;
   /** The principal of the user-assigned identity, if that is the type. */
   readonly identity: ServicePrincipal | undefined;
-  /** The whole `properties` of the PUT. */
-  readonly properties: JsonObject;
+  /** Whether the API servers run with VNet integration, which a cluster that exists has only after a restart. */
+  readonly vnetIntegrated: boolean;
 }
 
 /** The profile inside a cluster's properties; undefined when there is none. @throws AzureError 400 when it is malformed. */
@@ -88,9 +88,25 @@ export function checkKmsProfile(profile: KmsProfile, context: KmsRuleContext): s
       `The vault ${vault.name} belongs to tenant ${vault.properties.tenantId}; the cluster belongs to ${tenantId}.`,
     );
   }
-  if (profile.keyVaultNetworkAccess === 'Private') checkPrivate(profile, vault, context.properties);
+  if (profile.keyVaultNetworkAccess === 'Private') checkPrivate(profile, vault, context.vnetIntegrated);
   else checkPublic(vault, identity, context.assignments, kid.name);
   return checkKey(vault, kid.name, kid.version);
+}
+
+/**
+ * The network access of the attached vault stays as it is while KMS is on; another vault may come with another access (AKS documents,
+ * "Update a key vault mode").
+ * @throws AzureError 400
+ */
+export function checkAccessKept(before: KmsProfile | undefined, profile: KmsProfile): void {
+  const hostOf = ({ keyId }: KmsProfile): string | undefined => parseKid(keyId ?? '')?.host.toLowerCase();
+  if (before?.enabled !== true || profile.enabled !== true || hostOf(before) !== hostOf(profile)) return;
+  const [from, to] = [before.keyVaultNetworkAccess ?? 'Public', profile.keyVaultNetworkAccess ?? 'Public'];
+  if (from === to) return;
+  throw refuse(
+    'SandboxKmsNetworkAccessChange',
+    `keyVaultNetworkAccess of the attached key vault cannot be changed from ${from} to ${to} while KMS is on. Disable KMS, rewrite all Secrets, then enable it with ${to}; or use a key of another vault.`,
+  );
 }
 
 /** A vault with a firewall fails the public check with the permission's message: seen in the field (azure-docs#98954). */
@@ -108,7 +124,7 @@ function checkPublic(vault: Vault, identity: ServicePrincipal, assignments: Role
 }
 
 /** AKS cannot check permissions behind a private endpoint, so it does not. */
-function checkPrivate(profile: KmsProfile, vault: Vault, properties: JsonObject): void {
+function checkPrivate(profile: KmsProfile, vault: Vault, vnetIntegrated: boolean): void {
   if (
     profile.keyVaultResourceId === undefined ||
     profile.keyVaultResourceId === null ||
@@ -116,7 +132,7 @@ function checkPrivate(profile: KmsProfile, vault: Vault, properties: JsonObject)
   ) {
     throw refuse('BadRequest', 'KeyVault resource ID is empty when KeyVault network access is Private.');
   }
-  if (objectAt(properties, 'apiServerAccessProfile')['enableVnetIntegration'] !== true) {
+  if (!vnetIntegrated) {
     throw refuse('BadRequest', 'Vnet integration should be enabled when KeyVault network access is Private.');
   }
   if (profile.keyVaultResourceId.toLowerCase() !== vault.id.toLowerCase()) {

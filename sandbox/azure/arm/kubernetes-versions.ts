@@ -1,6 +1,7 @@
 /** The Kubernetes versions that the sandbox can run. One row per minor that tools/ has binaries for. */
 import { minorNumber } from '../../cluster/kubernetes-minor';
 import { badRequest } from '../errors';
+import type { JsonObject } from '../json';
 
 /** One minor. */
 export interface KubernetesRelease {
@@ -36,6 +37,28 @@ export function releaseFor(kubernetesVersion: string): KubernetesRelease {
     'SandboxKubernetesVersionNotServed',
     { shape: 'bare' },
   );
+}
+
+/** The body of `locations/{location}/kubernetesVersions`: what a cluster can be made with, and upgraded to. */
+export function kubernetesVersionsBody(): JsonObject {
+  return {
+    values: KUBERNETES_RELEASES.map((release) => ({
+      version: release.minor,
+      ...(release.default ? { isDefault: true } : {}),
+      capabilities: { supportPlan: ['KubernetesOfficial'] },
+      patchVersions: {
+        [release.patch]: {
+          upgrades: KUBERNETES_RELEASES.filter((to) => isUpgrade(release, to)).map(({ patch }) => patch),
+        },
+      },
+    })),
+  };
+}
+
+/** The release in whose place a patch is that AKS may have and the sandbox does not run: 1.27.3 for "1.27.1". */
+export function releaseInPlaceOf(kubernetesVersion: string): KubernetesRelease | undefined {
+  const minor = /^(\d+\.\d+)\.\d+$/.exec(kubernetesVersion)?.[1];
+  return KUBERNETES_RELEASES.find((release) => release.minor === minor && release.patch !== kubernetesVersion);
 }
 
 /** Whether a control plane at `from` can be at `to` next: newer, and no minor in between. */

@@ -37,6 +37,10 @@ export interface ManagedCluster {
   running?: SandboxCluster;
   /** What the API servers run with: the last state that they rolled to. */
   applied: EncryptionState;
+  /** The key ids, of `applied.slots` or about to be there, that were set with KMS Private. */
+  readonly privateKeys: Set<string>;
+  /** Whether the API servers run with VNet integration: `enableVnetIntegration` takes effect at creation or with a restart. */
+  vnetIntegrated: boolean;
   /** How often each write of an object loses its answer; 0 is never. */
   lostAnswers: number;
 }

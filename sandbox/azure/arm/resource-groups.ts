@@ -4,7 +4,7 @@
  * Needs: nothing.
  * Does: keeps resource groups; refuses unknown subscriptions and missing groups in ARM's words. A name of a group is used once in all
  *       subscriptions, so that clusters and vaults can be found by it.
- * Never does: delete a group.
+ * Never does: delete a group, but for those that AKS makes for its nodes.
  */
 import { Router } from 'express';
 import { z } from 'zod';
@@ -18,6 +18,8 @@ export interface ResourceGroup {
   readonly location: string;
   readonly subscriptionId: string;
   readonly tags: Readonly<Record<string, unknown>>;
+  /** The cluster that AKS made it for. */
+  readonly managedBy?: string;
 }
 
 const putSchema = z.looseObject({
@@ -47,6 +49,16 @@ export class ResourceGroups {
 
   put(group: ResourceGroup): void {
     this.#groups.set(group.name.toLowerCase(), group);
+  }
+
+  /** The group of a cluster's nodes. One that a client made under this name stays the client's. */
+  addManaged(group: Omit<ResourceGroup, 'tags' | 'managedBy'>, clusterId: string): void {
+    if (this.find(group.name) === undefined) this.put({ ...group, tags: {}, managedBy: clusterId });
+  }
+
+  /** Forgets the group of a cluster's nodes. */
+  removeManaged(name: string, clusterId: string): void {
+    if (this.find(name)?.managedBy === clusterId) this.#groups.delete(name.toLowerCase());
   }
 
   /** Those of one subscription. */
@@ -156,6 +168,7 @@ function bodyOf(group: ResourceGroup): JsonObject {
     type: 'Microsoft.Resources/resourceGroups',
     location: group.location,
     tags: group.tags,
+    ...(group.managedBy === undefined ? {} : { managedBy: group.managedBy }),
     properties: { provisioningState: 'Succeeded' },
   };
 }

@@ -8,9 +8,12 @@
 import { Router } from 'express';
 import { z } from 'zod';
 import type { Directory } from '../entra/directory';
+import { callerOf } from './authentication';
 import { AzureError, badRequest } from '../errors';
 import { describeIssues, type JsonObject } from '../json';
+import { DenyAssignments } from './deny-assignments';
 import { RoleDefinitions } from './role-definitions';
+import { covers, roleDefinitionId } from './scopes';
 
 const PROVIDER = 'Microsoft.Authorization';
 
@@ -24,6 +27,9 @@ export interface RoleAssignment {
   readonly principalType: string;
   /** An ABAC condition; the sandbox keeps it and does not evaluate it. */
   readonly condition?: string;
+  readonly createdOn: Date;
+  /** Object id of who made it. */
+  readonly createdBy: string;
 }
 
 /** All role assignments of the tenant. */
@@ -31,6 +37,8 @@ export class RoleAssignments {
   readonly #assignments = new Map<string, RoleAssignment>();
   /** The roles that can be assigned. */
   readonly definitions = new RoleDefinitions();
+  /** What is taken from principals whatever roles they have. */
+  readonly denials = new DenyAssignments();
 
   /** Those of a principal at the resource or above it. */
   forPrincipal(principalId: string, resourceId: string): readonly RoleAssignment[] {
@@ -76,15 +84,15 @@ export function roleAssignmentsRouter(assignments: RoleAssignments, directory: D
     const [scope, name] = scopeAndName(request.params);
     const parsed = putSchema.safeParse(request.body);
     if (!parsed.success) throw badRequest(describeIssues(parsed.error), 'InvalidRequestContent');
-    const { roleDefinitionId, principalId, principalType, condition } = parsed.data.properties;
-    const roleGuid = roleDefinitionId.split('/').at(-1)?.toLowerCase() ?? '';
+    const { roleDefinitionId: roleId, principalId, principalType, condition } = parsed.data.properties;
+    const roleGuid = roleId.split('/').at(-1)?.toLowerCase() ?? '';
     if (assignments.definitions.find(roleGuid) === undefined) {
       throw badRequest(
         `The specified role definition with ID '${roleGuid}' does not exist.`,
         'RoleDefinitionDoesNotExist',
       );
     }
-    if (directory.findByObjectId(principalId) === undefined) {
+    if (!directory.has(principalId)) {
       throw badRequest(
         `Principal ${principalId} does not exist in the directory ${directory.tenantId}.`,
         'PrincipalNotFound',
@@ -106,7 +114,11 @@ export function roleAssignmentsRouter(assignments: RoleAssignments, directory: D
         `The role assignment already exists. The ID of the existing role assignment is ${same.name.replaceAll('-', '')}.`,
       );
     }
-    const assignment = { name, scope, roleGuid, principalId, principalType, condition: condition ?? undefined };
+    const { createdOn = new Date(), createdBy = callerOf(response).objectId } = existing ?? {};
+    const assignment = {
+      ...{ name, scope, roleGuid, principalId, principalType, condition: condition ?? undefined },
+      ...{ createdOn, createdBy },
+    };
     assignments.add(assignment);
     response.status(existing === undefined ? 201 : 200).json(assignmentBody(assignment));
   });
@@ -162,24 +174,23 @@ function keyOf(scope: string, name: string): string {
   return `${scope}/${name}`.toLowerCase();
 }
 
-/** A scope covers itself and everything below it. */
-function covers(scope: string, resourceId: string): boolean {
-  return `${resourceId.toLowerCase()}/`.startsWith(`${scope.toLowerCase()}/`);
-}
-
 function assignmentBody(assignment: RoleAssignment): JsonObject {
-  const { scope, name, roleGuid, principalId, principalType, condition = null } = assignment;
+  const { scope, name, roleGuid, principalId, principalType, condition = null, createdOn, createdBy } = assignment;
   return {
     id: `${scope}/providers/${PROVIDER}/roleAssignments/${name}`,
     name,
     type: `${PROVIDER}/roleAssignments`,
     properties: {
-      roleDefinitionId: `/providers/${PROVIDER}/roleDefinitions/${roleGuid}`,
+      roleDefinitionId: roleDefinitionId(scope, roleGuid),
       principalId,
       principalType,
       scope,
       condition,
       conditionVersion: condition === null ? null : '2.0',
+      createdOn: createdOn.toISOString(),
+      updatedOn: createdOn.toISOString(),
+      createdBy,
+      updatedBy: createdBy,
     },
   };
 }

@@ -1,15 +1,16 @@
 /**
- * Microsoft.Authorization/roleDefinitions and denyAssignments.
+ * Microsoft.Authorization/roleDefinitions.
  *
  * Needs: nothing.
- * Does: lists and shows the built-in roles of vaults; keeps custom roles; answers that there are no deny assignments.
- * Never does: check `assignableScopes`, or ARM's own actions: the sandbox has no fine-grained rights in ARM.
+ * Does: lists and shows the built-in roles of vaults; keeps custom roles.
+ * Never does: check `assignableScopes`.
  */
 import { Router } from 'express';
 import { z } from 'zod';
 import { AzureError, badRequest } from '../errors';
 import { describeIssues, type JsonObject } from '../json';
 import { BUILT_IN_ROLES, type Role } from '../vault/permissions';
+import { roleDefinitionId } from './scopes';
 
 const PROVIDER = 'Microsoft.Authorization';
 
@@ -32,6 +33,8 @@ export class RoleDefinitions {
 }
 
 const permissionSchema = z.looseObject({
+  actions: z.array(z.string()).default([]),
+  notActions: z.array(z.string()).default([]),
   dataActions: z.array(z.string()).default([]),
   notDataActions: z.array(z.string()).default([]),
 });
@@ -44,13 +47,12 @@ export function roleDefinitionsRouter(definitions: RoleDefinitions): Router {
   const router = Router();
   const one = new RegExp(`^(.*)/providers/${PROVIDER}/roleDefinitions/([^/]+)/?$`, 'i');
   const many = new RegExp(`^(.*)/providers/${PROVIDER}/roleDefinitions/?$`, 'i');
-  const denials = new RegExp(`^(.*)/providers/${PROVIDER}/denyAssignments/?$`, 'i');
 
   router.get(many, (request, response) => {
     const filter = typeof request.query['$filter'] === 'string' ? request.query['$filter'] : '';
     const roleName = /roleName eq '([^']+)'/i.exec(filter)?.[1]?.toLowerCase();
     const roles = definitions.all().filter((role) => roleName === undefined || role.name.toLowerCase() === roleName);
-    response.json({ value: roles.map((role) => bodyOf(role)) });
+    response.json({ value: roles.map((role) => bodyOf(role, request.params['0'] ?? '')) });
   });
 
   router.get(one, (request, response) => {
@@ -63,7 +65,7 @@ export function roleDefinitionsRouter(definitions: RoleDefinitions): Router {
         `The specified role definition with ID '${guid}' does not exist.`,
       );
     }
-    response.json(bodyOf(role));
+    response.json(bodyOf(role, String(request.params['0'] ?? '')));
   });
 
   router.put(one, (request, response) => {
@@ -76,27 +78,23 @@ export function roleDefinitionsRouter(definitions: RoleDefinitions): Router {
     const { roleName, permissions } = parsed.data.properties;
     const role: Role = { name: roleName, guid, ...permissions[0] };
     definitions.put(role);
-    response.status(201).json(bodyOf(role));
-  });
-
-  router.get(denials, (_request, response) => {
-    response.json({ value: [] });
+    response.status(201).json(bodyOf(role, String(request.params['0'] ?? '')));
   });
 
   return router;
 }
 
-function bodyOf(role: Role): JsonObject {
-  const { dataActions, notDataActions = [] } = role;
+function bodyOf(role: Role, scope: string): JsonObject {
+  const { actions = [], notActions = [], dataActions, notDataActions = [] } = role;
   return {
-    id: `/providers/${PROVIDER}/roleDefinitions/${role.guid}`,
+    id: roleDefinitionId(scope, role.guid),
     name: role.guid,
     type: `${PROVIDER}/roleDefinitions`,
     properties: {
       roleName: role.name,
       type: BUILT_IN_ROLES.includes(role) ? 'BuiltInRole' : 'CustomRole',
       assignableScopes: ['/'],
-      permissions: [{ actions: [], notActions: [], dataActions, notDataActions }],
+      permissions: [{ actions, notActions, dataActions, notDataActions }],
     },
   };
 }

@@ -16,8 +16,11 @@ import { agentPoolsRouter } from './agent-pool-routes';
 import { armFrontDoor } from './authentication';
 import { clustersRouter } from './cluster-routes';
 import type { Clusters } from './clusters';
+import { denyAssignmentsRouter } from './deny-assignments';
 import { identitiesRouter, type Identities } from './identities';
 import { operationsRouter, type Operations } from './operations';
+import { privateEndpointsRouter } from './private-endpoint-routes';
+import type { PrivateEndpoints } from './private-endpoints';
 import { resourceGroupsRouter, type ResourceGroups } from './resource-groups';
 import { roleAssignmentsRouter, type RoleAssignments } from './role-assignments';
 import { roleDefinitionsRouter } from './role-definitions';
@@ -31,6 +34,7 @@ export interface ArmOptions {
   readonly groups: ResourceGroups;
   readonly identities: Identities;
   readonly assignments: RoleAssignments;
+  readonly endpoints: PrivateEndpoints;
   readonly registry: VaultRegistry;
   readonly clusters: Clusters;
   readonly operations: Operations;
@@ -38,7 +42,8 @@ export interface ArmOptions {
 
 /** The routes of ARM. Paths match in any case, which is Express's default. */
 export function armRouter(options: ArmOptions): Router {
-  const { directory, tokens, faults, groups, identities, assignments, registry, clusters, operations } = options;
+  const { directory, tokens, faults, groups, identities, assignments, endpoints, registry } = options;
+  const { clusters, operations } = options;
   const router = Router();
   router.use((_request, response, next) => {
     response.set({ 'x-ms-request-id': randomUUID(), 'x-ms-correlation-request-id': randomUUID() });
@@ -58,7 +63,9 @@ export function armRouter(options: ArmOptions): Router {
   router.use(roleAssignmentsRouter(assignments, directory));
   router.use(roleDefinitionsRouter(assignments.definitions));
   router.use(identitiesRouter(identities, groups, directory));
-  router.use(vaultsRouter(registry, groups, assignments));
+  router.use(denyAssignmentsRouter(assignments.denials));
+  router.use(privateEndpointsRouter(endpoints, groups, registry));
+  router.use(vaultsRouter(registry, groups, { endpoints, assignments }));
   router.use(operationsRouter(operations));
   router.use(clustersRouter(clusters, operations, faults));
   router.use(agentPoolsRouter(clusters, operations));

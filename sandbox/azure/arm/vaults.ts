@@ -18,6 +18,8 @@ import {
   type VaultProperties,
   type VaultRegistry,
 } from '../vault/registry';
+import { connectionBody } from './private-endpoint-routes';
+import type { PrivateEndpoints } from './private-endpoints';
 import type { ResourceGroups } from './resource-groups';
 import type { RoleAssignments } from './role-assignments';
 
@@ -32,9 +34,14 @@ const bodySchema = z.looseObject({
 });
 
 /** Routes of vaults and deleted vaults. */
-export function vaultsRouter(registry: VaultRegistry, groups: ResourceGroups, assignments: RoleAssignments): Router {
+export function vaultsRouter(
+  registry: VaultRegistry,
+  groups: ResourceGroups,
+  { endpoints, assignments }: { readonly endpoints: PrivateEndpoints; readonly assignments: RoleAssignments },
+): Router {
   const router = Router();
   const list = `/subscriptions/:subscription/resourceGroups/:group/providers/${TYPE}`;
+  const bodyOf = (vault: Vault): JsonObject => vaultBody(vault, endpoints.to(vault.id).map(connectionBody));
   const deletedList = '/subscriptions/:subscription/providers/Microsoft.KeyVault/locations/:location/deletedVaults';
 
   router.put(`${list}/:name`, (request, response) => {
@@ -127,11 +134,16 @@ export function vaultsRouter(registry: VaultRegistry, groups: ResourceGroups, as
   // What `az keyvault list` asks: ARM's own list, which leaves out what the caller may not read.
   router.get('/subscriptions/:subscription/resources', (request, response, next) => {
     const filter = request.query['$filter'];
-    if (typeof filter !== 'string' || !/^resourceType eq 'Microsoft\.KeyVault\/vaults'$/i.test(filter)) {
+    const match = /^resourceType eq 'Microsoft\.KeyVault\/vaults'(?: and name eq '([^']+)')?$/i.exec(
+      typeof filter === 'string' ? filter : '',
+    );
+    if (match === null) {
       next();
       return;
     }
-    const live = liveIn(registry, request.params.subscription);
+    const [, wanted] = match;
+    const all = liveIn(registry, request.params.subscription);
+    const live = all.filter(({ name }) => wanted === undefined || sameName(name, wanted));
     response.json({ value: live.map(({ id, name, location, tags }) => ({ id, name, type: TYPE, location, tags })) });
   });
 
@@ -164,6 +176,8 @@ function parseProperties(given: unknown, before: Vault | undefined, request: Req
   const parsed = vaultPropertiesSchema.safeParse(given);
   if (!parsed.success) throw badRequest(describeIssues(parsed.error), 'InvalidRequestContent');
   const properties = parsed.data;
+  // Clients send back what they have read; the connections are the service's.
+  delete properties['privateEndpointConnections'];
   if (!properties.enableSoftDelete) throw oneWay('enableSoftDelete', 'Enabling soft delete');
   if (before === undefined) {
     if (properties.enablePurgeProtection === false)
@@ -283,14 +297,19 @@ function sameName(one: string, other: string): boolean {
   return one.toLowerCase() === other.toLowerCase();
 }
 
-function bodyOf(vault: Vault): JsonObject {
+function vaultBody(vault: Vault, connections: readonly JsonObject[]): JsonObject {
   return {
     id: vault.id,
     name: vault.name,
     type: TYPE,
     location: vault.location,
     tags: vault.tags,
-    properties: { ...vault.properties, vaultUri: `https://${vaultHost(vault)}/`, provisioningState: 'Succeeded' },
+    properties: {
+      ...vault.properties,
+      vaultUri: `https://${vaultHost(vault)}/`,
+      provisioningState: 'Succeeded',
+      ...(connections.length === 0 ? {} : { privateEndpointConnections: connections }),
+    },
   };
 }
 

@@ -23,10 +23,18 @@ export interface ServicePrincipal {
   readonly appRoles: readonly string[];
 }
 
+/** A person of the tenant. People have no rights in ARM and in vaults here; they sign in to Keyturn's API. */
+export interface Person {
+  readonly objectId: string;
+  readonly displayName: string;
+  readonly userPrincipalName: string;
+}
+
 /** One Entra tenant. */
 export class Directory {
   readonly #byAppId = new Map<string, ServicePrincipal>();
   readonly #byObjectId = new Map<string, ServicePrincipal>();
+  readonly #people = new Map<string, Person>();
 
   constructor(readonly tenantId: string) {}
 
@@ -62,7 +70,24 @@ export class Directory {
     return principal;
   }
 
-  /** Role assignments and policies that name it stay, as in Azure, and are worth nothing. */
+  registerPerson(person: Person): void {
+    this.#people.set(person.objectId, person);
+  }
+
+  people(): readonly Person[] {
+    return [...this.#people.values()];
+  }
+
+  servicePrincipals(): readonly ServicePrincipal[] {
+    return [...this.#byObjectId.values()];
+  }
+
+  /** Whether a service principal or a person has this object id. */
+  has(objectId: string): boolean {
+    return this.findByObjectId(objectId) !== undefined || this.#people.has(objectId.toLowerCase());
+  }
+
+  /** Forgets a principal: its tokens and its rights end. */
   remove({ appId, objectId }: ServicePrincipal): void {
     this.#byAppId.delete(appId);
     this.#byObjectId.delete(objectId);

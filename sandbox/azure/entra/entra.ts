@@ -173,7 +173,10 @@ function isKnownResource(resource: string): boolean {
   const plain = resource.replace(/\/$/, '');
   return (
     plain === KEYTURN_AUDIENCE ||
-    CLOUDS.some((cloud) => cloud.armAudiences.includes(plain) || cloud.vaultAudience === plain)
+    CLOUDS.some(
+      ({ armAudiences, graphHost, vaultAudience }) =>
+        armAudiences.includes(plain) || vaultAudience === plain || plain === `https://${graphHost}`,
+    )
   );
 }
 

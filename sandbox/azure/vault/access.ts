@@ -51,7 +51,9 @@ export function isPermitted(
   if (principal.administrator) return true;
   if (vault.properties.enableRbacAuthorization === true) {
     const { dataAction } = KEY_PERMISSIONS[permission];
-    return assignments.forPrincipal(principal.objectId, resourceOf(vault, keyName)).some((assignment) => {
+    const resource = resourceOf(vault, keyName);
+    if (assignments.denials.deny(principal.objectId, resource, { dataAction })) return false;
+    return assignments.forPrincipal(principal.objectId, resource).some((assignment) => {
       const role = assignments.definitions.find(assignment.roleGuid);
       return role !== undefined && assignment.condition === undefined && grants(role, dataAction);
     });

@@ -21,8 +21,8 @@ export interface ClusterCryptoOptions {
   readonly issuer: string;
   /** The principal of the cluster's user-assigned identity at the moment. */
   readonly identity: () => ServicePrincipal | undefined;
-  /** ARM id of the vault that the cluster has a private endpoint to; undefined in public mode. */
-  readonly privateVaultId: () => string | undefined;
+  /** Whether the cluster has an approved private endpoint to a vault, by its ARM id. */
+  readonly isLinked: (vaultId: string) => boolean;
 }
 
 /** RSA-OAEP-256 as the cluster. Rejects with an Error whose message is one line: status, code and Key Vault's text. */
@@ -37,7 +37,7 @@ export function clusterVaultCrypto(options: ClusterCryptoOptions): VaultCrypto {
     if (principal === undefined) {
       throw new AzureError(401, 'Unauthorized', 'The cluster has no user-assigned identity to call the vault with.');
     }
-    const isPrivate = options.privateVaultId()?.toLowerCase() === vault.id.toLowerCase();
+    const isPrivate = options.isLinked(vault.id);
     return performCrypto(
       vault,
       options.assignments,

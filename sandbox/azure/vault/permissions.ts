@@ -42,11 +42,25 @@ export const KEY_PERMISSIONS: Readonly<
 export interface Role {
   readonly name: string;
   readonly guid: string;
+  /** Actions in ARM that it grants; `*` stands for any text. None when absent. */
+  readonly actions?: readonly string[];
+  /** Actions that it does not grant after all; none when absent. */
+  readonly notActions?: readonly string[];
   /** Data actions it grants; `*` stands for any text. */
   readonly dataActions: readonly string[];
   /** Data actions that it does not grant after all; none when absent. */
   readonly notDataActions?: readonly string[];
 }
+
+/** What the roles of the data plane may read in ARM. */
+const READS = [
+  'Microsoft.Authorization/*/read',
+  'Microsoft.KeyVault/checkNameAvailability/read',
+  'Microsoft.KeyVault/deletedVaults/read',
+  'Microsoft.KeyVault/locations/*/read',
+  'Microsoft.KeyVault/vaults/*/read',
+  'Microsoft.KeyVault/operations/read',
+];
 
 /** The built-in roles that matter to a vault, and the two general ones, which grant nothing in a vault's data plane. */
 export const BUILT_IN_ROLES: readonly Role[] = [
@@ -60,6 +74,7 @@ export const BUILT_IN_ROLES: readonly Role[] = [
   {
     name: 'Key Vault Crypto Officer',
     guid: '14b46e9e-c2b7-41b4-b07b-48a6ebf60603',
+    actions: READS,
     dataActions: [`${KEYS}/*`, 'Microsoft.KeyVault/vaults/keyrotationpolicies/*'],
   },
   {
@@ -67,7 +82,25 @@ export const BUILT_IN_ROLES: readonly Role[] = [
     guid: 'e147488a-f6f5-4113-8e2d-b22465e65bf6',
     dataActions: [`${KEYS}/read`, `${KEYS}/wrap/action`, `${KEYS}/unwrap/action`],
   },
-  { name: 'Key Vault Contributor', guid: 'f25e0fa2-a7c8-4377-a976-54943a77a395', dataActions: [] },
+  {
+    name: 'Key Vault Contributor',
+    guid: 'f25e0fa2-a7c8-4377-a976-54943a77a395',
+    actions: [
+      'Microsoft.Authorization/*/read',
+      'Microsoft.Insights/alertRules/*',
+      'Microsoft.KeyVault/*',
+      'Microsoft.ResourceHealth/availabilityStatuses/read',
+      'Microsoft.Resources/deployments/*',
+      'Microsoft.Resources/subscriptions/resourceGroups/read',
+      'Microsoft.Support/*',
+    ],
+    notActions: [
+      'Microsoft.KeyVault/locations/deletedVaults/purge/action',
+      'Microsoft.KeyVault/hsmPools/*',
+      'Microsoft.KeyVault/managedHsms/*',
+    ],
+    dataActions: [],
+  },
   {
     name: 'Key Vault Certificate User',
     guid: 'db79e9a7-68ee-4b58-9aeb-b90e7c24fcba',
@@ -94,27 +127,57 @@ export const BUILT_IN_ROLES: readonly Role[] = [
   {
     name: 'Key Vault Reader',
     guid: '21090545-7ca7-4776-b22c-e363652d74d2',
+    actions: READS,
     dataActions: ['Microsoft.KeyVault/vaults/*/read'],
   },
   {
     name: 'Key Vault Administrator',
     guid: '00482a5a-887f-4fb3-b363-3b7fe8e74483',
+    actions: READS,
     dataActions: ['Microsoft.KeyVault/vaults/*'],
   },
-  { name: 'Key Vault Purge Operator', guid: 'a68e7c17-0ab2-4c09-9a58-125dae29748c', dataActions: [] },
-  { name: 'Owner', guid: '8e3af657-a8ff-443c-a75c-2fe8c4bcb635', dataActions: [] },
-  { name: 'Contributor', guid: 'b24988ac-6180-42a0-ab88-20f7382dd24c', dataActions: [] },
+  {
+    name: 'Key Vault Purge Operator',
+    guid: 'a68e7c17-0ab2-4c09-9a58-125dae29748c',
+    actions: [
+      'Microsoft.KeyVault/locations/deletedVaults/read',
+      'Microsoft.KeyVault/locations/deletedVaults/purge/action',
+      'Microsoft.KeyVault/locations/operationResults/read',
+      'Microsoft.KeyVault/deletedVaults/read',
+    ],
+    dataActions: [],
+  },
+  { name: 'Owner', guid: '8e3af657-a8ff-443c-a75c-2fe8c4bcb635', actions: ['*'], dataActions: [] },
+  {
+    name: 'Contributor',
+    guid: 'b24988ac-6180-42a0-ab88-20f7382dd24c',
+    actions: ['*'],
+    notActions: [
+      'Microsoft.Authorization/*/Delete',
+      'Microsoft.Authorization/*/Write',
+      'Microsoft.Authorization/elevateAccess/Action',
+    ],
+    dataActions: [],
+  },
+  { name: 'Reader', guid: 'acdd72a7-3385-48ef-bd42-f606fba81ae7', actions: ['*/read'], dataActions: [] },
 ];
 
 /** Whether a role grants a data action. */
 export function grants({ dataActions, notDataActions = [] }: Role, dataAction: string): boolean {
-  const among = (patterns: readonly string[]): boolean => patterns.some((pattern) => matches(pattern, dataAction));
-  return among(dataActions) && !among(notDataActions);
+  return among(dataActions, dataAction) && !among(notDataActions, dataAction);
 }
 
-function matches(pattern: string, dataAction: string): boolean {
-  const [head = '', tail] = pattern.toLowerCase().split('*');
-  const action = dataAction.toLowerCase();
-  if (tail === undefined) return action === head;
-  return action.startsWith(head) && action.endsWith(tail) && action.length >= head.length + tail.length;
+/** Whether a role grants an action in ARM. */
+export function allows({ actions = [], notActions = [] }: Role, action: string): boolean {
+  return among(actions, action) && !among(notActions, action);
+}
+
+/** Whether one of the patterns matches; `*` stands for any text, and case does not matter. */
+export function among(patterns: readonly string[], action: string): boolean {
+  return patterns.some((pattern) => matches(pattern, action));
+}
+
+function matches(pattern: string, action: string): boolean {
+  const parts = pattern.split('*').map((part) => part.replace(/[.+?^${}()|[\]\\]/g, '\\$&'));
+  return new RegExp(`^${parts.join('.*')}$`, 'i').test(action);
 }

@@ -8,6 +8,7 @@
 import { randomUUID } from 'node:crypto';
 import { json, Router, type Request, type Response } from 'express';
 import { z } from 'zod';
+import type { PrivateEndpoints } from '../arm/private-endpoints';
 import type { RoleAssignments } from '../arm/role-assignments';
 import { hostRole } from '../clouds';
 import type { TokenService } from '../entra/tokens';
@@ -28,6 +29,7 @@ export interface VaultRouterOptions {
   readonly registry: VaultRegistry;
   readonly tokens: TokenService;
   readonly assignments: RoleAssignments;
+  readonly endpoints: PrivateEndpoints;
   readonly tenantId: string;
   readonly faults: Faults;
 }
@@ -53,6 +55,8 @@ const updateSchema = z.looseObject({
 });
 const cryptoSchema = z.looseObject({ alg: rsaAlgorithmSchema, value: z.base64url() });
 
+const PRIVATE_LINK = { kind: 'private-link' } as const;
+
 /** A vault, and who calls it. */
 interface Call {
   readonly vault: Vault;
@@ -60,7 +64,8 @@ interface Call {
 }
 
 /** The routes of `*.vault.azure.net` (and its siblings in other clouds). */
-export function vaultRouter({ registry, tokens, assignments, tenantId, faults }: VaultRouterOptions): Router {
+export function vaultRouter(options: VaultRouterOptions): Router {
+  const { registry, tokens, assignments, endpoints, tenantId, faults } = options;
   const router = Router();
   router.use(json({ type: () => true, limit: '1mb' }));
   router.use(async (request, response, next) => {
@@ -87,7 +92,7 @@ export function vaultRouter({ registry, tokens, assignments, tenantId, faults }:
     if (typeof request.query['api-version'] !== 'string') {
       throw badRequest('api-version must be specified', 'BadParameter');
     }
-    return { vault, caller };
+    return { vault, caller: endpoints.reachedByClients(vault.id) ? { ...caller, origin: PRIVATE_LINK } : caller };
   }
 
   /** The vault of a request whose caller holds a permission. */

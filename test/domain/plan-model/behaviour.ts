@@ -7,7 +7,7 @@ import { keysNeededNow, resultOf } from '../../../domain/plan/outputs';
 import { planFaults } from '../../../domain/plan/check-plan';
 import type { Plan } from '../../../domain/plan/plan';
 import { isConclusive } from '../../../domain/proof';
-import { keyUserFaults, usersOf } from '../../../domain/key-users';
+import { keyUserFaults, usersOf, usersOfVault } from '../../../domain/key-users';
 import { kindOf } from '../../../domain/kinds';
 import { PROOF_HOLDS_FOR_MS, voidReason } from '../../../domain/proof-validity';
 import { isConfirmed } from '../../../domain/trusted-ledger';
@@ -28,6 +28,9 @@ export interface Behaviour {
   readonly isConclusive: typeof isConclusive;
   readonly isConfirmed: typeof isConfirmed;
   readonly usersOf: typeof usersOf;
+  readonly usersOfVault: typeof usersOfVault;
+  /** Whether it is looked at right before a public address closes who needs it: activities/vault-network.ts. */
+  readonly looksBeforeClosing: boolean;
   readonly keyUserFaults: typeof keyUserFaults;
   readonly kindOf: typeof kindOf;
   /** Whether a canary that was stored anew tells of a switch, by its content before and after: activities/canary-watch.ts. */
@@ -49,6 +52,8 @@ export const AS_PRODUCT: Behaviour = {
   isConclusive,
   isConfirmed,
   usersOf,
+  usersOfVault,
+  looksBeforeClosing: true,
   keyUserFaults,
   kindOf,
   tellsOfSwitch: (before, after) => before === after,

@@ -23,7 +23,8 @@ import {
 import type { RefusedSecret } from '../../../domain/refusal';
 import { sameProcesses, type Convergence } from '../../../domain/convergence';
 import { takeBaseline, Watch, canariesOf } from './canaries';
-import { checkKeyUnused, deleteKey, disableKeyVersion, soak } from './retirement';
+import { checkKeyUnused, deleteKey, disableKeyVersion, keyUsage, soak } from './retirement';
+import { CLUSTER } from '../fixtures';
 import { Blocked, type Effect, type Execution } from './running';
 import { objectOf } from './machine';
 import { pass } from './secrets';
@@ -155,7 +156,15 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
     return { type: 'grant-key-access', principalId: step.principalId ?? 'made', granted: true };
   },
 
-  *'set-vault-network'({ key, to }, { machine }) {
+  *'set-vault-network'({ key, to, vaultId }, { machine, behaviour }) {
+    // Looked at again right before: others may have moved this cluster, or another one to the vault.
+    const { kms } = machine.observed();
+    if (to === 'closed' && behaviour.looksBeforeClosing) {
+      if (kms.networkAccess !== 'Private' || kms.vaultId !== vaultId || !kms.enabled)
+        throw new Blocked('ClusterChangedOutside');
+      const { clusters } = behaviour.usersOfVault(keyUsage(machine, behaviour), key, CLUSTER);
+      if (clusters.length > 0) throw new Blocked('VaultInUse');
+    }
     const changed = machine.setVaultNetwork(key, to);
     yield;
     return { type: 'set-vault-network', changed };

@@ -44,6 +44,11 @@ export const objectOf = (keyId: string): string => keyId.slice(0, keyId.lastInde
 /** `kv1.vault.azure.net` */
 export const vaultOf = (keyId: string): string => new URL(keyId).host;
 
+const VAULTS =
+  '/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg/providers/Microsoft.KeyVault/vaults';
+/** ARM id of the vault of a key. */
+export const vaultIdOf = (keyId: string): string => `${VAULTS}/${vaultOf(keyId).split('.')[0]}`;
+
 /** What a vault has of a key version. */
 export type KeyState = 'enabled' | 'disabled' | 'deleted';
 
@@ -60,7 +65,7 @@ export class Machine {
   readonly vault = new Map<string, KeyState>();
   /** Vaults whose public address answers to nobody, by their hosts. */
   readonly closedVaults = new Set<string>();
-  /** Keys that the cluster has reached over a private endpoint: AKS keeps it as long as a slot needs it. */
+  /** Vaults that the cluster reaches over a private endpoint, all their keys: AKS keeps it as long as a slot needs it. */
   readonly #privately = new Set<string>();
   /** What another cluster needs: its current key, and those before it. */
   readonly otherNeeds: string[] = [];
@@ -107,7 +112,8 @@ export class Machine {
 
   /** As ARM reports it. */
   observed(): ObservedCluster {
-    const { enabled, keyId, keyVaultNetworkAccess } = this.#body.properties.securityProfile?.azureKeyVaultKms ?? {};
+    const { enabled, keyId, keyVaultNetworkAccess, keyVaultResourceId } =
+      this.#body.properties.securityProfile?.azureKeyVaultKms ?? {};
     return goodCluster({
       kubernetesVersion: this.kubernetesVersion,
       wantedKubernetesVersion: this.kubernetesVersion,
@@ -122,7 +128,9 @@ export class Machine {
         enabled: enabled === true,
         ...(typeof keyId === 'string' ? { keyId } : {}),
         ...(typeof keyVaultNetworkAccess === 'string' ? { networkAccess: keyVaultNetworkAccess } : {}),
+        ...(typeof keyVaultResourceId === 'string' && keyVaultResourceId !== '' ? { vaultId: keyVaultResourceId } : {}),
       },
+      vnetIntegration: true,
     });
   }
 
@@ -155,7 +163,7 @@ export class Machine {
 
   /** Another cluster has a key from now on; AKS takes an enabled one only. */
   otherTakes(keyId: string): void {
-    if (this.vault.get(keyId) === 'enabled') this.otherNeeds.unshift(keyId);
+    if (this.vault.get(keyId) === 'enabled' && !this.closedVaults.has(vaultOf(keyId))) this.otherNeeds.unshift(keyId);
   }
 
   enable(keyId: string): void {
@@ -200,12 +208,21 @@ export class Machine {
     this.closedVaults.add(vault);
     const { current, previous } = this.slots;
     const lost = [current, previous, ...this.keysInUse()].find(
-      (key) => key !== null && vaultOf(key) === vault && !this.#privately.has(key),
+      (key) => key !== null && vaultOf(key) === vault && !this.#privately.has(vault),
     );
     const others = this.otherNeeds.find((key) => vaultOf(key) === vault);
     if (lost ?? others)
       this.harm.push({ invariant: 'K1', what: `${vault} is closed to those who need ${lost ?? others}.` });
     return true;
+  }
+
+  /** What a person asks of AKS for a key: AKS does not change the access to a vault while KMS is on, nor take a closed one as public. */
+  profileByHand(keyId: string): KmsProfile {
+    const { kms } = this.observed();
+    const sameVault = kms.enabled && kms.keyId !== undefined && vaultOf(kms.keyId) === vaultOf(keyId);
+    const isPrivate = sameVault ? kms.networkAccess === 'Private' : this.closedVaults.has(vaultOf(keyId));
+    if (!isPrivate) return { mode: 'on', keyId, access: 'Public' };
+    return { mode: 'on', keyId, access: 'Private', vaultId: vaultIdOf(keyId) };
   }
 
   /** Whether AKS takes a profile: the API servers must reach the vault. */
@@ -231,7 +248,7 @@ export class Machine {
   set(profile: KmsProfile, by: 'keyturn' | 'others'): void {
     const keyId = profile.mode === 'on' ? profile.keyId : null;
     this.#put(profile);
-    if (profile.mode === 'on') this.#privately[profile.access === 'Private' ? 'add' : 'delete'](profile.keyId);
+    if (profile.mode === 'on') this.#privately[profile.access === 'Private' ? 'add' : 'delete'](vaultOf(profile.keyId));
     if (keyId === this.slots.current) return;
     // A switch whose note others took out of the ledger is as one of others.
     const told = by === 'keyturn' && this.ledger?.generations.at(-1)?.state === 'activating';

@@ -1,16 +1,26 @@
 /** What Keyturn sees of the machine before it plans. */
+import type { IdentityAccess } from '../../../domain/identity-access';
 import type { Ledger } from '../../../domain/ledger';
 import type { KeyLookup, Observation } from '../../../domain/observed';
 import { nextKeyId, requestedKeyId, type OperationRequest } from '../../../domain/request';
 import { trustedLedger } from '../../../domain/trusted-ledger';
-import { CLUSTER, goodKey } from '../fixtures';
+import { CLUSTER, goodKey, identityAccess, VAULT_CONTRIBUTOR } from '../fixtures';
 import type { Behaviour } from './behaviour';
-import type { Machine } from './machine';
+import { vaultIdOf, vaultOf, type Machine } from './machine';
 import { keyUsage } from './retirement';
 
 /** The ledger as far as evidence confirms it. */
 export function believed(machine: Machine, behaviour: Behaviour, ledger: Ledger): Ledger {
   return trustedLedger(ledger, behaviour.isConfirmed(ledger, CLUSTER, machine.evidence));
+}
+
+/** The identity has every right, on either plane. */
+function access(machine: Machine, keyId: string): IdentityAccess {
+  return identityAccess({
+    keyId,
+    vault: { vaultId: vaultIdOf(keyId), openToAllNetworks: !machine.closedVaults.has(vaultOf(keyId)) },
+    roles: { known: true, value: [VAULT_CONTRIBUTOR] },
+  });
 }
 
 /** All that the planner is told. */
@@ -23,6 +33,7 @@ export function observe(machine: Machine, behaviour: Behaviour, request: Operati
   };
   const [requested, next] = [requestedKeyId(request), nextKeyId(request)];
   const current = machine.reportedKeyId();
+  const granted = requested ?? current;
   const { retires, needs } = behaviour.kindOf(request.kind);
   const retired = retires === 'current-key' ? current : retires === 'requested-key' ? requested : undefined;
   const { kubernetesVersion } = machine;
@@ -36,6 +47,10 @@ export function observe(machine: Machine, behaviour: Behaviour, request: Operati
       ...(retired === undefined || retired === null
         ? {}
         : { keyUsers: behaviour.usersOf(keyUsage(machine, behaviour), retired) }),
+      ...(needs.includes('identity-access') && granted !== null ? { identityAccess: access(machine, granted) } : {}),
+      ...(needs.includes('vault-users') && current !== null
+        ? { vaultUsers: behaviour.usersOfVault(keyUsage(machine, behaviour), current, CLUSTER) }
+        : {}),
       ...(needs.includes('upgrade-profile')
         ? { upgradeProfile: { current: kubernetesVersion, offered: ['1.26.9', '1.27.3', '1.27.9'] } }
         : {}),

@@ -18,6 +18,7 @@ const KIND_OF = {
     replace: 'replace-key',
     retire: 'retire-key',
     move: 'change-vault',
+    access: 'change-vault-access',
     upgrade: 'upgrade-to-kms-v2',
   },
   off: {
@@ -27,6 +28,7 @@ const KIND_OF = {
     replace: 'enable-kms',
     retire: 'retire-key',
     move: 'enable-kms',
+    access: 'enable-kms',
     upgrade: 'enable-kms',
   },
 } as const;
@@ -65,14 +67,21 @@ function parametersOf(machine: Machine, kind: string, key: number): Record<strin
     case 'retire-key':
       return { soakInSeconds: SOAK_IN_SECONDS, keyId: all[key % all.length] };
     case 'enable-kms':
-      return { keyId: here[key % here.length] ?? machine.newVersion() };
+      return reached(machine, here[key % here.length] ?? machine.newVersion());
     case 'change-vault': {
       const other = VAULTS.find((object) => current === null || vaultOf(object) !== vaultOf(current));
-      return { keyId: there[key % Math.max(1, there.length)] ?? machine.newVersion(other) };
+      return reached(machine, there[key % Math.max(1, there.length)] ?? machine.newVersion(other));
     }
+    case 'change-vault-access':
+      return { vaultAccess: machine.observed().kms.networkAccess === 'Private' ? 'Public' : 'Private' };
     default:
       return {};
   }
+}
+
+/** A key, and the access that its vault gives now. */
+function reached(machine: Machine, keyId: string): Record<string, unknown> {
+  return { keyId, vaultAccess: machine.closedVaults.has(new URL(keyId).host) ? 'Private' : 'Public' };
 }
 
 /** `https://kv1.vault.azure.net` */

@@ -40,6 +40,7 @@ const asks = (): fc.Arbitrary<Ask> =>
       'replace',
       'retire',
       'move',
+      'access',
       'upgrade',
     ),
     key: fc.nat(4),
@@ -285,11 +286,11 @@ function setByHand(world: World, which: number | 'off' | 'back'): void {
   const keyId =
     which === 'off' ? null : which === 'back' ? machine.slots.previous : (keys[which - 1] ?? machine.newVersion());
   if (keyId === machine.slots.current || (keyId !== null && machine.vault.get(keyId) !== 'enabled')) return;
-  if (machine.oneProviderName && world.isSwitching) return;
+  if (machine.oneProviderName && !world.idle) return;
   const evicted = machine.evictedBy(keyId);
   if (evicted !== undefined && machine.keysInUse().has(evicted)) return;
   if (machine.ledger !== null && bringsBackProven(world, machine.ledger, keyId)) return;
-  machine.set(keyId === null ? { mode: 'off' } : { mode: 'on', keyId, access: 'Public' }, 'others');
+  machine.set(keyId === null ? { mode: 'off' } : machine.profileByHand(keyId), 'others');
   machine.now += SETTING_A_KEY_TAKES_IN_MS;
   if (machine.showsNoKeys) machine.switchAll();
   world.othersSet(keyId);

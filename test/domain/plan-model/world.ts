@@ -61,11 +61,6 @@ export class World {
     this.untold = new Set(this.machine.vault.keys());
   }
 
-  /** An operation may have taken its baseline, and has not ended. */
-  get isSwitching(): boolean {
-    return this.#runs.some(({ run }) => Object.values(run.outputs).some(({ type }) => type === 'take-baseline'));
-  }
-
   get idle(): boolean {
     return this.#runs.length === 0;
   }
