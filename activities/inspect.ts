@@ -1,7 +1,6 @@
 /** Looks at the encryption of one cluster. Writes nothing, and looks at no Secret. */
 import { inspect, type InspectionFacts } from '../domain/inspection';
 import { reportedKeyId, type ObservedCluster } from '../domain/observed';
-import { parseClusterId } from '../domain/resource-ids';
 import { claimsProof, trustIn } from '../domain/trusted-ledger';
 import type { Inspected } from './contract';
 import { readClusterEvidence } from './evidence';
@@ -9,7 +8,7 @@ import { knownLeases } from './kubernetes/servers';
 import { readLedger } from './ledger';
 import { readIfItAnswers, type Look } from './look';
 import { whyNotThere } from './observe-azure';
-import { observeRecovery, type RecoveryQuery } from './observe-recovery';
+import { lookUpInAnyVault, observeRecovery, type RecoveryQuery } from './observe-recovery';
 
 /** Keys of the ledger that are looked up, the newest first. */
 const MOST_KEYS = 10;
@@ -33,9 +32,7 @@ export async function inspectCluster(look: Look, cluster: string): Promise<Inspe
   const identityAccess = recovery?.slots.find(({ slot }) => slot === 'current')?.access;
   const ofLedger = 'ledger' in inside ? (inside.ledger?.generations ?? []).map(({ keyId }) => keyId) : [];
   const keyIds = [...new Set([current, ...ofLedger.reverse()])].filter((keyId) => keyId !== null).slice(0, MOST_KEYS);
-  const { subscriptionId = '' } = parseClusterId(observed.resourceId) ?? {};
-  const place = { subscriptionId, vaultId: observed.kms.vaultId };
-  const keys = await Promise.all(keyIds.map((keyId) => azure.keys.lookUpAnywhere(keyId, place, options)));
+  const keys = await Promise.all(keyIds.map((keyId) => lookUpInAnyVault(look, keyId, observed)));
   const facts = {
     at,
     cluster: observed,

@@ -44,7 +44,8 @@ export async function observeAzure(
     keyFrom === 'any-vault' ? look(keyId) : lookUpRequested(look, keyId, currentKeyId);
   const granted = requested ?? currentKeyId;
   const [currentKey, requestedKey, nextKey, upgradeProfile, identityAccess] = await Promise.all([
-    currentKeyId === undefined ? undefined : look(currentKeyId),
+    // A kind that repairs keys looks them up itself, also where their vault does not answer.
+    currentKeyId === undefined || needs.includes('recovery') ? undefined : look(currentKeyId),
     requested === undefined ? undefined : lookUp(requested),
     next === undefined ? undefined : lookUp(next),
     needs.includes('upgrade-profile')

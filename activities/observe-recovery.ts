@@ -77,7 +77,7 @@ async function slotFacts(
   if ('fault' in key || subscriptionId === undefined || key.cloud.name !== azure.cloud.name) return undefined;
   const principalId = identity?.principalId ?? cluster.identities[0]?.principalId ?? '';
   const [lookup, access] = await Promise.all([
-    azure.keys.lookUpAnywhere(keyId, { subscriptionId, vaultId: cluster.kms.vaultId }, options),
+    lookUpInAnyVault({ azure, signal }, keyId, cluster),
     readIdentityAccess(
       azure,
       { identity: { name: identity?.id.split('/').at(-1) ?? '', principalId }, keyId, subscriptionId },
@@ -97,6 +97,28 @@ async function slotFacts(
     // A principal that is gone has no rights to judge.
     ...(principalId === '' || identity?.state === 'missing' ? {} : { access }),
   };
+}
+
+/**
+ * Looks a key up, also one whose vault is deleted: its name does not resolve any more, and a proxy on the way answers for it.
+ * @throws VaultError, ArmError, TokenError when Azure cannot say now
+ */
+export async function lookUpInAnyVault(
+  { azure, signal }: Pick<Look, 'azure' | 'signal'>,
+  keyId: string,
+  { resourceId, kms: { vaultId } }: Pick<ObservedCluster, 'resourceId' | 'kms'>,
+): Promise<KeyLookup> {
+  const options = { abortSignal: signal };
+  const { subscriptionId = '' } = parseClusterId(resourceId) ?? {};
+  try {
+    return await azure.keys.lookUpAnywhere(keyId, { subscriptionId, vaultId }, options);
+  } catch (error) {
+    const key = parseKeyId(keyId);
+    if (!(error instanceof VaultError) || !error.retryable || 'fault' in key) throw error;
+    const deleted = await azure.vaults.findDeleted(key.vaultName, subscriptionId, options);
+    if (deleted.state !== 'deleted') throw error;
+    return { found: false, keyId, missing: 'vault', why: `The vault ${key.vaultName} is deleted.` };
+  }
 }
 
 async function softDeleted(

@@ -17,7 +17,7 @@ export type KmsHealth = z.infer<typeof KmsHealth>;
 /** A check of one KMS provider: `kms-providers`, or `kms-provider-0` where each has a check of its own. Source: kube-apiserver. */
 const CHECK = /^\[([-+])\](kms-provider(?:s|-\d{1,3}))\b/;
 
-/** The KMS checks that fail, by the answer of `/livez?verbose`. */
+/** The KMS checks that fail, by the answer of `/readyz?verbose`. */
 export function failingKmsChecks(verbose: string): string[] {
   return verbose.split('\n').flatMap((line) => {
     const [, sign, name] = CHECK.exec(line) ?? [];

@@ -7,7 +7,8 @@ import type { KubeConnection } from './connection';
 import { KubeError } from './errors';
 import { knownLeases } from './servers';
 
-const CHECKS = '/livez';
+/** Not `/livez`: newer kube-apiservers (1.34, not 1.27) leave the checks of KMS out there, so that a kubelet does not start them again. */
+const CHECKS = '/readyz';
 /** A load balancer chooses a server for each connection: so many looks for each server that renews its lease, and some more. */
 const LOOKS_PER_SERVER = 3;
 const EXTRA_LOOKS = 2;

@@ -2,7 +2,7 @@
  * Waits until the API servers say that their KMS works.
  *
  * Does: only reads. Tells what it waits for in words of our own.
- * Never does: give up. An API server whose key does not work does not start, so that no answer at all is one of the states.
+ * Never does: give up. An API server whose key does not work may not answer at all.
  */
 import type { UseCluster } from '../key-usage';
 import { readKmsHealth } from '../kubernetes/kms-health';
@@ -31,7 +31,7 @@ export async function awaitKms(
         waitsFor =
           'value' in read
             ? `the KMS of the API servers: ${read.value.causes.join(' ')}`
-            : `an API server to answer: it does not start while its key does not work. ${read.unreadable}`;
+            : `an API server to answer: it may not start while its key does not work. ${read.unreadable}`;
         running.heartbeat({ waitsFor });
         await sleep(LOOK_IN_MS, running.signal);
       }

@@ -123,8 +123,13 @@ async function recoverVault(
   }
   // Its name comes back minutes later. A vault that answers that there is no such key, or that Keyturn may not read it, answers.
   const answers = async (): Promise<boolean> => {
-    const lookup = await keys.lookUp(step.key, options);
-    return lookup.found || lookup.missing !== 'vault';
+    try {
+      const lookup = await keys.lookUp(step.key, options);
+      return lookup.found || lookup.missing !== 'vault';
+    } catch (error) {
+      if (error instanceof VaultError && error.retryable) return false;
+      throw error;
+    }
   };
   await until(running, answers, `the vault ${vaultName} to answer again`);
   return { changed };
