@@ -213,6 +213,13 @@ export interface Activities {
   ): Promise<{ recoveryId: string | null; scheduledPurgeOn: string | null; needed: string[] }>;
 
   /**
+   * Carries out `set-vault-network`, and waits until the vault shows it: an opened vault answers minutes later. Heartbeats
+   * `WaitProgress`. Other members of the vault stay as they are. Throws, non-retryable, `VaultInUse` when another cluster needs the
+   * public address that it closes, `ClusterChangedOutside` when this one does.
+   */
+  setVaultNetwork(input: StepReference): Promise<{ changed: boolean }>;
+
+  /**
    * Carries out `grant-key-access`: gives the rights that are missing, by one write. Throws `GrantRefused`, non-retryable, when Azure
    * refuses, a deny assignment takes the rights, or identity or vault are not what was approved.
    */
@@ -220,13 +227,6 @@ export interface Activities {
 
   /** Waits until Azure shows the rights that a `grant-key-access` step gave; heartbeats `WaitProgress`. Only reads. */
   awaitKeyAccess(input: StepReference & { readonly principalId: string }): Promise<void>;
-
-  /**
-   * Carries out `set-vault-network`, and waits until the vault shows it: an opened vault answers minutes later. Heartbeats
-   * `WaitProgress`. Other members of the vault stay as they are. Throws, non-retryable, `VaultInUse` when another cluster needs the
-   * public address that it closes, `ClusterChangedOutside` when this one does.
-   */
-  setVaultNetwork(input: StepReference): Promise<{ changed: boolean }>;
 
   /**
    * Carries out one repair of a key, a vault or an identity: reads, writes once, and reads again until it shows. Heartbeats
@@ -241,6 +241,24 @@ export interface Activities {
    * @returns how many health checks they passed
    */
   awaitKms(input: StepReference): Promise<{ answers: number }>;
+
+  /**
+   * Carries out `set-vault-diagnostics`. A setting that does it already is found instead. Throws, non-retryable, `DiagnosticSettingDiffers`
+   * rather than overwrite one, `DiagnosticSinkTaken`, `VaultChangeRefused`.
+   */
+  setVaultDiagnostics(input: StepReference): Promise<{ settingName: string; created: boolean }>;
+
+  /** Carries out `confirm-vault-diagnostics`. Only reads. Throws `VaultNotAsApproved`, non-retryable, when no setting does it. */
+  confirmVaultDiagnostics(input: StepReference): Promise<{ settingName: string }>;
+
+  /**
+   * Carries out `create-vault`: makes the vault, tagged with operation and nonce, or checks the one that the plan found; a vault with both tags
+   * is one that an earlier try made. Throws, non-retryable, `VaultNotAsApproved`, `VaultChangeRefused`.
+   */
+  createVault(input: StepReference & { readonly nonce: string }): Promise<{ vaultId: string; created: boolean }>;
+
+  /** Carries out `create-key`, likewise. Throws, non-retryable, `KeyNotAsApproved`, `CreateKeyRefused` with the command that gives the rights. */
+  createKey(input: StepReference & { readonly nonce: string }): Promise<{ keyId: string; created: boolean }>;
 
   /** Looks at the encryption of a cluster. */
   inspectCluster(input: { readonly cluster: string }): Promise<Inspected>;

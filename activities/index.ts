@@ -21,6 +21,8 @@ import { inspectCluster } from './inspect';
 import { noteSwitch, recordProof } from './ledger';
 import type { UseCluster } from './key-usage';
 import { checkRules, makePlan } from './observe';
+import { confirmVaultDiagnostics, setVaultDiagnostics } from './provision/diagnostics';
+import { createKey, createVault } from './provision/vault';
 import { awaitKms } from './repair/await-kms';
 import { awaitKeyAccess, grantKeyAccess } from './repair/grant';
 import type { Look } from './look';
@@ -202,6 +204,11 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
       (input, work) => deleteFreeKey(look(work.signal), retirementOf(input, work)),
     ),
 
+    setVaultNetwork: runner.writesForStep(
+      ['set-vault-network'],
+      { doing: 'Changing the network of the vault' },
+      (_, { step, cluster, ...running }) => setVaultNetwork(look(running.signal), { ...step, cluster }, running),
+    ),
     grantKeyAccess: runner.writesForStep(
       ['grant-key-access'],
       { doing: 'Giving the identity access to the key', armRefusal: 'GrantRefused' },
@@ -211,12 +218,6 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
       ['grant-key-access'],
       { doing: 'Waiting for the access to the key' },
       ({ principalId }, { step, ...running }) => awaitKeyAccess(azure, { ...step, principalId }, running),
-    ),
-
-    setVaultNetwork: runner.writesForStep(
-      ['set-vault-network'],
-      { doing: 'Changing the network of the vault' },
-      (_, { step, cluster, ...running }) => setVaultNetwork(look(running.signal), { ...step, cluster }, running),
     ),
 
     repair: runner.writesForStep(
@@ -233,6 +234,27 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
       ['await-kms'],
       { doing: 'Waiting for the KMS of the API servers', ...INSIDE },
       (_, { cluster, ...running }) => awaitKms({ azure, use, evidence }, cluster, running),
+    ),
+    setVaultDiagnostics: runner.writesForStep(
+      ['set-vault-diagnostics'],
+      { doing: 'Making the diagnostic setting', armRefusal: 'VaultChangeRefused' },
+      (_, { step, signal }) => setVaultDiagnostics(azure, step, signal),
+    ),
+    confirmVaultDiagnostics: runner.readsForStep(
+      ['confirm-vault-diagnostics'],
+      { doing: 'Reading the diagnostic settings', armRefusal: 'VaultChangeRefused' },
+      (_, { step, signal }) => confirmVaultDiagnostics(azure, step, signal),
+    ),
+
+    createVault: runner.writesForStep(
+      ['create-vault'],
+      { doing: 'Making the vault', armRefusal: 'VaultChangeRefused' },
+      ({ nonce }, { step, operationId, signal }) => createVault(azure, step, { operationId, nonce }, signal),
+    ),
+    createKey: runner.writesForStep(
+      ['create-key'],
+      { doing: 'Making the key', vaultRefusal: 'CreateKeyRefused' },
+      ({ nonce }, { step, operationId, signal }) => createKey(azure, step, { operationId, nonce }, signal),
     ),
 
     inspectCluster: runner.plain({ doing: 'Looking at the cluster', ...INSIDE }, ({ cluster }, { signal }) =>

@@ -10,6 +10,8 @@ import { ANOTHER_VAULT, type AzureObservation, type KeyLookup, type ObservedClus
 import { nextKeyId, requestedKeyId, type OperationRequest } from '../domain/request';
 import { parseClusterId, parseKeyId } from '../domain/resource-ids';
 import { readKeyUsage } from './key-usage';
+import { observeDiagnostics } from './provision/diagnostics';
+import { observeProvisioning, type ProvisioningRequest } from './provision/vault';
 import type { Look } from './look';
 
 /**
@@ -43,18 +45,27 @@ export async function observeAzure(
   const lookUp = (keyId: string): Promise<KeyLookup> =>
     keyFrom === 'any-vault' ? look(keyId) : lookUpRequested(look, keyId, currentKeyId);
   const granted = requested ?? currentKeyId;
-  const [currentKey, requestedKey, nextKey, upgradeProfile, identityAccess] = await Promise.all([
-    // A kind that repairs keys looks them up itself, also where their vault does not answer.
-    currentKeyId === undefined || needs.includes('recovery') ? undefined : look(currentKeyId),
-    requested === undefined ? undefined : lookUp(requested),
-    next === undefined ? undefined : lookUp(next),
-    needs.includes('upgrade-profile')
-      ? azure.clusters.upgradeProfile(snapshot.observed.resourceId, options)
-      : undefined,
-    needs.includes('identity-access') && granted !== undefined
-      ? identityAccessOf(azure, snapshot.observed, granted, options)
-      : undefined,
-  ]);
+  const { workspaceId } = request.parameters;
+  const [currentKey, requestedKey, nextKey, upgradeProfile, identityAccess, vaultDiagnostics, provisioning] =
+    await Promise.all([
+      // A kind that repairs keys looks them up itself, also where their vault does not answer.
+      currentKeyId === undefined || needs.includes('recovery') ? undefined : look(currentKeyId),
+      requested === undefined ? undefined : lookUp(requested),
+      next === undefined ? undefined : lookUp(next),
+      needs.includes('upgrade-profile')
+        ? azure.clusters.upgradeProfile(snapshot.observed.resourceId, options)
+        : undefined,
+      needs.includes('identity-access') && granted !== undefined
+        ? identityAccessOf(azure, snapshot.observed, granted, options)
+        : undefined,
+      needs.includes('vault-diagnostics') && typeof workspaceId === 'string'
+        ? observeDiagnostics(azure, snapshot.observed, workspaceId, options)
+        : undefined,
+      needs.includes('provisioning')
+        ? // The schema of the kind has read them.
+          observeProvisioning(azure, snapshot.observed, request.parameters as unknown as ProvisioningRequest, options)
+        : undefined,
+    ]);
   return {
     at,
     cluster,
@@ -63,6 +74,8 @@ export async function observeAzure(
     ...(nextKey === undefined ? {} : { nextKey }),
     ...(upgradeProfile === undefined ? {} : { upgradeProfile }),
     ...(identityAccess === undefined ? {} : { identityAccess }),
+    ...(vaultDiagnostics === undefined ? {} : { vaultDiagnostics }),
+    ...provisioning,
   };
 }
 

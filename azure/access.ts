@@ -2,10 +2,13 @@
 import type { Cloud } from '../domain/clouds';
 import { createArmClient } from './arm';
 import { createCredential } from './credentials';
+import { createDiagnosticSettings, type DiagnosticSettings } from './diagnostic-settings';
 import { createGrants, type Grants } from './grants';
 import { createHttpClient } from './http-client';
 import { createIdentities, type Identities } from './identities';
 import { createKeys, type Keys } from './keys';
+import { createNewVaults, type NewVaults } from './new-vaults';
+import { createOwnIdentity, type OwnIdentity } from './own-identity';
 import { createManagedClusters, type ManagedClusters } from './managed-clusters';
 import { createRoles, type Roles } from './roles';
 import { createKeyLookups, type KeyLookups } from './key-lookup';
@@ -22,6 +25,9 @@ export interface AzureAccess {
   readonly roles: Roles;
   readonly identities: Identities;
   readonly grants: Grants;
+  readonly diagnostics: DiagnosticSettings;
+  readonly newVaults: NewVaults;
+  readonly own: OwnIdentity;
 }
 
 /** Access as the identity that the standard environment describes. @param http carries every request */
@@ -39,5 +45,8 @@ export function createAzureAccess(cloud: Cloud, http = createHttpClient()): Azur
     roles: createRoles(cloud, credential, http),
     identities: createIdentities(arm),
     grants: createGrants(arm, management),
+    diagnostics: createDiagnosticSettings(arm),
+    newVaults: createNewVaults(arm),
+    own: createOwnIdentity(cloud, arm, credential),
   };
 }

@@ -10,7 +10,7 @@ import type { KeyVaultKey } from '@azure/keyvault-keys';
 import type { Cloud } from '../domain/clouds';
 import type { KeyLookup, ObservedKey } from '../domain/observed';
 import { mustParseKeyId, parseKeyId, type KeyId } from '../domain/resource-ids';
-import { VaultError } from './errors';
+import { isNotForUs, VaultError } from './errors';
 import { createKeyRecovery, type KeyRecovery } from './key-recovery';
 import { createKeyRetirement, type KeyRetirement } from './key-retirement';
 import type { CallOptions } from './call-options';
@@ -58,6 +58,32 @@ export interface Keys extends KeyRetirement, KeyRecovery {
    * @throws VaultError, TokenError
    */
   createLike(kid: string, mark: VersionMark, options?: CallOptions & { readonly expiresOn?: Date }): Promise<string>;
+  /**
+   * What a vault has of a name: the newest version of a live key, a deleted key, or nothing; `unseen` when Keyturn may not read.
+   * @throws VaultError, TokenError
+   */
+  newest(
+    place: KeyPlace,
+    options?: CallOptions,
+  ): Promise<
+    { readonly state: 'exists'; readonly key: ObservedKey } | { readonly state: 'none' | 'soft-deleted' | 'unseen' }
+  >;
+  /** The versions of a key that carry the mark, the oldest first; none when there is no such key. @throws VaultError, TokenError */
+  findMarkedIn(place: KeyPlace, mark: VersionMark, options?: CallOptions): Promise<MarkedVersion[]>;
+  /** Makes a key, tagged with the mark. @returns its versioned key id @throws VaultError, TokenError */
+  createNew(place: KeyPlace, key: NewKey, mark: VersionMark, options?: CallOptions): Promise<string>;
+}
+
+/** A key that is to be made: an RSA key that permits encrypt and decrypt. */
+export interface NewKey {
+  readonly sizeInBits: number;
+  readonly expiresOn?: Date;
+}
+
+/** A key by its name; versions come and go. */
+export interface KeyPlace {
+  readonly vaultName: string;
+  readonly keyName: string;
 }
 
 /** Makes the client; sends nothing yet. */
@@ -65,6 +91,16 @@ export function createKeys(cloud: Cloud, credential: TokenCredential, httpClient
   const call = createVaultCaller(cloud, credential, httpClient);
   const get = (keyId: KeyId, options: CallOptions): Promise<KeyVaultKey> =>
     call(keyId, options, (client) => client.getKey(keyId.name, { ...options, version: keyId.version }));
+
+  const marked = (keyId: KeyId, { operationId, nonce }: VersionMark, options: CallOptions): Promise<MarkedVersion[]> =>
+    call(keyId, options, async (client) => {
+      const made: MarkedVersion[] = [];
+      for await (const { id, tags, createdOn } of client.listPropertiesOfKeyVersions(keyId.name, options)) {
+        if (id === undefined || tags?.[OPERATION_TAG] !== operationId || tags[NONCE_TAG] !== nonce) continue;
+        made.push({ keyId: mustParseKeyId(id).kid, createdAt: createdOn ?? new Date(0) });
+      }
+      return made.sort((a, b) => a.createdAt.getTime() - b.createdAt.getTime() || (a.keyId < b.keyId ? -1 : 1));
+    });
 
   return {
     ...createKeyRetirement(call),
@@ -88,16 +124,47 @@ export function createKeys(cloud: Cloud, credential: TokenCredential, httpClient
       }
     },
 
-    async findMarked(kid, { operationId, nonce }, options = {}) {
-      const keyId = mustParseKeyId(kid);
-      return call(keyId, options, async (client) => {
-        const made: MarkedVersion[] = [];
-        for await (const { id, tags, createdOn } of client.listPropertiesOfKeyVersions(keyId.name, options)) {
-          if (id === undefined || tags?.[OPERATION_TAG] !== operationId || tags[NONCE_TAG] !== nonce) continue;
-          made.push({ keyId: mustParseKeyId(id).kid, createdAt: createdOn ?? new Date(0) });
-        }
-        return made.sort((a, b) => a.createdAt.getTime() - b.createdAt.getTime() || (a.keyId < b.keyId ? -1 : 1));
-      });
+    findMarked: (kid, mark, options = {}) => marked(mustParseKeyId(kid), mark, options),
+
+    async newest(place, options = {}) {
+      const keyId = anyVersionOf(cloud, place);
+      try {
+        const found = await call(keyId, options, (client) => client.getKey(keyId.name, options));
+        return { state: 'exists', key: observedKey(found) };
+      } catch (error) {
+        if (!isNotForUs(error)) throw error;
+        if (error.status === 403) return { state: 'unseen' };
+      }
+      try {
+        await call(keyId, options, (client) => client.getDeletedKey(keyId.name, options));
+        return { state: 'soft-deleted' };
+      } catch (error) {
+        if (!isNotForUs(error)) throw error;
+        return { state: 'none' };
+      }
+    },
+
+    async findMarkedIn(place, mark, options = {}) {
+      try {
+        return await marked(anyVersionOf(cloud, place), mark, options);
+      } catch (error) {
+        if (error instanceof VaultError && error.status === 404) return [];
+        throw error;
+      }
+    },
+
+    async createNew(place, { sizeInBits, expiresOn }, { operationId, nonce }, options = {}) {
+      const keyId = anyVersionOf(cloud, place);
+      const created = await call(keyId, options, (client) =>
+        client.createKey(keyId.name, 'RSA', {
+          ...options,
+          keySize: sizeInBits,
+          keyOps: ['encrypt', 'decrypt'],
+          expiresOn,
+          tags: { [OPERATION_TAG]: operationId, [NONCE_TAG]: nonce },
+        }),
+      );
+      return mustParseKeyId(created.id ?? '').kid;
     },
 
     async createLike(kid, { operationId, nonce }, { expiresOn, ...options } = {}) {
@@ -124,6 +191,11 @@ export function createKeys(cloud: Cloud, credential: TokenCredential, httpClient
       return mustParseKeyId(created.id ?? '').kid;
     },
   };
+}
+
+/** Stands for a key where its version does not matter, or is not known. */
+function anyVersionOf(cloud: Cloud, { vaultName, keyName }: KeyPlace): KeyId {
+  return mustParseKeyId(`https://${vaultName.toLowerCase()}.${cloud.vaultSuffix}/keys/${keyName}/${'0'.repeat(32)}`);
 }
 
 function observedKey({ id, key, keyType, keyOperations, properties }: KeyVaultKey): ObservedKey {

@@ -30,6 +30,8 @@ export interface Vaults {
   network(vaultId: string, options?: CallOptions): Promise<VaultNetwork | 'restricted'>;
   /** Opens the vault to all networks, or closes its public address. Rules for single networks stay, and everything else. */
   setNetwork(vaultId: string, to: VaultNetwork, options?: CallOptions): Promise<void>;
+  /** The vault with an ARM id. @param principalId object id of the identity */
+  read(vaultId: string, principalId: string, options?: CallOptions): Promise<VaultLookup>;
 }
 
 /** Makes the client; sends nothing yet. */
@@ -71,20 +73,6 @@ export function createVaults(management: VaultManagement): Vaults {
       }
     },
 
-    async read(vaultId, principalId, options = {}) {
-      try {
-        return await management.atVault(vaultId, options, async (client, group, name) => {
-          const vault = await client.vaults.get(group, name, { abortSignal: options.abortSignal });
-          return { known: true, value: observedVault(vaultId, vault, principalId) };
-        });
-      } catch (error) {
-        if (!isNotForUs(error)) throw error;
-        const { name, resourceGroup } = mustParseVaultId(vaultId);
-        const why = `Keyturn sees no vault ${name} in the resource group ${resourceGroup}: it is deleted, or Keyturn has no right to read it (Microsoft.KeyVault/vaults/read).`;
-        return { known: false, why };
-      }
-    },
-
     network: (vaultId, options = {}) =>
       management.atVault(vaultId, options, async (client, group, name) =>
         networkOf(await client.vaults.get(group, name, { abortSignal: options.abortSignal })),
@@ -99,6 +87,20 @@ export function createVaults(management: VaultManagement): Vaults {
             : { publicNetworkAccess: 'Enabled', networkAcls: { ...properties.networkAcls, defaultAction: 'Allow' } };
         await client.vaults.update(group, name, { properties: changed }, { abortSignal: options.abortSignal });
       }),
+
+    async read(vaultId, principalId, options = {}) {
+      try {
+        const vault = await management.atVault(vaultId, options, (client, group, name) =>
+          client.vaults.get(group, name, { abortSignal: options.abortSignal }),
+        );
+        return { known: true, value: observedVault(vaultId, vault, principalId) };
+      } catch (error) {
+        if (!isNotForUs(error)) throw error;
+        const { name, resourceGroup } = mustParseVaultId(vaultId);
+        const why = `Keyturn sees no vault ${name} in the resource group ${resourceGroup}: it is deleted, or Keyturn has no right to read it (Microsoft.KeyVault/vaults/read).`;
+        return { known: false, why };
+      }
+    },
   };
 }
 

@@ -6,9 +6,11 @@ import { kmsScheme, type EncryptionState } from './encryption';
 import { IdentityAccess } from './identity-access';
 import { KeyUsers, VaultUsers } from './key-users';
 import { Ledger } from './ledger';
-import { KeyLookup } from './observed-key';
+import { KeyLookup, ObservedKey } from './observed-key';
+import { Provisioning } from './provisioning';
 import { Recovery } from './recovery';
 import { UpgradeRisks } from './upgrade-risks';
+import { VaultDiagnostics } from './vault-diagnostics';
 
 export { ANOTHER_VAULT, KeyLookup, ObservedKey } from './observed-key';
 
@@ -124,6 +126,12 @@ export const AzureObservation = z.object({
   recovery: Recovery.optional(),
   /** Who else needs the public address of the vault of the current key. For kinds that need it. */
   vaultUsers: VaultUsers.optional(),
+  /** Diagnostic settings of the vault of the current key; for kinds that need them. */
+  vaultDiagnostics: VaultDiagnostics.optional(),
+  /** What there is of the vault and the key that the request names; for kinds that need it. */
+  provisioning: Provisioning.optional(),
+  /** The newest version of that key, when it is there. */
+  provisionedKey: ObservedKey.optional(),
 });
 /** What Azure reports. */
 export type AzureObservation = z.infer<typeof AzureObservation>;

@@ -96,6 +96,8 @@ export const OperationResult = z.object({
   previousKeyId: z.string().nullable(),
   /** The key that is current now; null is plaintext. */
   currentKeyId: z.string().nullable(),
+  /** The key that is ready for use, when the operation provided one: name it in the next request. */
+  keyId: z.string().optional(),
   /** Counts of the rewrite; null when the proof alone had to patch Secrets. */
   rewrite: RewriteReport.omit({ refusedSecrets: true }).nullable(),
   /** The proof, in counts. The Secrets by name are in the outputs of the evidence. Null when the plan had none to make. */

@@ -27,6 +27,7 @@ export function stateLeft(plan: Plan | null, steps: readonly StepStatus[], end: 
     ...madeLeft(begun, isDone, end.outputs),
     ...versionLeft(begun, isDone),
     ...keyLeft(begun, isDone),
+    ...provisionedLeft(begun, isDone, end.outputs),
   ].join(' ');
 }
 
@@ -105,4 +106,20 @@ function keyLeft(begun: readonly PlanStep[], isDone: (step: PlanStep) => boolean
       ? `${shortKeyId(disabling.key)} was disabled and is not deleted. ${undo}`
       : `${shortKeyId(disabling.key)} may be disabled. ${undo}`,
   ];
+}
+
+/** What was made for a cluster stays: another operation with the same names uses it. */
+function provisionedLeft(begun: readonly PlanStep[], isDone: (step: PlanStep) => boolean, outputs: Outputs): string[] {
+  return begun.flatMap((step) => {
+    if ((step.type !== 'create-vault' && step.type !== 'create-key') || step.exists) return [];
+    const vault = step.vaultId.split('/').at(-1);
+    const what = step.type === 'create-vault' ? `The vault ${vault}` : `The key ${step.keyName} in the vault ${vault}`;
+    const output = outputs[step.id];
+    const id = output?.type === 'create-key' ? ` (${output.keyId})` : '';
+    return [
+      isDone(step)
+        ? `${what}${id} was made and stays: the same request, asked again, uses it.`
+        : `${what} may have been made: look there. The same request, asked again, uses it.`,
+    ];
+  });
 }

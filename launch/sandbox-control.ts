@@ -53,6 +53,21 @@ const State = z.object({
 /** What the sandbox knows of itself, past Azure: the part of `/state` that commands and tests use. */
 export type SandboxState = z.infer<typeof State>;
 
+const VaultLogs = z.object({
+  rows: z.array(
+    z.object({
+      time: z.string(),
+      resourceId: z.string(),
+      /** `KeyEncrypt`, `KeyDecrypt` … */
+      operationName: z.string(),
+      identity: z.object({ oid: z.string(), appid: z.string() }),
+      properties: z.object({ id: z.string(), requestUri: z.string(), httpStatusCode: z.int() }),
+    }),
+  ),
+});
+/** One call of a vault that its diagnostic setting logged. */
+export type VaultLogRow = z.infer<typeof VaultLogs>['rows'][number];
+
 /** A client of the control API. */
 export class SandboxControl {
   constructor(private readonly control: SandboxFacts['control']) {}
@@ -83,6 +98,12 @@ export class SandboxControl {
   /** Clusters with their key slots, API servers and traffic. */
   async state(): Promise<SandboxState> {
     return State.parse(await this.send('GET', '/state'));
+  }
+
+  /** What a vault logged since AuditEvent is on. @param vaultId ARM id */
+  async vaultLogs(vaultId: string): Promise<VaultLogRow[]> {
+    const query = new URLSearchParams({ vault: vaultId }).toString();
+    return VaultLogs.parse(await this.send('GET', `/vault-logs?${query}`)).rows;
   }
 
   /** Saves etcd's data, while the cluster's servers are down for some seconds. @returns the name for {@link restore} */

@@ -9,8 +9,9 @@ import type { OperationRun, StepAttempt, StepOptions, StepOutcome } from './oper
 import { createKeyVersion, setKms, takeBaseline, upgradeCluster } from './steps/change';
 import { ProofLog, type Execution } from './steps/execution';
 import { converge, prove, recordProof, rewrite } from './steps/prove';
-import { awaitKms, grantKeyAccess, reconcileCluster, repair } from './steps/repair';
 import { setVaultNetwork } from './steps/vault-network';
+import { confirmVaultDiagnostics, createKey, createVault, setVaultDiagnostics } from './steps/provision';
+import { awaitKms, grantKeyAccess, reconcileCluster, repair } from './steps/repair';
 import { checkKeyUnused, deleteKey, disableKeyVersion, soak } from './steps/retire';
 
 /** What a cancellation does to a step of a type: it interrupts a step only when no write of that step has to be finished. */
@@ -29,8 +30,12 @@ const INTERRUPTIBLE: Readonly<Record<StepType, boolean>> = {
   'disable-key-version': false,
   soak: true,
   'delete-key': false,
-  'grant-key-access': false,
   'set-vault-network': false,
+  'grant-key-access': false,
+  'set-vault-diagnostics': false,
+  'confirm-vault-diagnostics': true,
+  'create-vault': false,
+  'create-key': false,
   'enable-key-version': false,
   'extend-key-expiry': false,
   'recover-deleted-key': false,
@@ -93,10 +98,18 @@ function perform(step: PlanStep, execution: Execution, attempt: StepAttempt): Pr
       return soak(step, execution);
     case 'delete-key':
       return deleteKey(step, execution);
-    case 'grant-key-access':
-      return grantKeyAccess(step, execution);
     case 'set-vault-network':
       return setVaultNetwork(step, execution);
+    case 'grant-key-access':
+      return grantKeyAccess(step, execution);
+    case 'set-vault-diagnostics':
+      return setVaultDiagnostics(step, execution);
+    case 'confirm-vault-diagnostics':
+      return confirmVaultDiagnostics(step, execution);
+    case 'create-vault':
+      return createVault(step, execution);
+    case 'create-key':
+      return createKey(step, execution);
     case 'enable-key-version':
     case 'extend-key-expiry':
     case 'recover-deleted-key':

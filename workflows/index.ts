@@ -6,6 +6,8 @@ export {
   operation as changeVaultAccess,
   operation as disableKms,
   operation as enableKms,
+  operation as enableVaultDiagnostics,
+  operation as provisionKms,
   operation as recoverKey,
   operation as replaceKey,
   operation as retireKey,

@@ -3,6 +3,8 @@ import { changeVault } from './change-vault';
 import { changeVaultAccess } from './change-vault-access';
 import { disableKms } from './disable-kms';
 import { enableKms } from './enable-kms';
+import { enableVaultDiagnostics } from './enable-vault-diagnostics';
+import { provisionKms } from './provision-kms';
 import { recoverKey } from './recover-key';
 import { replaceKey } from './replace-key';
 import { retireKey } from './retire-key';
@@ -22,6 +24,8 @@ export const KINDS: readonly Kind[] = [
   rewriteSecrets,
   disableKms,
   upgradeToKmsV2,
+  enableVaultDiagnostics,
+  provisionKms,
   recoverKey,
 ];
 

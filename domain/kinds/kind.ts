@@ -43,7 +43,15 @@ export interface PlannedSteps {
 
 /** Facts that cost reads of their own and that not every kind uses. A kind without `census` may run on a cluster that cannot be read. */
 export type FactName =
-  'census' | 'identity-access' | 'upgrade-profile' | 'upgrade-risks' | 'key-users' | 'vault-users' | 'recovery';
+  | 'census'
+  | 'identity-access'
+  | 'upgrade-profile'
+  | 'upgrade-risks'
+  | 'key-users'
+  | 'vault-users'
+  | 'vault-diagnostics'
+  | 'provisioning'
+  | 'recovery';
 
 /** A precondition over everything that a plan is made from, the ledger included. */
 export interface FactRule<Parameters = never> {

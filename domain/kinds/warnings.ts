@@ -2,10 +2,12 @@
 import type { EncryptionState } from '../encryption';
 import { keySlots, type Ledger } from '../ledger';
 import { keyUserWarnings } from '../key-users';
-import type { AzureObservation } from '../observed';
+import type { AzureObservation, ObservedKey } from '../observed';
 import type { Warning } from '../plan/plan';
 import type { PlanFacts } from './kind';
 import { shortKeyId } from '../resource-ids';
+import type { KeyExpiry } from '../plan/steps';
+import { ownRightsCommand, type PermissionModel, type Provisioning } from '../provisioning';
 import { upgradeRiskWarnings } from '../upgrade-risks';
 
 /** What KMS v1 weakens. */
@@ -88,4 +90,51 @@ export function retirementWarnings(
         ]
       : []),
   ];
+}
+
+/** What approvers should know of a vault and a key that a cluster is to get. */
+export function provisioningWarnings(
+  { vaultId, ownObjectId, vault, key }: Provisioning,
+  {
+    vaultName,
+    keyName,
+    permissionModel,
+    asked,
+    found,
+  }: {
+    readonly vaultName: string;
+    readonly keyName: string;
+    readonly permissionModel: PermissionModel;
+    readonly asked: { readonly keySizeInBits: number; readonly expiry: KeyExpiry };
+    readonly found: ObservedKey | undefined;
+  },
+): Warning[] {
+  const isNew = vault.state === 'free';
+  const command = ownRightsCommand(vaultId, permissionModel, ownObjectId);
+  const warnings: Warning[] = [];
+  if (isNew) {
+    warnings.push({
+      code: 'PurgeProtectionIsFinal',
+      detail: `Purge protection of the vault ${vaultName} cannot be turned off, and its retention cannot be changed. The name of the vault stays taken until the retention is over, even if the vault is deleted.`,
+    });
+  }
+  if ((isNew && permissionModel === 'rbac') || key === 'unseen') {
+    const when = isNew
+      ? 'A new vault with Azure RBAC gives nobody rights on its keys.'
+      : `Keyturn may not read the keys of ${vaultName}.`;
+    warnings.push({
+      code: 'OwnRightsNeeded',
+      detail: `${when} Unless Keyturn's identity (object id ${ownObjectId}) has the rights from a scope above, the operation waits at create-key for: ${command}.`,
+    });
+  }
+  if (found !== undefined) {
+    const size = found.keySizeInBits === undefined ? 'of unknown length' : `with ${found.keySizeInBits} bits`;
+    const expires = found.expiresOn === undefined ? 'does not expire' : `expires on ${found.expiresOn}`;
+    const differs = found.keySizeInBits !== asked.keySizeInBits || asked.expiry !== null;
+    warnings.push({
+      code: 'KeyExists',
+      detail: `The key ${keyName} exists: RSA ${size}, and it ${expires}. It is used as it is${differs ? ', whatever length and expiry the request names' : ''}. Other clusters or programs may use it too.`,
+    });
+  }
+  return warnings;
 }

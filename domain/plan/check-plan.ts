@@ -159,6 +159,21 @@ class Walk {
         require(same(step.state, this.state), 'the cluster is in another state.');
         this.repaired = false;
         break;
+      case 'set-vault-diagnostics': {
+        const next = this.steps[index + 1];
+        require(next?.type === 'confirm-vault-diagnostics' &&
+          next.vaultId === step.vaultId &&
+          next.workspaceId === step.workspaceId, 'its setting is not read back right after it.');
+        break;
+      }
+      case 'confirm-vault-diagnostics':
+      case 'create-vault':
+        break;
+      case 'create-key':
+        require(this.steps
+          .slice(0, index)
+          .some((one) => one.type === 'create-vault' && one.vaultId === step.vaultId), 'its vault is no earlier step.');
+        break;
     }
   }
 

@@ -56,10 +56,16 @@ export const StepOutput = z.discriminatedUnion('type', [
     /** Versions for which it was left. */
     needed: z.array(z.string()),
   }),
-  /** `granted` false: the identity had the rights already. */
-  z.object({ type: z.literal('grant-key-access'), principalId: z.string(), granted: z.boolean() }),
   /** `changed`: false when the vault was so already. */
   z.object({ type: z.literal('set-vault-network'), changed: z.boolean() }),
+  /** `granted` false: the identity had the rights already. */
+  z.object({ type: z.literal('grant-key-access'), principalId: z.string(), granted: z.boolean() }),
+  /** `created` false: the setting was there already, or an earlier try made it. */
+  z.object({ type: z.literal('set-vault-diagnostics'), settingName: z.string(), created: z.boolean() }),
+  z.object({ type: z.literal('confirm-vault-diagnostics'), settingName: z.string() }),
+  /** `created` false: it was there when the plan was made. */
+  z.object({ type: z.literal('create-vault'), vaultId: z.string(), created: z.boolean() }),
+  z.object({ type: z.literal('create-key'), keyId: z.string(), created: z.boolean() }),
   /** `changed` of repairs: false when it was so already. */
   z.object({ type: z.literal('enable-key-version'), changed: z.boolean() }),
   z.object({ type: z.literal('extend-key-expiry'), changed: z.boolean(), expiresOn: z.string() }),
@@ -149,9 +155,11 @@ export function resultOf(plan: Plan, outputs: Outputs): OperationResult {
   const proof = all.findLast((output) => output?.type === 'prove');
   if (!proof && plan.steps.some(({ type }) => type === 'prove')) throw new Error('The plan ended without its proof.');
   const rewrite = all.findLast((output) => output?.type === 'rewrite');
+  const key = all.findLast((output) => output?.type === 'create-key');
   return {
     previousKeyId: keyOf(plan.from, made),
     currentKeyId: keyOf(plan.to, made),
+    ...(key ? { keyId: key.keyId } : {}),
     rewrite: rewrite ? withoutNames(rewrite.report, 'refusedSecrets') : null,
     proof: proof ? withoutNames(proof.proof, 'unprovenSecrets') : null,
   };

@@ -5,6 +5,7 @@
  */
 import { z } from 'zod';
 import { EncryptionState } from '../encryption';
+import { PermissionModel } from '../provisioning';
 
 /** A step's id, unique in its plan: `approve`, `rotate.set-kms`. */
 export const StepId = z.string().regex(/^[a-z][a-z0-9-]*(?:\.[a-z][a-z0-9-]*)?$/);
@@ -74,6 +75,8 @@ export const PlanStep = z.discriminatedUnion('type', [
   step('soak', { key: z.string(), seconds: z.int().min(0) }),
   /** Soft-deletes the key object of a version if no version of it is needed; otherwise leaves it. Never purges (K4). */
   step('delete-key', { key: z.string(), check: StepId }),
+  /** Opens a vault to all networks, or closes its public address. `key` is one of its keys, to see by whether it answers. */
+  step('set-vault-network', { vaultId: z.string(), to: VaultNetwork, key: z.string() }),
   /**
    * Gives the cluster's identity the rights to encrypt and decrypt with a key, as the vault gives rights, and waits until Azure shows
    * them. `principalId` null: the identity is made by an earlier step, and the principal that it then has is taken.
@@ -89,8 +92,28 @@ export const PlanStep = z.discriminatedUnion('type', [
     identityId: z.string(),
     principalId: z.string().nullable(),
   }),
-  /** Opens a vault to all networks, or closes its public address. `key` is one of its keys, to see by whether it answers. */
-  step('set-vault-network', { vaultId: z.string(), to: VaultNetwork, key: z.string() }),
+  /** Makes a diagnostic setting that sends AuditEvent of a vault to a workspace, unless one does so already. Overwrites none. */
+  step('set-vault-diagnostics', { vaultId: z.string(), workspaceId: z.string(), settingName: z.string() }),
+  /** Reads back that a setting does so. */
+  step('confirm-vault-diagnostics', { vaultId: z.string(), workspaceId: z.string() }),
+  /** Makes a vault that is open to all networks, with soft delete and purge protection; one that `exists` is checked and left as it is. */
+  step('create-vault', {
+    vaultId: z.string(),
+    location: z.string(),
+    tenantId: z.string(),
+    permissionModel: PermissionModel,
+    retentionDays: z.int(),
+    exists: z.boolean(),
+  }),
+  /** Makes an RSA key that permits encrypt and decrypt; a version that `exists` is checked and left as it is. */
+  step('create-key', {
+    vaultId: z.string(),
+    permissionModel: PermissionModel,
+    keyName: z.string(),
+    sizeInBits: z.int(),
+    expiry: KeyExpiry,
+    exists: z.string().nullable(),
+  }),
   /** Enables a key version that is in a slot. */
   step('enable-key-version', { key: z.string() }),
   /** Has a key version that is in a slot expire later. */
@@ -132,8 +155,12 @@ const WRITES: Readonly<Record<StepType, Written>> = {
   'disable-key-version': 'vault',
   soak: 'nothing',
   'delete-key': 'vault',
-  'grant-key-access': 'vault',
   'set-vault-network': 'vault',
+  'grant-key-access': 'vault',
+  'set-vault-diagnostics': 'vault',
+  'confirm-vault-diagnostics': 'nothing',
+  'create-vault': 'vault',
+  'create-key': 'vault',
   'enable-key-version': 'vault',
   'extend-key-expiry': 'vault',
   'recover-deleted-key': 'vault',

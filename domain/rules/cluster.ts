@@ -40,7 +40,7 @@ export const clusterRules: readonly Rule<unknown>[] = [
   rule('ClusterIdentityUnsupported', ({ identityType }) =>
     identityType === 'UserAssigned'
       ? undefined
-      : `The cluster's identity is of type ${identityType}; AKS KMS supports UserAssigned only.`,
+      : `The cluster's identity is of type ${identityType}; AKS KMS supports UserAssigned only. Give it one: az aks update --enable-managed-identity --assign-identity, with the id of the identity.`,
   ),
   rule('ClusterVersionUnsupported', ({ kubernetesVersion }) =>
     Number.isNaN(minorOf(kubernetesVersion))
@@ -53,6 +53,13 @@ export const clusterRules: readonly Rule<unknown>[] = [
       : undefined,
   ),
 ];
+
+/** One of them, for kinds that do not work inside the cluster. @throws Error when there is none */
+export function clusterRule(code: Fault['code']): Rule<unknown> {
+  const found = clusterRules.find(({ codes }) => codes.includes(code));
+  if (found === undefined) throw new Error(`No rule of clusters has the code ${code}.`);
+  return found;
+}
 
 /** As `clusterRules`, but for a cluster that Failed, or whose change was aborted: a key that does not work makes AKS fail. */
 export const repairableClusterRules: readonly Rule<unknown>[] = clusterRules.map((one) =>

@@ -1,5 +1,5 @@
 /** The rules that kinds name: each is its codes, a sentence for each violation, and a test. */
-export { AFTER_FAILED_KMS, clusterRules, kmsOffRule, kmsOnRule, repairableClusterRules } from './cluster';
+export { AFTER_FAILED_KMS, clusterRule, clusterRules, kmsOffRule, kmsOnRule, repairableClusterRules } from './cluster';
 export { identityAccessRule, identityAccessWarnings, vaultOpenRule } from './identity-access';
 export {
   currentKeyRule,
@@ -10,6 +10,7 @@ export {
   requestedKeyRule,
   sameVaultRule,
 } from './key';
+export { keySuitedRule, vaultNameRule, vaultSuitedRule } from './provisioning';
 export { expiryRule, recoverableRule } from './recovery';
 export { currentKeyUnusedElsewhereRule, keyLeftItsSlotsRule, keyUnusedRule, retiredKeyFoundRule } from './retirement';
 export {
@@ -21,4 +22,5 @@ export {
   vaultUnusedByOthersRule,
   vnetIntegrationRule,
 } from './private-vault';
+export { settingNotOverwrittenRule, vaultSeenRule, workspaceFoundRule } from './vault-diagnostics';
 export { kmsV1Rule, kmsV2Rule, poolsInStepRule, upgradeOfferedRule } from './upgrade';

@@ -10,6 +10,7 @@ import express, { type Express, type Request, type Response } from 'express';
 import type { ClusterFactory } from '../cluster/contract';
 import { messageOf } from '../message-of';
 import { Clusters } from './arm/clusters';
+import { DiagnosticSettings } from './arm/diagnostic-settings';
 import { Identities } from './arm/identities';
 import { Operations } from './arm/operations';
 import { PrivateEndpoints } from './arm/private-endpoints';
@@ -51,6 +52,8 @@ export interface Azure {
   readonly operations: Operations;
   readonly journal: Journal;
   readonly faults: Faults;
+  /** Of vaults, with what they log. */
+  readonly diagnostics: DiagnosticSettings;
   /** Handles the requests of every host. */
   readonly handler: Express;
   /** Cancels what is held, waits for what runs, ends the clusters. */
@@ -70,6 +73,7 @@ export async function createAzure(options: AzureOptions): Promise<Azure> {
   const assignments = new RoleAssignments();
   const endpoints = new PrivateEndpoints();
   const registry = new VaultRegistry();
+  const diagnostics = new DiagnosticSettings();
   const operations = new Operations(faults, options.retryAfterInSeconds);
   const clusters = new Clusters({
     factory: options.clusterFactory,
@@ -82,6 +86,7 @@ export async function createAzure(options: AzureOptions): Promise<Azure> {
     operations,
     faults,
     journal,
+    audit: (call) => diagnostics.log(call),
     dataDirectory: options.dataDirectory,
   });
 
@@ -96,12 +101,21 @@ export async function createAzure(options: AzureOptions): Promise<Azure> {
     registry,
     clusters,
     operations,
+    diagnostics,
   });
   const routers = {
     arm,
     login: entraRouter(directory, tokens),
     graph: graphRouter(directory, tokens),
-    vault: vaultRouter({ registry, tokens, assignments, endpoints, tenantId, faults }),
+    vault: vaultRouter({
+      registry,
+      tokens,
+      assignments,
+      endpoints,
+      tenantId,
+      faults,
+      audit: (call) => diagnostics.log(call),
+    }),
   };
 
   const handler = express();
@@ -129,6 +143,7 @@ export async function createAzure(options: AzureOptions): Promise<Azure> {
     operations,
     journal,
     faults,
+    diagnostics,
     handler,
     async close() {
       await operations.close();

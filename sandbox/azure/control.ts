@@ -66,6 +66,11 @@ export async function startControl(azure: Azure, seed?: SeedFunction): Promise<C
     azure.faults.clear(requireFaultName(request.params.name), typeof path === 'string' ? path : undefined);
     response.json(azure.faults.active());
   });
+  app.get('/vault-logs', (request, response) => {
+    const { vault } = request.query;
+    if (typeof vault !== 'string') throw new ControlError(400, 'Name the vault: ?vault=RESOURCE-ID.');
+    response.json({ rows: azure.diagnostics.rows(vault) });
+  });
   app.get('/state', (_request, response) => {
     response.json(stateOf(azure));
   });

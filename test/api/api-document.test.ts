@@ -57,6 +57,9 @@ const SAID_BY_OPERATIONS: ErrorCode[] = [
   'ClusterStorageFull',
   'ClusterUnavailable',
   'GrantRefused',
+  'DiagnosticSinkTaken',
+  'VaultChangeRefused',
+  'VaultNotAsApproved',
 ];
 
 let api: TestApi;

@@ -5,6 +5,7 @@ import type { Ledger } from '../../domain/ledger';
 import type { AzureObservation, Observation, ObservedCluster, ObservedKey } from '../../domain/observed';
 import type { Actor } from '../../domain/people';
 import type { Plan } from '../../domain/plan/plan';
+import type { Provisioning } from '../../domain/provisioning';
 import { plan } from '../../domain/planner';
 import { OperationRequest } from '../../domain/request';
 
@@ -78,7 +79,7 @@ export const identityAccess = (
 ): IdentityAccess => {
   const { vault, ...rest } = change;
   const value: ObservedVault = {
-    vaultId: '/subscriptions/s/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/kv1',
+    vaultId: VAULT_ID,
     permissionModel: 'access-policy',
     policyKeys: ['encrypt', 'decrypt'],
     openToAllNetworks: true,
@@ -136,19 +137,38 @@ const NAMED: Readonly<Record<string, string>> = {
   'retire-key': KEY_0,
 };
 
+export const VAULT_ID = '/subscriptions/s/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/kv1';
+export const WORKSPACE =
+  '/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg/providers/Microsoft.OperationalInsights/workspaces/logs';
+
+/** Kinds whose cluster has KMS off. */
+const STARTS_OFF: readonly string[] = ['enable-kms', 'provision-kms'];
+
+/** What there is of a vault and a key: nothing, unless a test says more. */
+export const provisioning = (change: Partial<Provisioning> = {}): Provisioning => ({
+  vaultId: VAULT_ID.replace(/kv1$/, 'kv9'),
+  tenantId: 'tenant-1',
+  ownObjectId: 'own-object-id',
+  vault: { state: 'free' },
+  key: 'none',
+  ...change,
+});
+
+/** What else a good request of a kind names. */
+const PARAMETERS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
+  'change-vault-access': { vaultAccess: 'Private' },
+  'enable-vault-diagnostics': { workspaceId: WORKSPACE },
+  'provision-kms': { vaultName: 'kv9', keyName: 'etcd' },
+};
+
 /** A request of any kind; kinds that need a key name one. */
-export function requestOf(kind: string, parameters?: Record<string, string>): OperationRequest {
-  const named =
-    kind === 'change-vault-access'
-      ? { vaultAccess: 'Private' }
-      : NAMED[kind] === undefined
-        ? {}
-        : { keyId: NAMED[kind] };
+export function requestOf(kind: string, parameters?: Record<string, unknown>): OperationRequest {
+  const named = NAMED[kind] === undefined ? {} : { keyId: NAMED[kind] };
   return OperationRequest.parse({
     kind,
     cluster: CLUSTER,
     change: { number: 'CHG1' },
-    parameters: parameters ?? named,
+    parameters: parameters ?? { ...PARAMETERS[kind], ...named },
   });
 }
 
@@ -164,7 +184,7 @@ export function azureFor(kind: string): AzureObservation {
   const { currentKey: _none, ...off } = azure({ cluster: { kms: { enabled: false } } });
   const retired = kind === 'replace-key' ? KEY_1 : kind === 'retire-key' ? KEY_0 : undefined;
   return {
-    ...(kind === 'enable-kms' ? off : on),
+    ...(STARTS_OFF.includes(kind) ? off : on),
     ...(named === undefined ? {} : { requestedKey: { found: true, key: goodKey(named) } }),
     ...(kind === 'enable-kms' || kind === 'change-vault' ? { identityAccess: identityAccess() } : {}),
     ...(kind === 'change-vault-access'
@@ -177,6 +197,10 @@ export function azureFor(kind: string): AzureObservation {
       ? { upgradeProfile: { current: '1.26.6', offered: ['1.26.10', '1.27.3', '1.27.7'] } }
       : {}),
     ...(retired === undefined ? {} : { keyUsers: keyUsers(retired) }),
+    ...(kind === 'enable-vault-diagnostics'
+      ? { vaultDiagnostics: { known: true as const, vaultId: VAULT_ID, settings: [], workspaceFound: true } }
+      : {}),
+    ...(kind === 'provision-kms' ? { provisioning: provisioning() } : {}),
   };
 }
 
@@ -188,7 +212,7 @@ const CLUSTER_WITH_KMS_V1: Partial<ObservedCluster> = {
 
 /** The ledger of that cluster: `KEY_0` has left its slots. */
 export function ledgerFor(kind: string, { proven }: { readonly proven: boolean }): Ledger {
-  const last = kind === 'enable-kms' ? [null] : [KEY_2, KEY_1];
+  const last = STARTS_OFF.includes(kind) ? [null] : [KEY_2, KEY_1];
   const keys = kind === 'retire-key' ? [KEY_0, ...last] : last.slice(-1);
   return {
     version: 1,

@@ -49,6 +49,10 @@ describe('the order of steps', () => {
     ['retire-key', false, ['gate', ...IN_PLACE, ...DISABLED, ...SOAKED, 'gate', 'delete-key']],
     ['upgrade-to-kms-v2', true, ['gate', 'gate', 'gate', ...SWITCH, ...UPGRADE, ...SWITCH]],
     ['upgrade-to-kms-v2', false, ['gate', 'gate', 'gate', ...IN_PLACE, ...SWITCH, ...UPGRADE, ...SWITCH]],
+    ['enable-vault-diagnostics', true, ['gate', 'set-vault-diagnostics', 'confirm-vault-diagnostics']],
+    ['enable-vault-diagnostics', false, ['gate', 'set-vault-diagnostics', 'confirm-vault-diagnostics']],
+    ['provision-kms', true, ['gate', 'create-vault', 'create-key', 'grant-key-access']],
+    ['provision-kms', false, ['gate', 'create-vault', 'create-key', 'grant-key-access']],
     ['enable-kms', true, ['gate', ...SWITCH]],
     ['enable-kms', false, ['gate', ...IN_PLACE, ...SWITCH]],
   ])('of %s, with the current state proven: %s', (name, proven, types) => {

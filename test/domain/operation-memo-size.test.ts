@@ -14,7 +14,7 @@ import { RefusalReason, refusedSecret, type RefusedSecret } from '../../domain/r
 import { RefusedNames } from '../../domain/refused-names';
 import { OperationRequest } from '../../domain/request';
 import { jsonBytes } from '../../domain/text-budget';
-import { azure, goodKey, identityAccess, NOW, observation, planned, request } from './fixtures';
+import { azure, goodKey, identityAccess, NOW, observation, planned, provisioning, request } from './fixtures';
 
 const ORDINARY_BYTES = 16_000;
 /** Pools of a cluster up to which the limit holds for an upgrade: each is a step of the plan. */
@@ -43,6 +43,8 @@ const CENSUS: Census = {
   admission: { changing: WEBHOOKS, denying: WEBHOOKS, unread: ['mutatingwebhookconfigurations'] },
 };
 
+const WORKSPACE = `${GROUP}/Microsoft.OperationalInsights/workspaces/${'w'.repeat(63)}`;
+
 const PARAMETERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'enable-kms': { keyId: OTHER },
   'rotate-key': { keyId: OTHER },
@@ -50,6 +52,8 @@ const PARAMETERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'change-vault': { keyId: ELSEWHERE },
   'retire-key': { keyId: OLDEST },
   'change-vault-access': { vaultAccess: 'Public' },
+  'enable-vault-diagnostics': { workspaceId: WORKSPACE, settingName: 's'.repeat(100) },
+  'provision-kms': { vaultName: 'v'.repeat(24), vaultResourceGroup: 'g'.repeat(90), keyName: 'k'.repeat(127) },
 };
 
 /** The longest plan of a kind: the current state is not proven, and every gate needs five people. */
@@ -94,6 +98,8 @@ function longestPlan(kind: string): Plan {
             ? {}
             : { requestedKey: { found: true as const, key: goodKey(parameters.keyId) } }),
           identityAccess: identityAccess(),
+          vaultDiagnostics: { known: true, vaultId: VAULT_ID, settings: [], workspaceFound: true },
+          provisioning: provisioning({ vaultId: VAULT_ID }),
           upgradeProfile: { current: version, offered: ['1.27.3'] },
           keyUsers: {
             keyId: parameters.keyId ?? CURRENT,

@@ -140,6 +140,7 @@ describe('the machine finds out', () => {
     ],
     ["a webhook's change that is taken for a switch", { tellsOfSwitch: () => true, canariesOfBaseline: 'as-made' }],
     ["a webhook's change after the baseline that is taken for a switch", { tellsOfSwitch: () => true }],
+    ['a switch whose state before it is proven no more', { switchesProvenOnly: false }],
     ['a proof behind one provider name that counts', { isConclusive: isComplete }],
     ['a ledger that is believed without evidence', { isConfirmed: () => true }],
     [
@@ -173,10 +174,6 @@ describe('the machine finds out', () => {
     ],
   ])('%s', (_what, change) => {
     expect(refuted(holds(change, awayAndBack(), ['K5']))).toBe(true);
-  });
-
-  it('a switch whose state before it is proven no more', () => {
-    expect(refuted(holds({ switchesProvenOnly: false }, awayAndBack()))).toBe(true);
   });
 
   it('a proof that is recorded though another switch followed', () => {

@@ -22,6 +22,8 @@ const ALSO_BEFORE: Readonly<Record<string, RegExp>> = {
   'rotate-key': /./,
   'retire-key': /^retire\./,
   'upgrade-to-kms-v2': /^upgrade\./,
+  'enable-vault-diagnostics': /./,
+  'provision-kms': /./,
 };
 /** Kinds at the same time, each on a cluster and a worker of its own: most of a crash is waiting for Temporal to notice it. */
 const AT_ONCE = 2;

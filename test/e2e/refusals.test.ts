@@ -7,8 +7,17 @@ import { ERRORS, type ErrorCode } from '../../domain/errors';
 import { KINDS } from '../../domain/kinds';
 import { ruleCodes } from '../../domain/planner';
 import { clusterLockId } from '../../domain/resource-ids';
+import { makeWorkspaceByHand } from '../support/by-hand';
 import { revisions } from '../support/etcd';
-import { KIND_ROWS, leaveOldKey, otherVault, requestOf, type KindRow, type Start } from '../support/kinds';
+import {
+  KIND_ROWS,
+  leaveOldKey,
+  otherVault,
+  requestOf,
+  type KindRow,
+  type Start,
+  workspaceFor,
+} from '../support/kinds';
 import {
   clustersOf,
   NOT_IN_SANDBOX,
@@ -36,7 +45,11 @@ describe('a request that violates a rule', () => {
       makeCluster('refusals-v1', { count: SECRETS }, { kubernetesVersion: '1.26' }),
       makeCluster('refusals-retired', { count: SECRETS }),
     ]);
-    const [otherKey] = await Promise.all([otherVault(on, 'refusals'), leaveOldKey(retired, 'refusals-retired')]);
+    const [otherKey] = await Promise.all([
+      otherVault(on, 'refusals'),
+      leaveOldKey(retired, 'refusals-retired'),
+      makeWorkspaceByHand(workspaceFor(on)),
+    ]);
     world = { on, off, v1, retired, otherKey };
   });
   afterAll(async () => {

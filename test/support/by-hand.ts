@@ -1,6 +1,6 @@
 /** What a person does to a cluster and its vaults with `az`, without Keyturn. */
 import { z } from 'zod';
-import { armPut, connectAzure, operationEnd, type AzureRequest } from '../../launch/azure-client';
+import { armDelete, armPut, connectAzure, operationEnd, type AzureRequest } from '../../launch/azure-client';
 import {
   makeKey,
   makeVault,
@@ -8,6 +8,8 @@ import {
   type SandboxClusterFacts,
   type VaultPermissions,
 } from '../../launch/sandbox-cluster';
+import { mustParseKeyId } from '../../domain/resource-ids';
+import { makeClientLink, setApproval } from '../../launch/sandbox-vault';
 import { testStack } from './stack';
 
 const Body = z.looseObject({
@@ -74,6 +76,36 @@ export async function newVersionByHand(keyId: string): Promise<string> {
   return await asAdministrator((request) => makeKey(request, vaultUrl, { name }));
 }
 
+/** Opens the vault of a key to all networks for a moment, as somebody in its network need not: makes a version there. @returns its id */
+export async function newVersionInClosedVault(keyId: string): Promise<string> {
+  const { sandbox: facts } = testStack();
+  const { vaultName: name } = mustParseKeyId(keyId);
+  return await asAdministrator(async (request) => {
+    const link = await makeClientLink(request, { facts, name });
+    try {
+      return await newVersionByHand(keyId);
+    } finally {
+      await armDelete(request, link);
+    }
+  });
+}
+
+/** Lets the identity of a cluster approve private endpoints of a vault: Key Vault Contributor. */
+export async function letApproveByHand(
+  { principalId }: Pick<SandboxClusterFacts, 'principalId'>,
+  name: string,
+  granted = true,
+): Promise<void> {
+  const { sandbox: facts } = testStack();
+  await asAdministrator((request) => setApproval(request, { facts, name, principalId, granted }));
+}
+
+/** A private endpoint in the network that Keyturn and the tests run in. */
+export async function linkWorkerByHand(name: string): Promise<void> {
+  const { sandbox: facts } = testStack();
+  await asAdministrator((request) => makeClientLink(request, { facts, name }));
+}
+
 /** `az keyvault create` and `az keyvault key create`: a vault that grants nothing yet. @returns the key's versioned id */
 export async function makeVaultByHand(name: string, permissions: VaultPermissions): Promise<string> {
   const { sandbox } = testStack();
@@ -91,4 +123,44 @@ export async function grantByHand(
 ): Promise<void> {
   const { sandbox } = testStack();
   await asAdministrator((request) => setGrant(request, { facts: sandbox, ...vault, principalId, granted }));
+}
+
+const GROUP_OF = (subscriptionId: string): string => `/subscriptions/${subscriptionId}/resourceGroups/keyturn`;
+
+/** The ARM id of a vault of the sandbox's first subscription. */
+export function vaultIdOf(name: string): string {
+  return `${GROUP_OF(testStack().sandbox.subscriptionId)}/providers/Microsoft.KeyVault/vaults/${name}`;
+}
+
+/** The ARM id of a Log Analytics workspace there. */
+export function workspaceIdOf(name: string): string {
+  return `${GROUP_OF(testStack().sandbox.subscriptionId)}/providers/Microsoft.OperationalInsights/workspaces/${name}`;
+}
+
+/** `az monitor log-analytics workspace create`. */
+export async function makeWorkspaceByHand(name: string): Promise<void> {
+  await asAdministrator((request) => armPut(request, workspaceIdOf(name), { location: 'westeurope' }));
+}
+
+/** A diagnostic setting of a vault: `az monitor diagnostic-settings create`, by a person. */
+export async function setDiagnosticsByHand(
+  vault: string,
+  {
+    name,
+    workspace,
+    enabled = true,
+  }: { readonly name: string; readonly workspace: string; readonly enabled?: boolean },
+): Promise<void> {
+  const logs = [{ category: 'AuditEvent', enabled }];
+  const body = { properties: { workspaceId: workspaceIdOf(workspace), logs } };
+  await asAdministrator((request) => armPut(request, settingId(vault, name), body));
+}
+
+/** `az monitor diagnostic-settings delete`. */
+export async function removeDiagnosticsByHand(vault: string, name: string): Promise<void> {
+  await asAdministrator((request) => armDelete(request, settingId(vault, name)));
+}
+
+function settingId(vault: string, name: string): string {
+  return `${vaultIdOf(vault)}/providers/Microsoft.Insights/diagnosticSettings/${name}`;
 }

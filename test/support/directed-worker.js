@@ -29,6 +29,7 @@ const READ_ONLY = new Set([
   'verifyCluster',
   'checkKeyUnused',
   'awaitKeyAccess',
+  'confirmVaultDiagnostics',
   'awaitKms',
 ]);
 

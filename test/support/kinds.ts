@@ -16,7 +16,15 @@ import { armPut, connectAzure } from '../../launch/azure-client';
 import { clusterWrites } from '../../launch/sandbox-control';
 import type { SandboxClusterFacts, SandboxClusterOptions } from '../../launch/sandbox-cluster';
 import { countByKey, readSecretRecords } from '../../sandbox/cluster/raw-records';
-import { grantByHand, makeVaultByHand, setKeyByHand } from './by-hand';
+import {
+  grantByHand,
+  letApproveByHand,
+  linkWorkerByHand,
+  makeVaultByHand,
+  makeWorkspaceByHand,
+  setKeyByHand,
+  workspaceIdOf,
+} from './by-hand';
 import { timesStored } from './etcd';
 import { kubeApi } from './kube';
 import { control, ended, makeCluster, people, testStack, until } from './stack';
@@ -40,6 +48,8 @@ export interface KindRow {
   readonly endsUnder: 'key' | 'other key' | 'new version' | 'plaintext';
   /** How often each Secret is stored, by whoever made it, by what was done before and by the operation. */
   readonly timesStored: number;
+  /** Writes to vaults of which each happens once, beside those that follow from the steps: what the paths of accepted requests match. */
+  readonly vaultWrites?: readonly { readonly method: 'PUT' | 'POST'; readonly path: RegExp }[];
   /** What becomes of the key version that the cluster was made with; it stays enabled when absent. */
   readonly oldKey?: 'disabled' | 'deleted';
 }
@@ -80,6 +90,19 @@ export const KIND_ROWS: readonly KindRow[] = [
     timesStored: 2,
   },
   {
+    kind: 'change-vault-access',
+    cluster: { vnetIntegration: true },
+    // With a private endpoint in its own network, Keyturn still sees the vault when it is closed.
+    async prepare(cluster: SandboxClusterFacts): Promise<void> {
+      const { vaultName } = mustParseKeyId(cluster.keyId);
+      await letApproveByHand(cluster, vaultName);
+      await linkWorkerByHand(vaultName);
+    },
+    parameters: () => ({ vaultAccess: 'Private' }),
+    endsUnder: 'key',
+    timesStored: 3,
+  },
+  {
     kind: 'rewrite-secrets',
     cluster: { kms: false },
     prepare: (cluster) => setKeyByHand(cluster, cluster.keyId),
@@ -89,6 +112,28 @@ export const KIND_ROWS: readonly KindRow[] = [
   { kind: 'disable-kms', cluster: {}, endsUnder: 'plaintext', timesStored: 2 },
   // Once more than KMS goes off and on: with KMS v1 the current key is proven by a forced rewrite.
   { kind: 'upgrade-to-kms-v2', cluster: { kubernetesVersion: '1.26' }, endsUnder: 'key', timesStored: 4 },
+  {
+    kind: 'enable-vault-diagnostics',
+    cluster: {},
+    prepare: (cluster) => makeWorkspaceByHand(workspaceFor(cluster)),
+    // Of names of its own for each cluster, which faults find them by.
+    parameters: ({ cluster }) => ({ workspaceId: workspaceIdOf(workspaceFor(cluster)), settingName: nameOf(cluster) }),
+    endsUnder: 'key',
+    timesStored: 1,
+    vaultWrites: [{ method: 'PUT', path: /\/diagnosticSettings\/[^/]+$/ }],
+  },
+  {
+    kind: 'provision-kms',
+    cluster: { kms: false },
+    parameters: ({ cluster }) => ({ vaultName: `p-${nameOf(cluster)}`, keyName: `etcd-${nameOf(cluster)}` }),
+    endsUnder: 'plaintext',
+    timesStored: 1,
+    vaultWrites: [
+      { method: 'PUT', path: /\/vaults\/p-[^/]+$/ },
+      { method: 'POST', path: /^\/keys\/etcd-[^/]+\/create$/ },
+      { method: 'PUT', path: /\/vaults\/p-[^/]+\/.*\/roleAssignments\/[^/]+$/ },
+    ],
+  },
 ];
 
 /**
@@ -128,6 +173,16 @@ export async function otherVault(cluster: SandboxClusterFacts, name: string): Pr
 async function anotherKey({ keyId }: SandboxClusterFacts, name: string): Promise<string> {
   const { id } = await keyClient(keyId).createRsaKey(name);
   return id ?? '';
+}
+
+/** The name of a cluster. */
+export function nameOf({ resourceId }: Pick<SandboxClusterFacts, 'resourceId'>): string {
+  return resourceId.split('/').at(-1) ?? '';
+}
+
+/** Where the vault of a cluster logs. */
+export function workspaceFor(cluster: Pick<SandboxClusterFacts, 'resourceId'>): string {
+  return `logs-${nameOf(cluster)}`;
 }
 
 /** A cluster before an operation, and what had been written for it by then. */
@@ -198,7 +253,7 @@ export async function expectEnd(
   expect(operation).toMatchObject({
     status: 'Succeeded',
     planRevision: 1,
-    result: { currentKeyId: key, proof: { secrets: SECRETS, unproven: 0 } },
+    result: { currentKeyId: key, proof: count('prove') === 0 ? null : { secrets: SECRETS, unproven: 0 } },
   });
   expect(operation.steps.map(({ status }) => status)).toEqual(operation.steps.map(() => 'done'));
 
@@ -225,6 +280,23 @@ export async function expectEnd(
   );
   expect(await deletionsOf(cluster)).toBe(row.oldKey === 'deleted' ? 1 : 0);
 
+  // Where nothing is to be proven, nothing is noted.
+  if (count('record-proof') === 0) expect(after.ledgerWrites).toBe(before.ledgerWrites);
+  else await expectLedger(cluster, operation, key, { before, after, repeatedNotes });
+  for (const { method, path } of row.vaultWrites ?? []) expect(await writesTo(nameOf(cluster), method, path)).toBe(1);
+
+  const verdict = verifyEvidence(readFileSync(operation.evidence?.file ?? ''));
+  expect(verdict).toMatchObject({ ok: true, record: { operation: { id: operation.id, status: 'Succeeded', plan } } });
+}
+
+async function expectLedger(
+  cluster: SandboxClusterFacts,
+  operation: OperationAnswer,
+  key: string | null,
+  written: { readonly before: Written; readonly after: Written; readonly repeatedNotes: number },
+): Promise<void> {
+  const { before, after, repeatedNotes } = written;
+  const count = (type: StepType): number => operation.plan?.steps.filter((step) => step.type === type).length ?? 0;
   const { generations } = await ledgerOf(cluster);
   expect(generations.at(-1)).toMatchObject({ keyId: key, state: 'proven', proof: { operationId: operation.id } });
   // What no operation has changed yet is adopted first.
@@ -232,9 +304,13 @@ export async function expectEnd(
   // Noted before a change, after it, and when a state is proven: each once.
   const notes = 2 * count('set-kms') + count('record-proof');
   expect(after.ledgerWrites - before.ledgerWrites).toBe(notes + repeatedNotes);
+}
 
-  const verdict = verifyEvidence(readFileSync(operation.evidence?.file ?? ''));
-  expect(verdict).toMatchObject({ ok: true, record: { operation: { id: operation.id, status: 'Succeeded', plan } } });
+/** How many accepted requests of a method wrote to something of a vault that has the name of a cluster in its path. */
+export async function writesTo(name: string, method: string, path: RegExp): Promise<number> {
+  return (await control().journal()).filter(
+    (one) => one.method === method && one.path.includes(name) && path.test(one.path) && one.status < 300,
+  ).length;
 }
 
 const Body = z.looseObject({
@@ -259,7 +335,9 @@ export async function putByHand(
   }
 }
 
-async function writtenTo(cluster: SandboxClusterFacts): Promise<Omit<Start, 'cluster' | 'key'>> {
+type Written = Omit<Start, 'cluster' | 'key'>;
+
+async function writtenTo(cluster: SandboxClusterFacts): Promise<Written> {
   const ledger = await timesStored(cluster.etcd, '/registry/configmaps/kube-system/keyturn-ledger');
   const secrets = await timesStored(cluster.etcd, '/registry/secrets/default/');
   const [ledgerWrites = 0] = ledger.values();

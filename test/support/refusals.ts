@@ -6,9 +6,18 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { ErrorCode } from '../../domain/errors';
 import { mustParseKeyId } from '../../domain/resource-ids';
-import { connectAzure } from '../../launch/azure-client';
+import { armDelete, armPut, connectAzure } from '../../launch/azure-client';
 import type { SandboxClusterFacts } from '../../launch/sandbox-cluster';
-import { asAdministrator, grantByHand, makeVaultByHand, setKeyByHand } from './by-hand';
+import {
+  asAdministrator,
+  grantByHand,
+  makeVaultByHand,
+  makeWorkspaceByHand,
+  removeDiagnosticsByHand,
+  setDiagnosticsByHand,
+  setKeyByHand,
+  vaultIdOf,
+} from './by-hand';
 import { putByHand } from './kinds';
 import { control, testStack } from './stack';
 import { keyClient } from './vault';
@@ -144,6 +153,50 @@ export const REFUSALS: Readonly<Partial<Record<ErrorCode, Refusal>>> = {
   KeyExpiresSoon: { keyId: ({ on }) => anotherVersion(on, { expiresOn: inDays(0.5) }) },
   KeyNotYetValid: { keyId: ({ on }) => anotherVersion(on, { notBefore: inDays(1) }) },
   KeyOperationsMissing: { keyId: ({ on }) => anotherVersion(on, { keyOps: ['sign', 'verify'] }) },
+  VaultNotFound: { arrange: () => forbidden('GET', '/vaults/kv-refusals-on', '/vaults/p-refusals-off') },
+  WorkspaceNotFound: { arrange: () => forbidden('GET', '/workspaces/logs-refusals-on') },
+  DiagnosticSettingDiffers: {
+    async arrange() {
+      const [vault, name, workspace] = ['kv-refusals-on', 'refusals-on', 'refusals-other-logs'];
+      await makeWorkspaceByHand(workspace);
+      await setDiagnosticsByHand(vault, { name, workspace });
+      return () => removeDiagnosticsByHand(vault, name);
+    },
+  },
+  VaultNameTaken: {
+    arrange: () => existing('kv-refusals-taken'),
+    parameters: { vaultName: 'kv-refusals-taken', vaultResourceGroup: 'refusals-other-group' },
+  },
+  VaultSoftDeleted: {
+    async arrange() {
+      await existing('kv-refusals-gone');
+      await asAdministrator((ask) => armDelete(ask, vaultIdOf('kv-refusals-gone')));
+      return () => Promise.resolve();
+    },
+    parameters: { vaultName: 'kv-refusals-gone' },
+  },
+  ResourceGroupNotFound: { parameters: { vaultResourceGroup: 'refusals-no-group' } },
+  VaultUnsuited: {
+    arrange: () => existing('kv-refusals-unfit'),
+    // It gives rights by access policies.
+    parameters: { vaultName: 'kv-refusals-unfit', permissionModel: 'rbac' },
+  },
+  KeyUnsuited: {
+    async arrange() {
+      const keyId = await makeVaultByHand('kv-refusals-badkey', 'rbac');
+      await keyClient(keyId).updateKeyProperties('etcd', mustParseKeyId(keyId).version, { enabled: false });
+      return () => Promise.resolve();
+    },
+    parameters: { vaultName: 'kv-refusals-badkey', keyName: 'etcd' },
+  },
+  KeySoftDeleted: {
+    async arrange() {
+      const keyId = await makeVaultByHand('kv-refusals-nokey', 'rbac');
+      await (await keyClient(keyId).beginDeleteKey('etcd')).pollUntilDone();
+      return () => Promise.resolve();
+    },
+    parameters: { vaultName: 'kv-refusals-nokey', keyName: 'etcd' },
+  },
 };
 
 async function anotherVersion(
@@ -152,6 +205,21 @@ async function anotherVersion(
 ): Promise<string> {
   const { id } = await keyClient(keyId).createKey(mustParseKeyId(keyId).name, 'RSA', options);
   return id ?? '';
+}
+
+/** A vault with access policies that a person made, and an empty resource group beside its own. */
+async function existing(name: string): Promise<() => Promise<void>> {
+  await makeVaultByHand(name, 'access-policy');
+  const { subscriptionId } = testStack().sandbox;
+  const group = `/subscriptions/${subscriptionId}/resourceGroups/refusals-other-group`;
+  await asAdministrator((ask) => armPut(ask, group, { location: 'westeurope' }));
+  return () => Promise.resolve();
+}
+
+/** ARM answers as if Keyturn had no right to something. */
+async function forbidden(method: 'GET' | 'PUT', ...paths: readonly string[]): Promise<() => Promise<void>> {
+  for (const path of paths) await control().setFault('forbidden', { method, path });
+  return () => control().clearFault('forbidden');
 }
 
 async function onEach(

@@ -16,6 +16,7 @@ import { AzureError, badRequest } from '../errors';
 import type { Faults } from '../faults';
 import { copyOf, describeIssues, isJsonObject, objectAt, type JsonObject } from '../json';
 import { clusterVaultCrypto } from '../vault/cluster-crypto';
+import type { VaultAudit } from '../vault/audit';
 import type { VaultRegistry } from '../vault/registry';
 import type { Journal } from '../journal';
 import { checkPools, poolsOf, poolVersions, withPoolsAt, type PoolVersion } from './agent-pools';
@@ -54,6 +55,8 @@ export interface ClustersOptions {
   readonly operations: Operations;
   readonly faults: Faults;
   readonly journal: Journal;
+  /** Hears of each call of the clusters' plugins. */
+  readonly audit: VaultAudit;
   /** Where clusters keep their data. */
   readonly dataDirectory: string;
 }
@@ -324,6 +327,7 @@ export class Clusters {
           issuer: `https://sts.windows.net/${this.#options.directory.tenantId}/`,
           identity: () => identityOf(this.#options, cluster.body),
           isLinked: (vaultId) => this.#options.endpoints.reaches(cluster.id, vaultId),
+          audit: this.#options.audit,
         }),
         directory: await this.#emptyDirectory(),
       });

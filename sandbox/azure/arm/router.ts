@@ -17,6 +17,7 @@ import { armFrontDoor } from './authentication';
 import { clustersRouter } from './cluster-routes';
 import type { Clusters } from './clusters';
 import { denyAssignmentsRouter } from './deny-assignments';
+import { diagnosticSettingsRouter, type DiagnosticSettings } from './diagnostic-settings';
 import { identitiesRouter, type Identities } from './identities';
 import { operationsRouter, type Operations } from './operations';
 import { privateEndpointsRouter } from './private-endpoint-routes';
@@ -24,6 +25,8 @@ import type { PrivateEndpoints } from './private-endpoints';
 import { resourceGroupsRouter, type ResourceGroups } from './resource-groups';
 import { roleAssignmentsRouter, type RoleAssignments } from './role-assignments';
 import { roleDefinitionsRouter } from './role-definitions';
+import { vaultKeysRouter } from './vault-keys';
+import { vaultNamesRouter } from './vault-names';
 import { vaultsRouter } from './vaults';
 
 /** The parts that ARM is made of. */
@@ -38,12 +41,13 @@ export interface ArmOptions {
   readonly registry: VaultRegistry;
   readonly clusters: Clusters;
   readonly operations: Operations;
+  readonly diagnostics: DiagnosticSettings;
 }
 
 /** The routes of ARM. Paths match in any case, which is Express's default. */
 export function armRouter(options: ArmOptions): Router {
   const { directory, tokens, faults, groups, identities, assignments, endpoints, registry } = options;
-  const { clusters, operations } = options;
+  const { clusters, operations, diagnostics } = options;
   const router = Router();
   router.use((_request, response, next) => {
     response.set({ 'x-ms-request-id': randomUUID(), 'x-ms-correlation-request-id': randomUUID() });
@@ -66,6 +70,9 @@ export function armRouter(options: ArmOptions): Router {
   router.use(denyAssignmentsRouter(assignments.denials));
   router.use(privateEndpointsRouter(endpoints, groups, registry));
   router.use(vaultsRouter(registry, groups, { endpoints, assignments }));
+  router.use(vaultKeysRouter(registry));
+  router.use(vaultNamesRouter(registry));
+  router.use(diagnosticSettingsRouter(diagnostics, registry, groups));
   router.use(operationsRouter(operations));
   router.use(clustersRouter(clusters, operations, faults));
   router.use(agentPoolsRouter(clusters, operations));

@@ -9,6 +9,8 @@ import type { VaultCrypto } from '../../cluster/contract';
 import type { RoleAssignments } from '../arm/role-assignments';
 import type { ServicePrincipal } from '../entra/directory';
 import { AzureError } from '../errors';
+import type { VaultCaller } from './access';
+import { callOf, type VaultAudit } from './audit';
 import { performCrypto } from './crypto';
 import { parseKid } from './kid';
 import type { VaultRegistry } from './registry';
@@ -23,6 +25,8 @@ export interface ClusterCryptoOptions {
   readonly identity: () => ServicePrincipal | undefined;
   /** Whether the cluster has an approved private endpoint to a vault, by its ARM id. */
   readonly isLinked: (vaultId: string) => boolean;
+  /** Hears of each call. */
+  readonly audit: VaultAudit;
 }
 
 /** RSA-OAEP-256 as the cluster. Rejects with an Error whose message is one line: status, code and Key Vault's text. */
@@ -38,16 +42,27 @@ export function clusterVaultCrypto(options: ClusterCryptoOptions): VaultCrypto {
       throw new AzureError(401, 'Unauthorized', 'The cluster has no user-assigned identity to call the vault with.');
     }
     const isPrivate = options.isLinked(vault.id);
-    return performCrypto(
-      vault,
-      options.assignments,
-      {
-        principal,
-        issuer: options.issuer,
-        origin: isPrivate ? { kind: 'private-link' } : { kind: 'internet', address: '127.0.0.1' },
-      },
-      { keyName: parsed.name, version: parsed.version, operation, algorithm: 'RSA-OAEP-256', value },
-    ).value;
+    const caller: VaultCaller = {
+      principal,
+      issuer: options.issuer,
+      origin: isPrivate ? { kind: 'private-link' } : { kind: 'internet', address: '127.0.0.1' },
+    };
+    const { name, version = '' } = parsed;
+    const tell = (httpStatusCode: number): void =>
+      options.audit({
+        ...callOf(vault, caller, `/keys/${name}/${version}/${operation}`),
+        operationName: operation === 'encrypt' ? 'KeyEncrypt' : 'KeyDecrypt',
+        httpStatusCode,
+      });
+    const request = { keyName: name, version: parsed.version, operation, algorithm: 'RSA-OAEP-256', value } as const;
+    try {
+      const done = performCrypto(vault, options.assignments, caller, request).value;
+      tell(200);
+      return done;
+    } catch (error) {
+      tell(error instanceof AzureError ? error.status : 500);
+      throw error;
+    }
   };
 
   const asOneLine = (operation: 'encrypt' | 'decrypt') => {

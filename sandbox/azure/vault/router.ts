@@ -16,6 +16,7 @@ import { AzureError, badRequest } from '../errors';
 import { concerns, type Faults } from '../faults';
 import { describeIssues } from '../json';
 import { authorize, lacksRight, type VaultCaller } from './access';
+import { auditRequest, type VaultAudit } from './audit';
 import { authenticateVaultCaller } from './authentication';
 import { cryptoOperationSchema, performCrypto } from './crypto';
 import { deletionFields, keyBundle, keyItem, keyVersionItem, kidOf } from './key-json';
@@ -32,6 +33,8 @@ export interface VaultRouterOptions {
   readonly endpoints: PrivateEndpoints;
   readonly tenantId: string;
   readonly faults: Faults;
+  /** Hears of each request whose caller is known. */
+  readonly audit: VaultAudit;
 }
 
 const attributesSchema = z.looseObject({
@@ -65,12 +68,13 @@ interface Call {
 
 /** The routes of `*.vault.azure.net` (and its siblings in other clouds). */
 export function vaultRouter(options: VaultRouterOptions): Router {
-  const { registry, tokens, assignments, endpoints, tenantId, faults } = options;
+  const { registry, tokens, assignments, endpoints, tenantId, faults, audit } = options;
   const router = Router();
   router.use(json({ type: () => true, limit: '1mb' }));
   router.use(async (request, response, next) => {
     const call = await openCall(request);
     response.locals['call'] = call;
+    auditRequest(request, response, call, audit);
     response.set({
       'x-ms-keyvault-region': call.vault.location,
       'x-ms-keyvault-service-version': '1.9.2000.1',

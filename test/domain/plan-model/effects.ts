@@ -150,12 +150,6 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
   soak,
   'delete-key': deleteKey,
 
-  // The machine's vault refuses no cluster: who may use a key is no part of it.
-  *'grant-key-access'(step) {
-    yield;
-    return { type: 'grant-key-access', principalId: step.principalId ?? 'made', granted: true };
-  },
-
   *'set-vault-network'({ key, to, vaultId }, { machine, behaviour }) {
     // Looked at again right before: others may have moved this cluster, or another one to the vault.
     const { kms } = machine.observed();
@@ -168,6 +162,33 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
     const changed = machine.setVaultNetwork(key, to);
     yield;
     return { type: 'set-vault-network', changed };
+  },
+
+  // A new vault and a key of it are none of those that the machine's cluster knows.
+  *'create-vault'({ vaultId }) {
+    yield;
+    return { type: 'create-vault', vaultId, created: true };
+  },
+  *'create-key'(step, { machine }) {
+    const keyId = step.exists ?? machine.newVersion('https://kv9.vault.azure.net/keys/k9');
+    yield;
+    return { type: 'create-key', keyId, created: step.exists === null };
+  },
+
+  // The machine's vaults log nothing: neither keys nor Secrets change.
+  *'set-vault-diagnostics'({ settingName }) {
+    yield;
+    return { type: 'set-vault-diagnostics', settingName, created: true };
+  },
+  *'confirm-vault-diagnostics'() {
+    yield;
+    return { type: 'confirm-vault-diagnostics', settingName: 'audit' };
+  },
+
+  // The machine's vault refuses no cluster: who may use a key is no part of it.
+  *'grant-key-access'(step) {
+    yield;
+    return { type: 'grant-key-access', principalId: step.principalId ?? 'made', granted: true };
   },
 
   *'enable-key-version'({ key }, { machine }) {

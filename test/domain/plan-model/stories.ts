@@ -286,7 +286,7 @@ function setByHand(world: World, which: number | 'off' | 'back'): void {
   const keyId =
     which === 'off' ? null : which === 'back' ? machine.slots.previous : (keys[which - 1] ?? machine.newVersion());
   if (keyId === machine.slots.current || (keyId !== null && machine.vault.get(keyId) !== 'enabled')) return;
-  if (machine.oneProviderName && !world.idle) return;
+  if (machine.oneProviderName && (world.isSwitching || world.beganWith(keyId))) return;
   const evicted = machine.evictedBy(keyId);
   if (evicted !== undefined && machine.keysInUse().has(evicted)) return;
   if (machine.ledger !== null && bringsBackProven(world, machine.ledger, keyId)) return;

@@ -5,6 +5,7 @@
 import { blockedSecrets, isAccepted } from '../../../domain/acceptance';
 import { hasProfile } from '../../../domain/cluster-change';
 import { currentGeneration, type Ledger } from '../../../domain/ledger';
+import { keyOf } from '../../../domain/encryption';
 import { newOperation } from '../../../domain/new-operation';
 import { OperationStatus, stepsAtEnd, stepStates } from '../../../domain/operation';
 import type { Plan } from '../../../domain/plan/plan';
@@ -59,6 +60,16 @@ export class World {
     this.machine = new Machine(beginning);
     this.#behaviour = behaviour;
     this.untold = new Set(this.machine.vault.keys());
+  }
+
+  /** An operation may have taken its baseline, and has not ended. */
+  get isSwitching(): boolean {
+    return this.#runs.some(({ run }) => Object.values(run.outputs).some(({ type }) => type === 'take-baseline'));
+  }
+
+  /** Whether an operation that works began with this key as the current one. */
+  beganWith(keyId: string | null): boolean {
+    return this.#runs.some((state) => isBegun(state) && keyOf(state.run.plan.from, {}) === keyId);
   }
 
   get idle(): boolean {
