@@ -24,8 +24,10 @@ export interface RecoveryOptions {
 export function recoverySteps(options: RecoveryOptions): PlanStep[] {
   const { causes, state } = options;
   const identity = causes.flatMap((cause) => identityStep(cause, options));
-  const vaults = causes.flatMap((cause, index) => vaultStep(cause, index));
-  const keys = causes.flatMap((cause, index) => keyStep(cause, index, options.expiresOn));
+  // Numbered among those of one type.
+  const place = (cause: Cause): number => causes.filter(({ type }) => type === cause.type).indexOf(cause);
+  const vaults = causes.flatMap((cause) => vaultStep(cause, place(cause)));
+  const keys = causes.flatMap((cause) => keyStep(cause, place(cause), options.expiresOn));
   return [
     ...identity,
     ...vaults,
@@ -38,7 +40,7 @@ export function recoverySteps(options: RecoveryOptions): PlanStep[] {
       state,
       title: 'Wait until the API servers say that their KMS works',
       reason:
-        'Azure may take minutes until a repair works everywhere, and an API server without its key is started again and again. Only the API servers know.',
+        'Azure may take minutes until a repair works everywhere, and an API server that was started without its key is not ready until then. Only the API servers know.',
     },
   ];
 }
