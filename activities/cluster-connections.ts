@@ -112,10 +112,10 @@ function followingConnection(
     }
   };
 
-  const requestText = async (request: KubeRequest): Promise<string> => {
+  const following = async <T>(send: (connection: KubeConnection) => Promise<T>): Promise<T> => {
     const used = current;
     try {
-      return await used.connection.requestText(request);
+      return await send(used.connection);
     } catch (error) {
       if (!isStale(error)) throw error;
       const kubeconfig = used === current ? await renewed(used.kubeconfig, error) : current.kubeconfig;
@@ -125,15 +125,19 @@ function followingConnection(
         current = { kubeconfig, connection: connect(kubeconfig) };
       }
       // The first request had no effect: it did not get past the handshake, or past authentication.
-      return await current.connection.requestText(request);
+      return await send(current.connection);
     }
   };
+
+  const requestText = (request: KubeRequest): Promise<string> =>
+    following((connection) => connection.requestText(request));
 
   return {
     get server() {
       return current.connection.server;
     },
     requestText,
+    health: (path, signal) => following((connection) => connection.health(path, signal)),
     request: async (request) => JSON.parse(await requestText(request)) as unknown,
     close: async () => {
       await Promise.all([...earlier, current.connection].map((connection) => connection.close()));

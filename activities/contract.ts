@@ -229,6 +229,20 @@ export interface Activities {
   awaitKeyAccess(input: StepReference & { readonly principalId: string }): Promise<void>;
 
   /**
+   * Carries out one repair of a key, a vault or an identity: reads, writes once, and reads again until it shows. Heartbeats
+   * `WaitProgress`. Throws `RepairRefused`, non-retryable, when Azure or the vault refuses.
+   */
+  repair(
+    input: StepReference,
+  ): Promise<{ readonly changed: boolean; readonly expiresOn?: string; readonly principalId?: string }>;
+
+  /**
+   * Carries out `await-kms`: waits until the API servers say that their KMS works; heartbeats `WaitProgress`. Only reads.
+   * @returns how many health checks they passed
+   */
+  awaitKms(input: StepReference): Promise<{ answers: number }>;
+
+  /**
    * Carries out `set-vault-diagnostics`. A setting that does it already is found instead. Throws, non-retryable, `DiagnosticSettingDiffers`
    * rather than overwrite one, `DiagnosticSinkTaken`, `VaultChangeRefused`.
    */

@@ -23,9 +23,11 @@ import type { UseCluster } from './key-usage';
 import { checkRules, makePlan } from './observe';
 import { confirmVaultDiagnostics, setVaultDiagnostics } from './provision/diagnostics';
 import { createKey, createVault } from './provision/vault';
+import { awaitKms } from './repair/await-kms';
 import { awaitKeyAccess, grantKeyAccess } from './repair/grant';
 import type { Look } from './look';
 import type { KubeConnection } from './kubernetes/connection';
+import { AFTER_REFUSAL, repair, REPAIRS } from './repair/repair';
 import { reportingRefused } from './refused-report';
 import { checkKeyUnused, deleteFreeKey, disableKeyVersion, type Retirement } from './retirement';
 import { ActivityRunner, type StepWork } from './run-activity';
@@ -53,7 +55,7 @@ export interface ActivityDeps {
 const INSIDE = { armRefusal: 'ClusterAccessRefused' } as const;
 
 /** The types of steps that change the cluster in ARM. */
-const CLUSTER_CHANGES = ['set-kms', 'upgrade-control-plane', 'upgrade-pool'] as const;
+const CLUSTER_CHANGES = ['set-kms', 'upgrade-control-plane', 'upgrade-pool', 'reconcile-cluster'] as const;
 
 /** Makes the activities; contacts no service yet. */
 export function createActivities({ azure, evidence, pace, client, clusterDecidesAfterInMs }: ActivityDeps): Activities {
@@ -218,6 +220,21 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
       ({ principalId }, { step, ...running }) => awaitKeyAccess(azure, { ...step, principalId }, running),
     ),
 
+    repair: runner.writesForStep(
+      REPAIRS,
+      {
+        doing: 'Repairing what keeps the cluster from its key',
+        armRefusal: 'RepairRefused',
+        vaultRefusal: 'RepairRefused',
+        afterVaultRefusal: AFTER_REFUSAL,
+      },
+      (_, { step, ...running }) => repair(azure, step, running),
+    ),
+    awaitKms: runner.readsForStep(
+      ['await-kms'],
+      { doing: 'Waiting for the KMS of the API servers', ...INSIDE },
+      (_, { cluster, ...running }) => awaitKms({ azure, use, evidence }, cluster, running),
+    ),
     setVaultDiagnostics: runner.writesForStep(
       ['set-vault-diagnostics'],
       { doing: 'Making the diagnostic setting', armRefusal: 'VaultChangeRefused' },

@@ -1,14 +1,14 @@
 /** Looks at the encryption of one cluster. Writes nothing, and looks at no Secret. */
 import { inspect, type InspectionFacts } from '../domain/inspection';
 import { reportedKeyId, type ObservedCluster } from '../domain/observed';
-import { parseClusterId } from '../domain/resource-ids';
 import { claimsProof, trustIn } from '../domain/trusted-ledger';
 import type { Inspected } from './contract';
 import { readClusterEvidence } from './evidence';
 import { knownLeases } from './kubernetes/servers';
 import { readLedger } from './ledger';
 import { readIfItAnswers, type Look } from './look';
-import { identityAccessOf, whyNotThere } from './observe-azure';
+import { whyNotThere } from './observe-azure';
+import { lookUpInAnyVault, observeRecovery, type RecoveryQuery } from './observe-recovery';
 
 /** Keys of the ledger that are looked up, the newest first. */
 const MOST_KEYS = 10;
@@ -27,17 +27,33 @@ export async function inspectCluster(look: Look, cluster: string): Promise<Inspe
   }
   const at = new Date().toISOString();
   const current = reportedKeyId(observed);
-  const [inside, identityAccess] = await Promise.all([
-    lookInside(look, observed),
-    current === null ? undefined : identityAccessOf(azure, observed, current, options),
-  ]);
+  const inside = await lookInside(look, observed);
+  const recovery = current === null ? undefined : await observeRecovery(look, queryOf(look, { observed, at, inside }));
+  const identityAccess = recovery?.slots.find(({ slot }) => slot === 'current')?.access;
   const ofLedger = 'ledger' in inside ? (inside.ledger?.generations ?? []).map(({ keyId }) => keyId) : [];
   const keyIds = [...new Set([current, ...ofLedger.reverse()])].filter((keyId) => keyId !== null).slice(0, MOST_KEYS);
-  const { subscriptionId = '' } = parseClusterId(observed.resourceId) ?? {};
-  const place = { subscriptionId, vaultId: observed.kms.vaultId };
-  const keys = await Promise.all(keyIds.map((keyId) => azure.keys.lookUpAnywhere(keyId, place, options)));
-  const facts = { at, cluster: observed, keys, inside, ...(identityAccess === undefined ? {} : { identityAccess }) };
+  const keys = await Promise.all(keyIds.map((keyId) => lookUpInAnyVault(look, keyId, observed)));
+  const facts = {
+    at,
+    cluster: observed,
+    keys,
+    inside,
+    ...(recovery === undefined ? {} : { recovery }),
+    ...(identityAccess === undefined ? {} : { identityAccess }),
+  };
   return { found: true, inspection: inspect(facts) };
+}
+
+function queryOf(
+  look: Look,
+  {
+    observed,
+    at,
+    inside,
+  }: { readonly observed: ObservedCluster; readonly at: string; readonly inside: InspectionFacts['inside'] },
+): RecoveryQuery {
+  const ledger = 'ledger' in inside ? inside.ledger : null;
+  return { cluster: observed, at, ledger, records: () => readClusterEvidence(observed.resourceId, look.evidence) };
 }
 
 async function lookInside(look: Look, { resourceId, eTag }: ObservedCluster): Promise<InspectionFacts['inside']> {

@@ -48,7 +48,8 @@ export async function observeAzure(
   const { workspaceId } = request.parameters;
   const [currentKey, requestedKey, nextKey, upgradeProfile, identityAccess, vaultDiagnostics, provisioning] =
     await Promise.all([
-      currentKeyId === undefined ? undefined : look(currentKeyId),
+      // A kind that repairs keys looks them up itself, also where their vault does not answer.
+      currentKeyId === undefined || needs.includes('recovery') ? undefined : look(currentKeyId),
       requested === undefined ? undefined : lookUp(requested),
       next === undefined ? undefined : lookUp(next),
       needs.includes('upgrade-profile')

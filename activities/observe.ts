@@ -18,6 +18,7 @@ import { readUpgradeRisks } from './kubernetes/upgrade-risks';
 import { readLedger } from './ledger';
 import { readIfItAnswers, type Look } from './look';
 import { observeForPlan } from './observe-azure';
+import { observeRecovery } from './observe-recovery';
 
 /** Checks the rules of the request's kind by what Azure says. @throws ArmError, VaultError, TokenError */
 export async function checkRules(look: Look, request: OperationRequest): Promise<RulesChecked> {
@@ -50,7 +51,12 @@ async function observe(look: Look, request: OperationRequest, records: ClusterEv
   const azure = await observeForPlan(look, request);
   if (ruleFaults(request, azure).length > 0) return { azure };
   const { needs } = kindOf(request.kind);
-  if (!needs.includes('census')) return { azure, ...(await observeUnreadable(look, request, azure, records)) };
+  if (!needs.includes('census')) {
+    const inside = await observeUnreadable(look, request, azure, records);
+    if (!needs.includes('recovery') || !azure.cluster.found) return { azure, ...inside };
+    const query = { cluster: azure.cluster.cluster, ledger: inside.ledger ?? null, records, at: azure.at };
+    return { azure: { ...azure, recovery: await observeRecovery(look, query) }, ...inside };
+  }
   const atRisk = needs.includes('upgrade-risks');
   const [ledger, nodes, storageBytes, upgradeRisks] = await use(request.cluster, signal, (connection) =>
     Promise.all([

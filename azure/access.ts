@@ -13,6 +13,7 @@ import { createManagedClusters, type ManagedClusters } from './managed-clusters'
 import { createRoles, type Roles } from './roles';
 import { createKeyLookups, type KeyLookups } from './key-lookup';
 import { createVaultManagement } from './vault-management';
+import { createVaultRecovery, type VaultRecovery } from './vault-recovery';
 import { createVaults, type Vaults } from './vaults';
 
 /** Access to one cloud. */
@@ -20,7 +21,7 @@ export interface AzureAccess {
   readonly cloud: Cloud;
   readonly clusters: ManagedClusters;
   readonly keys: Keys & KeyLookups;
-  readonly vaults: Vaults;
+  readonly vaults: Vaults & VaultRecovery;
   readonly roles: Roles;
   readonly identities: Identities;
   readonly grants: Grants;
@@ -40,10 +41,10 @@ export function createAzureAccess(cloud: Cloud, http = createHttpClient()): Azur
     cloud,
     clusters: createManagedClusters(cloud, arm, credential, http),
     keys: { ...keys, ...createKeyLookups({ keys, vaults, management }) },
-    vaults,
+    vaults: { ...vaults, ...createVaultRecovery(management, arm) },
     roles: createRoles(cloud, credential, http),
     identities: createIdentities(arm),
-    grants: createGrants(cloud, arm, credential, http),
+    grants: createGrants(arm, management),
     diagnostics: createDiagnosticSettings(arm),
     newVaults: createNewVaults(arm),
     own: createOwnIdentity(cloud, arm, credential),

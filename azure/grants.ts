@@ -6,16 +6,12 @@
  *             at the vault, or the key permissions encrypt and decrypt of an access policy.
  */
 import { createHash } from 'node:crypto';
-import { KeyVaultManagementClient } from '@azure/arm-keyvault';
-import type { TokenCredential } from '@azure/core-auth';
-import type { HttpClient } from '@azure/core-rest-pipeline';
-import type { Cloud } from '../domain/clouds';
 import { KEY_RIGHTS } from '../domain/identity-access';
+import { mustParseVaultId } from '../domain/resource-ids';
 import type { ArmClient } from './arm';
 import type { CallOptions } from './call-options';
-import { armScope } from './credentials';
-import { ArmError, translateError } from './errors';
-import { mustParseVaultId } from '../domain/resource-ids';
+import { ArmError } from './errors';
+import type { VaultManagement } from './vault-management';
 
 /** Key Vault Crypto User, a built-in role: the same id in every tenant. */
 const CRYPTO_USER = '12338af0-0e69-4776-bea7-57ae8d297424';
@@ -40,12 +36,7 @@ export interface Grants {
 }
 
 /** Makes the client; sends nothing yet. */
-export function createGrants(
-  cloud: Cloud,
-  arm: ArmClient,
-  credential: TokenCredential,
-  httpClient: HttpClient,
-): Grants {
+export function createGrants(arm: ArmClient, management: VaultManagement): Grants {
   return {
     async assignRole({ vaultId, principalId }, { abortSignal } = {}) {
       const { subscriptionId } = mustParseVaultId(vaultId);
@@ -70,41 +61,25 @@ export function createGrants(
       }
     },
 
-    async addToPolicy({ vaultId, principalId }, { abortSignal } = {}) {
-      const { subscriptionId, resourceGroup, name } = mustParseVaultId(vaultId);
-      const client = new KeyVaultManagementClient(credential, subscriptionId, {
-        endpoint: cloud.resourceManager,
-        credentials: { scopes: [armScope(cloud)] },
-        httpClient,
-        retryOptions: { maxRetries: 0 },
-      });
-      const call = async <T>(work: () => Promise<T>): Promise<T> =>
-        await work().catch((error: unknown) => {
-          throw translateError(error, ArmError, `The vault ${name}`, abortSignal);
-        });
-      const { properties } = await call(() => client.vaults.get(resourceGroup, name, { abortSignal }));
-      // What the principal has already is sent again: so it is kept, whether Azure joins policies or replaces them.
-      const own = (properties.accessPolicies ?? []).find(
-        ({ objectId, applicationId }) =>
-          objectId.toLowerCase() === principalId.toLowerCase() && (applicationId ?? '') === '',
-      );
-      const known = own?.permissions.keys ?? [];
-      const missing = KEY_RIGHTS.filter((right) => !known.some((word) => word.toLowerCase() === right));
-      const policy = {
-        tenantId: properties.tenantId,
-        objectId: principalId,
-        permissions: { ...own?.permissions, keys: [...known, ...missing] },
-      };
-      await call(() =>
-        client.vaults.updateAccessPolicy(
-          resourceGroup,
-          name,
-          'add',
-          { properties: { accessPolicies: [policy] } },
-          { abortSignal },
-        ),
-      );
-    },
+    addToPolicy: ({ vaultId, principalId }, options = {}) =>
+      management.atVault(vaultId, options, async (client, group, name) => {
+        const { abortSignal } = options;
+        const { properties } = await client.vaults.get(group, name, { abortSignal });
+        // What the principal has already is sent again: so it is kept, whether Azure joins policies or replaces them.
+        const own = (properties.accessPolicies ?? []).find(
+          ({ objectId, applicationId }) =>
+            objectId.toLowerCase() === principalId.toLowerCase() && (applicationId ?? '') === '',
+        );
+        const known = own?.permissions.keys ?? [];
+        const missing = KEY_RIGHTS.filter((right) => !known.some((word) => word.toLowerCase() === right));
+        const policy = {
+          tenantId: properties.tenantId,
+          objectId: principalId,
+          permissions: { ...own?.permissions, keys: [...known, ...missing] },
+        };
+        const body = { properties: { accessPolicies: [policy] } };
+        await client.vaults.updateAccessPolicy(group, name, 'add', body, { abortSignal });
+      }),
   };
 }
 

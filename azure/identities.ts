@@ -3,7 +3,8 @@
  *
  * Does: reads which principal an identity stands for. An identity that was deleted and made again under the same name stands for
  *       another one, and grants of the old principal are worth nothing to it.
- * Never does: make, change or delete one.
+ * Does: makes one again that was deleted.
+ * Never does: change or delete one.
  */
 import { z } from 'zod';
 import type { ArmClient } from './arm';
@@ -24,11 +25,24 @@ export type IdentityLookup =
 export interface Identities {
   /** @param id ARM resource id */
   read(id: string, options?: CallOptions): Promise<IdentityLookup>;
+  /** Makes the identity; one that is there stays as it is, but for its tags. @returns its principal */
+  make(id: string, location: string, options?: CallOptions): Promise<{ principalId: string }>;
 }
 
 /** @param arm sends the requests */
 export function createIdentities(arm: ArmClient): Identities {
   return {
+    async make(id, location, { abortSignal } = {}) {
+      const request = {
+        method: 'PUT',
+        url: `${id}?api-version=${API_VERSION}`,
+        body: { location },
+        abortSignal,
+      } as const;
+      const { body } = await arm.request(request);
+      return { principalId: IdentityBody.parse(body).properties.principalId };
+    },
+
     async read(id, { abortSignal } = {}) {
       const name = id.split('/').at(-1) ?? id;
       try {

@@ -14,7 +14,7 @@ export interface IdentityAccessQuery {
   readonly subscriptionId: string;
 }
 
-type Readers = { readonly vaults: Vaults; readonly roles: Roles };
+type Readers = { readonly vaults: Pick<Vaults, 'find' | 'read'>; readonly roles: Roles };
 
 /** @throws ArmError, TokenError when Azure cannot say now */
 export async function readIdentityAccess(

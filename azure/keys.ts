@@ -11,6 +11,7 @@ import type { Cloud } from '../domain/clouds';
 import type { KeyLookup, ObservedKey } from '../domain/observed';
 import { mustParseKeyId, parseKeyId, type KeyId } from '../domain/resource-ids';
 import { isNotForUs, VaultError } from './errors';
+import { createKeyRecovery, type KeyRecovery } from './key-recovery';
 import { createKeyRetirement, type KeyRetirement } from './key-retirement';
 import type { CallOptions } from './call-options';
 import { createVaultCaller } from './vault-clients';
@@ -21,6 +22,8 @@ export const OPERATION_TAG = 'keyturn-operation';
 export const NONCE_TAG = 'keyturn-nonce';
 /** The name does not exist: the vault is deleted, or was never there. (EAI_AGAIN would be a resolver in trouble.) */
 const NO_SUCH_HOST = 'ENOTFOUND';
+/** The same from a proxy that knows the name. */
+const NO_SUCH_VAULT = 'VaultNotFound';
 
 /** What marks the key version that one operation makes. */
 export interface VersionMark {
@@ -36,7 +39,7 @@ export interface MarkedVersion {
 }
 
 /** What Keyturn asks of vaults. */
-export interface Keys extends KeyRetirement {
+export interface Keys extends KeyRetirement, KeyRecovery {
   /**
    * Looks a key version up; its id comes back as the vault spells it. A key that is not there, that Keyturn may not read, or whose vault does not exist is an
    * answer, not an error.
@@ -101,6 +104,7 @@ export function createKeys(cloud: Cloud, credential: TokenCredential, httpClient
 
   return {
     ...createKeyRetirement(call),
+    ...createKeyRecovery(call),
 
     async lookUp(kid, options = {}) {
       const keyId = parseKeyId(kid);
@@ -110,7 +114,13 @@ export function createKeys(cloud: Cloud, credential: TokenCredential, httpClient
       } catch (error) {
         const why = whyNotFound(error, keyId);
         if (why === undefined) throw error;
-        return { found: false, keyId: keyId.kid, why, ...(isUnreachable(error) ? { unreachable: true } : {}) };
+        return {
+          found: false,
+          keyId: keyId.kid,
+          why,
+          ...(isUnreachable(error) ? { unreachable: true } : {}),
+          ...missingOf(error),
+        };
       }
     },
 
@@ -209,10 +219,17 @@ function isUnreachable(error: unknown): boolean {
   return error instanceof VaultError && CLOSED.includes(error.innerCode);
 }
 
+/** What is not there: a vault that answers is one. */
+function missingOf(error: unknown): { missing?: 'vault' | 'key' } {
+  if (!(error instanceof VaultError)) return {};
+  if (error.code === NO_SUCH_HOST || error.code === NO_SUCH_VAULT) return { missing: 'vault' };
+  return error.status === 404 ? { missing: 'key' } : {};
+}
+
 /** One sentence when the error answers the question; undefined when the vault may say something else later. */
 function whyNotFound(error: unknown, { vaultUrl, name, version }: KeyId): string | undefined {
   if (!(error instanceof VaultError)) return undefined;
-  if (error.code === NO_SUCH_HOST)
+  if (error.code === NO_SUCH_HOST || error.code === NO_SUCH_VAULT)
     return `${vaultUrl} does not exist (its name does not resolve). Was the vault deleted?`;
   if (error.code === 'OtherCloud') return error.message;
   if (error.status === 404) return `${vaultUrl} has no key ${name} with the version ${version} (${error.code}).`;

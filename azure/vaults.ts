@@ -24,6 +24,8 @@ export interface Vaults {
   locate(query: VaultQuery, options?: CallOptions): Promise<string | undefined>;
   /** @param query.principalId object id of the identity whose access policies matter */
   find(query: VaultQuery & { readonly principalId: string }, options?: CallOptions): Promise<VaultLookup>;
+  /** The vault with an ARM id. @param principalId object id of the identity whose access policies matter */
+  read(vaultId: string, principalId: string, options?: CallOptions): Promise<VaultLookup>;
   /** Whether the vault answers on its public address: to all networks, to some, or to none. @param vaultId ARM id */
   network(vaultId: string, options?: CallOptions): Promise<VaultNetwork | 'restricted'>;
   /** Opens the vault to all networks, or closes its public address. Rules for single networks stay, and everything else. */

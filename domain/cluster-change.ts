@@ -40,6 +40,8 @@ export const ClusterChange = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('control-plane-version'), to: PatchVersion }),
   /** One agent pool is upgraded. */
   z.strictObject({ type: z.literal('pool-version'), pool: z.string(), to: PatchVersion }),
+  /** The cluster takes the principal that its identity stands for now, in the place of one that is gone; nothing else changes. */
+  z.strictObject({ type: z.literal('identity'), replaces: z.string() }),
 ]);
 /** One change of a managed cluster. */
 export type ClusterChange = z.infer<typeof ClusterChange>;
@@ -93,17 +95,23 @@ export function applyChange<B extends ClusterBodyParts>(body: B, change: Cluster
         ),
       });
     }
+    case 'identity':
+      // Sent as it is: values of `userAssignedIdentities` are Azure's to fill.
+      return body;
     default:
       return assertNever(change);
   }
 }
+
+/** The parts of a cluster that changes are about. */
+type ChangedParts = Pick<ObservedCluster, 'kms' | 'kubernetesVersion' | 'agentPools' | 'identities'>;
 
 /**
  * Whether the cluster is what the change asks for. Says nothing about the provisioning state. Of a version, the one that
  * runs counts, not the one that was asked for.
  */
 export function isApplied(
-  { kms, kubernetesVersion, agentPools }: Pick<ObservedCluster, 'kms' | 'kubernetesVersion' | 'agentPools'>,
+  { kms, kubernetesVersion, agentPools, identities }: ChangedParts,
   change: ClusterChange,
 ): boolean {
   switch (change.type) {
@@ -113,6 +121,10 @@ export function isApplied(
       return kubernetesVersion === change.to;
     case 'pool-version':
       return agentPools.some(({ name, version }) => name === change.pool && version === change.to);
+    case 'identity':
+      return identities.every(
+        ({ principalId }) => principalId !== undefined && principalId.toLowerCase() !== change.replaces.toLowerCase(),
+      );
     default:
       return assertNever(change);
   }
@@ -150,6 +162,8 @@ export function describeChange(change: ClusterChange): string {
       return `Kubernetes ${change.to} on the control plane`;
     case 'pool-version':
       return `Kubernetes ${change.to} on the agent pool ${change.pool}`;
+    case 'identity':
+      return `another principal of its identity than ${change.replaces}`;
     default:
       return assertNever(change);
   }
@@ -157,7 +171,7 @@ export function describeChange(change: ClusterChange): string {
 
 /** What a cluster reports of the thing that a change is about, in the same words. */
 export function describeReported(
-  { kms, kubernetesVersion, agentPools }: Pick<ObservedCluster, 'kms' | 'kubernetesVersion' | 'agentPools'>,
+  { kms, kubernetesVersion, agentPools, identities }: ChangedParts,
   change: ClusterChange,
 ): string {
   switch (change.type) {
@@ -170,6 +184,8 @@ export function describeReported(
       if (pool === undefined) return `no agent pool ${change.pool}`;
       return `Kubernetes ${pool.version} on the agent pool ${change.pool}`;
     }
+    case 'identity':
+      return `the principal ${identities[0]?.principalId ?? 'unknown'} of its identity`;
     default:
       return assertNever(change);
   }

@@ -108,6 +108,10 @@ export const ERRORS = {
   SecretsUnreadable: entry(422, 'The API server cannot read some Secrets.'),
   RewriteNotPermitted: entry(422, 'The cluster does not let Keyturn rewrite Secrets.'),
   KeyRotatedRecently: entry(409, 'The current key was set too recently.', { retryable: true }),
+  NothingToRecover: entry(422, 'Azure shows nothing that keeps the cluster from using its keys.'),
+  KeyPurged: entry(422, 'A key of the cluster was purged, and nothing brings it back.'),
+  VaultPurged: entry(422, 'The vault of a key of the cluster was purged, and nothing brings it back.'),
+  ExpiryTooSoon: entry(422, 'The expiry that is asked for is less than a day away.'),
   LedgerContradiction: entry(422, 'The ledger in the cluster cannot be read or continued.'),
 
   // While executing: the operation is blocked, a person decides
@@ -133,6 +137,7 @@ export const ERRORS = {
   EvidenceExists: entry(409, 'There is evidence of another operation with this id.'),
   ClusterAccessRefused: entry(409, 'The cluster refused what Keyturn needs to do.'),
   ClusterStorageFull: entry(409, "The cluster's etcd is full and stores nothing more."),
+  RepairRefused: entry(409, 'Azure or the vault refused to repair a key, a vault or an identity.'),
   GrantRefused: entry(409, "Azure did not give the cluster's identity access to the key."),
   DiagnosticSinkTaken: entry(409, 'Another diagnostic setting of the vault has the workspace as its sink.'),
   VaultChangeRefused: entry(409, 'Azure refused the change to the vault.'),

@@ -101,6 +101,15 @@ export function rightsOf({ vault, roles, denials }: IdentityAccess): RightsFound
   return { missing, unknown: [...unknown] };
 }
 
+/** The names of deny assignments that surely take a right on the key from the identity. Access policies do not know them. */
+export function denyingAssignments({ vault, denials }: IdentityAccess): string[] {
+  if (!vault.known || vault.value.permissionModel !== 'rbac' || !denials?.known) return [];
+  const taking = denials.value.filter(
+    (denial) => !denial.uncertain && KEY_RIGHTS.some((right) => covers(denial, right)),
+  );
+  return [...new Set(taking.map(({ name }) => name))];
+}
+
 /** What AKS does as the cluster's identity with a private vault. Source: AKS documents, "Assign permissions for a private key vault" (Key Vault Contributor). */
 const APPROVE_ENDPOINT = 'Microsoft.KeyVault/vaults/PrivateEndpointConnectionsApproval/action';
 
@@ -122,15 +131,6 @@ export function mayApproveEndpoint({ roles, denials }: IdentityAccess): 'yes' | 
   if (giving.every(({ uncertain }) => uncertain)) return { unknown: CONDITION_OF_ROLE };
   if (taking.length > 0) return { unknown: UNCERTAIN_DENIAL };
   return denials?.known === false ? { unknown: denials.why } : 'yes';
-}
-
-/** The names of deny assignments that surely take a right on the key from the identity. */
-export function denyingAssignments({ denials }: IdentityAccess): string[] {
-  if (!denials?.known) return [];
-  const taking = denials.value.filter(
-    (denial) => !denial.uncertain && KEY_RIGHTS.some((right) => covers(denial, right)),
-  );
-  return [...new Set(taking.map(({ name }) => name))];
 }
 
 const CONDITION_OF_ROLE =

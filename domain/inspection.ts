@@ -7,6 +7,8 @@ import { kmsScheme } from './encryption';
 import { rightsOf, type IdentityAccess } from './identity-access';
 import { keySlots, keysNeeded, Ledger, reconcile } from './ledger';
 import { reportedKeyId, type KeyLookup, type ObservedCluster, type ObservedKey } from './observed';
+import { causesOf, NOT_REPAIRABLE, type Cause, type Recovery } from './recovery';
+import { explains, RECOVERY_FINDINGS, recoveryFindings } from './recovery-findings';
 import { keyProblems } from './rules';
 import { sameKeyId, shortKeyId } from './resource-ids';
 import { claimsProof, type LedgerTrust } from './trusted-ledger';
@@ -27,9 +29,8 @@ const Finding = z.object({
   code: z.enum([
     'ClusterNotReady',
     'ClusterNotReadable',
-    'KeyUnusable',
+    ...RECOVERY_FINDINGS,
     'KeyExpiresSoon',
-    'IdentityLacksKeyAccess',
     'SwitchNotFinished',
     'NotProven',
     'LedgerNotConfirmed',
@@ -94,6 +95,8 @@ export interface InspectionFacts {
   /** What the vaults say of the keys of the slots and the ledger. */
   readonly keys: readonly KeyLookup[];
   readonly identityAccess?: IdentityAccess;
+  /** With KMS on: why API servers cannot use the keys of the slots. */
+  readonly recovery?: Recovery;
   /** What is in the cluster, or why it could not be read, in one sentence. */
   readonly inside: Readable | { readonly unreadable: string };
 }
@@ -121,6 +124,7 @@ export function inspect(facts: InspectionFacts): Inspection {
     previousKnown: 'ledger' in inside && (known?.previousKnown ?? false),
   };
   const identity = identityOf(facts);
+  const causes = facts.recovery === undefined ? [] : causesOf(facts.recovery, cluster, at);
   return {
     cluster: cluster.resourceId,
     at,
@@ -140,9 +144,9 @@ export function inspect(facts: InspectionFacts): Inspection {
     keysNeeded: 'ledger' in inside ? keysNeeded(ledger) : null,
     vaultLoad: vaultLoadOf(facts),
     findings: [
-      ...clusterFindings(facts),
-      ...[slots.current, slots.previous].flatMap((key) => (key ? keyFindings(key) : [])),
-      ...(identity.mayUseKey === 'no' ? [finding('IdentityLacksKeyAccess', identity.detail ?? '')] : []),
+      ...clusterFindings(facts, causes),
+      ...(facts.recovery === undefined ? [] : recoveryFindings(facts.recovery, causes)),
+      ...[slots.current, slots.previous].flatMap((key) => (key ? keyFindings(key, causes) : [])),
       ...('ledger' in inside ? ledgerFindings(inside, ledger, { proven, kmsOn: kms.enabled }) : []),
       ...schemeFindings(cluster),
       ...('ledger' in inside && proven ? retirementFindings(ledger, facts) : []),
@@ -154,7 +158,12 @@ function finding(code: Finding['code'], detail: string, repair?: string): Findin
   return { code, detail, ...(repair === undefined ? {} : { repair }) };
 }
 
-function clusterFindings({ cluster: { provisioningState, powerState }, inside }: InspectionFacts): Finding[] {
+function clusterFindings(
+  { cluster: { provisioningState, powerState }, inside }: InspectionFacts,
+  causes: readonly Cause[],
+): Finding[] {
+  const repairable = causes.some(({ type }) => !NOT_REPAIRABLE.includes(type));
+  const begins = repairable ? 'no operation but recover-key can begin' : 'no operation can begin';
   const ready = provisioningState === 'Succeeded' && powerState === 'Running';
   return [
     ...(ready
@@ -162,7 +171,7 @@ function clusterFindings({ cluster: { provisioningState, powerState }, inside }:
       : [
           finding(
             'ClusterNotReady',
-            `Azure reports the cluster as ${provisioningState} and ${powerState}: no operation can begin. Wait, start it, or repair it in Azure first.`,
+            `Azure reports the cluster as ${provisioningState} and ${powerState}: ${begins}. Wait, start it, or repair it in Azure first.`,
           ),
         ]),
     ...('ledger' in inside
@@ -176,12 +185,14 @@ function clusterFindings({ cluster: { provisioningState, powerState }, inside }:
   ];
 }
 
-function keyFindings({ keyId, state, problems }: KeyHealth): Finding[] {
+/** What a cause says already is not said twice. */
+function keyFindings({ keyId, state, problems }: KeyHealth, causes: readonly Cause[]): Finding[] {
+  if (causes.some((cause) => explains(cause, keyId))) return [];
   if (state !== 'unusable') return problems.map((problem) => finding('KeyExpiresSoon', problem, 'rotate-key'));
   return [
     finding(
       'KeyUnusable',
-      `API servers need ${shortKeyId(keyId)} to read Secrets. ${problems.join(' ')} Repair the key itself, before any API server is restarted: az keyvault key recover, if it is deleted; az keyvault key set-attributes --id ${keyId} --enabled true, or with --expires.`,
+      `API servers need ${shortKeyId(keyId)} to read Secrets. ${problems.join(' ')} Repair the key itself, before any API server is restarted.`,
     ),
   ];
 }

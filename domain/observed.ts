@@ -6,29 +6,13 @@ import { kmsScheme, type EncryptionState } from './encryption';
 import { IdentityAccess } from './identity-access';
 import { KeyUsers, VaultUsers } from './key-users';
 import { Ledger } from './ledger';
+import { KeyLookup, ObservedKey } from './observed-key';
 import { Provisioning } from './provisioning';
+import { Recovery } from './recovery';
 import { UpgradeRisks } from './upgrade-risks';
 import { VaultDiagnostics } from './vault-diagnostics';
 
-/** A key version as the vault reports it. */
-export const ObservedKey = z.object({
-  keyId: z.string(),
-  /** Vault-reported key type: `RSA`, `RSA-HSM`, `EC` … */
-  keyType: z.string(),
-  /** Of an RSA key: the length of its modulus. */
-  keySizeInBits: z.int().optional(),
-  operations: z.array(z.string()),
-  enabled: z.boolean(),
-  /** ISO 8601: when the vault made this version. */
-  createdOn: z.string().optional(),
-  /** ISO 8601; absent when the key has no such bound. */
-  notBefore: z.string().optional(),
-  expiresOn: z.string().optional(),
-  /** The vault does not answer from where Keyturn runs; ARM showed this. */
-  seenThrough: z.literal('arm').optional(),
-});
-/** A key version as the vault reports it. */
-export type ObservedKey = z.infer<typeof ObservedKey>;
+export { ANOTHER_VAULT, KeyLookup, ObservedKey } from './observed-key';
 
 /** What a version is called that ARM does not report. */
 export const UNKNOWN_VERSION = 'unknown';
@@ -105,23 +89,6 @@ export function encryptionStateOf({ kms, kubernetesVersion }: ObservedCluster): 
   };
 }
 
-/** Why a key was not looked up: its vault is a stranger's as far as the request's kind goes. */
-export const ANOTHER_VAULT = 'not looked up: another vault';
-
-/** A key that was looked up, or the id of one that could not be found. */
-export const KeyLookup = z.union([
-  z.object({ found: z.literal(true), key: ObservedKey }),
-  z.object({
-    found: z.literal(false),
-    keyId: z.string(),
-    why: z.string(),
-    /** The vault does not answer from where Keyturn runs: its firewall, or a private endpoint elsewhere. */
-    unreachable: z.literal(true).optional(),
-  }),
-]);
-/** A key that was looked up, or the id of one that could not be found. */
-export type KeyLookup = z.infer<typeof KeyLookup>;
-
 /** The id of a key that was found, as its vault spells it; undefined when none was looked up, or it is not there. */
 export function foundKeyId(lookup: KeyLookup | undefined): string | undefined {
   return lookup?.found ? lookup.key.keyId : undefined;
@@ -155,6 +122,8 @@ export const AzureObservation = z.object({
   keyUsers: KeyUsers.optional(),
   /** What the cluster's identity is granted on the requested key, or on the current one; for kinds that need it. */
   identityAccess: IdentityAccess.optional(),
+  /** Why API servers cannot use their keys. For kinds that need it. */
+  recovery: Recovery.optional(),
   /** Who else needs the public address of the vault of the current key. For kinds that need it. */
   vaultUsers: VaultUsers.optional(),
   /** Diagnostic settings of the vault of the current key; for kinds that need them. */

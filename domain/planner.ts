@@ -1,7 +1,7 @@
 /** Makes the plan of any kind: pure, so that the same facts always give the same plan and digest. */
 import { isBusy } from './cluster-change';
 import { censusFaults, censusWarnings, forcedRewriteWarnings, type Census } from './census';
-import { KMS_V1_MOST_SECRETS, minorOf, type EncryptionState } from './encryption';
+import { KMS_V1_MOST_SECRETS, type EncryptionState } from './encryption';
 import type { ErrorCode, Fault } from './errors';
 import { kindOf } from './kinds';
 import type { Kind } from './kinds/kind';
@@ -16,18 +16,12 @@ import {
 import { checkPlan } from './plan/check-plan';
 import { sealPlan, type PlanPolicy, type PlanResult, type Warning } from './plan/plan';
 import type { OperationRequest } from './request';
+import { recentSwitch } from './recent-switch';
 import { keyWarnings, privateVaultWarnings } from './rules';
 import { nodeWarnings, storageWarnings, versionWarnings } from './rewrite-effects';
 import { ceilingWarnings, rewriteCeiling } from './rewrite-pace';
 import { shortKeyId } from './resource-ids';
-import { minutesAfter } from './times';
 import { unusedVersionWarning } from './unused-versions';
-
-/** API servers show in their metrics which key they write with from this minor on, with KMS v2. */
-const FIRST_MINOR_WITH_KEYS_IN_METRICS = 29;
-
-/** Where they do not: minutes after a switch before an unproven state may be proven and switched again. */
-const SWITCH_IS_OVER_AFTER_IN_MINUTES = 60;
 
 /** Every rule of the request's kind that is violated, by what Azure says; none means that a plan can be made. */
 export function ruleFaults(
@@ -83,7 +77,12 @@ export function plan(
   const violated = (kind.factRules ?? []).flatMap((rule) => rule.check(facts as never));
   if (violated.length > 0) return { plan: null, faults: violated };
   const planned = kind.plan(facts);
-  const late = [...recentSwitchFaults(ledger, cluster, azure.at), ...kmsV1Faults(from, planned.to, census)];
+  // What proves nothing may run at any time: a repair must not wait for an hour.
+  const proves = planned.steps.some(({ type }) => type === 'converge');
+  const late = [
+    ...(proves ? recentSwitchFaults(ledger, cluster, azure.at) : []),
+    ...kmsV1Faults(from, planned.to, census),
+  ];
   if (late.length > 0) return { plan: null, faults: late };
   checkPlan(planned.steps, { state: from, proven });
   return {
@@ -150,18 +149,16 @@ const CHANGED_SINCE_PROOF: Warning = {
  * them API servers that are all minutes late agree, on the old key: the next switch would evict it under Secrets that were called
  * proven. So time alone tells that every API server has switched.
  */
-function recentSwitchFaults(ledger: Ledger, { kubernetesVersion }: ObservedCluster, now: string): Fault[] {
-  const current = currentGeneration(ledger);
-  if (minorOf(kubernetesVersion) >= FIRST_MINOR_WITH_KEYS_IN_METRICS) return [];
-  if (!current || current.state !== 'activated' || current.origin !== 'operation') return [];
-  const overAt = minutesAfter(current.since, SWITCH_IS_OVER_AFTER_IN_MINUTES);
-  if (now >= overAt) return [];
+function recentSwitchFaults(ledger: Ledger, cluster: ObservedCluster, now: string): Fault[] {
+  const recent = recentSwitch(ledger, cluster, now);
+  if (recent === undefined) return [];
+  const { current, overAt } = recent;
   const what = current.keyId === null ? 'KMS was disabled' : `${shortKeyId(current.keyId)} was set`;
   return [
     {
       code: 'KeyRotatedRecently',
       pointer: '/cluster',
-      detail: `${what} at ${current.since}, and that is not proven yet. API servers of Kubernetes ${kubernetesVersion} do not show which key they write with, so Keyturn proves it again before the next change, when every API server has surely switched. Keep every older key enabled. Ask again after ${overAt}.`,
+      detail: `${what} at ${current.since}, and that is not proven yet. API servers of Kubernetes ${cluster.kubernetesVersion} do not show which key they write with, so Keyturn proves it again before the next change, when every API server has surely switched. Keep every older key enabled. Ask again after ${overAt}.`,
     },
   ];
 }

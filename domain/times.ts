@@ -16,3 +16,13 @@ export function secondsBetween(from: string, to: string): number {
   const [start, end] = [new Date(from).getTime(), new Date(to).getTime()];
   return Math.round((end - start) / 1000);
 }
+
+/** The first day of a month at midnight, at least a year later and at most a year and a month. @throws RangeError when the text is not a time */
+export function monthAfterAYear(time: string): string {
+  // No clock: the time is given.
+  // eslint-disable-next-line no-restricted-globals
+  const date = new Date(time);
+  date.setUTCFullYear(date.getUTCFullYear() + 1, date.getUTCMonth() + 1, 1);
+  date.setUTCHours(0, 0, 0, 0);
+  return date.toISOString();
+}

@@ -122,6 +122,11 @@ export class SandboxControl {
     await this.send('POST', `/clusters/${cluster}/rotate-certificates`);
   }
 
+  /** Ends every API server and starts it again with nothing cached, also when the vault refuses the cluster. */
+  async restartServers(cluster: string): Promise<void> {
+    await this.send('POST', `/clusters/${cluster}/restart-servers`);
+  }
+
   /** How many requests about Secrets the cluster's API servers have answered so far, by verb. */
   async secretRequests(cluster: string): Promise<Record<string, number>> {
     return z.record(z.string(), z.int()).parse(await this.send('GET', `/clusters/${cluster}/secret-requests`));

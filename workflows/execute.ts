@@ -11,7 +11,7 @@ import { ProofLog, type Execution } from './steps/execution';
 import { converge, prove, recordProof, rewrite } from './steps/prove';
 import { setVaultNetwork } from './steps/vault-network';
 import { confirmVaultDiagnostics, createKey, createVault, setVaultDiagnostics } from './steps/provision';
-import { grantKeyAccess } from './steps/repair';
+import { awaitKms, grantKeyAccess, reconcileCluster, repair } from './steps/repair';
 import { checkKeyUnused, deleteKey, disableKeyVersion, soak } from './steps/retire';
 
 /** What a cancellation does to a step of a type: it interrupts a step only when no write of that step has to be finished. */
@@ -36,6 +36,13 @@ const INTERRUPTIBLE: Readonly<Record<StepType, boolean>> = {
   'confirm-vault-diagnostics': true,
   'create-vault': false,
   'create-key': false,
+  'enable-key-version': false,
+  'extend-key-expiry': false,
+  'recover-deleted-key': false,
+  'recover-vault': false,
+  'restore-identity': false,
+  'reconcile-cluster': false,
+  'await-kms': true,
 };
 
 /**
@@ -103,6 +110,16 @@ function perform(step: PlanStep, execution: Execution, attempt: StepAttempt): Pr
       return createVault(step, execution);
     case 'create-key':
       return createKey(step, execution);
+    case 'enable-key-version':
+    case 'extend-key-expiry':
+    case 'recover-deleted-key':
+    case 'recover-vault':
+    case 'restore-identity':
+      return repair(step, execution);
+    case 'reconcile-cluster':
+      return reconcileCluster(step, execution);
+    case 'await-kms':
+      return awaitKms(step, execution);
     case 'gate':
       throw new Error(`The gate ${step.id} is passed by people, not performed.`);
     default:

@@ -8,6 +8,7 @@ export {
   operation as enableKms,
   operation as enableVaultDiagnostics,
   operation as provisionKms,
+  operation as recoverKey,
   operation as replaceKey,
   operation as retireKey,
   operation as rewriteSecrets,

@@ -42,6 +42,12 @@ export interface KubeConnection {
    * @throws KubeError for every other answer and for none, in words of our own; the signal's reason when it was aborted
    */
   requestText(request: KubeRequest): Promise<string>;
+  /**
+   * What a health check says, well or not, over a new connection. Its text may have words of other programs: read its meaning, and do
+   * not keep it.
+   * @throws as `requestText`, for no answer and for a refusal (401, 403, 404)
+   */
+  health(path: string, signal?: AbortSignal): Promise<{ readonly healthy: boolean; readonly text: string }>;
   /** `requestText`, parsed as JSON. */
   request(request: KubeRequest): Promise<unknown>;
   /** Drops all connections, open requests included. */
@@ -73,11 +79,10 @@ export function connectKubernetes(kubeconfig: string, connections: number): Kube
     ...(endpoint.token === undefined ? {} : { authorization: `Bearer ${endpoint.token}` }),
   };
 
-  const send = async (dispatcher: Dispatcher, request: KubeRequest): Promise<string> => {
+  const answerTo = async (dispatcher: Dispatcher, request: KubeRequest): Promise<WholeAnswer> => {
     request.signal?.throwIfAborted();
-    let answer: WholeAnswer;
     try {
-      answer = await exchange(
+      return await exchange(
         dispatcher,
         {
           method: request.method,
@@ -97,27 +102,35 @@ export function connectKubernetes(kubeconfig: string, connections: number): Kube
       const { code = '' } = error as NodeJS.ErrnoException;
       throw new KubeError({ reason: code, message: '', server: endpoint.server });
     }
-    const { status, headers, text } = answer;
+  };
+  const send = async (dispatcher: Dispatcher, request: KubeRequest): Promise<string> => {
+    const { status, headers, text } = await answerTo(dispatcher, request);
     const retryAfter = headers['retry-after'];
     if (status < 200 || status > 299)
       throw kubeErrorFrom(status, text, parseRetryAfter(Array.isArray(retryAfter) ? retryAfter[0] : retryAfter));
     return text;
   };
-  const sendAlone = async (request: KubeRequest): Promise<string> => {
+  const alone = async <T>(work: (dispatcher: Dispatcher) => Promise<T>): Promise<T> => {
     const client = new Client(origin, options);
     try {
-      return await send(client, request);
+      return await work(client);
     } finally {
       await client.destroy();
     }
   };
 
   const requestText = (request: KubeRequest): Promise<string> =>
-    request.fresh ? sendAlone(request) : send(pool, request);
+    request.fresh ? alone((client) => send(client, request)) : send(pool, request);
 
   return {
     server: endpoint.server,
     requestText,
+    health: (path, signal) =>
+      alone(async (client) => {
+        const { status, text } = await answerTo(client, { method: 'GET', path, accept: 'text/plain', signal });
+        if (status >= 400 && status < 500) throw kubeErrorFrom(status, text, undefined);
+        return { healthy: status === 200, text };
+      }),
     request: async (request) => parseAnswer(await requestText(request)),
     close: () => pool.destroy(),
   };

@@ -35,7 +35,7 @@ export async function grantKeyAccess(
   const access = await accessOf(azure, { ...step, principalId }, abortSignal);
   if (!access.vault.known) throw refused(step, access.vault.why);
   const { permissionModel } = access.vault.value;
-  if (permissionModel !== step.permissionModel) {
+  if (step.permissionModel !== null && permissionModel !== step.permissionModel) {
     const how = (model: string): string => (model === 'rbac' ? 'Azure RBAC' : 'access policies');
     throw refused(
       step,

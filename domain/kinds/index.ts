@@ -5,6 +5,7 @@ import { disableKms } from './disable-kms';
 import { enableKms } from './enable-kms';
 import { enableVaultDiagnostics } from './enable-vault-diagnostics';
 import { provisionKms } from './provision-kms';
+import { recoverKey } from './recover-key';
 import { replaceKey } from './replace-key';
 import { retireKey } from './retire-key';
 import { rewriteSecrets } from './rewrite-secrets';
@@ -25,6 +26,7 @@ export const KINDS: readonly Kind[] = [
   upgradeToKmsV2,
   enableVaultDiagnostics,
   provisionKms,
+  recoverKey,
 ];
 
 /** @throws Error when there is no such kind */

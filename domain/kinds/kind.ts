@@ -50,7 +50,8 @@ export type FactName =
   | 'key-users'
   | 'vault-users'
   | 'vault-diagnostics'
-  | 'provisioning';
+  | 'provisioning'
+  | 'recovery';
 
 /** A precondition over everything that a plan is made from, the ledger included. */
 export interface FactRule<Parameters = never> {

@@ -10,7 +10,7 @@ export interface ExpectedChange {
 }
 
 /** A step that changes the cluster in ARM. */
-export type ClusterStep = StepOf<'set-kms' | 'upgrade-control-plane' | 'upgrade-pool'>;
+export type ClusterStep = StepOf<'set-kms' | 'upgrade-control-plane' | 'upgrade-pool' | 'reconcile-cluster'>;
 
 /** The KMS profile that a state stands for. @throws Error when its key is not made yet */
 export function profileOf(state: EncryptionState, made: MadeKeys): KmsProfile {
@@ -32,5 +32,10 @@ function asked(step: ClusterStep, made: MadeKeys): ClusterChange {
       return { type: 'control-plane-version', to: step.to };
     case 'upgrade-pool':
       return { type: 'pool-version', pool: step.pool, to: step.to };
+    case 'reconcile-cluster':
+      // Without a principal, the profile that ARM reports: it is sent when the cluster is not Succeeded.
+      return step.replaces === null
+        ? { type: 'kms', to: profileOf(step.expect, made) }
+        : { type: 'identity', replaces: step.replaces };
   }
 }

@@ -47,6 +47,8 @@ class Walk {
   private readonly slots: KeyRef[];
   /** Whether a step of this plan has recorded a proof of the state: every API server works with it then. */
   private recorded = false;
+  /** Whether something was repaired since the API servers were seen to use their key. */
+  private repaired = false;
   private readonly gates = new Set<string>();
 
   constructor(
@@ -74,6 +76,7 @@ class Walk {
         break;
       case 'converge':
         require(same(step.to, this.state), 'the cluster is in another state.');
+        require(!this.repaired, 'the API servers were not seen to use their key again after a repair.');
         require(step.baseline === null ||
           this.#made(step.baseline, 'take-baseline', index), 'its baseline is no earlier step.');
         require((step.baseline === null) ===
@@ -140,6 +143,21 @@ class Walk {
       case 'create-key-version':
       case 'take-baseline':
       case 'grant-key-access':
+        break;
+      case 'enable-key-version':
+      case 'extend-key-expiry':
+      case 'recover-deleted-key':
+      case 'recover-vault':
+      case 'restore-identity':
+        this.repaired = true;
+        break;
+      case 'reconcile-cluster':
+        require(same(step.expect, this.state), 'it expects another state than the one before it.');
+        this.repaired = true;
+        break;
+      case 'await-kms':
+        require(same(step.state, this.state), 'the cluster is in another state.');
+        this.repaired = false;
         break;
       case 'set-vault-diagnostics': {
         const next = this.steps[index + 1];

@@ -66,6 +66,15 @@ export const StepOutput = z.discriminatedUnion('type', [
   /** `created` false: it was there when the plan was made. */
   z.object({ type: z.literal('create-vault'), vaultId: z.string(), created: z.boolean() }),
   z.object({ type: z.literal('create-key'), keyId: z.string(), created: z.boolean() }),
+  /** `changed` of repairs: false when it was so already. */
+  z.object({ type: z.literal('enable-key-version'), changed: z.boolean() }),
+  z.object({ type: z.literal('extend-key-expiry'), changed: z.boolean(), expiresOn: z.string() }),
+  z.object({ type: z.literal('recover-deleted-key'), changed: z.boolean() }),
+  z.object({ type: z.literal('recover-vault'), changed: z.boolean() }),
+  z.object({ type: z.literal('restore-identity'), changed: z.boolean(), principalId: z.string() }),
+  z.object({ type: z.literal('reconcile-cluster'), armOperations: z.array(ArmOperation) }),
+  /** `answers`: health checks that API servers passed, each over a connection of its own. */
+  z.object({ type: z.literal('await-kms'), answers: z.int() }),
 ]);
 /** What a step gave. */
 export type StepOutput = z.infer<typeof StepOutput>;

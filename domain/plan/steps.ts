@@ -84,7 +84,8 @@ export const PlanStep = z.discriminatedUnion('type', [
   step('grant-key-access', {
     /** ARM id of the vault. */
     vaultId: z.string(),
-    permissionModel: z.enum(['rbac', 'access-policy']),
+    /** How the vault gives rights; null: not known yet, as of a deleted vault. */
+    permissionModel: z.enum(['rbac', 'access-policy']).nullable(),
     /** Name of the key object. */
     keyName: z.string(),
     /** ARM id of the user-assigned identity. */
@@ -113,6 +114,23 @@ export const PlanStep = z.discriminatedUnion('type', [
     expiry: KeyExpiry,
     exists: z.string().nullable(),
   }),
+  /** Enables a key version that is in a slot. */
+  step('enable-key-version', { key: z.string() }),
+  /** Has a key version that is in a slot expire later. */
+  step('extend-key-expiry', { key: z.string(), expiresOn: z.iso.datetime() }),
+  /** Recovers a soft-deleted key with all its versions. */
+  step('recover-deleted-key', { key: z.string() }),
+  /** Recovers a soft-deleted vault with all its keys. `key` is one of them, to see by whether the vault answers. */
+  step('recover-vault', { vaultId: z.string(), location: z.string(), key: z.string() }),
+  /** Makes the cluster's managed identity again under its name. It stands for a new principal. */
+  step('restore-identity', { identityId: z.string(), location: z.string() }),
+  /**
+   * Sends the cluster to ARM as it is, so that AKS takes the principal that its identity stands for now in the place of the principal
+   * `replaces`, and a cluster that Failed becomes Succeeded. `replaces` null: only the provisioning state matters.
+   */
+  step('reconcile-cluster', { expect: EncryptionState, replaces: z.string().nullable() }),
+  /** Waits until the API servers say that their KMS works. */
+  step('await-kms', { state: EncryptionState }),
 ]);
 /** One step of a plan. */
 export type PlanStep = z.infer<typeof PlanStep>;
@@ -143,6 +161,13 @@ const WRITES: Readonly<Record<StepType, Written>> = {
   'confirm-vault-diagnostics': 'nothing',
   'create-vault': 'vault',
   'create-key': 'vault',
+  'enable-key-version': 'vault',
+  'extend-key-expiry': 'vault',
+  'recover-deleted-key': 'vault',
+  'recover-vault': 'vault',
+  'restore-identity': 'cluster',
+  'reconcile-cluster': 'cluster',
+  'await-kms': 'nothing',
 };
 
 /** What steps of a type write to: nothing, the vault, the managed cluster in ARM, or Kubernetes objects. */

@@ -1,4 +1,5 @@
 /** What must hold of a cluster before anything is changed. Sources: the AKS documents on KMS etcd encryption, "Limitations". */
+import { isBusy } from '../cluster-change';
 import { minorOf } from '../encryption';
 import type { Fault } from '../errors';
 import type { Rule } from '../kinds/kind';
@@ -16,7 +17,7 @@ const rule = (code: Fault['code'], detail: (cluster: ObservedCluster) => string 
 });
 
 /** AKS holds two keys: a third one that is set before the Secrets are rewritten leaves API servers that do not start. */
-const AFTER_FAILED_KMS =
+export const AFTER_FAILED_KMS =
   'If the failed change set a KMS key: keep every key version of the cluster enabled. AKS holds two keys, and API servers do not start while Secrets are under an older one. Set the key again that the Secrets are under (az aks update --enable-azure-keyvault-kms --azure-keyvault-kms-key-id …; the last evidence of Keyturn for this cluster names the key that was proven, the activity log every key that was set), then ask for the kind rewrite-secrets.';
 
 /** Rules of every kind that works inside a cluster. */
@@ -59,6 +60,17 @@ export function clusterRule(code: Fault['code']): Rule<unknown> {
   if (found === undefined) throw new Error(`No rule of clusters has the code ${code}.`);
   return found;
 }
+
+/** As `clusterRules`, but for a cluster that Failed, or whose change was aborted: a key that does not work makes AKS fail. */
+export const repairableClusterRules: readonly Rule<unknown>[] = clusterRules.map((one) =>
+  one.codes.includes('ClusterNotSucceeded')
+    ? rule('ClusterNotSucceeded', ({ provisioningState }) =>
+        isBusy(provisioningState)
+          ? `The cluster's provisioning state is ${provisioningState}. Wait until Azure is done, then ask again.`
+          : undefined,
+      )
+    : one,
+);
 
 /** KMS must be on, with a key that can be named. */
 export const kmsOnRule: Rule<unknown> = {

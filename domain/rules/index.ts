@@ -1,5 +1,5 @@
 /** The rules that kinds name: each is its codes, a sentence for each violation, and a test. */
-export { clusterRule, clusterRules, kmsOffRule, kmsOnRule } from './cluster';
+export { AFTER_FAILED_KMS, clusterRule, clusterRules, kmsOffRule, kmsOnRule, repairableClusterRules } from './cluster';
 export { identityAccessRule, identityAccessWarnings, vaultOpenRule } from './identity-access';
 export {
   currentKeyRule,
@@ -11,6 +11,7 @@ export {
   sameVaultRule,
 } from './key';
 export { keySuitedRule, vaultNameRule, vaultSuitedRule } from './provisioning';
+export { expiryRule, recoverableRule } from './recovery';
 export { currentKeyUnusedElsewhereRule, keyLeftItsSlotsRule, keyUnusedRule, retiredKeyFoundRule } from './retirement';
 export {
   accessDiffersRule,

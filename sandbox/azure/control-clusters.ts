@@ -2,7 +2,7 @@
  * What the control API shows of clusters and does to them, past Azure.
  *
  * Needs: the managed clusters.
- * Does: seeds a cluster, saves and restores its etcd, rotates its certificates, counts the requests that it answered, shows what its API servers really run with.
+ * Does: seeds a cluster, saves and restores its etcd, rotates its certificates, restarts its API servers, counts the requests that it answered, shows what its API servers really run with.
  * Never does: show a kubeconfig, or change what ARM knows.
  */
 import { Router } from 'express';
@@ -58,6 +58,12 @@ export function clusterControls(clusters: Clusters, seed?: SeedFunction): Router
   router.post('/:name/rotate-certificates', async (request, response) => {
     nothing.parse(request.body ?? {});
     await running(clusters, request.params.name).rotateCertificates();
+    response.json({});
+  });
+
+  router.post('/:name/restart-servers', async (request, response) => {
+    nothing.parse(request.body ?? {});
+    await running(clusters, request.params.name).restartServers();
     response.json({});
   });
 

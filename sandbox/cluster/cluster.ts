@@ -231,6 +231,10 @@ class LocalCluster implements SandboxCluster {
     return this.#parts.balancer.traffic();
   }
 
+  restartServers(): Promise<void> {
+    return this.#inTurn(() => this.#parts.controlPlane.restart());
+  }
+
   stop(): Promise<void> {
     return this.#inTurn(async () => {
       await this.#parts.controlPlane.stop();

@@ -101,6 +101,8 @@ export interface SandboxCluster {
   secretRequests(): Promise<Readonly<Record<string, number>>>;
   /** az aks rotate-certs: a new authority and new credentials; the servers are down for some seconds. `adminKubeconfig` is another one afterwards. */
   rotateCertificates(): Promise<void>;
+  /** Ends every API server and starts it again, as a kubelet does: also when the vault refuses the cluster. Then it answers and is not ready. */
+  restartServers(): Promise<void>;
   /** Makes or removes the konnectivity-agent Deployment and its pods in kube-system. */
   setKonnectivityAgents(present: boolean): Promise<void>;
   /** az aks stop: API servers end, etcd data stays. */

@@ -125,6 +125,20 @@ export class ControlPlane {
   }
 
   /**
+   * Ends every server and starts it again, as a kubelet does: with nothing cached, and also when the vault refuses the cluster. Such a
+   * server answers, cannot read Secrets, and becomes ready when the vault lets it.
+   */
+  async restart(): Promise<void> {
+    for (const [number, { server, config }] of this.#sorted()) {
+      this.#members.delete(number);
+      this.#updateBackends();
+      await this.#end(server);
+      this.#members.set(number, { server: await this.#startServer(number, config, { unready: true }), config });
+      this.#updateBackends();
+    }
+  }
+
+  /**
    * Rolls to another configuration; servers that an earlier roll left behind come to its end first.
    * @param late how many servers stay at the first stage of a change of the encryption
    * @throws Error when one does not get ready, as `SandboxCluster.applyEncryption` says it
@@ -214,7 +228,7 @@ export class ControlPlane {
     }
   }
 
-  async #startServer(number: number, config: ServerConfig): Promise<ApiServer> {
+  async #startServer(number: number, config: ServerConfig, { unready = false } = {}): Promise<ApiServer> {
     const { clusterName, layout, etcdUrl, plugins, hostNames, signal } = this.#options;
     this.#startedServers++;
     const server = await startApiServer({
@@ -232,6 +246,7 @@ export class ControlPlane {
       host: hostNames === undefined ? undefined : { name: serverHostName(clusterName, number), names: hostNames },
       hints: () => plugins.failures(),
       signal,
+      unready,
     });
     void server.exited.then(() => {
       // When it ended by itself: the address must not send anyone to a dead server.

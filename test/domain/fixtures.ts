@@ -4,6 +4,7 @@ import type { KeyUsers } from '../../domain/key-users';
 import type { Ledger } from '../../domain/ledger';
 import type { AzureObservation, Observation, ObservedCluster, ObservedKey } from '../../domain/observed';
 import type { Actor } from '../../domain/people';
+import type { Recovery, SlotFacts } from '../../domain/recovery';
 import type { Plan } from '../../domain/plan/plan';
 import type { Provisioning } from '../../domain/provisioning';
 import { plan } from '../../domain/planner';
@@ -172,6 +173,36 @@ export function requestOf(kind: string, parameters?: Record<string, unknown>): O
   });
 }
 
+/** The key of a slot, in a vault that is open to all networks, and what its identity is granted. */
+export const slotFacts = (
+  slot: SlotFacts['slot'],
+  keyId: string,
+  change: Partial<SlotFacts> & { readonly version?: Partial<ObservedKey> } = {},
+): SlotFacts => {
+  const { version = {}, ...rest } = change;
+  return {
+    slot,
+    keyId,
+    key: { found: true, key: goodKey(keyId, version) },
+    vault: { state: 'live', vaultId: VAULT_ID, permissionModel: 'access-policy', openToAllNetworks: true },
+    access: identityAccess({ keyId }),
+    ...rest,
+  };
+};
+
+/** A cluster whose key does not work, for several reasons at once. */
+export const recovery = (change: Partial<Recovery> = {}): Recovery => ({
+  slots: [slotFacts('current', KEY_1, { version: { enabled: false, expiresOn: '2026-11-21T00:00:00.000Z' } })],
+  identity: {
+    id: '/subscriptions/s/resourceGroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id1',
+    location: 'westeurope',
+    state: 'same',
+    principalId: 'principal-1',
+  },
+  kms: { answers: 1, causes: ['KeyDisabled: the vault does not encrypt or decrypt with a disabled key version.'] },
+  ...change,
+});
+
 /** What Azure reports of a good cluster for a kind: in the state that the kind needs. */
 export function azureFor(kind: string): AzureObservation {
   const named = NAMED[kind];
@@ -201,6 +232,7 @@ export function azureFor(kind: string): AzureObservation {
       ? { vaultDiagnostics: { known: true as const, vaultId: VAULT_ID, settings: [], workspaceFound: true } }
       : {}),
     ...(kind === 'provision-kms' ? { provisioning: provisioning() } : {}),
+    ...(kind === 'recover-key' ? { recovery: recovery() } : {}),
   };
 }
 

@@ -3,8 +3,12 @@ import { describe, expect, it } from '@jest/globals';
 import { inspect, type Inspection, type InspectionFacts } from '../../domain/inspection';
 import { KINDS } from '../../domain/kinds';
 import { activated, activating, proven, reconcile, type Ledger } from '../../domain/ledger';
-import { goodCluster, goodKey, identityAccess, KEY_0, KEY_1, KEY_2, KEY_3, NOW } from './fixtures';
+import { goodCluster, goodKey, identityAccess, KEY_0, KEY_1, KEY_2, KEY_3, NOW, recovery, slotFacts } from './fixtures';
 
+const PURGED = {
+  key: { found: false as const, keyId: KEY_1, missing: 'key' as const, why: 'It is not there.' },
+  softDeleted: 'no' as const,
+};
 type Inside = Extract<InspectionFacts['inside'], { readonly confirmed: boolean }>;
 /** Each key was set by an operation, and proven. */
 const rotated = (...keyIds: string[]): Ledger =>
@@ -87,8 +91,13 @@ describe('an inspection', () => {
     ['a cluster that is stopped', { cluster: goodCluster({ powerState: 'Stopped' }) }, [['ClusterNotReady']]],
     ['a cluster out of reach', { inside: { unreadable: 'It does not answer.' } }, [['ClusterNotReadable']]],
     [
-      'a key that is disabled',
-      { keys: [goodKey(KEY_1, { enabled: false }), goodKey(KEY_2)].map((key) => ({ found: true, key })) },
+      'a key that is not valid yet, which is no matter of recover-key',
+      {
+        keys: [goodKey(KEY_1, { notBefore: '2027-01-01T00:00:00.000Z' }), goodKey(KEY_2)].map((key) => ({
+          found: true,
+          key,
+        })),
+      },
       [['KeyUnusable']],
     ],
     [
@@ -111,13 +120,31 @@ describe('an inspection', () => {
     expect(found(change)).toEqual(expected);
   });
 
+  it('finds each cause of a key that does not work, once, and what API servers say of it', () => {
+    const disabled = { found: true as const, key: goodKey(KEY_1, { enabled: false }) };
+    const lost = recovery({ slots: [slotFacts('current', KEY_1, { key: disabled })] });
+    const failed = goodCluster({ provisioningState: 'Failed' });
+    const keys = [disabled, { found: true as const, key: goodKey(KEY_2) }];
+    const inspection = inspect(facts({ recovery: lost, keys, cluster: failed }));
+    expect(codes(inspection)).toEqual([
+      ['ClusterNotReady'],
+      ['KmsUnhealthy', 'recover-key'],
+      ['KeyUnusable', 'recover-key'],
+    ]);
+    expect(inspection.findings[0]?.detail).toContain('no operation but recover-key can begin');
+    expect(inspection.slots.current).toMatchObject({ state: 'unusable' });
+    const purged = recovery({ slots: [slotFacts('current', KEY_1, PURGED)], kms: undefined });
+    expect(found({ recovery: purged, keys: [PURGED.key, ...keys.slice(1)] })).toEqual([['KeyPurged']]);
+  });
+
   it('finds an identity that lost its grant, and names only kinds that there are', () => {
     const access = identityAccess({ vault: { policyKeys: ['decrypt'] } });
-    const inspection = inspect(facts({ identityAccess: access }));
+    const lost = recovery({ slots: [slotFacts('current', KEY_1, { access })], kms: undefined });
+    const inspection = inspect(facts({ identityAccess: access, recovery: lost }));
     expect(inspection.identity).toMatchObject({ mayUseKey: 'no', detail: expect.stringContaining('may not encrypt') });
-    expect(codes(inspection)).toEqual([['IdentityLacksKeyAccess']]);
+    expect(codes(inspection)).toEqual([['IdentityLacksKeyAccess', 'recover-key']]);
     const kinds = KINDS.map(({ name }) => name);
-    for (const kind of ['rewrite-secrets', 'rotate-key', 'retire-key', 'upgrade-to-kms-v2'])
+    for (const kind of ['recover-key', 'rewrite-secrets', 'rotate-key', 'retire-key', 'upgrade-to-kms-v2'])
       expect(kinds).toContain(kind);
   });
 });

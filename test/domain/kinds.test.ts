@@ -53,6 +53,8 @@ describe('the order of steps', () => {
     ['enable-vault-diagnostics', false, ['gate', 'set-vault-diagnostics', 'confirm-vault-diagnostics']],
     ['provision-kms', true, ['gate', 'create-vault', 'create-key', 'grant-key-access']],
     ['provision-kms', false, ['gate', 'create-vault', 'create-key', 'grant-key-access']],
+    ['recover-key', true, ['gate', 'enable-key-version', 'extend-key-expiry', 'await-kms', ...IN_PLACE]],
+    ['recover-key', false, ['gate', 'enable-key-version', 'extend-key-expiry', 'await-kms', ...IN_PLACE]],
     ['enable-kms', true, ['gate', ...SWITCH]],
     ['enable-kms', false, ['gate', ...IN_PLACE, ...SWITCH]],
   ])('of %s, with the current state proven: %s', (name, proven, types) => {

@@ -14,7 +14,18 @@ import { RefusalReason, refusedSecret, type RefusedSecret } from '../../domain/r
 import { RefusedNames } from '../../domain/refused-names';
 import { OperationRequest } from '../../domain/request';
 import { jsonBytes } from '../../domain/text-budget';
-import { azure, goodKey, identityAccess, NOW, observation, planned, provisioning, request } from './fixtures';
+import type { Recovery } from '../../domain/recovery';
+import {
+  azure,
+  goodKey,
+  identityAccess,
+  NOW,
+  observation,
+  planned,
+  provisioning,
+  request,
+  slotFacts,
+} from './fixtures';
 
 const ORDINARY_BYTES = 16_000;
 /** Pools of a cluster up to which the limit holds for an upgrade: each is a step of the plan. */
@@ -54,6 +65,19 @@ const PARAMETERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'change-vault-access': { vaultAccess: 'Public' },
   'enable-vault-diagnostics': { workspaceId: WORKSPACE, settingName: 's'.repeat(100) },
   'provision-kms': { vaultName: 'v'.repeat(24), vaultResourceGroup: 'g'.repeat(90), keyName: 'k'.repeat(127) },
+};
+
+/** Two keys of two vaults, each disabled and expired, and an identity that is gone. */
+const EVERYTHING_BROKEN: Recovery = {
+  slots: [[CURRENT, 'current'] as const, [ELSEWHERE, 'previous'] as const].map(([keyId, slot]) => ({
+    ...slotFacts(slot, keyId, { version: { enabled: false, expiresOn: '2026-01-01T00:00:00.000Z' } }),
+    vault: { state: 'live', vaultId: VAULT_ID, permissionModel: 'rbac', openToAllNetworks: true },
+  })),
+  identity: {
+    id: `${GROUP}/Microsoft.ManagedIdentity/userAssignedIdentities/${'i'.repeat(128)}`,
+    location: 'westeurope',
+    state: 'missing',
+  },
 };
 
 /** The longest plan of a kind: the current state is not proven, and every gate needs five people. */
@@ -100,6 +124,7 @@ function longestPlan(kind: string): Plan {
           identityAccess: identityAccess(),
           vaultDiagnostics: { known: true, vaultId: VAULT_ID, settings: [], workspaceFound: true },
           provisioning: provisioning({ vaultId: VAULT_ID }),
+          recovery: EVERYTHING_BROKEN,
           upgradeProfile: { current: version, offered: ['1.27.3'] },
           keyUsers: {
             keyId: parameters.keyId ?? CURRENT,

@@ -23,7 +23,8 @@ This page lists what a requester can ask for with \`POST /v1/operations\`: one s
 
 - **Steps.** The steps are those of a cluster with KMS v2 (Kubernetes 1.27 or newer) whose current state no operation has proven yet.
   The steps of \`upgrade-to-kms-v2\` are those of a cluster with KMS v1. Where the current state is proven, the plan leaves out the
-  steps that begin with \`current.\`, except in \`rewrite-secrets\` and \`retire-key\`.
+  steps that begin with \`current.\`, except in \`rewrite-secrets\` and \`retire-key\`. The steps of \`recover-key\` are those of a cluster whose
+  current key version is disabled and expired: each plan has the repairs that its cluster needs.
 - **Gates.** At a step of the type \`gate\` the operation waits for an approver. The id of the step is the name of the gate.
 - **Refusals.** Keyturn also refuses a cluster whose ledger it cannot read, or whose Secrets the API server cannot read.
 

@@ -24,6 +24,7 @@ const ALSO_BEFORE: Readonly<Record<string, RegExp>> = {
   'upgrade-to-kms-v2': /^upgrade\./,
   'enable-vault-diagnostics': /./,
   'provision-kms': /./,
+  'recover-key': /^repair\./,
 };
 /** Kinds at the same time, each on a cluster and a worker of its own: most of a crash is waiting for Temporal to notice it. */
 const AT_ONCE = 2;

@@ -87,6 +87,7 @@ export function recordingFactory(): { factory: ClusterFactory; clusters: Recorde
       },
       secretRequests: async () => ({ GET: 3 }),
       traffic: () => ({ bytesToClients: 2, bytesFromClients: 1 }),
+      restartServers: async () => void record.events.push('restart servers'),
       setKonnectivityAgents: async (present) =>
         void record.events.push(`konnectivity agents ${present ? 'on' : 'off'}`),
       stop: async () => void record.events.push('stop'),

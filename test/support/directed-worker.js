@@ -30,6 +30,7 @@ const READ_ONLY = new Set([
   'checkKeyUnused',
   'awaitKeyAccess',
   'confirmVaultDiagnostics',
+  'awaitKms',
 ]);
 
 const fileOf = (name) => path.join(DIRECTIONS, name);

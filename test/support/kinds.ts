@@ -4,6 +4,7 @@
  */
 import { expect } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { readFileSync } from 'node:fs';
 import { z } from 'zod';
 import type { ApiClient, OperationAnswer } from '../../cli/api-client';
@@ -24,14 +25,21 @@ import {
   makeWorkspaceByHand,
   setKeyByHand,
   workspaceIdOf,
+  tagByHand,
 } from './by-hand';
 import { timesStored } from './etcd';
 import { kubeApi } from './kube';
+import { setEnabled } from './retirement';
 import { control, ended, makeCluster, people, testStack, until } from './stack';
 import { keyClient, keyVersions } from './vault';
 
 /** Steps that change the cluster in ARM, by one PUT each. */
-export const CLUSTER_CHANGES: readonly StepType[] = ['set-kms', 'upgrade-control-plane', 'upgrade-pool'];
+export const CLUSTER_CHANGES: readonly StepType[] = [
+  'set-kms',
+  'upgrade-control-plane',
+  'upgrade-pool',
+  'reconcile-cluster',
+];
 
 /** Secrets of each cluster. */
 export const SECRETS = 30;
@@ -134,7 +142,16 @@ export const KIND_ROWS: readonly KindRow[] = [
       { method: 'PUT', path: /\/vaults\/p-[^/]+\/.*\/roleAssignments\/[^/]+$/ },
     ],
   },
+  { kind: 'recover-key', cluster: {}, prepare: loseKey, endsUnder: 'key', timesStored: 1 },
 ];
+
+/** Disables the key version of a cluster, and has the cluster Failed in Azure. */
+export async function loseKey(cluster: SandboxClusterFacts, name: string): Promise<void> {
+  await setEnabled(cluster.keyId, false);
+  await control().setFault('fail-operation', { path: `/managedClusters/${name}` });
+  await tagByHand(cluster, { owner: 'a person' });
+  while ((await people().reader.encryption(cluster.resourceId)).provisioningState !== 'Failed') await sleep(100);
+}
 
 /**
  * Has the cluster's key leave both slots, for keys of other objects, and be needed by nothing: a `replace-key` that is canceled before

@@ -56,6 +56,9 @@ export const NOT_IN_SANDBOX: Readonly<Partial<Record<ErrorCode, string>>> = {
   ClusterVersionUnsupported: 'Its ARM takes the versions that it can run, and no other.',
   KeyTypeUnsupported: 'Its vaults make RSA keys only.',
   AgentPoolOutdated: 'A pool may be behind by some minors, and none so far behind runs here.',
+  KeyPurged: 'Its vaults have purge protection, as AKS demands it: a purge comes 90 days later.',
+  VaultPurged: 'Likewise.',
+  GrantRefused: 'The rule finds a deny assignment, and access policies, which its clusters have, know none.',
 };
 
 const DAY_IN_MS = 86_400_000;
@@ -81,6 +84,7 @@ export const SAID_BY_OPERATIONS: Readonly<Partial<Record<ErrorCode, Refusal & { 
     keyId: ({ on }) => anotherVersion(on, {}),
     says: /does not show that .* left its slots/,
   },
+  NothingToRecover: { cluster: ({ on }) => on, says: /found no cause in Azure.*say that their KMS works/ },
 };
 
 /** How each of the others is brought about. */
@@ -197,6 +201,7 @@ export const REFUSALS: Readonly<Partial<Record<ErrorCode, Refusal>>> = {
     },
     parameters: { vaultName: 'kv-refusals-nokey', keyName: 'etcd' },
   },
+  ExpiryTooSoon: { parameters: { expiresOn: inDays(0.5).toISOString() } },
 };
 
 async function anotherVersion(

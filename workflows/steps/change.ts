@@ -61,7 +61,7 @@ export async function upgradeCluster(
 }
 
 /** Asks ARM for a step's change, and waits for its end. */
-async function changeCluster(step: ClusterStep, run: OperationRun, waiting: string): Promise<ArmOperation> {
+export async function changeCluster(step: ClusterStep, run: OperationRun, waiting: string): Promise<ArmOperation> {
   const { quick, lasting } = underLock(run);
   const reference = run.reference(step.id);
   const { operationUrl } = await quick(step.title).submitClusterChange(reference);
@@ -70,7 +70,7 @@ async function changeCluster(step: ClusterStep, run: OperationRun, waiting: stri
 }
 
 /** The operations in ARM of tries before this one. */
-function earlierOperations(step: ClusterStep, run: OperationRun): readonly ArmOperation[] {
+export function earlierOperations(step: ClusterStep, run: OperationRun): readonly ArmOperation[] {
   const earlier = run.outputs[step.id];
   return earlier !== undefined && 'armOperations' in earlier ? earlier.armOperations : [];
 }

@@ -69,7 +69,7 @@ export function armRouter(options: ArmOptions): Router {
   router.use(identitiesRouter(identities, groups, directory));
   router.use(denyAssignmentsRouter(assignments.denials));
   router.use(privateEndpointsRouter(endpoints, groups, registry));
-  router.use(vaultsRouter(registry, groups, endpoints));
+  router.use(vaultsRouter(registry, groups, { endpoints, assignments }));
   router.use(vaultKeysRouter(registry));
   router.use(vaultNamesRouter(registry));
   router.use(diagnosticSettingsRouter(diagnostics, registry, groups));

@@ -21,6 +21,7 @@ import {
 import { connectionBody } from './private-endpoint-routes';
 import type { PrivateEndpoints } from './private-endpoints';
 import type { ResourceGroups } from './resource-groups';
+import type { RoleAssignments } from './role-assignments';
 
 const TYPE = 'Microsoft.KeyVault/vaults';
 /** From this api-version on, a new vault uses RBAC unless it is told otherwise (facts 0.2). */
@@ -33,7 +34,11 @@ const bodySchema = z.looseObject({
 });
 
 /** Routes of vaults and deleted vaults. */
-export function vaultsRouter(registry: VaultRegistry, groups: ResourceGroups, endpoints: PrivateEndpoints): Router {
+export function vaultsRouter(
+  registry: VaultRegistry,
+  groups: ResourceGroups,
+  { endpoints, assignments }: { readonly endpoints: PrivateEndpoints; readonly assignments: RoleAssignments },
+): Router {
   const router = Router();
   const list = `/subscriptions/:subscription/resourceGroups/:group/providers/${TYPE}`;
   const bodyOf = (vault: Vault): JsonObject => vaultBody(vault, endpoints.to(vault.id).map(connectionBody));
@@ -93,6 +98,10 @@ export function vaultsRouter(registry: VaultRegistry, groups: ResourceGroups, en
       return;
     }
     vault.deletedAt = new Date();
+    // Recovering the vault does not bring them back (Key Vault documents, "soft-delete overview").
+    for (const assignment of assignments.all().filter(({ scope }) => isWithin(scope, vault.id))) {
+      assignments.remove(assignment);
+    }
     response.status(200).end();
   });
 
@@ -253,6 +262,10 @@ function requireDeleted(registry: VaultRegistry, name: string, cloud: AzureCloud
   const vault = registry.findByName(name, cloud);
   if (vault !== undefined && isDeleted(vault) && (group === '' || sameName(vault.resourceGroup, group))) return vault;
   throw new AzureError(404, 'DeletedVaultNotFound', `No soft-deleted vault with the name '${name}' was found.`);
+}
+
+function isWithin(scope: string, vaultId: string): boolean {
+  return `${scope}/`.toLowerCase().startsWith(`${vaultId}/`.toLowerCase());
 }
 
 function isDeleted(vault: Vault): boolean {

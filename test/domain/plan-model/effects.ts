@@ -190,6 +190,41 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
     yield;
     return { type: 'grant-key-access', principalId: step.principalId ?? 'made', granted: true };
   },
+
+  *'enable-key-version'({ key }, { machine }) {
+    const changed = machine.vault.get(key) === 'disabled';
+    if (changed) machine.vault.set(key, 'enabled');
+    yield;
+    return { type: 'enable-key-version', changed };
+  },
+
+  // The machine has keys that are enabled, disabled or deleted, and no other reason why they would not work.
+  *'extend-key-expiry'({ expiresOn }) {
+    yield;
+    return { type: 'extend-key-expiry', changed: false, expiresOn };
+  },
+  *'recover-deleted-key'({ key }, { machine }) {
+    const changed = machine.vault.get(key) === 'deleted';
+    if (changed) machine.vault.set(key, 'disabled');
+    yield;
+    return { type: 'recover-deleted-key', changed };
+  },
+  *'recover-vault'() {
+    yield;
+    return { type: 'recover-vault', changed: false };
+  },
+  *'restore-identity'() {
+    yield;
+    return { type: 'restore-identity', changed: false, principalId: 'made' };
+  },
+  *'reconcile-cluster'() {
+    yield;
+    return { type: 'reconcile-cluster', armOperations: [] };
+  },
+  *'await-kms'() {
+    yield;
+    return { type: 'await-kms', answers: 1 };
+  },
 };
 
 /** Performs a step of any type. */
