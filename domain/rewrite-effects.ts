@@ -60,7 +60,7 @@ const STORAGE_IS_LARGE = 0.5;
 
 /**
  * That etcd has little room: until it compacts, which AKS lets it do every five minutes, it keeps the old and the new record of each
- * Secret. No metadata tells how large Secrets are, and Keyturn reads no values (docs/decisions/021).
+ * Secret. No metadata tells how large Secrets are, and Keyturn reads no values (docs/decisions/022).
  */
 export function storageWarnings(
   bytes: number | undefined,
