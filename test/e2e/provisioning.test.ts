@@ -49,9 +49,9 @@ describe('enable-vault-diagnostics', () => {
   const settingsMade = (): Promise<number> => writesTo(vault, 'PUT', /\/diagnosticSettings\//);
 
   beforeAll(async () => {
-    const made = makeCluster(name, { count: 5 });
+    // First: it makes the resource group.
+    cluster = await makeCluster(name, { count: 5 });
     for (const one of [workspace, other]) await makeWorkspaceByHand(one);
-    cluster = await made;
   });
 
   it('has the vault log who encrypts and decrypts, from then on', async () => {
