@@ -55,11 +55,6 @@ def tables(day):
     day.check(
         'keyvault show by name alone', 'az keyvault show --name MyKeyVault --query name -o tsv', verify=word('kt-day')
     )
-    day.check(
-        'keyvault check-name',
-        'az keyvault check-name --name MyKeyVault --resource-type vault',
-        verify=has(lambda answer: answer['nameAvailable'], False),
-    )
     listed = 'az keyvault key list-versions --name MyKeyName --vault-name MyKeyVault'
     day.check('key list-versions, at most two', f'{listed} --maxresults 2', verify=has(len, 2))
     day.check(
