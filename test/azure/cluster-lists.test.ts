@@ -142,9 +142,9 @@ describe('what Azure lists', () => {
     expect(refused).toEqual([]);
     const sorted = [...clusters].sort((a, b) => (a.resourceId < b.resourceId ? -1 : 1));
     expect(sorted).toEqual([
-      { resourceId: idOf('c1'), kms: { enabled: true, keyId: rig.key } },
+      { resourceId: idOf('c1'), kms: { enabled: true, keyId: rig.key, networkAccess: 'Public' } },
       { resourceId: idOf('disabled'), kms: { enabled: false, keyId: rig.key } },
-      { resourceId: idOf('old'), kms: { enabled: true, keyId: rig.key } },
+      { resourceId: idOf('old'), kms: { enabled: true, keyId: rig.key, networkAccess: 'Public' } },
       { resourceId: idOf('plain'), kms: { enabled: false } },
     ]);
   });

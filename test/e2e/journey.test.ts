@@ -1,6 +1,6 @@
 /**
- * One cluster on the way that the AKS documents describe: KMS v1 on 1.26, rotated, upgraded to KMS v2 on 1.27, its key replaced and
- * retired, moved to another vault, and in the end without KMS. After each step raw etcd is judged, every value is what it was at
+ * One cluster on the way that the AKS documents describe: KMS v1 on 1.26 with a private vault, rotated, upgraded to KMS v2 on 1.27, its
+ * vault made public, its key replaced and retired, moved to another vault, its key expired and recovered, and in the end without KMS. After each step raw etcd is judged, every value is what it was at
  * first, and the evidence is verified offline.
  */
 import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
@@ -12,10 +12,11 @@ import { isFinal } from '../../domain/operation';
 import { verifyEvidence } from '../../evidence/verify';
 import type { SandboxClusterFacts } from '../../launch/sandbox-cluster';
 import { countByKey, readSecretRecords, type KeyCount } from '../../sandbox/cluster/raw-records';
-import { grantByHand, makeVaultByHand } from '../support/by-hand';
+import { mustParseKeyId } from '../../domain/resource-ids';
+import { grantByHand, makeVaultByHand, newVersionInClosedVault } from '../support/by-hand';
 import { kubeApi } from '../support/kube';
-import { ended, makeCluster, people, until } from '../support/stack';
-import { keyVersions } from '../support/vault';
+import { control, ended, makeCluster, people, until } from '../support/stack';
+import { keyClient, keyVersions } from '../support/vault';
 
 const SECRETS = 300;
 const { requester, approver1, approver2 } = people();
@@ -27,7 +28,7 @@ describe('a cluster on its way through every kind', () => {
   let key = '';
 
   beforeAll(async () => {
-    cluster = await makeCluster('journey', { count: SECRETS }, { kubernetesVersion: '1.26' });
+    cluster = await makeCluster('journey', { count: SECRETS }, { kubernetesVersion: '1.26', vaultAccess: 'Private' });
     values = await hashOfValues(cluster);
     key = cluster.keyId;
   });
@@ -65,8 +66,10 @@ describe('a cluster on its way through every kind', () => {
   const stored = (newKeyId: string): Promise<KeyCount> => countByKey(readSecretRecords(cluster.etcd), { newKeyId });
   const all = { newKey: SECRETS, oldKey: 0, plaintext: 0, other: 0 };
 
-  it('rotates its key with KMS v1', async () => {
-    const over = await run('rotate-key');
+  it('rotates its key with KMS v1, to a version that was made in the network of the vault', async () => {
+    const made = await newVersionInClosedVault(cluster.keyId);
+    const over = await run('rotate-key', { keyId: made });
+    expect(key).toBe(made);
     expect(over.result?.previousKeyId).toBe(cluster.keyId);
     expect(await stored(key)).toEqual(all);
     await expect(ask('change-vault', { keyId: cluster.keyId })).rejects.toMatchObject({ code: 'KeyInSameVault' });
@@ -116,6 +119,12 @@ describe('a cluster on its way through every kind', () => {
     await expect(ask('upgrade-to-kms-v2')).rejects.toMatchObject({ code: 'KmsV2Already' });
   });
 
+  it('has its vault made public', async () => {
+    await run('change-vault-access', { vaultAccess: 'Public' });
+    expect(await stored(key)).toEqual(all);
+    expect(await keyVersions(key)).toHaveLength(2);
+  });
+
   it('has its key replaced: rotated twice, and the old version disabled', async () => {
     const old = key;
     const over = await run('replace-key', { soakInSeconds: 0 });
@@ -143,6 +152,17 @@ describe('a cluster on its way through every kind', () => {
     await grantByHand(cluster, vault);
     await run('change-vault', { keyId: other });
     expect(key).toBe(other);
+    expect(await stored(key)).toEqual(all);
+  });
+
+  it('loses its key, which expires, and gets it back', async () => {
+    const { name, version } = mustParseKeyId(key);
+    await keyClient(key).updateKeyProperties(name, version, { expiresOn: new Date(Date.now() - 3_600_000) });
+    await control().restartServers('journey');
+    await expect(hashOfValues(cluster)).rejects.toThrow();
+    const { findings } = await requester.encryption(cluster.resourceId);
+    expect(findings).toContainEqual(expect.objectContaining({ code: 'KeyUnusable', repair: 'recover-key' }));
+    await run('recover-key');
     expect(await stored(key)).toEqual(all);
   });
 
