@@ -13,6 +13,7 @@ import { newestUnused, type UnusedVersion } from '../domain/unused-versions';
 import type { PlanMade, RulesChecked } from './contract';
 import { readClusterEvidence, type EvidenceStore } from './evidence';
 import { nodesByPool } from './kubernetes/nodes';
+import { storageSize } from './kubernetes/storage';
 import { readUpgradeRisks } from './kubernetes/upgrade-risks';
 import { readLedger } from './ledger';
 import { readIfItAnswers, type Look } from './look';
@@ -57,16 +58,18 @@ async function observe(look: Look, request: OperationRequest, records: ClusterEv
     return { azure: { ...azure, recovery: await observeRecovery(look, query) }, ...inside };
   }
   const atRisk = needs.includes('upgrade-risks');
-  const [ledger, nodes, upgradeRisks] = await use(request.cluster, signal, (connection) =>
+  const [ledger, nodes, storageBytes, upgradeRisks] = await use(request.cluster, signal, (connection) =>
     Promise.all([
       readLedger(connection, signal),
       nodesByPool(connection, signal),
+      storageSize(connection, signal),
       atRisk ? readUpgradeRisks(connection, signal) : undefined,
     ]),
   );
   return {
     azure,
     ...(nodes === undefined ? {} : { nodes }),
+    ...(storageBytes === undefined ? {} : { storageBytes }),
     ...(upgradeRisks === undefined ? {} : { upgradeRisks }),
     ...(await believed(ledger, azure, request.cluster, records)),
   };

@@ -6,7 +6,7 @@ import { OwnError } from '../domain/own-error';
 import type { ArmClient } from './arm';
 import type { CallOptions } from './call-options';
 import { armScope } from './credentials';
-import { ArmError, parseJson, translateError } from './errors';
+import { ArmError, isNotForUs, parseJson, translateError } from './errors';
 
 const API_VERSION = '2022-12-01';
 
@@ -23,21 +23,28 @@ export interface OwnIdentity {
 
 /** Makes the client; asks for no token yet. */
 export function createOwnIdentity(cloud: Cloud, arm: ArmClient, credential: TokenCredential): OwnIdentity {
+  const claims = async ({ abortSignal }: CallOptions): Promise<z.infer<typeof Claims>> => {
+    const token = await credential.getToken(armScope(cloud), { abortSignal }).catch((error: unknown) => {
+      throw translateError(error, ArmError, cloud.resourceManager, abortSignal);
+    });
+    const [, payload = ''] = token?.token.split('.') ?? [];
+    const parsed = Claims.safeParse(parseJson(Buffer.from(payload, 'base64url').toString('utf8')));
+    if (!parsed.success) throw new OwnError('The access token of Keyturn for ARM names no object id and tenant.');
+    return parsed.data;
+  };
   return {
-    async objectId({ abortSignal } = {}) {
-      const token = await credential.getToken(armScope(cloud), { abortSignal }).catch((error: unknown) => {
-        throw translateError(error, ArmError, cloud.resourceManager, abortSignal);
-      });
-      const [, payload = ''] = token?.token.split('.') ?? [];
-      const claims = Claims.safeParse(parseJson(Buffer.from(payload, 'base64url').toString('utf8')));
-      if (!claims.success) throw new OwnError('The access token of Keyturn for ARM names no object id.');
-      return claims.data.oid;
-    },
+    objectId: async (options = {}) => (await claims(options)).oid,
 
-    async tenantOf(subscriptionId, { abortSignal } = {}) {
-      const url = `/subscriptions/${subscriptionId}?api-version=${API_VERSION}`;
-      const { body } = await arm.request({ method: 'GET', url, abortSignal });
-      return Subscription.parse(body).tenantId;
+    async tenantOf(subscriptionId, options = {}) {
+      try {
+        const url = `/subscriptions/${subscriptionId}?api-version=${API_VERSION}`;
+        const { body } = await arm.request({ method: 'GET', url, abortSignal: options.abortSignal });
+        return Subscription.parse(body).tenantId;
+      } catch (error) {
+        // Without the right to read the subscription: the tenant that Keyturn signs in to is the subscription's but for delegated ones.
+        if (!isNotForUs(error)) throw error;
+        return (await claims(options)).tid;
+      }
     },
   };
 }

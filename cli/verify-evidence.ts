@@ -54,6 +54,7 @@ function summaryOf({ operation, sealedAt }: EvidenceRecord): string[] {
     ...(result
       ? [
           `Keys       ${keyName(result.previousKeyId)} -> ${keyName(result.currentKeyId)}`,
+          ...(result.keyId === undefined ? [] : [`Key ready  ${result.keyId}`]),
           `Proof      ${proofText(result.proof)}`,
         ]
       : []),

@@ -153,6 +153,8 @@ export const Observation = z.object({
   unusedVersion: z.object({ keyId: z.string(), operationId: z.string() }).optional(),
   /** Nodes by the name of their agent pool; absent when the API server shows none. */
   nodes: z.record(z.string(), z.int()).optional(),
+  /** The size of etcd's database; absent when the API server does not show it. */
+  storageBytes: z.number().optional(),
   /** The census of every Secret; absent as long as there was none. */
   census: Census.optional(),
 });

@@ -18,7 +18,7 @@ import { sealPlan, type PlanPolicy, type PlanResult, type Warning } from './plan
 import type { OperationRequest } from './request';
 import { recentSwitch } from './recent-switch';
 import { keyWarnings, privateVaultWarnings } from './rules';
-import { nodeWarnings, versionWarnings } from './rewrite-effects';
+import { nodeWarnings, storageWarnings, versionWarnings } from './rewrite-effects';
 import { ceilingWarnings, rewriteCeiling } from './rewrite-pace';
 import { shortKeyId } from './resource-ids';
 import { unusedVersionWarning } from './unused-versions';
@@ -104,6 +104,7 @@ export function plan(
         ...(observation.ledgerNotConfirmed === true ? [LEDGER_NOT_CONFIRMED] : []),
         ...(observation.changedSinceProof === true ? [CHANGED_SINCE_PROOF] : []),
         ...versionWarnings(planned.steps, facts.perSecond),
+        ...volatile(storageWarnings(observation.storageBytes, census?.secrets, planned.steps)),
         ...volatile(nodeWarnings(cluster, observation.nodes, planned.steps)),
         ...(observation.unusedVersion ? [unusedVersionWarning(observation.unusedVersion)] : []),
         ...ceilingWarnings(cluster),

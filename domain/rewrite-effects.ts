@@ -53,6 +53,32 @@ export function slowWriteWarnings(
   ];
 }
 
+/** etcd's documents name 8 GiB as the most that its database should have; AKS sets its quota to that. */
+const STORAGE_LIMIT_IN_BYTES = 8 * 1024 ** 3;
+/** From this share of it on, a rewrite may fill what is left before etcd compacts. */
+const STORAGE_IS_LARGE = 0.5;
+
+/**
+ * That etcd has little room: until it compacts, which AKS lets it do every five minutes, it keeps the old and the new record of each
+ * Secret. No metadata tells how large Secrets are, and Keyturn reads no values (docs/decisions/022).
+ */
+export function storageWarnings(
+  bytes: number | undefined,
+  secrets: number | undefined,
+  steps: readonly PlanStep[],
+): Warning[] {
+  if (bytes === undefined || bytes < STORAGE_IS_LARGE * STORAGE_LIMIT_IN_BYTES) return [];
+  if (!steps.some(({ type }) => type === 'prove')) return [];
+  const gib = (bytes / 1024 ** 3).toFixed(1);
+  const each = secrets === undefined ? 'every Secret' : `${secrets} Secrets`;
+  return [
+    {
+      code: 'StorageNearlyFull',
+      detail: `The cluster's etcd has ${gib} GiB, and takes 8 GiB at most. The rewrite stores ${each} once more, and etcd keeps the old records until it compacts, every five minutes. If it fills, nothing is lost and the operation is blocked (ClusterStorageFull). To leave it time, set a lower rate with the tag ${CEILING_TAG}; better, delete first what fills etcd.`,
+    },
+  ];
+}
+
 /** Nodes by the name of their agent pool, as the API server has them; undefined when it shows none. */
 export type NodeCounts = Readonly<Record<string, number>>;
 

@@ -67,13 +67,15 @@ function whyMissing(vault: ObservedVault, access: IdentityAccess): string {
     : `no access policy of the vault ${vaultName(access)} gives the identity these rights. Keyturn does not see groups of access policies.`;
 }
 
-/** The commands of the AKS documents. */
+/** The commands of the AKS documents, or the kind that gives the rights. */
 function remedy(vault: ObservedVault, access: IdentityAccess): string {
   const { principalId } = access.identity;
+  const { vaultName: name, name: key } = mustParseKeyId(access.keyId);
+  const orAsk = `Or ask for the kind provision-kms with the vault ${name}, the key ${key} and the permission model ${vault.permissionModel}, which gives them.`;
   if (vault.permissionModel === 'access-policy') {
-    return `Give them: az keyvault set-policy --name ${vaultName(access)} --key-permissions decrypt encrypt --object-id ${principalId}. Then ask again.`;
+    return `Give them: az keyvault set-policy --name ${name} --key-permissions decrypt encrypt --object-id ${principalId}. Then ask again. ${orAsk}`;
   }
-  return `Give them: az role assignment create --role "Key Vault Crypto User" --assignee-object-id ${principalId} --assignee-principal-type ServicePrincipal --scope ${vault.vaultId}. Then ask again: a role assignment takes up to ten minutes to work.`;
+  return `Give them: az role assignment create --role "Key Vault Crypto User" --assignee-object-id ${principalId} --assignee-principal-type ServicePrincipal --scope ${vault.vaultId}. Then ask again: a role assignment takes up to ten minutes to work. ${orAsk}`;
 }
 
 function nameOf({ identity: { name, principalId } }: IdentityAccess): string {

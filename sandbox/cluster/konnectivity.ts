@@ -8,6 +8,7 @@ const NAME = 'konnectivity-agent';
 const REPLICAS = 2;
 const DEPLOYMENTS = '/apis/apps/v1/namespaces/kube-system/deployments';
 const PODS = '/api/v1/namespaces/kube-system/pods';
+const BUDGETS = '/apis/policy/v1/namespaces/kube-system/poddisruptionbudgets';
 const LABELS = { app: NAME, component: 'tunnel' };
 const SPEC = {
   containers: [{ name: NAME, image: 'mcr.microsoft.com/oss/v2/kubernetes/apiserver-network-proxy/agent' }],
@@ -19,7 +20,9 @@ export async function setKonnectivityAgents(server: string, admin: ApiCredential
   const pods = Array.from({ length: REPLICAS }, (_, index) => `${NAME}-6b8c9d7f5c-${index}`);
   try {
     if (!present) {
-      await expectStatus(client, 'DELETE', `${DEPLOYMENTS}/${NAME}`, undefined, [200, 404]);
+      for (const collection of [DEPLOYMENTS, BUDGETS]) {
+        await expectStatus(client, 'DELETE', `${collection}/${NAME}`, undefined, [200, 404]);
+      }
       for (const pod of pods)
         await expectStatus(client, 'DELETE', `${PODS}/${pod}`, { gracePeriodSeconds: 0 }, [200, 404]);
       return;
@@ -41,6 +44,13 @@ export async function setKonnectivityAgents(server: string, admin: ApiCredential
         observedGeneration: 1,
       },
     });
+    const budget = {
+      apiVersion: 'policy/v1',
+      kind: 'PodDisruptionBudget',
+      metadata: { name: NAME, namespace: 'kube-system' },
+      spec: { minAvailable: 1, selector: { matchLabels: { app: NAME } } },
+    };
+    await expectStatus(client, 'POST', BUDGETS, budget, [201, 409]);
     for (const name of pods) {
       await createWithStatus(client, PODS, {
         apiVersion: 'v1',

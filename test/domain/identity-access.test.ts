@@ -110,11 +110,11 @@ describe('enable-kms', () => {
   it.each([
     [
       { permissionModel: 'access-policy' as const, policyKeys: ['decrypt'] },
-      /may not encrypt with .* az keyvault set-policy --name kv1 --key-permissions decrypt encrypt --object-id principal-1/,
+      /may not encrypt with .* az keyvault set-policy --name kv1 --key-permissions decrypt encrypt --object-id principal-1\. .*provision-kms with the vault kv1, the key k1 and the permission model access-policy/,
     ],
     [
       { permissionModel: 'rbac' as const },
-      /may not encrypt and decrypt with .* az role assignment create --role "Key Vault Crypto User" --assignee-object-id principal-1 .*--scope \/subscriptions\/s.*vaults\/kv1\./,
+      /may not encrypt and decrypt with .* az role assignment create --role "Key Vault Crypto User" --assignee-object-id principal-1 .*--scope \/subscriptions\/s.*vaults\/kv1\. .*provision-kms with the vault kv1, the key k1 and the permission model rbac/,
     ],
   ])('is refused without the rights, and says the command that gives them', (vault, sentence) => {
     const access = identityAccess({ vault, roles: { known: true, value: [] }, denials: { known: true, value: [] } });

@@ -97,15 +97,22 @@ describe('a private vault in the sandbox', () => {
   it('fails the operation when the identity may not approve the endpoint, or a deny assignment takes the right', async () => {
     await azure.grant(idOf(vault), PURGE_OPERATOR, principalId);
     expect(await ended(create(privately(key)))).toBe('LinkedAuthorizationFailed');
+    await ended(azure.arm('DELETE', azure.clusterPath(cluster)));
     await azure.grant(idOf(vault), CONTRIBUTOR, principalId);
     const denial = `${subscription()}/providers/Microsoft.Authorization/denyAssignments/${crypto.randomUUID()}`;
     const token = await azure.token('https://management.azure.com');
     const deny = (method: string, body?: unknown): Promise<RawAnswer> =>
       azure.raw(method, `https://management.azure.com${denial}?api-version=2022-04-01`, { token, body });
-    const permissions = [{ actions: ['Microsoft.KeyVault/vaults/*'] }];
+    const dataActions = ['Microsoft.KeyVault/vaults/keys/decrypt/action'];
+    const permissions = [{ actions: ['Microsoft.KeyVault/vaults/*'], dataActions }];
     await deny('PUT', {
       properties: { denyAssignmentName: 'none', permissions, principals: [{ id: principalId }] },
     });
+    await open(true);
+    expect((await create(publicly(key))).body).toMatchObject({
+      code: 'AzureKeyVaultKmsValidateIdentityPermissionCustomerError',
+    });
+    await open(false);
     expect(await ended(create(privately(key)))).toBe('LinkedAuthorizationFailed');
     expect(await connections()).toEqual([]);
     await deny('DELETE');

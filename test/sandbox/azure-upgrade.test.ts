@@ -184,6 +184,8 @@ describe('the sandbox managed clusters', () => {
       await create('1.26', { kms: true });
       const on = await put({ kubernetesVersion: '1.27' });
       expect(codeOf(on)).toEqual([400, 'SandboxUpgradeBlockedByKmsV1']);
+      // A patch that the sandbox does not run: what AKS would say comes first.
+      expect(codeOf(await put({ kubernetesVersion: '1.27.1' }))).toEqual([400, 'SandboxUpgradeBlockedByKmsV1']);
       expect(on.body['message']).toContain('Disable KMS, rewrite all Secrets, upgrade, then enable KMS again.');
       const both = await put({ kubernetesVersion: '1.27', ...kms({ enabled: false }) });
       expect(codeOf(both)).toEqual([400, 'SandboxUpgradeNotAlone']);

@@ -5,61 +5,30 @@
  * Does: checks, changes ARM's record at once, and carries the change to the real cluster in a long-running operation.
  * Never does: run etcd or an API server itself.
  */
-import { mkdir, mkdtemp } from 'node:fs/promises';
-import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
-import type { ClusterFactory } from '../../cluster/contract';
 import type { AzureCloud } from '../clouds';
-import type { Directory } from '../entra/directory';
 import { AzureError, badRequest } from '../errors';
-import type { Faults } from '../faults';
 import { copyOf, describeIssues, isJsonObject, objectAt, type JsonObject } from '../json';
-import { clusterVaultCrypto } from '../vault/cluster-crypto';
-import type { VaultAudit } from '../vault/audit';
-import type { VaultRegistry } from '../vault/registry';
-import type { Journal } from '../journal';
-import { checkPools, poolsOf, poolVersions, withPoolsAt, type PoolVersion } from './agent-pools';
+import { checkPools, poolsOf, poolVersions, withPoolsAt } from './agent-pools';
+import { carryOut, type ClustersOptions } from './carry-out';
 import { applyFaults } from './cluster-faults';
-import { identityOf, resolveIdentity, SentIdentity } from './cluster-identity';
-import type { Identities } from './identities';
-import { checkAccessKept, checkKmsProfile, kmsProfileOf, nextEncryption, type KmsProfile } from './kms-rules';
+import { resolveIdentity, SentIdentity } from './cluster-identity';
+import { checkAccessKept, checkKmsProfile, kmsProfileOf } from './kms-rules';
 import { releaseFor, releaseInPlaceOf, type KubernetesRelease } from './kubernetes-versions';
 import {
   filledBody,
   MANAGED_CLUSTERS,
   newEtag,
-  upgradedBody,
   withFilledPools,
   type ManagedCluster,
   type ProvisioningState,
 } from './managed-cluster';
-import type { Operation, Operations } from './operations';
-import type { PrivateEndpoints } from './private-endpoints';
-import type { ResourceGroups } from './resource-groups';
-import type { RoleAssignments } from './role-assignments';
+import type { Operation } from './operations';
 import { taggedOptions } from './sandbox-tags';
 import { checkUpgrade } from './upgrade-rules';
-import { dropUnusedLinks, linkVault, nodeResourceGroup } from './vault-links';
+import { dropUnusedLinks, nodeResourceGroup } from './vault-links';
 import { asksForVnetIntegration, withVnetIntegration } from './vnet-integration';
-
-/** What clusters are made with. */
-export interface ClustersOptions {
-  readonly factory: ClusterFactory;
-  readonly directory: Directory;
-  readonly groups: ResourceGroups;
-  readonly identities: Identities;
-  readonly registry: VaultRegistry;
-  readonly assignments: RoleAssignments;
-  readonly endpoints: PrivateEndpoints;
-  readonly operations: Operations;
-  readonly faults: Faults;
-  readonly journal: Journal;
-  /** Hears of each call of the clusters' plugins. */
-  readonly audit: VaultAudit;
-  /** Where clusters keep their data. */
-  readonly dataDirectory: string;
-}
 
 /** What a PUT did. */
 export interface PutResult {
@@ -177,7 +146,12 @@ export class Clusters {
     const cluster = existing ?? this.#add(resourceGroup, name, cloud, release, body);
     cluster.body = body;
     const operation = this.#startOperation(cluster, existing === undefined ? 'Creating' : 'Updating', () =>
-      this.#carryOut(cluster, { kid, access: profile?.keyVaultNetworkAccess }, release, pools),
+      carryOut(this.#options, cluster, {
+        kid,
+        isPrivate: profile?.keyVaultNetworkAccess === 'Private',
+        release,
+        pools,
+      }),
     );
     return { cluster, operation, created: existing === undefined, kmsChanged };
   }
@@ -300,51 +274,6 @@ export class Clusters {
     return operation;
   }
 
-  /** Brings the real cluster to the encryption or the release that the accepted PUT asks for. */
-  async #carryOut(
-    cluster: ManagedCluster,
-    { kid, access }: { readonly kid: string | undefined; readonly access: KmsProfile['keyVaultNetworkAccess'] },
-    release: KubernetesRelease,
-    pools: readonly PoolVersion[],
-  ): Promise<void> {
-    const wanted = nextEncryption(cluster.applied, kid);
-    if (kid !== undefined) {
-      const identity = identityOf(this.#options, cluster.body);
-      linkVault(this.#options, cluster, { kid, isPrivate: access === 'Private', identity });
-    }
-    if (cluster.running === undefined) {
-      cluster.release = release;
-      cluster.vnetIntegrated = asksForVnetIntegration(cluster.body);
-      cluster.running = await this.#options.factory({
-        name: cluster.name,
-        kubernetesMinor: release.minor,
-        encryption: wanted,
-        konnectivityAgents: !cluster.vnetIntegrated,
-        ...taggedOptions(cluster.body, release),
-        crypto: clusterVaultCrypto({
-          registry: this.#options.registry,
-          assignments: this.#options.assignments,
-          issuer: `https://sts.windows.net/${this.#options.directory.tenantId}/`,
-          identity: () => identityOf(this.#options, cluster.body),
-          isLinked: (vaultId) => this.#options.endpoints.reaches(cluster.id, vaultId),
-          audit: this.#options.audit,
-        }),
-        directory: await this.#emptyDirectory(),
-      });
-      applyFaults(this.#options, cluster);
-    } else if (cluster.release.minor !== release.minor) {
-      await cluster.running.upgrade(release.minor);
-      cluster.release = release;
-      cluster.body = withPoolsAt(upgradedBody(cluster.body, release), pools);
-      return;
-    } else if (!isDeepStrictEqual(wanted, cluster.applied)) {
-      await cluster.running.applyEncryption(wanted);
-    }
-    cluster.applied = wanted;
-    dropUnusedLinks(this.#options, cluster);
-    cluster.body = withPoolsAt(cluster.body, pools);
-  }
-
   #add(
     resourceGroup: string,
     name: string,
@@ -379,12 +308,6 @@ export class Clusters {
   #registerKubelet(id: string, clusterName: string): JsonObject {
     const { appId, objectId } = this.#options.directory.registerManagedIdentity(`${clusterName}-agentpool`);
     return { resourceId: id, clientId: appId, objectId };
-  }
-
-  /** A short path: clusters put Unix sockets into it. */
-  async #emptyDirectory(): Promise<string> {
-    await mkdir(this.#options.dataDirectory, { recursive: true });
-    return mkdtemp(join(this.#options.dataDirectory, 'c-'));
   }
 }
 

@@ -6,10 +6,11 @@
  *       for each call of a vault whose AuditEvent is on at that moment.
  * Never does: send rows anywhere, or answer queries: the control API shows them.
  */
+import { randomUUID } from 'node:crypto';
 import { Router } from 'express';
 import { z } from 'zod';
 import { AzureError, badRequest, resourceNotFound } from '../errors';
-import { describeIssues, type JsonObject } from '../json';
+import { describeIssues, objectAt, type JsonObject } from '../json';
 import type { VaultRegistry } from '../vault/registry';
 import type { ResourceGroups } from './resource-groups';
 
@@ -183,12 +184,14 @@ export function diagnosticSettingsRouter(
     const id = `${groups.idOf(groups.require(group).name)}/providers/${WORKSPACES}/${name}`;
     const known = diagnostics.workspace(id);
     const { location, properties = {} } = parsed.data;
+    // By this id, not by the resource's, agents know a workspace.
+    const { customerId = randomUUID() } = objectAt(known, 'properties');
     const body = {
       id,
       name,
       type: WORKSPACES,
       location,
-      properties: { retentionInDays: 30, ...properties, provisioningState: 'Succeeded' },
+      properties: { retentionInDays: 30, ...properties, customerId, provisioningState: 'Succeeded' },
     };
     diagnostics.putWorkspace(id, body);
     response.status(known === undefined ? 201 : 200).json(body);

@@ -26,6 +26,8 @@ export type Event =
 export interface Story {
   readonly beginning: Beginning;
   readonly accepts: boolean;
+  /** Others may bring back a key while an operation proves it, also where all keys have one provider name. */
+  readonly othersBringBack?: boolean;
   readonly events: readonly Event[];
 }
 
@@ -176,9 +178,13 @@ export function awayAndBack(): fc.Arbitrary<Story> {
 }
 
 /** Plays a story up to the first breach. */
-export function play({ beginning, accepts, events: schedule }: Story, behaviour: Behaviour): World {
+export function play(
+  { beginning, accepts, othersBringBack = false, events: schedule }: Story,
+  behaviour: Behaviour,
+): World {
   const world = new World(beginning, behaviour);
   world.accepts = accepts;
+  world.othersBringBack = othersBringBack;
   for (const event of schedule) {
     happen(world, event);
     if (world.breaches.length > 0) break;
@@ -286,7 +292,7 @@ function setByHand(world: World, which: number | 'off' | 'back'): void {
   const keyId =
     which === 'off' ? null : which === 'back' ? machine.slots.previous : (keys[which - 1] ?? machine.newVersion());
   if (keyId === machine.slots.current || (keyId !== null && machine.vault.get(keyId) !== 'enabled')) return;
-  if (machine.oneProviderName && (world.isSwitching || world.beganWith(keyId))) return;
+  if (machine.oneProviderName && (world.isSwitching || (!world.othersBringBack && world.isProving(keyId)))) return;
   const evicted = machine.evictedBy(keyId);
   if (evicted !== undefined && machine.keysInUse().has(evicted)) return;
   if (machine.ledger !== null && bringsBackProven(world, machine.ledger, keyId)) return;

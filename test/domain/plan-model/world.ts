@@ -40,6 +40,8 @@ export class World {
   readonly ended: OperationStatus[] = [];
   /** Whether approvers accept what they may accept. */
   accepts = false;
+  /** See `Story`. */
+  othersBringBack = false;
   /** Somebody edited the ledger: what it says from then on counts only as far as evidence confirms it. */
   edited = false;
   /** Keys that others set, and Keyturn has not noted. */
@@ -67,9 +69,17 @@ export class World {
     return this.#runs.some(({ run }) => Object.values(run.outputs).some(({ type }) => type === 'take-baseline'));
   }
 
-  /** Whether an operation that works began with this key as the current one. */
-  beganWith(keyId: string | null): boolean {
-    return this.#runs.some((state) => isBegun(state) && keyOf(state.run.plan.from, {}) === keyId);
+  /** Whether an operation that began with this key as the current one is proving now. */
+  isProving(keyId: string | null): boolean {
+    return this.#runs.some(({ run }) => {
+      const of = (type: PlanStep['type']): string[] =>
+        run.plan.steps.flatMap((step) => (step.type === type ? [step.id] : []));
+      const begun = of('converge').filter((id) =>
+        run.statuses.some((one) => one.id === id && one.startedAt !== undefined),
+      );
+      const recorded = of('record-proof').filter((id) => run.outputs[id] !== undefined);
+      return begun.length > recorded.length && keyOf(run.plan.from, {}) === keyId;
+    });
   }
 
   get idle(): boolean {
