@@ -56,7 +56,7 @@ const SAID_BY_OPERATIONS: ErrorCode[] = [
   'ClusterAccessRefused',
   'ClusterStorageFull',
   'ClusterUnavailable',
-  'GrantRefused',
+  'RepairRefused',
   'DiagnosticSinkTaken',
   'VaultChangeRefused',
   'VaultNotAsApproved',
