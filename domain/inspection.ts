@@ -60,6 +60,12 @@ export const Inspection = z
       networkAccess: z.string().optional(),
       vaultId: z.string().optional(),
     }),
+    network: z.object({
+      /** API Server VNet Integration, which private vaults need; null when Azure does not say. */
+      vnetIntegration: z.boolean().nullable(),
+      /** Whether the public address of the vault of the current key answers to all networks; null when that is not known. */
+      vaultOpenToAllNetworks: z.boolean().nullable(),
+    }),
     slots: z.object({
       current: KeyHealth.nullable(),
       previous: KeyHealth.nullable(),
@@ -142,6 +148,7 @@ export function inspect(facts: InspectionFacts): Inspection {
     proven,
     generations: stored === null ? null : ledger.generations,
     keysNeeded: 'ledger' in inside ? keysNeeded(ledger) : null,
+    network: networkOf(facts),
     vaultLoad: vaultLoadOf(facts),
     findings: [
       ...clusterFindings(facts, causes),
@@ -287,6 +294,14 @@ function identityOf({ cluster, identityAccess }: InspectionFacts): Inspection['i
   return unknown.length > 0
     ? { resourceId, mayUseKey: 'unknown', detail: unknown.join(' ') }
     : { resourceId, mayUseKey: 'yes' };
+}
+
+function networkOf({ cluster, identityAccess }: InspectionFacts): Inspection['network'] {
+  const vault = identityAccess?.vault;
+  return {
+    vnetIntegration: cluster.vnetIntegration ?? null,
+    vaultOpenToAllNetworks: vault?.known === true ? vault.value.openToAllNetworks : null,
+  };
 }
 
 function vaultLoadOf({ cluster, inside, keys }: InspectionFacts): Inspection['vaultLoad'] {

@@ -76,6 +76,8 @@ export interface KeyIdFault {
 }
 
 const VAULT_NAME = /^[a-z](?:-?[a-z0-9]){2,23}$/i;
+/** Hosts of Managed HSMs, in every cloud. */
+const MANAGED_HSM = /\.managedhsm\.(?:azure\.net|azure\.cn|usgovcloudapi\.net)$/i;
 const KEY_PATH = /^\/keys\/([0-9a-z-]{1,127})(?:\/([0-9a-f]{32}))?$/i;
 
 /**
@@ -89,6 +91,11 @@ export function parseKeyId(text: string): KeyId | KeyIdFault {
     url = new URL(text);
   } catch {
     return { fault: `This is not a URL. ${form}` };
+  }
+  if (MANAGED_HSM.test(url.hostname)) {
+    return {
+      fault: `This is a key of a Managed HSM, which KMS of AKS does not take. Name a key of a Key Vault. ${form}`,
+    };
   }
   const cloud = CLOUDS.find(({ vaultSuffix }) => url.hostname.endsWith(`.${vaultSuffix}`));
   const vaultName = cloud ? url.hostname.slice(0, -(cloud.vaultSuffix.length + 1)) : '';

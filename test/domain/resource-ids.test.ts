@@ -19,6 +19,11 @@ describe('a key id', () => {
       'https://kv1.evilvault.azure.net/keys/k/95a76f34842c4fcf9e2cc929e38359c0',
       /host/,
     ],
+    [
+      'of a Managed HSM',
+      'https://hsm1.managedhsm.azure.net/keys/k1/95a76f34842c4fcf9e2cc929e38359c0',
+      /key of a Managed HSM, which KMS of AKS does not take/,
+    ],
     ['with a port', KID.replace('.net', '.net:8443'), /port/],
     ['with a query', `${KID}?x=1`, /query/],
     ['over http', KID.replace('https', 'http'), /https/],

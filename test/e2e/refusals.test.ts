@@ -7,7 +7,7 @@ import { ERRORS, type ErrorCode } from '../../domain/errors';
 import { KINDS } from '../../domain/kinds';
 import { ruleCodes } from '../../domain/planner';
 import { clusterLockId } from '../../domain/resource-ids';
-import { makeWorkspaceByHand } from '../support/by-hand';
+import { letApproveByHand, makeWorkspaceByHand } from '../support/by-hand';
 import { revisions } from '../support/etcd';
 import {
   KIND_ROWS,
@@ -41,7 +41,7 @@ describe('a request that violates a rule', () => {
   beforeAll(async () => {
     temporal = await openTemporal();
     const [on, off, v1, retired] = await Promise.all([
-      makeCluster('refusals-on', { count: SECRETS }),
+      makeCluster('refusals-on', { count: SECRETS }, { vnetIntegration: true }),
       makeCluster('refusals-off', { count: SECRETS }, { kms: false }),
       makeCluster('refusals-v1', { count: SECRETS }, { kubernetesVersion: '1.26' }),
       makeCluster('refusals-retired', { count: SECRETS }),
@@ -50,6 +50,7 @@ describe('a request that violates a rule', () => {
       otherVault(on, 'refusals'),
       leaveOldKey(retired, 'refusals-retired'),
       makeWorkspaceByHand(workspaceFor(on)),
+      letApproveByHand(on, 'kv-refusals-on'),
     ]);
     world = { on, off, v1, retired, otherKey };
   });

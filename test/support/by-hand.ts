@@ -9,7 +9,7 @@ import {
   type VaultPermissions,
 } from '../../launch/sandbox-cluster';
 import { mustParseKeyId } from '../../domain/resource-ids';
-import { makeClientLink, setApproval } from '../../launch/sandbox-vault';
+import { makeClientLink, setApproval, setVaultAccess } from '../../launch/sandbox-vault';
 import { testStack } from './stack';
 
 const Body = z.looseObject({
@@ -98,6 +98,12 @@ export async function letApproveByHand(
 ): Promise<void> {
   const { sandbox: facts } = testStack();
   await asAdministrator((request) => setApproval(request, { facts, name, principalId, granted }));
+}
+
+/** Opens a vault to all networks, or closes its public address. */
+export async function setVaultAccessByHand(name: string, access: 'Public' | 'Private'): Promise<void> {
+  const { sandbox: facts } = testStack();
+  await asAdministrator((request) => setVaultAccess(request, { facts, name }, access));
 }
 
 /** A private endpoint in the network that Keyturn and the tests run in. */

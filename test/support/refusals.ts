@@ -11,6 +11,8 @@ import type { SandboxClusterFacts } from '../../launch/sandbox-cluster';
 import {
   asAdministrator,
   grantByHand,
+  letApproveByHand,
+  setVaultAccessByHand,
   makeVaultByHand,
   makeWorkspaceByHand,
   removeDiagnosticsByHand,
@@ -61,6 +63,7 @@ export const NOT_IN_SANDBOX: Readonly<Partial<Record<ErrorCode, string>>> = {
   GrantRefused: 'The rule finds a deny assignment, and access policies, which its clusters have, know none.',
 };
 
+const PRIVATELY = { vaultAccess: 'Private' } as const;
 const DAY_IN_MS = 86_400_000;
 const inDays = (days: number): Date => new Date(Date.now() + days * DAY_IN_MS);
 
@@ -83,6 +86,16 @@ export const SAID_BY_OPERATIONS: Readonly<Partial<Record<ErrorCode, Refusal & { 
     cluster: ({ on }) => on,
     keyId: ({ on }) => anotherVersion(on, {}),
     says: /does not show that .* left its slots/,
+  },
+  VaultInUse: {
+    // Another cluster reaches the vault on its public address.
+    async arrange({ on, off }) {
+      await grantByHand(off, { name: mustParseKeyId(on.keyId).vaultName, permissions: 'access-policy' });
+      await setKeyByHand(off, on.keyId);
+      return () => setKeyByHand(off, null);
+    },
+    cluster: ({ on }) => on,
+    says: /refusals-off reach .* on its public address/,
   },
   NothingToRecover: { cluster: ({ on }) => on, says: /found no cause in Azure.*say that their KMS works/ },
 };
@@ -157,6 +170,28 @@ export const REFUSALS: Readonly<Partial<Record<ErrorCode, Refusal>>> = {
   KeyExpiresSoon: { keyId: ({ on }) => anotherVersion(on, { expiresOn: inDays(0.5) }) },
   KeyNotYetValid: { keyId: ({ on }) => anotherVersion(on, { notBefore: inDays(1) }) },
   KeyOperationsMissing: { keyId: ({ on }) => anotherVersion(on, { keyOps: ['sign', 'verify'] }) },
+  VnetIntegrationMissing: { cluster: ({ v1 }) => v1, parameters: PRIVATELY },
+  VaultNotSeen: {
+    arrange: () => forbidden('GET', '/vaults/kv-refusals-on', '/vaults/kv-refusals-off', '/vaults/kv2-refusals'),
+    cluster: ({ on }) => on,
+    parameters: PRIVATELY,
+  },
+  IdentityMayNotApproveEndpoint: {
+    async arrange({ on }) {
+      await letApproveByHand(on, 'kv-refusals-on', false);
+      return () => letApproveByHand(on, 'kv-refusals-on');
+    },
+    cluster: ({ on }) => on,
+    parameters: PRIVATELY,
+  },
+  VaultNotReachable: {
+    async arrange() {
+      await setVaultAccessByHand('kv-refusals-on', 'Private');
+      return () => setVaultAccessByHand('kv-refusals-on', 'Public');
+    },
+    cluster: ({ on }) => on,
+  },
+  VaultAccessAlready: { cluster: ({ on }) => on, parameters: { vaultAccess: 'Public' } },
   VaultNotFound: { arrange: () => forbidden('GET', '/vaults/kv-refusals-on', '/vaults/p-refusals-off') },
   WorkspaceNotFound: { arrange: () => forbidden('GET', '/workspaces/logs-refusals-on') },
   DiagnosticSettingDiffers: {
