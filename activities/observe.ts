@@ -48,7 +48,8 @@ async function observe(look: Look, request: OperationRequest, records: ClusterEv
   const { signal, use } = look;
   const azure = await observeForPlan(look, request);
   if (ruleFaults(request, azure).length > 0) return { azure };
-  const { needs } = kindOf(request.kind);
+  const { needs, startsWithout } = kindOf(request.kind);
+  if (startsWithout === 'cluster') return { azure };
   if (!needs.includes('census')) return { azure, ...(await observeUnreadable(look, request, azure, records)) };
   const atRisk = needs.includes('upgrade-risks');
   const [ledger, nodes, upgradeRisks] = await use(request.cluster, signal, (connection) =>

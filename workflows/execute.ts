@@ -10,6 +10,7 @@ import { createKeyVersion, setKms, takeBaseline, upgradeCluster } from './steps/
 import { ProofLog, type Execution } from './steps/execution';
 import { converge, prove, recordProof, rewrite } from './steps/prove';
 import { setVaultNetwork } from './steps/vault-network';
+import { createCluster, createIdentity, grantEndpointApproval } from './steps/new-cluster';
 import { confirmVaultDiagnostics, createKey, createVault, setVaultDiagnostics } from './steps/provision';
 import { grantKeyAccess } from './steps/repair';
 import { checkKeyUnused, deleteKey, disableKeyVersion, soak } from './steps/retire';
@@ -36,6 +37,9 @@ const INTERRUPTIBLE: Readonly<Record<StepType, boolean>> = {
   'confirm-vault-diagnostics': true,
   'create-vault': false,
   'create-key': false,
+  'create-identity': false,
+  'grant-endpoint-approval': false,
+  'create-cluster': false,
 };
 
 /**
@@ -103,6 +107,12 @@ function perform(step: PlanStep, execution: Execution, attempt: StepAttempt): Pr
       return createVault(step, execution);
     case 'create-key':
       return createKey(step, execution);
+    case 'create-identity':
+      return createIdentity(step, execution);
+    case 'grant-endpoint-approval':
+      return grantEndpointApproval(step, execution);
+    case 'create-cluster':
+      return createCluster(step, execution);
     case 'gate':
       throw new Error(`The gate ${step.id} is passed by people, not performed.`);
     default:

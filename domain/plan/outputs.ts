@@ -66,6 +66,10 @@ export const StepOutput = z.discriminatedUnion('type', [
   /** `created` false: it was there when the plan was made. */
   z.object({ type: z.literal('create-vault'), vaultId: z.string(), created: z.boolean() }),
   z.object({ type: z.literal('create-key'), keyId: z.string(), created: z.boolean() }),
+  z.object({ type: z.literal('create-identity'), principalId: z.string() }),
+  /** `granted` false: the identity had the right already. */
+  z.object({ type: z.literal('grant-endpoint-approval'), principalId: z.string(), granted: z.boolean() }),
+  z.object({ type: z.literal('create-cluster'), armOperations: z.array(ArmOperation), version: z.string() }),
 ]);
 /** What a step gave. */
 export type StepOutput = z.infer<typeof StepOutput>;
@@ -132,7 +136,7 @@ export function keysNeededNow(plan: Plan, steps: readonly StepStatus[], outputs:
   if (ended?.type === 'record-proof' && ended.proven) return keysNeeded(ended.ledger);
   const asked = plan.steps.flatMap((step) => {
     const begun = steps.some(({ id, startedAt }) => id === step.id && startedAt !== undefined);
-    if (step.type !== 'set-kms' || !begun) return [];
+    if ((step.type !== 'set-kms' && step.type !== 'create-cluster') || !begun) return [];
     return keyOf(step.to, madeKeys(outputs)) ?? [];
   });
   const noted = lastLedger(plan, outputs);

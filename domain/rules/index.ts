@@ -12,6 +12,7 @@ export {
 } from './key';
 export { keySuitedRule, vaultNameRule, vaultSuitedRule } from './provisioning';
 export { currentKeyUnusedElsewhereRule, keyLeftItsSlotsRule, keyUnusedRule, retiredKeyFoundRule } from './retirement';
+export { clusterAbsentRule, firstKeyRule, firstVaultRule, identitySeenRule, subnetsRule } from './new-cluster';
 export {
   accessDiffersRule,
   privateVaultRule,
