@@ -53,6 +53,7 @@ describe('the order of steps', () => {
     ['enable-vault-diagnostics', false, ['gate', 'set-vault-diagnostics', 'confirm-vault-diagnostics']],
     ['provision-kms', true, ['gate', 'create-vault', 'create-key', 'grant-key-access']],
     ['provision-kms', false, ['gate', 'create-vault', 'create-key', 'grant-key-access']],
+    ['create-cluster', false, ['gate', 'create-identity', 'grant-key-access', 'create-cluster', ...IN_PLACE]],
     ['enable-kms', true, ['gate', ...SWITCH]],
     ['enable-kms', false, ['gate', ...IN_PLACE, ...SWITCH]],
   ])('of %s, with the current state proven: %s', (name, proven, types) => {

@@ -14,7 +14,17 @@ import { RefusalReason, refusedSecret, type RefusedSecret } from '../../domain/r
 import { RefusedNames } from '../../domain/refused-names';
 import { OperationRequest } from '../../domain/request';
 import { jsonBytes } from '../../domain/text-budget';
-import { azure, goodKey, identityAccess, NOW, observation, planned, provisioning, request } from './fixtures';
+import {
+  azure,
+  clusterToMake,
+  goodKey,
+  identityAccess,
+  NOW,
+  observation,
+  planned,
+  provisioning,
+  request,
+} from './fixtures';
 
 const ORDINARY_BYTES = 16_000;
 /** Pools of a cluster up to which the limit holds for an upgrade: each is a step of the plan. */
@@ -45,6 +55,8 @@ const CENSUS: Census = {
 
 const WORKSPACE = `${GROUP}/Microsoft.OperationalInsights/workspaces/${'w'.repeat(63)}`;
 
+const SUBNET = `${GROUP}/Microsoft.Network/virtualNetworks/${'n'.repeat(64)}/subnets/${'s'.repeat(80)}`;
+
 const PARAMETERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'enable-kms': { keyId: OTHER },
   'rotate-key': { keyId: OTHER },
@@ -54,6 +66,16 @@ const PARAMETERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'change-vault-access': { vaultAccess: 'Public' },
   'enable-vault-diagnostics': { workspaceId: WORKSPACE, settingName: 's'.repeat(100) },
   'provision-kms': { vaultName: 'v'.repeat(24), vaultResourceGroup: 'g'.repeat(90), keyName: 'k'.repeat(127) },
+  'create-cluster': {
+    location: 'l'.repeat(40),
+    identityId: `${GROUP}/Microsoft.ManagedIdentity/userAssignedIdentities/${'i'.repeat(128)}`,
+    keyId: ELSEWHERE,
+    vaultAccess: 'Private',
+    apiServerSubnetId: SUBNET,
+    nodeSubnetId: SUBNET,
+    dnsPrefix: 'd'.repeat(54),
+    vmSize: 's'.repeat(60),
+  },
 };
 
 /** The longest plan of a kind: the current state is not proven, and every gate needs five people. */
@@ -100,6 +122,12 @@ function longestPlan(kind: string): Plan {
           identityAccess: identityAccess(),
           vaultDiagnostics: { known: true, vaultId: VAULT_ID, settings: [], workspaceFound: true },
           provisioning: provisioning({ vaultId: VAULT_ID }),
+          ...(kind === 'create-cluster'
+            ? {
+                cluster: { found: false as const, state: 'missing' as const, why: 'None.' },
+                clusterToMake: clusterToMake({ vault: { vaultId: VAULT_ID } }),
+              }
+            : {}),
           upgradeProfile: { current: version, offered: ['1.27.3'] },
           keyUsers: {
             keyId: parameters.keyId ?? CURRENT,

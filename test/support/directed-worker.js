@@ -30,6 +30,8 @@ const READ_ONLY = new Set([
   'checkKeyUnused',
   'awaitKeyAccess',
   'confirmVaultDiagnostics',
+  'awaitEndpointApproval',
+  'awaitNewCluster',
 ]);
 
 const fileOf = (name) => path.join(DIRECTIONS, name);
