@@ -9,7 +9,7 @@ import type { AzureAccess } from '../../azure/access';
 import { ArmError } from '../../azure/errors';
 import { NONCE_TAG, OPERATION_TAG, type VersionMark } from '../../azure/keys';
 import type { ClusterSnapshot } from '../../azure/managed-clusters';
-import { isBusy, type KmsProfile } from '../../domain/cluster-change';
+import { describeKms, describeProfile, hasProfile, isBusy, type KmsProfile } from '../../domain/cluster-change';
 import { newClusterBody } from '../../domain/cluster-to-make';
 import type { ArmOperation } from '../../domain/plan/outputs';
 import type { StepOf } from '../../domain/plan/steps';
@@ -41,12 +41,22 @@ export async function submitNewCluster(
   if (found) {
     requireOwn(found, mark);
     const { provisioningState } = found.observed;
-    if (isBusy(provisioningState) || provisioningState === 'Succeeded') return { submitted: false };
+    if (isBusy(provisioningState)) return { submitted: false };
+    if (provisioningState === 'Succeeded') {
+      requireEncrypted(found, kms);
+      return { submitted: false };
+    }
+    if (found.body.eTag === undefined) {
+      throw needsPerson(
+        'EntityTagMissing',
+        "Azure gave no eTag for the cluster whose creation failed, so another request could have overwritten another client's change. Nothing was sent. Retry; if it goes on, ask Azure support.",
+      );
+    }
   }
   const tags = { [OPERATION_TAG]: mark.operationId, [NONCE_TAG]: mark.nonce };
   const body = newClusterBody(step, kms, tags);
   try {
-    const fence = found ? { ifMatch: found.body.eTag ?? '' } : { ifNoneMatch: '*' as const };
+    const fence = found ? { ifMatch: found.body.eTag } : { ifNoneMatch: '*' as const };
     const { operationUrl } = await clusters.create(cluster, body, fence, { abortSignal });
     return { submitted: true, ...(operationUrl === undefined ? {} : { operationUrl }) };
   } catch (error) {
@@ -81,6 +91,14 @@ async function readCluster(
     if (error instanceof ArmError && error.status === 404) return undefined;
     throw error;
   }
+}
+
+function requireEncrypted({ observed }: ClusterSnapshot, kms: KmsProfile): void {
+  if (hasProfile(observed.kms, kms)) return;
+  throw needsPerson(
+    'ClusterChangedOutside',
+    `The cluster that this operation made reports ${describeKms(observed.kms)} instead of ${describeProfile(kms)}: another client changed it. Keyturn sent nothing. Keep every key listed under keysNeeded, and the one that Azure reports. Find out who changed it; cancel, and ask for rewrite-secrets, which proves the Secrets under what is there.`,
+  );
 }
 
 function requireOwn({ observed: { resourceId, tags } }: ClusterSnapshot, { operationId, nonce }: VersionMark): void {
