@@ -260,6 +260,34 @@ export interface Activities {
   /** Carries out `create-key`, likewise. Throws, non-retryable, `KeyNotAsApproved`, `CreateKeyRefused` with the command that gives the rights. */
   createKey(input: StepReference & { readonly nonce: string }): Promise<{ keyId: string; created: boolean }>;
 
+  /**
+   * Carries out `create-identity`; one with the tags of operation and nonce is one that an earlier try made. Throws
+   * `IdentityNotAsApproved`, non-retryable.
+   */
+  createIdentity(input: StepReference & { readonly nonce: string }): Promise<{ principalId: string }>;
+
+  /** Carries out `grant-endpoint-approval`. Throws, non-retryable, `GrantRefused`, `IdentityNotAsApproved`. */
+  grantEndpointApproval(input: StepReference): Promise<{ principalId: string; granted: boolean }>;
+
+  /** Waits until Azure shows the right; heartbeats `WaitProgress`. Only reads. */
+  awaitEndpointApproval(input: StepReference & { readonly principalId: string }): Promise<void>;
+
+  /**
+   * Asks ARM for the cluster of a `create-cluster` step, with one PUT that makes a cluster and changes none. A cluster with the tags of
+   * operation and nonce is one that an earlier try asked for. Throws `ClusterNotAsApproved`, non-retryable, when there is another one.
+   */
+  submitNewCluster(
+    input: StepReference & { readonly nonce: string },
+  ): Promise<{ operationUrl?: string; submitted: boolean }>;
+
+  /** As `awaitClusterChange`, for the cluster of a `create-cluster` step. @returns the version that AKS chose, too */
+  awaitNewCluster(
+    input: StepReference & { readonly operationUrl?: string },
+  ): Promise<{ operation: ArmOperation; version: string }>;
+
+  /** Begins the ledger of the new cluster: its key is in the first slot, and the second is empty. */
+  noteCreation(input: StepReference): Promise<Ledger>;
+
   /** Looks at the encryption of a cluster. */
   inspectCluster(input: { readonly cluster: string }): Promise<Inspected>;
 

@@ -10,6 +10,7 @@ import { createApprovedPlans } from './approved-plan';
 import { AWAIT_LIMITS } from './arm/await-operation';
 import { awaitClusterChange, reportedKey, submitClusterChange, verifyCluster } from './arm/cluster-change';
 import { awaitClusterIdle } from './arm/cluster-idle';
+import { awaitNewCluster, submitNewCluster } from './arm/new-cluster';
 import { whileClusterHas } from './arm/watch-cluster';
 import { removeCanaries, takeBaseline } from './canaries';
 import { createClusterConnections } from './cluster-connections';
@@ -18,10 +19,11 @@ import type { Activities, RetirementInput } from './contract';
 import { awaitConvergence } from './convergence';
 import { refuseUsedOperationId, sealEvidence, type EvidenceStore } from './evidence';
 import { inspectCluster } from './inspect';
-import { noteSwitch, recordProof } from './ledger';
+import { noteCreation, noteSwitch, recordProof } from './ledger';
 import type { UseCluster } from './key-usage';
 import { checkRules, makePlan } from './observe';
 import { confirmVaultDiagnostics, setVaultDiagnostics } from './provision/diagnostics';
+import { awaitEndpointApproval, createIdentity, grantEndpointApproval } from './provision/identity';
 import { createKey, createVault } from './provision/vault';
 import { awaitKms } from './repair/await-kms';
 import { awaitKeyAccess, grantKeyAccess } from './repair/grant';
@@ -255,6 +257,40 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
       ['create-key'],
       { doing: 'Making the key', vaultRefusal: 'CreateKeyRefused' },
       ({ nonce }, { step, operationId, signal }) => createKey(azure, step, { operationId, nonce }, signal),
+    ),
+
+    createIdentity: runner.writesForStep(
+      ['create-identity'],
+      { doing: 'Making the managed identity' },
+      ({ nonce }, { step, operationId, signal }) => createIdentity(azure, step, { operationId, nonce }, signal),
+    ),
+    grantEndpointApproval: runner.writesForStep(
+      ['grant-endpoint-approval'],
+      { doing: 'Giving the identity the right to approve private endpoints', armRefusal: 'GrantRefused' },
+      (_, { step, signal }) => grantEndpointApproval(azure, step, signal),
+    ),
+    awaitEndpointApproval: runner.readsForStep(
+      ['grant-endpoint-approval'],
+      { doing: 'Waiting for the right to approve private endpoints' },
+      ({ principalId }, { step, ...running }) => awaitEndpointApproval(azure, { ...step, principalId }, running),
+    ),
+    submitNewCluster: runner.writesForStep(
+      ['create-cluster'],
+      { doing: 'Making the cluster' },
+      ({ made, nonce }, { step, cluster, operationId, signal }) =>
+        submitNewCluster(azure, { cluster, step, kms: profileOf(step.to, made), mark: { operationId, nonce } }, signal),
+    ),
+    awaitNewCluster: runner.readsForStep(
+      ['create-cluster'],
+      { doing: 'Waiting for the cluster' },
+      ({ made, operationUrl }, { cluster, step, ...running }) =>
+        awaitNewCluster(azure, { cluster, operationUrl, kms: profileOf(step.to, made) }, running, awaitLimits),
+    ),
+    noteCreation: runner.writesForStep(
+      ['create-cluster'],
+      { doing: 'Writing the ledger', ...INSIDE },
+      ({ made }, { step, operationId, signal, inside }) =>
+        inside((connection) => noteCreation(connection, { keyId: keyOf(step.to, made), operationId }, { signal })),
     ),
 
     inspectCluster: runner.plain({ doing: 'Looking at the cluster', ...INSIDE }, ({ cluster }, { signal }) =>

@@ -7,7 +7,16 @@
 import { z } from 'zod';
 import { canonicalJson } from '../domain/canonical';
 import { OwnError } from '../domain/own-error';
-import { activated, activating, currentGeneration, Ledger, proven, reconcile, type Generation } from '../domain/ledger';
+import {
+  activated,
+  activating,
+  created,
+  currentGeneration,
+  Ledger,
+  proven,
+  reconcile,
+  type Generation,
+} from '../domain/ledger';
 import { needsPerson } from './failures';
 import type { KubeConnection } from './kubernetes/connection';
 import { KubeError } from './kubernetes/errors';
@@ -38,6 +47,7 @@ export type LedgerChange =
   | { readonly type: 'reconcile'; readonly operationId?: string }
   | { readonly type: 'activating'; readonly keyId: string | null; readonly operationId: string }
   | { readonly type: 'activated'; readonly keyId: string | null }
+  | { readonly type: 'created'; readonly keyId: string | null; readonly operationId: string }
   | {
       readonly type: 'proven';
       readonly keyId: string | null;
@@ -72,6 +82,19 @@ export function noteSwitch(
         { type: 'activating', keyId: to, operationId },
       ];
   return changeLedger(connection, { reportedKeyId: reported, changes }, options);
+}
+
+/** Begins the ledger of a cluster that an operation made with a key. @throws as `changeLedger` */
+export function noteCreation(
+  connection: KubeConnection,
+  { keyId, operationId }: { readonly keyId: string | null; readonly operationId: string },
+  options: WriteOptions = {},
+): Promise<Ledger> {
+  return changeLedger(
+    connection,
+    { reportedKeyId: keyId, changes: [{ type: 'created', keyId, operationId }] },
+    options,
+  );
 }
 
 /** A proof, and until when it may be recorded. */
@@ -166,6 +189,8 @@ function applyChange(ledger: Ledger, change: LedgerChange, reportedKeyId: string
       return activating(ledger, change.keyId, change.operationId, now);
     case 'activated':
       return activated(ledger, change.keyId);
+    case 'created':
+      return created(ledger, change.keyId, change.operationId, now);
     case 'proven':
       // A repeated proof by the same operation is the same proof, not a later one.
       if (hasProof(ledger, change.keyId, change.proof)) return ledger;

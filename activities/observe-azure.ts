@@ -10,6 +10,7 @@ import { ANOTHER_VAULT, type AzureObservation, type KeyLookup, type ObservedClus
 import { nextKeyId, requestedKeyId, type OperationRequest } from '../domain/request';
 import { parseClusterId, parseKeyId } from '../domain/resource-ids';
 import { readKeyUsage } from './key-usage';
+import { observeClusterToMake } from './provision/cluster-to-make';
 import { observeDiagnostics } from './provision/diagnostics';
 import { observeProvisioning, type ProvisioningRequest } from './provision/vault';
 import type { Look } from './look';
@@ -31,7 +32,9 @@ export async function observeAzure(
   } catch (error) {
     const why = whyNotThere(error);
     if (why === undefined) throw error;
-    return { at, cluster: { found: false, why } };
+    const { startsWithout } = kindOf(request.kind);
+    const making = startsWithout === 'cluster' ? await observeClusterToMake(azure, request, options) : {};
+    return { at, cluster: { found: false, why, state: absenceOf(error) }, ...making };
   }
   const cluster = { found: true as const, cluster: snapshot.observed };
   const { enabled, keyId } = snapshot.observed.kms;
@@ -134,6 +137,11 @@ async function lookUpRequested(
     return { found: false, keyId: key.kid, why: ANOTHER_VAULT };
   }
   return await look(key.kid);
+}
+
+function absenceOf(error: unknown): 'missing' | 'no-group' | 'unseen' {
+  if (!(error instanceof ArmError) || error.status !== 404) return 'unseen';
+  return error.code === 'ResourceGroupNotFound' ? 'no-group' : 'missing';
 }
 
 /** Why ARM does not show a cluster, in one sentence; undefined for any other error. */

@@ -50,7 +50,8 @@ async function observe(look: Look, request: OperationRequest, records: ClusterEv
   const { signal, use } = look;
   const azure = await observeForPlan(look, request);
   if (ruleFaults(request, azure).length > 0) return { azure };
-  const { needs } = kindOf(request.kind);
+  const { needs, startsWithout } = kindOf(request.kind);
+  if (startsWithout === 'cluster') return { azure };
   if (!needs.includes('census')) {
     const inside = await observeUnreadable(look, request, azure, records);
     if (!needs.includes('recovery') || !azure.cluster.found) return { azure, ...inside };

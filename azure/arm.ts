@@ -27,6 +27,8 @@ export interface ArmRequest {
   readonly body?: unknown;
   /** Sent as it is: ARM's entity tags go unquoted (azure-facts.md 1.1). */
   readonly ifMatch?: string;
+  /** `*`: only if there is no such resource. */
+  readonly ifNoneMatch?: '*';
   readonly abortSignal?: AbortSignal;
 }
 
@@ -60,7 +62,7 @@ export function createArmClient(cloud: Cloud, credential: TokenCredential, http:
 
   return {
     owns,
-    async request({ method, url, body, ifMatch, abortSignal }) {
+    async request({ method, url, body, ifMatch, ifNoneMatch, abortSignal }) {
       const target = url.startsWith('/') ? `${cloud.resourceManager}${url}` : url;
       if (!owns(target))
         throw new Error(`${new URL(target).origin} is not the ARM of ${cloud.name}: nothing was sent there.`);
@@ -73,6 +75,7 @@ export function createArmClient(cloud: Cloud, credential: TokenCredential, http:
           accept: 'application/json',
           ...(body === undefined ? {} : { 'content-type': 'application/json' }),
           ...(ifMatch === undefined ? {} : { 'if-match': ifMatch }),
+          ...(ifNoneMatch === undefined ? {} : { 'if-none-match': ifNoneMatch }),
         }),
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
       });

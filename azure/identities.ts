@@ -3,23 +3,32 @@
  *
  * Does: reads which principal an identity stands for. An identity that was deleted and made again under the same name stands for
  *       another one, and grants of the old principal are worth nothing to it.
- * Does: makes one again that was deleted.
- * Never does: change or delete one.
+ *       Makes one, tagged with the operation that asks for it.
+ * Never does: change or delete one. ARM has no entity tag for identities: the caller looks right before it makes one.
  */
 import { z } from 'zod';
 import type { ArmClient } from './arm';
 import type { CallOptions } from './call-options';
 import { ArmError } from './errors';
+import { NONCE_TAG, OPERATION_TAG, type VersionMark } from './keys';
 
 const API_VERSION = '2024-11-30';
 
-const IdentityBody = z.object({ properties: z.object({ principalId: z.string() }) });
+const IdentityBody = z.object({
+  tags: z.record(z.string(), z.string()).nullish(),
+  properties: z.object({ principalId: z.string() }),
+});
 
 /** What Azure says of an identity. */
 export type IdentityLookup =
-  | { readonly found: true; readonly principalId: string }
-  /** `missing`: there is none of this name; `unknown`: Keyturn may not look. */
-  | { readonly found: false; readonly state: 'missing' | 'unknown'; readonly why: string };
+  | {
+      readonly found: true;
+      readonly principalId: string;
+      /** The operation that made it, by its tags. */
+      readonly mark: Partial<VersionMark>;
+    }
+  /** `missing`: there is none of this name; `unknown`: Keyturn may not look. `noGroup`: nor is there its resource group. */
+  | { readonly found: false; readonly state: 'missing' | 'unknown'; readonly noGroup?: boolean; readonly why: string };
 
 /** What Keyturn asks of managed identities. Everything throws `ArmError` or `TokenError`. */
 export interface Identities {
@@ -27,6 +36,8 @@ export interface Identities {
   read(id: string, options?: CallOptions): Promise<IdentityLookup>;
   /** Makes the identity; one that is there stays as it is, but for its tags. @returns its principal */
   make(id: string, location: string, options?: CallOptions): Promise<{ principalId: string }>;
+  /** Makes one. @returns the object id of its principal */
+  create(id: string, location: string, mark: VersionMark, options?: CallOptions): Promise<string>;
 }
 
 /** @param arm sends the requests */
@@ -47,16 +58,34 @@ export function createIdentities(arm: ArmClient): Identities {
       const name = id.split('/').at(-1) ?? id;
       try {
         const { body } = await arm.request({ method: 'GET', url: `${id}?api-version=${API_VERSION}`, abortSignal });
-        return { found: true, principalId: IdentityBody.parse(body).properties.principalId };
+        const { tags, properties } = IdentityBody.parse(body);
+        const mark = { operationId: tags?.[OPERATION_TAG], nonce: tags?.[NONCE_TAG] };
+        return { found: true, principalId: properties.principalId, mark };
       } catch (error) {
         if (!(error instanceof ArmError)) throw error;
         if (error.status === 404) {
-          return { found: false, state: 'missing', why: `Azure has no managed identity ${name} (${error.code}).` };
+          const noGroup = error.code === 'ResourceGroupNotFound';
+          return {
+            found: false,
+            state: 'missing',
+            ...(noGroup ? { noGroup } : {}),
+            why: `Azure has no managed identity ${name} (${error.code}).`,
+          };
         }
         if (error.status !== 403) throw error;
         const why = `Keyturn may not read the managed identity ${name} (Microsoft.ManagedIdentity/userAssignedIdentities/read).`;
         return { found: false, state: 'unknown', why };
       }
+    },
+
+    async create(id, location, { operationId, nonce }, { abortSignal } = {}) {
+      const { body } = await arm.request({
+        method: 'PUT',
+        url: `${id}?api-version=${API_VERSION}`,
+        body: { location, tags: { [OPERATION_TAG]: operationId, [NONCE_TAG]: nonce } },
+        abortSignal,
+      });
+      return IdentityBody.parse(body).properties.principalId;
     },
   };
 }

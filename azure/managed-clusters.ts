@@ -11,7 +11,7 @@ import { z } from 'zod';
 import type { Cloud } from '../domain/clouds';
 import { applyChange, type ClusterChange } from '../domain/cluster-change';
 import { parseClusterId } from '../domain/resource-ids';
-import type { ArmClient } from './arm';
+import type { ArmClient, ArmRequest, ArmResponse } from './arm';
 import { requestBody, snapshotOf, type ClusterBody, type ClusterSnapshot } from './cluster-body';
 import { listEverywhere, type ClusterList } from './cluster-list';
 import type { CallOptions } from './call-options';
@@ -58,6 +58,17 @@ export interface ManagedClusters {
     change: ClusterChange,
     options?: CallOptions,
   ): Promise<{ operationUrl?: string; retryAfterInMs?: number }>;
+  /**
+   * PUTs a whole cluster that is to be made, or one whose creation failed.
+   * @param fence `ifNoneMatch`: ARM refuses when there is one
+   * @returns as `putChange`
+   */
+  create(
+    resourceId: string,
+    body: unknown,
+    fence: Pick<ArmRequest, 'ifMatch' | 'ifNoneMatch'>,
+    options?: CallOptions,
+  ): Promise<{ operationUrl?: string; retryAfterInMs?: number }>;
   operation(operationUrl: string, options?: CallOptions): Promise<OperationState>;
   /** What AKS offers to upgrade the cluster to. */
   upgradeProfile(resourceId: string, options?: CallOptions): Promise<UpgradeProfile>;
@@ -74,6 +85,15 @@ export function createManagedClusters(
   credential: TokenCredential,
   httpClient: HttpClient,
 ): ManagedClusters {
+  const startedOperation = (response: ArmResponse): { operationUrl?: string; retryAfterInMs?: number } => {
+    const operationUrl = response.header('azure-asyncoperation');
+    return {
+      // A URL of another host would get our token. Without a URL of ARM, Keyturn polls the resource itself.
+      operationUrl: operationUrl !== undefined && arm.owns(operationUrl) ? operationUrl : undefined,
+      retryAfterInMs: parseRetryAfter(response.header('retry-after')),
+    };
+  };
+
   return {
     async read(resourceId, { abortSignal } = {}) {
       const { body } = await arm.request({ method: 'GET', url: urlOf(resourceId), abortSignal });
@@ -103,12 +123,13 @@ export function createManagedClusters(
         ifMatch: cluster.body.eTag,
         abortSignal,
       });
-      const operationUrl = response.header('azure-asyncoperation');
-      return {
-        // A URL of another host would get our token. Without a URL of ARM, Keyturn polls the resource itself.
-        operationUrl: operationUrl !== undefined && arm.owns(operationUrl) ? operationUrl : undefined,
-        retryAfterInMs: parseRetryAfter(response.header('retry-after')),
-      };
+      return startedOperation(response);
+    },
+
+    async create(resourceId, body, fence, { abortSignal } = {}) {
+      return startedOperation(
+        await arm.request({ method: 'PUT', url: urlOf(resourceId), body, ...fence, abortSignal }),
+      );
     },
 
     async operation(operationUrl, { abortSignal } = {}) {

@@ -104,6 +104,9 @@ export const ERRORS = {
   VaultUnsuited: entry(422, 'The vault that is there is not as a cluster needs it.'),
   KeyUnsuited: entry(422, 'The key that is there cannot be used.'),
   KeySoftDeleted: entry(422, 'A deleted key has the name.'),
+  ClusterExists: entry(422, 'The cluster exists already, or Keyturn does not see that it does not.'),
+  IdentityNotSeen: entry(422, 'Keyturn may not read the managed identity, or there is no place for it.'),
+  SubnetMissing: entry(422, 'Private vault access needs subnets for API servers and nodes.'),
   CurrentKeyUnusable: entry(422, 'The current key of the cluster is not usable, so it cannot become the previous key.'),
   SecretsUnreadable: entry(422, 'The API server cannot read some Secrets.'),
   RewriteNotPermitted: entry(422, 'The cluster does not let Keyturn rewrite Secrets.'),
@@ -142,6 +145,8 @@ export const ERRORS = {
   DiagnosticSinkTaken: entry(409, 'Another diagnostic setting of the vault has the workspace as its sink.'),
   VaultChangeRefused: entry(409, 'Azure refused the change to the vault.'),
   VaultNotAsApproved: entry(409, 'The vault is not as the plan names it.'),
+  IdentityNotAsApproved: entry(409, 'The managed identity is not as the plan names it.'),
+  ClusterNotAsApproved: entry(409, 'Another client made a cluster of the name of the new one.'),
 
   // Faults
   TemporalUnavailable: entry(503, 'Temporal does not answer.', { retryable: true }),

@@ -117,7 +117,10 @@ const APPROVE_ENDPOINT = 'Microsoft.KeyVault/vaults/PrivateEndpointConnectionsAp
  * Whether the identity may approve a private endpoint of the vault: in ARM, whatever the vault's own permission model.
  * @returns `unknown` with the reason when that cannot be seen
  */
-export function mayApproveEndpoint({ roles, denials }: IdentityAccess): 'yes' | 'no' | { readonly unknown: string } {
+export function mayApproveEndpoint({
+  roles,
+  denials,
+}: Pick<IdentityAccess, 'roles' | 'denials'>): 'yes' | 'no' | { readonly unknown: string } {
   if (!roles?.known) return { unknown: roles?.why ?? CONDITION_OF_ROLE };
   const covering = (permissions: readonly Permission[]): Permission[] =>
     permissions.filter(

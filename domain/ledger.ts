@@ -125,6 +125,18 @@ export function activating(ledger: Ledger, keyId: string | null, operationId: st
   };
 }
 
+/**
+ * A cluster was made with its key: nothing was ever under another one, so the second slot is empty. A ledger that is there already, of an
+ * earlier try or of another client's hand, stays.
+ */
+export function created(ledger: Ledger, keyId: string | null, operationId: string, now: string): Ledger {
+  if (ledger.generations.length > 0) return ledger;
+  return {
+    ...ledger,
+    generations: [{ keyId, state: 'activated', origin: 'operation', operationId, since: now }],
+  };
+}
+
 /** The switch happened: the key is current, the one before it is previous, the one before that has left its slot. */
 export function activated(ledger: Ledger, keyId: string | null): Ledger {
   const last = ledger.generations.at(-1);

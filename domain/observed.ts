@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { Census } from './census';
 import { accessOf } from './cluster-change';
+import { ClusterToMake } from './cluster-to-make';
 import { kmsScheme, type EncryptionState } from './encryption';
 import { IdentityAccess } from './identity-access';
 import { KeyUsers, VaultUsers } from './key-users';
@@ -109,7 +110,12 @@ export const AzureObservation = z.object({
   at: z.string(),
   cluster: z.union([
     z.object({ found: z.literal(true), cluster: ObservedCluster }),
-    z.object({ found: z.literal(false), why: z.string() }),
+    z.object({
+      found: z.literal(false),
+      why: z.string(),
+      /** `missing`: ARM knows none of this name; `no-group`: nor its resource group; `unseen`: Keyturn may not look. */
+      state: z.enum(['missing', 'no-group', 'unseen']).optional(),
+    }),
   ]),
   currentKey: KeyLookup.optional(),
   /** The key that the request names. */
@@ -132,6 +138,8 @@ export const AzureObservation = z.object({
   provisioning: Provisioning.optional(),
   /** The newest version of that key, when it is there. */
   provisionedKey: ObservedKey.optional(),
+  /** What there is of the things that a new cluster needs; for kinds that make one. */
+  clusterToMake: ClusterToMake.optional(),
 });
 /** What Azure reports. */
 export type AzureObservation = z.infer<typeof AzureObservation>;

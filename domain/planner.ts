@@ -2,6 +2,7 @@
 import { isBusy } from './cluster-change';
 import { censusFaults, censusWarnings, forcedRewriteWarnings, type Census } from './census';
 import { KMS_V1_MOST_SECRETS, type EncryptionState } from './encryption';
+import { clusterToBe } from './cluster-to-make';
 import type { ErrorCode, Fault } from './errors';
 import { kindOf } from './kinds';
 import type { Kind } from './kinds/kind';
@@ -29,11 +30,18 @@ export function ruleFaults(
   azure: AzureObservation,
   kind: Kind = kindOf(request.kind),
 ): Fault[] {
-  if (!azure.cluster.found) {
-    return [{ code: 'ClusterNotFound', pointer: '/cluster', detail: `${request.cluster}: ${azure.cluster.why}` }];
+  const cluster = subjectOf(request, azure, kind);
+  if (!cluster) {
+    const why = azure.cluster.found ? '' : azure.cluster.why;
+    return [{ code: 'ClusterNotFound', pointer: '/cluster', detail: `${request.cluster}: ${why}` }];
   }
-  const { cluster } = azure.cluster;
   return kind.rules.flatMap((rule) => rule.check(cluster, azure, request.parameters as never));
+}
+
+/** The cluster that rules and plan are about: as it is, or as it will look; undefined when a kind needs it and it is not there. */
+function subjectOf(request: OperationRequest, { cluster }: AzureObservation, kind: Kind): ObservedCluster | undefined {
+  if (kind.startsWithout === 'cluster') return clusterToBe(request);
+  return cluster.found ? cluster.cluster : undefined;
 }
 
 /** What a cluster that Azure is changing violates for as long as that takes. */
@@ -50,9 +58,10 @@ export function busyState({ cluster }: AzureObservation, faults: readonly Fault[
 }
 
 /** Every code that the rules of kinds can answer with. */
-export function ruleCodes(kinds: readonly Pick<Kind, 'rules' | 'factRules'>[]): ErrorCode[] {
+export function ruleCodes(kinds: readonly Pick<Kind, 'rules' | 'factRules' | 'startsWithout'>[]): ErrorCode[] {
   const codes = kinds.flatMap(({ rules, factRules = [] }) => [...rules, ...factRules].flatMap((rule) => rule.codes));
-  return [...new Set<ErrorCode>(['ClusterNotFound', ...codes])];
+  const needsCluster = kinds.some(({ startsWithout }) => startsWithout === undefined);
+  return [...new Set<ErrorCode>([...(needsCluster ? (['ClusterNotFound'] as const) : []), ...codes])];
 }
 
 /** Plans an operation from what was observed, or says every rule that is violated. */
@@ -64,9 +73,9 @@ export function plan(
 ): PlanResult {
   const { azure, census } = observation;
   const faults = [...ruleFaults(request, azure, kind), ...(census ? censusFaults(census) : [])];
-  if (faults.length > 0 || !azure.cluster.found) return { plan: null, faults };
+  const cluster = subjectOf(request, azure, kind);
+  if (faults.length > 0 || !cluster) return { plan: null, faults };
 
-  const { cluster } = azure.cluster;
   const from = encryptionStateOf(cluster);
   const ledger = reconcile(observation.ledger ?? undefined, reportedKeyId(cluster), azure.at);
   const proven = currentGeneration(ledger)?.state === 'proven';
@@ -103,7 +112,8 @@ export function plan(
         ...(observation.unreadable === undefined ? [] : volatile([notReadable(observation.unreadable)])),
         ...(observation.ledgerNotConfirmed === true ? [LEDGER_NOT_CONFIRMED] : []),
         ...(observation.changedSinceProof === true ? [CHANGED_SINCE_PROOF] : []),
-        ...versionWarnings(planned.steps, facts.perSecond),
+        // On a cluster that is made here no controller watches yet.
+        ...(kind.startsWithout === 'cluster' ? [] : versionWarnings(planned.steps, facts.perSecond)),
         ...volatile(storageWarnings(observation.storageBytes, census?.secrets, planned.steps)),
         ...volatile(nodeWarnings(cluster, observation.nodes, planned.steps)),
         ...(observation.unusedVersion ? [unusedVersionWarning(observation.unusedVersion)] : []),

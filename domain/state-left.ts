@@ -23,7 +23,7 @@ export function stateLeft(plan: Plan | null, steps: readonly StepStatus[], end: 
   const begun = (plan?.steps ?? []).filter(({ id }) => statusOf(id) !== undefined);
   const isDone = ({ id }: PlanStep): boolean => statusOf(id) === 'done';
   return [
-    ...encryptionLeft(begun, isDone, end.blockedBy),
+    ...encryptionLeft(plan, begun, isDone, end.blockedBy),
     ...madeLeft(begun, isDone, end.outputs),
     ...versionLeft(begun, isDone),
     ...keyLeft(begun, isDone),
@@ -35,10 +35,12 @@ export function stateLeft(plan: Plan | null, steps: readonly StepStatus[], end: 
 const REFUSED: ErrorCode = 'ArmRequestRefused';
 
 function encryptionLeft(
+  plan: Plan | null,
   begun: readonly PlanStep[],
   isDone: (step: PlanStep) => boolean,
   blockedBy: string | undefined,
 ): string[] {
+  if (plan?.steps.some(({ type }) => type === 'create-cluster')) return creationLeft(begun, isDone, blockedBy);
   const change = begun.findLast(({ type }) => type === 'set-kms');
   if (change?.type !== 'set-kms') {
     return begun.some((step) => step.type === 'create-key-version' && isDone(step))
@@ -55,18 +57,42 @@ function encryptionLeft(
       'Keyturn asked Azure for the change and did not see it finish. Keep every key listed under keysNeeded, and look at the provisioning state of the cluster.',
     ];
   }
-  const after = begun.slice(begun.indexOf(change));
-  const writes = `The cluster writes with ${describeState(change.to)}`;
+  return [
+    provenLeft(`The cluster writes with ${describeState(change.to)}`, begun.slice(begun.indexOf(change)), isDone),
+  ];
+}
+
+/** How far the Secrets are proven. @param writes what the cluster writes with @param after the steps from the change on that begun */
+function provenLeft(writes: string, after: readonly PlanStep[], isDone: (step: PlanStep) => boolean): string {
   if (after.some((step) => step.type === 'record-proof' && isDone(step))) {
-    return [`${writes}, and every Secret is proven to be under it.`];
+    return `${writes}, and every Secret is proven to be under it.`;
   }
   if (after.some((step) => step.type === 'prove' && isDone(step))) {
+    return `${writes}. Every Secret was proven to be under it, but the proof is not in the ledger. Keep every key listed under keysNeeded; the next operation proves the Secrets first.`;
+  }
+  return `${writes}, but not every Secret is proven to be under it. Keep every key listed under keysNeeded; the next operation proves the Secrets first.`;
+}
+
+/** What is there of a cluster that was to be made. Keyturn deletes none: only a person knows what runs on it by then. */
+function creationLeft(
+  begun: readonly PlanStep[],
+  isDone: (step: PlanStep) => boolean,
+  blockedBy: string | undefined,
+): string[] {
+  const creation = begun.find(({ type }) => type === 'create-cluster');
+  if (creation?.type !== 'create-cluster') return ['The cluster was not made.'];
+  const remove = 'To be rid of it: az aks delete.';
+  if (!isDone(creation)) {
     return [
-      `${writes}. Every Secret was proven to be under it, but the proof is not in the ledger. Keep every key listed under keysNeeded; the next operation proves the Secrets first.`,
+      blockedBy === REFUSED
+        ? 'Azure refused to make the cluster. Look whether there is one of the name all the same: it needs every key listed under keysNeeded.'
+        : `Keyturn asked Azure to make the cluster and did not see it finish: it may be there or still be made, with KMS on. It needs every key listed under keysNeeded. ${remove}`,
     ];
   }
+  const writes = `The cluster was made and writes with ${describeState(creation.to)}`;
   return [
-    `${writes}, but not every Secret is proven to be under it. Keep every key listed under keysNeeded; the next operation proves the Secrets first.`,
+    provenLeft(writes, begun.slice(begun.indexOf(creation)), isDone),
+    `The kind rewrite-secrets proves it. ${remove}`,
   ];
 }
 
@@ -111,6 +137,10 @@ function keyLeft(begun: readonly PlanStep[], isDone: (step: PlanStep) => boolean
 /** What was made for a cluster stays: another operation with the same names uses it. */
 function provisionedLeft(begun: readonly PlanStep[], isDone: (step: PlanStep) => boolean, outputs: Outputs): string[] {
   return begun.flatMap((step) => {
+    if (step.type === 'create-identity') {
+      const identity = `The managed identity ${step.identityId.split('/').at(-1)}`;
+      return [isDone(step) ? `${identity} was made and stays.` : `${identity} may have been made: look there.`];
+    }
     if ((step.type !== 'create-vault' && step.type !== 'create-key') || step.exists) return [];
     const vault = step.vaultId.split('/').at(-1);
     const what = step.type === 'create-vault' ? `The vault ${vault}` : `The key ${step.keyName} in the vault ${vault}`;

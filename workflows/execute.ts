@@ -10,6 +10,7 @@ import { createKeyVersion, setKms, takeBaseline, upgradeCluster } from './steps/
 import { ProofLog, type Execution } from './steps/execution';
 import { converge, prove, recordProof, rewrite } from './steps/prove';
 import { setVaultNetwork } from './steps/vault-network';
+import { createCluster, createIdentity, grantEndpointApproval } from './steps/new-cluster';
 import { confirmVaultDiagnostics, createKey, createVault, setVaultDiagnostics } from './steps/provision';
 import { awaitKms, grantKeyAccess, reconcileCluster, repair } from './steps/repair';
 import { checkKeyUnused, deleteKey, disableKeyVersion, soak } from './steps/retire';
@@ -43,6 +44,9 @@ const INTERRUPTIBLE: Readonly<Record<StepType, boolean>> = {
   'restore-identity': false,
   'reconcile-cluster': false,
   'await-kms': true,
+  'create-identity': false,
+  'grant-endpoint-approval': false,
+  'create-cluster': false,
 };
 
 /**
@@ -120,6 +124,12 @@ function perform(step: PlanStep, execution: Execution, attempt: StepAttempt): Pr
       return reconcileCluster(step, execution);
     case 'await-kms':
       return awaitKms(step, execution);
+    case 'create-identity':
+      return createIdentity(step, execution);
+    case 'grant-endpoint-approval':
+      return grantEndpointApproval(step, execution);
+    case 'create-cluster':
+      return createCluster(step, execution);
     case 'gate':
       throw new Error(`The gate ${step.id} is passed by people, not performed.`);
     default:

@@ -4,6 +4,7 @@ export { inspectCluster } from './inspect-cluster';
 export {
   operation as changeVault,
   operation as changeVaultAccess,
+  operation as createCluster,
   operation as disableKms,
   operation as enableKms,
   operation as enableVaultDiagnostics,

@@ -14,6 +14,7 @@ import {
   workflowInfo,
 } from '@temporalio/workflow';
 import type { Census } from '../domain/census';
+import type { KmsProfile } from '../domain/cluster-change';
 import type { ErrorCode } from '../domain/errors';
 import { newOperation } from '../domain/new-operation';
 import { OperationStatus, type StoredFault } from '../domain/operation';
@@ -59,7 +60,7 @@ export async function operation(
     try {
       const pass = (gate: StepOf<'gate'>): Promise<void> => passGate(run, gate, denial, input.approvalTimeoutInMs);
       if (continued === undefined) await planAndApprove(run, input, pass, guard);
-      const held = new HeldCluster(run, guard, input.request.cluster, profileOf(run.plan.from, {}));
+      const held = new HeldCluster(run, guard, input.request.cluster, profileBefore(run.plan));
       run.useLock(held);
       if (continued !== undefined) await held.release();
       await execute(run, pass);
@@ -103,6 +104,11 @@ async function removeCanaries(run: OperationRun): Promise<void> {
       cluster: plan.cluster,
     });
   }
+}
+
+/** What Azure has to report before the first step; null of a cluster that the plan makes. */
+function profileBefore({ from, steps }: Plan): KmsProfile | null {
+  return steps.some(({ type }) => type === 'create-cluster') ? null : profileOf(from, {});
 }
 
 /** The next run of the workflow: the same id, type and memo, and a history of its own. */

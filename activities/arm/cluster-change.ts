@@ -141,7 +141,7 @@ function busy(provisioningState: string): Error {
  * "Busy" and "another client was faster" end by themselves, and the next try reads again; any other refusal needs a person.
  * @param reported what the cluster reported before, to complete "Azure reported …"
  */
-function refusalOf(error: unknown, reported: string): unknown {
+export function refusalOf(error: unknown, reported: string): unknown {
   if (!(error instanceof ArmError)) return error;
   if (error.code === ENTITY_TAG_MISSING) {
     return needsPerson('EntityTagMissing', `${error.message} Retry; if it goes on, ask Azure support.`, error);

@@ -1,6 +1,7 @@
 /** The table of kinds: what can be asked for. A new kind is one file and one line here. */
 import { changeVault } from './change-vault';
 import { changeVaultAccess } from './change-vault-access';
+import { createCluster } from './create-cluster';
 import { disableKms } from './disable-kms';
 import { enableKms } from './enable-kms';
 import { enableVaultDiagnostics } from './enable-vault-diagnostics';
@@ -27,6 +28,7 @@ export const KINDS: readonly Kind[] = [
   enableVaultDiagnostics,
   provisionKms,
   recoverKey,
+  createCluster,
 ];
 
 /** @throws Error when there is no such kind */

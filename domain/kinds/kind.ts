@@ -68,6 +68,8 @@ export interface Kind<Schema extends z.ZodType = z.ZodType> {
   readonly never: string;
   /** The section of the AKS documents that it follows. */
   readonly section: string;
+  /** Its cluster is not there yet: `PlanFacts.cluster` and `Rule` see it as it will look (domain/cluster-to-make.ts). Absent: it is there. */
+  readonly startsWithout?: 'cluster';
   /** The member `parameters` of the request. */
   readonly parameters: Schema;
   /** Where the key that `parameters.keyId` names may be: in the vault of the current key only, or in any of this cloud. */

@@ -138,3 +138,40 @@ export function provisioningWarnings(
   }
   return warnings;
 }
+
+/** What approvers should know of a cluster that is to be made. */
+export function newClusterWarnings({
+  name,
+  identityName,
+  vaultName,
+  principalId,
+  apiServerSubnetId,
+  nodeCount,
+}: {
+  readonly name: string;
+  readonly identityName: string;
+  readonly vaultName: string;
+  readonly principalId: string | null;
+  readonly apiServerSubnetId: string | null;
+  readonly nodeCount: number;
+}): Warning[] {
+  const warnings: Warning[] = [
+    {
+      code: 'ClusterIsNew',
+      detail: `The plan creates ${nodeCount} node(s) and a cluster that Keyturn never deletes. What the request does not name has the default of AKS: network, tier, local accounts, no SSH key. If the creation fails, the cluster stays as Azure leaves it: a retry asks again, or delete it (az aks delete --name ${name}).`,
+    },
+  ];
+  if (principalId !== null) {
+    warnings.push({
+      code: 'IdentityExists',
+      detail: `The identity ${identityName} exists (principal ${principalId}). Whatever else acts as it gets the same rights on the vault ${vaultName}.`,
+    });
+  }
+  if (apiServerSubnetId !== null) {
+    warnings.push({
+      code: 'SubnetRightsNeeded',
+      detail: `AKS refuses the cluster unless ${identityName} may join both subnets (Network Contributor there). Keyturn neither checks nor gives that right. API Server VNet Integration cannot be turned off later.`,
+    });
+  }
+  return warnings;
+}

@@ -9,6 +9,17 @@ import type { StepType, PlanStep, StepOf } from './steps';
 
 /** What follows a `set-kms`, in this order, with nothing in between. */
 const AFTER_SET_KMS: readonly StepType[] = ['converge', 'rewrite', 'prove', 'record-proof'];
+/** What follows a `create-cluster`: no Secret of the cluster was ever under anything else. */
+const AFTER_CREATION: readonly StepType[] = ['converge', 'prove', 'record-proof'];
+/** What may come before it: everything else works with a cluster. */
+const BEFORE_CREATION: readonly StepType[] = [
+  'gate',
+  'create-vault',
+  'create-key',
+  'create-identity',
+  'grant-key-access',
+  'grant-endpoint-approval',
+];
 /** After these, a Secret that is under an older state may be lost. */
 const FINAL_FOR_OLDER: readonly StepType[] = ['set-kms', 'upgrade-control-plane', 'disable-key-version', 'delete-key'];
 
@@ -142,7 +153,20 @@ class Walk {
         break;
       case 'create-key-version':
       case 'take-baseline':
+        break;
       case 'grant-key-access':
+      case 'grant-endpoint-approval':
+        require(step.principalId !== null ||
+          this.steps
+            .slice(0, index)
+            .some(
+              (one) => one.type === 'create-identity' && one.identityId === step.identityId,
+            ), 'its identity is made by no earlier step.');
+        break;
+      case 'create-identity':
+        break;
+      case 'create-cluster':
+        this.#createCluster(step, index, require);
         break;
       case 'enable-key-version':
       case 'extend-key-expiry':
@@ -199,6 +223,29 @@ class Walk {
     }
     this.state = to;
     this.proven = false;
+    this.recorded = false;
+  }
+
+  #createCluster(
+    step: StepOf<'create-cluster'>,
+    index: number,
+    require: (holds: boolean, fault: string) => void,
+  ): void {
+    require(step.to.mode === 'on', 'it makes a cluster without KMS.');
+    require(this.state.mode === 'off' && !this.proven, 'there is a cluster already.');
+    require(this.steps
+      .slice(0, index)
+      .every(({ type }) => BEFORE_CREATION.includes(type)), 'a step before it needs the cluster.');
+    require(this.steps
+      .slice(0, index)
+      .some(
+        (one) => one.type === 'grant-key-access' && one.identityId === step.identityId,
+      ), 'its identity gets no rights on the key before it.');
+    AFTER_CREATION.forEach((type, offset) =>
+      require(this.steps[index + 1 + offset]?.type === type, `it is not followed by ${AFTER_CREATION.join(', ')}.`),
+    );
+    if (step.to.mode === 'on') this.slots.push(step.to.key);
+    this.state = step.to;
     this.recorded = false;
   }
 

@@ -75,6 +75,10 @@ export const StepOutput = z.discriminatedUnion('type', [
   z.object({ type: z.literal('reconcile-cluster'), armOperations: z.array(ArmOperation) }),
   /** `answers`: health checks that API servers passed, each over a connection of its own. */
   z.object({ type: z.literal('await-kms'), answers: z.int() }),
+  z.object({ type: z.literal('create-identity'), principalId: z.string() }),
+  /** `granted` false: the identity had the right already. */
+  z.object({ type: z.literal('grant-endpoint-approval'), principalId: z.string(), granted: z.boolean() }),
+  z.object({ type: z.literal('create-cluster'), armOperations: z.array(ArmOperation), version: z.string() }),
 ]);
 /** What a step gave. */
 export type StepOutput = z.infer<typeof StepOutput>;
@@ -141,7 +145,7 @@ export function keysNeededNow(plan: Plan, steps: readonly StepStatus[], outputs:
   if (ended?.type === 'record-proof' && ended.proven) return keysNeeded(ended.ledger);
   const asked = plan.steps.flatMap((step) => {
     const begun = steps.some(({ id, startedAt }) => id === step.id && startedAt !== undefined);
-    if (step.type !== 'set-kms' || !begun) return [];
+    if ((step.type !== 'set-kms' && step.type !== 'create-cluster') || !begun) return [];
     return keyOf(step.to, madeKeys(outputs)) ?? [];
   });
   const noted = lastLedger(plan, outputs);

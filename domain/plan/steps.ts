@@ -131,6 +131,27 @@ export const PlanStep = z.discriminatedUnion('type', [
   step('reconcile-cluster', { expect: EncryptionState, replaces: z.string().nullable() }),
   /** Waits until the API servers say that their KMS works. */
   step('await-kms', { state: EncryptionState }),
+  /** Makes a user-assigned identity. One of the name that this operation did not make is not used. */
+  step('create-identity', { identityId: z.string(), location: z.string() }),
+  /**
+   * Gives the cluster's identity the right to approve private endpoints of a vault (Key Vault Contributor), and waits until Azure shows
+   * it. `principalId` as for `grant-key-access`.
+   */
+  step('grant-endpoint-approval', { vaultId: z.string(), identityId: z.string(), principalId: z.string().nullable() }),
+  /** Makes the cluster of the plan, in the state `to` from the start. Never changes one that is there. */
+  step('create-cluster', {
+    to,
+    location: z.string(),
+    identityId: z.string(),
+    /** Empty texts, here and for `vmSize`: the default of AKS. */
+    kubernetesVersion: z.string(),
+    nodeCount: z.int(),
+    vmSize: z.string(),
+    /** With one, API Server VNet Integration is on. */
+    apiServerSubnetId: z.string().nullable(),
+    nodeSubnetId: z.string().nullable(),
+    dnsPrefix: z.string(),
+  }),
 ]);
 /** One step of a plan. */
 export type PlanStep = z.infer<typeof PlanStep>;
@@ -168,9 +189,12 @@ const WRITES: Readonly<Record<StepType, Written>> = {
   'restore-identity': 'cluster',
   'reconcile-cluster': 'cluster',
   'await-kms': 'nothing',
+  'create-identity': 'cluster',
+  'grant-endpoint-approval': 'vault',
+  'create-cluster': 'cluster',
 };
 
-/** What steps of a type write to: nothing, the vault, the managed cluster in ARM, or Kubernetes objects. */
+/** What steps of a type write to: nothing, the vault, the managed cluster and its identity in ARM, or Kubernetes objects. */
 export function writesTo(type: StepType): Written {
   return WRITES[type];
 }

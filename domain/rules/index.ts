@@ -13,6 +13,7 @@ export {
 export { keySuitedRule, vaultNameRule, vaultSuitedRule } from './provisioning';
 export { expiryRule, recoverableRule } from './recovery';
 export { currentKeyUnusedElsewhereRule, keyLeftItsSlotsRule, keyUnusedRule, retiredKeyFoundRule } from './retirement';
+export { clusterAbsentRule, firstKeyRule, firstVaultRule, identitySeenRule, subnetsRule } from './new-cluster';
 export {
   accessDiffersRule,
   privateVaultRule,

@@ -60,6 +60,8 @@ const SAID_BY_OPERATIONS: ErrorCode[] = [
   'DiagnosticSinkTaken',
   'VaultChangeRefused',
   'VaultNotAsApproved',
+  'IdentityNotAsApproved',
+  'ClusterNotAsApproved',
 ];
 
 let api: TestApi;

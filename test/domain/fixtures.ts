@@ -1,5 +1,6 @@
 /** Facts and requests that the domain's tests start from; each test changes what it is about. */
 import type { IdentityAccess, ObservedVault } from '../../domain/identity-access';
+import type { ClusterToMake } from '../../domain/cluster-to-make';
 import type { KeyUsers } from '../../domain/key-users';
 import type { Ledger } from '../../domain/ledger';
 import type { AzureObservation, Observation, ObservedCluster, ObservedKey } from '../../domain/observed';
@@ -136,6 +137,7 @@ const NAMED: Readonly<Record<string, string>> = {
   'enable-kms': KEY_2,
   'change-vault': FOREIGN_KEY,
   'retire-key': KEY_0,
+  'create-cluster': KEY_2,
 };
 
 export const VAULT_ID = '/subscriptions/s/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/kv1';
@@ -143,7 +145,7 @@ export const WORKSPACE =
   '/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg/providers/Microsoft.OperationalInsights/workspaces/logs';
 
 /** Kinds whose cluster has KMS off. */
-const STARTS_OFF: readonly string[] = ['enable-kms', 'provision-kms'];
+const STARTS_OFF: readonly string[] = ['enable-kms', 'provision-kms', 'create-cluster'];
 
 /** What there is of a vault and a key: nothing, unless a test says more. */
 export const provisioning = (change: Partial<Provisioning> = {}): Provisioning => ({
@@ -155,11 +157,25 @@ export const provisioning = (change: Partial<Provisioning> = {}): Provisioning =
   ...change,
 });
 
+/** The identity that a new cluster is to have. */
+export const IDENTITY =
+  '/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id9';
+
+/** What there is of the things that a new cluster needs: a vault, and no identity yet. */
+export const clusterToMake = (
+  change: { readonly vault?: Partial<ObservedVault> } & Partial<Pick<ClusterToMake, 'identity'>> = {},
+): ClusterToMake => {
+  const { vault, ...rest } = change;
+  const access = identityAccess({ vault: { permissionModel: 'rbac', ...vault } });
+  return { identity: { state: 'missing' }, vault: access.vault, ...rest };
+};
+
 /** What else a good request of a kind names. */
 const PARAMETERS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
   'change-vault-access': { vaultAccess: 'Private' },
   'enable-vault-diagnostics': { workspaceId: WORKSPACE },
   'provision-kms': { vaultName: 'kv9', keyName: 'etcd' },
+  'create-cluster': { location: 'westeurope', identityId: IDENTITY },
 };
 
 /** A request of any kind; kinds that need a key name one. */
@@ -233,6 +249,12 @@ export function azureFor(kind: string): AzureObservation {
       : {}),
     ...(kind === 'provision-kms' ? { provisioning: provisioning() } : {}),
     ...(kind === 'recover-key' ? { recovery: recovery() } : {}),
+    ...(kind === 'create-cluster'
+      ? {
+          cluster: { found: false as const, state: 'missing' as const, why: 'ARM knows no such cluster.' },
+          clusterToMake: clusterToMake(),
+        }
+      : {}),
   };
 }
 
@@ -262,7 +284,7 @@ export function ledgerFor(kind: string, { proven }: { readonly proven: boolean }
 
 /** The plan of a kind on a good cluster in the state that the kind needs. */
 export function planned(kind: string, { proven = true }: { readonly proven?: boolean } = {}): Plan {
-  const facts = observation(azureFor(kind), ledgerFor(kind, { proven }));
+  const facts = observation(azureFor(kind), kind === 'create-cluster' ? null : ledgerFor(kind, { proven }));
   // An hour after the last switch: KMS v1 does not show which key API servers write with.
   const result = plan(requestOf(kind), { ...facts, azure: { ...facts.azure, at: LATER } }, { approvalsRequired: 1 });
   if (!result.plan) throw new Error(JSON.stringify(result.faults));

@@ -55,6 +55,7 @@ describe('the order of steps', () => {
     ['provision-kms', false, ['gate', 'create-vault', 'create-key', 'grant-key-access']],
     ['recover-key', true, ['gate', 'enable-key-version', 'extend-key-expiry', 'await-kms', ...IN_PLACE]],
     ['recover-key', false, ['gate', 'enable-key-version', 'extend-key-expiry', 'await-kms', ...IN_PLACE]],
+    ['create-cluster', false, ['gate', 'create-identity', 'grant-key-access', 'create-cluster', ...IN_PLACE]],
     ['enable-kms', true, ['gate', ...SWITCH]],
     ['enable-kms', false, ['gate', ...IN_PLACE, ...SWITCH]],
   ])('of %s, with the current state proven: %s', (name, proven, types) => {

@@ -17,6 +17,7 @@ import { jsonBytes } from '../../domain/text-budget';
 import type { Recovery } from '../../domain/recovery';
 import {
   azure,
+  clusterToMake,
   goodKey,
   identityAccess,
   NOW,
@@ -56,6 +57,8 @@ const CENSUS: Census = {
 
 const WORKSPACE = `${GROUP}/Microsoft.OperationalInsights/workspaces/${'w'.repeat(63)}`;
 
+const SUBNET = `${GROUP}/Microsoft.Network/virtualNetworks/${'n'.repeat(64)}/subnets/${'s'.repeat(80)}`;
+
 const PARAMETERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'enable-kms': { keyId: OTHER },
   'rotate-key': { keyId: OTHER },
@@ -65,6 +68,16 @@ const PARAMETERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
   'change-vault-access': { vaultAccess: 'Public' },
   'enable-vault-diagnostics': { workspaceId: WORKSPACE, settingName: 's'.repeat(100) },
   'provision-kms': { vaultName: 'v'.repeat(24), vaultResourceGroup: 'g'.repeat(90), keyName: 'k'.repeat(127) },
+  'create-cluster': {
+    location: 'l'.repeat(40),
+    identityId: `${GROUP}/Microsoft.ManagedIdentity/userAssignedIdentities/${'i'.repeat(128)}`,
+    keyId: ELSEWHERE,
+    vaultAccess: 'Private',
+    apiServerSubnetId: SUBNET,
+    nodeSubnetId: SUBNET,
+    dnsPrefix: 'd'.repeat(54),
+    vmSize: 's'.repeat(60),
+  },
 };
 
 /** Two keys of two vaults, each disabled and expired, and an identity that is gone. */
@@ -125,6 +138,12 @@ function longestPlan(kind: string): Plan {
           vaultDiagnostics: { known: true, vaultId: VAULT_ID, settings: [], workspaceFound: true },
           provisioning: provisioning({ vaultId: VAULT_ID }),
           recovery: EVERYTHING_BROKEN,
+          ...(kind === 'create-cluster'
+            ? {
+                cluster: { found: false as const, state: 'missing' as const, why: 'None.' },
+                clusterToMake: clusterToMake({ vault: { vaultId: VAULT_ID } }),
+              }
+            : {}),
           upgradeProfile: { current: version, offered: ['1.27.3'] },
           keyUsers: {
             keyId: parameters.keyId ?? CURRENT,

@@ -9,7 +9,7 @@ import type { OperationAnswer } from '../../cli/api-client';
 import { KINDS } from '../../domain/kinds';
 import { writesTo, type StepType } from '../../domain/plan/steps';
 import { startDirectedService, type Crash } from '../support/directed-service';
-import { expectEnd, KIND_ROWS, runToEnd, startOf, type KindRow, type Start } from '../support/kinds';
+import { expectEnd, KIND_ROWS, ROWS_OF_CLUSTERS, runToEnd, startOf, type KindRow, type Start } from '../support/kinds';
 import { deleteCluster, people } from '../support/stack';
 
 /** Steps that ask for no activity: there is nothing that a worker could be lost with. */
@@ -55,7 +55,7 @@ describe('a worker that dies at every boundary', () => {
   };
 
   beforeAll(() => {
-    for (const row of KIND_ROWS) {
+    for (const row of ROWS_OF_CLUSTERS) {
       const run = atOnce(() => crashThrough(row));
       run.catch(() => undefined);
       runs.set(row.kind, run);
@@ -66,7 +66,7 @@ describe('a worker that dies at every boundary', () => {
   it('is tried with every kind', () =>
     expect(KIND_ROWS.map(({ kind }) => kind)).toEqual(KINDS.map(({ name }) => name)));
 
-  it.each(KIND_ROWS.map((row) => [row.kind, row] as const))(
+  it.each(ROWS_OF_CLUSTERS.map((row) => [row.kind, row] as const))(
     'of %s leaves what an undisturbed operation leaves',
     async (kind, row) => {
       const run = await runs.get(kind);

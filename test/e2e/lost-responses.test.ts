@@ -11,6 +11,7 @@ import {
   CLUSTER_CHANGES,
   expectEnd,
   KIND_ROWS,
+  ROWS_OF_CLUSTERS,
   runToEnd,
   SECRETS,
   startOf,
@@ -53,12 +54,12 @@ describe('a lost answer to every write', () => {
   it('is tried with every kind', () =>
     expect(KIND_ROWS.map(({ kind }) => kind)).toEqual(KINDS.map(({ name }) => name)));
 
-  it.each(KIND_ROWS.map((row) => [row.kind, row] as const))(
+  it.each(ROWS_OF_CLUSTERS.map((row) => [row.kind, row] as const))(
     'of %s leaves what an undisturbed operation leaves',
     async (kind, row) => {
       const start = await startOfRow(row);
       over = start;
-      const next = KIND_ROWS[KIND_ROWS.indexOf(row) + 1];
+      const next = ROWS_OF_CLUSTERS[ROWS_OF_CLUSTERS.indexOf(row) + 1];
       if (next) void startOfRow(next);
       // By path, which the names of its cluster, vaults and keys have; no other's.
       await control().setFault('lost-response', { method: 'any', path: `lost-${kind}`, requests: EVERY });

@@ -138,6 +138,16 @@ export function vaultIdOf(name: string): string {
   return `${GROUP_OF(testStack().sandbox.subscriptionId)}/providers/Microsoft.KeyVault/vaults/${name}`;
 }
 
+/** The ARM id of a managed identity there. */
+export function identityIdOf(name: string): string {
+  return `${GROUP_OF(testStack().sandbox.subscriptionId)}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/${name}`;
+}
+
+/** The ARM id of a managed cluster there. */
+export function clusterIdOf(name: string): string {
+  return `${GROUP_OF(testStack().sandbox.subscriptionId)}/providers/Microsoft.ContainerService/managedClusters/${name}`;
+}
+
 /** The ARM id of a Log Analytics workspace there. */
 export function workspaceIdOf(name: string): string {
   return `${GROUP_OF(testStack().sandbox.subscriptionId)}/providers/Microsoft.OperationalInsights/workspaces/${name}`;

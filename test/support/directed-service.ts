@@ -24,8 +24,9 @@ export interface DirectedService {
   /**
    * From now on the worker dies once after the work of each activity that writes, before Temporal hears of it.
    * @param options.before also before the first activity of each step whose id it matches
+   * @param options.after only in steps whose id it matches
    */
-  crashEverywhere(options: { readonly before?: RegExp }): void;
+  crashEverywhere(options: { readonly before?: RegExp; readonly after?: RegExp }): void;
   /** Where workers died. */
   crashes(): Crash[];
   /** The next activity of this name waits; resolves when it does, with what lets it go on. */
@@ -69,9 +70,9 @@ export async function startDirectedService(name: string): Promise<DirectedServic
 
   return {
     apiUrl: z.object({ url: z.string() }).parse(api.said).url,
-    crashEverywhere: ({ before }) => {
+    crashEverywhere: ({ before, after }) => {
       if (before !== undefined) writeFileSync(at('crash-before'), before.source);
-      writeFileSync(at('crash-after'), '');
+      writeFileSync(at('crash-after'), after?.source ?? '');
     },
     crashes: () =>
       existsSync(at('crashes'))

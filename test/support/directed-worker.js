@@ -31,6 +31,8 @@ const READ_ONLY = new Set([
   'awaitKeyAccess',
   'confirmVaultDiagnostics',
   'awaitKms',
+  'awaitEndpointApproval',
+  'awaitNewCluster',
 ]);
 
 const fileOf = (name) => path.join(DIRECTIONS, name);
@@ -45,7 +47,7 @@ function dieOnce(point) {
   return true;
 }
 
-const isChosen = (step) => new RegExp(readFileSync(fileOf('crash-before'), 'utf8')).test(step);
+const isChosen = (when, step) => new RegExp(readFileSync(fileOf(`crash-${when}`), 'utf8')).test(step ?? '');
 
 let client;
 /** The step that an operation is at, by what its workflow shows; null before and after its steps. */
@@ -89,11 +91,17 @@ const directions = ({ info, heartbeat }) => ({
       if (!before && !after) return await next(input);
       const operation = info.workflowExecution.workflowId;
       const step = await stepOf(operation);
-      if (before && step !== null && isChosen(step) && dieOnce({ operation, when: 'before', step })) await never;
+      if (before && step !== null && isChosen('before', step) && dieOnce({ operation, when: 'before', step }))
+        await never;
       const result = await next(input);
       // By its id and not its name: a step may ask for the same activity twice.
       const { activityId } = info;
-      if (after && !READ_ONLY.has(activity) && dieOnce({ operation, when: 'after', step, activity, activityId }))
+      if (
+        after &&
+        !READ_ONLY.has(activity) &&
+        isChosen('after', step) &&
+        dieOnce({ operation, when: 'after', step, activity, activityId })
+      )
         await never;
       return result;
     },

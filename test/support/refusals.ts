@@ -46,6 +46,8 @@ export interface Refusal {
   readonly keyId?: (world: RefusalWorld) => string | Promise<string>;
   /** What else is asked for. */
   readonly parameters?: Readonly<Record<string, unknown>>;
+  /** What is so for one kind instead. */
+  readonly of?: Readonly<Record<string, Pick<Refusal, 'cluster' | 'parameters'>>>;
 }
 
 /** The clusters that requests of the table are about. */
@@ -214,7 +216,17 @@ export const REFUSALS: Readonly<Partial<Record<ErrorCode, Refusal>>> = {
     },
     parameters: { vaultName: 'kv-refusals-gone' },
   },
-  ResourceGroupNotFound: { parameters: { vaultResourceGroup: 'refusals-no-group' } },
+  ResourceGroupNotFound: {
+    parameters: { vaultResourceGroup: 'refusals-no-group' },
+    of: {
+      'create-cluster': {
+        parameters: {},
+        cluster: ({ on }) => ({
+          resourceId: on.resourceId.replace(/(\/resourceGroups\/)[^/]+/, '$1refusals-no-group'),
+        }),
+      },
+    },
+  },
   VaultUnsuited: {
     arrange: () => existing('kv-refusals-unfit'),
     // It gives rights by access policies.
@@ -228,6 +240,9 @@ export const REFUSALS: Readonly<Partial<Record<ErrorCode, Refusal>>> = {
     },
     parameters: { vaultName: 'kv-refusals-badkey', keyName: 'etcd' },
   },
+  ClusterExists: { cluster: ({ on }) => on },
+  IdentityNotSeen: { arrange: () => forbidden('GET', '/userAssignedIdentities/refusals-on') },
+  SubnetMissing: { parameters: { vaultAccess: 'Private' } },
   KeySoftDeleted: {
     async arrange() {
       const keyId = await makeVaultByHand('kv-refusals-nokey', 'rbac');

@@ -146,6 +146,7 @@ export function clustersRouter(clusters: Clusters, operations: Operations, fault
   function required(params: Record<'group' | 'name', string>): ManagedCluster {
     const cluster = clusters.find(params.group, params.name);
     if (cluster !== undefined) return cluster;
+    clusters.requireGroup(params.group);
     throw resourceNotFound(MANAGED_CLUSTERS, params.name, params.group);
   }
 

@@ -65,6 +65,11 @@ export class Clusters {
     return this.#clusters.get(`${resourceGroup}/${name}`.toLowerCase());
   }
 
+  /** @throws AzureError 404 ResourceGroupNotFound */
+  requireGroup(name: string): void {
+    this.#options.groups.require(name);
+  }
+
   all(): readonly ManagedCluster[] {
     return [...this.#clusters.values()];
   }

@@ -175,6 +175,11 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
     return { type: 'create-key', keyId, created: step.exists === null };
   },
 
+  // The machine has one cluster, which is there.
+  'create-identity': noCluster,
+  'grant-endpoint-approval': noCluster,
+  'create-cluster': noCluster,
+
   // The machine's vaults log nothing: neither keys nor Secrets change.
   *'set-vault-diagnostics'({ settingName }) {
     yield;
@@ -226,6 +231,11 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
     return { type: 'await-kms', answers: 1 };
   },
 };
+
+function* noCluster(): Generator<void, StepOutput, void> {
+  yield;
+  throw new Error('No story makes a cluster.');
+}
 
 /** Performs a step of any type. */
 export function perform(step: PlanStep, execution: Execution): Generator<void, StepOutput, void> {
