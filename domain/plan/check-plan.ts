@@ -160,7 +160,9 @@ class Walk {
           this.steps
             .slice(0, index)
             .some(
-              (one) => one.type === 'create-identity' && one.identityId === step.identityId,
+              (one) =>
+                (one.type === 'create-identity' || one.type === 'restore-identity') &&
+                one.identityId === step.identityId,
             ), 'its identity is made by no earlier step.');
         break;
       case 'create-identity':
