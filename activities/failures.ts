@@ -87,8 +87,8 @@ export function identityRefusal(code: string | undefined): string | undefined {
   return (
     "AKS says that the cluster's identity may not encrypt and decrypt with the key " +
     `(${IDENTITY_REFUSED}). The cluster keeps the encryption that it had, and every key stays needed. A role or access policy that was ` +
-    'just given takes up to ten minutes to work; AKS says the same of a vault that is not open to all networks. Give the identity the ' +
-    'right to encrypt and decrypt (Key Vault Crypto User), or wait, then retry.'
+    'just given takes up to ten minutes to work; AKS says the same of a vault that is not open to all networks, and of a key that is not ' +
+    'RSA or does not permit encrypt and decrypt. Give the identity the right to encrypt and decrypt (Key Vault Crypto User), or wait, then retry.'
   );
 }
 

@@ -33,7 +33,6 @@ const LIMIT_IN_MS = 400_000;
 /** No name is the beginning of another one: the cluster of the next row is made while the answers of this one are lost. */
 const nameOfRow = (row: KindRow): string => `lost-row-${String.fromCharCode(97 + KIND_ROWS.indexOf(row))}`;
 
-
 describe('a lost answer to every write', () => {
   const starts = new Map<KindRow, Promise<Start>>();
   let journal: readonly JournalEntry[] = [];
