@@ -3,7 +3,7 @@
  *
  * Does: reads which principal an identity stands for. An identity that was deleted and made again under the same name stands for
  *       another one, and grants of the old principal are worth nothing to it.
- *       Makes one, tagged with the operation that asks for it.
+ *       Makes one, tagged with the operation that asks for it, or again without tags.
  * Never does: change or delete one. ARM has no entity tag for identities: the caller looks right before it makes one.
  */
 import { z } from 'zod';
@@ -34,26 +34,13 @@ export type IdentityLookup =
 export interface Identities {
   /** @param id ARM resource id */
   read(id: string, options?: CallOptions): Promise<IdentityLookup>;
-  /** Makes the identity; one that is there stays as it is, but for its tags. @returns its principal */
-  make(id: string, location: string, options?: CallOptions): Promise<{ principalId: string }>;
-  /** Makes one. @returns the object id of its principal */
-  create(id: string, location: string, mark: VersionMark, options?: CallOptions): Promise<string>;
+  /** Makes one. @param mark for its tags; null sends none. @returns the object id of its principal */
+  create(id: string, location: string, mark: VersionMark | null, options?: CallOptions): Promise<string>;
 }
 
 /** @param arm sends the requests */
 export function createIdentities(arm: ArmClient): Identities {
   return {
-    async make(id, location, { abortSignal } = {}) {
-      const request = {
-        method: 'PUT',
-        url: `${id}?api-version=${API_VERSION}`,
-        body: { location },
-        abortSignal,
-      } as const;
-      const { body } = await arm.request(request);
-      return { principalId: IdentityBody.parse(body).properties.principalId };
-    },
-
     async read(id, { abortSignal } = {}) {
       const name = id.split('/').at(-1) ?? id;
       try {
@@ -78,11 +65,12 @@ export function createIdentities(arm: ArmClient): Identities {
       }
     },
 
-    async create(id, location, { operationId, nonce }, { abortSignal } = {}) {
+    async create(id, location, mark, { abortSignal } = {}) {
+      const tags = mark && { [OPERATION_TAG]: mark.operationId, [NONCE_TAG]: mark.nonce };
       const { body } = await arm.request({
         method: 'PUT',
         url: `${id}?api-version=${API_VERSION}`,
-        body: { location, tags: { [OPERATION_TAG]: operationId, [NONCE_TAG]: nonce } },
+        body: { location, ...(tags ? { tags } : {}) },
         abortSignal,
       });
       return IdentityBody.parse(body).properties.principalId;

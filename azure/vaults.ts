@@ -56,22 +56,30 @@ export function createVaults(management: VaultManagement): Vaults {
     }
   };
 
+  const read: Vaults['read'] = async (vaultId, principalId, options = {}) => {
+    try {
+      const vault = await management.atVault(vaultId, options, (client, group, name) =>
+        client.vaults.get(group, name, { abortSignal: options.abortSignal }),
+      );
+      return { known: true, value: observedVault(vaultId, vault, principalId) };
+    } catch (error) {
+      if (!isNotForUs(error)) throw error;
+      const { name, resourceGroup } = mustParseVaultId(vaultId);
+      const why = `Keyturn sees no vault ${name} in the resource group ${resourceGroup}: it is deleted, or Keyturn has no right to read it (Microsoft.KeyVault/vaults/read).`;
+      return { known: false, why };
+    }
+  };
+
   return {
     locate,
 
     async find({ principalId, ...query }, options = {}) {
       const vaultId = await locate(query, options);
-      if (vaultId === undefined) return unseen(query);
-      try {
-        const vault = await management.atVault(vaultId, options, (client, group, name) =>
-          client.vaults.get(group, name, { abortSignal: options.abortSignal }),
-        );
-        return { known: true, value: observedVault(vaultId, vault, principalId) };
-      } catch (error) {
-        if (!isNotForUs(error)) throw error;
-        return unseen(query);
-      }
+      const found = vaultId === undefined ? undefined : await read(vaultId, principalId, options);
+      return found?.known ? found : unseen(query);
     },
+
+    read,
 
     network: (vaultId, options = {}) =>
       management.atVault(vaultId, options, async (client, group, name) =>
@@ -87,20 +95,6 @@ export function createVaults(management: VaultManagement): Vaults {
             : { publicNetworkAccess: 'Enabled', networkAcls: { ...properties.networkAcls, defaultAction: 'Allow' } };
         await client.vaults.update(group, name, { properties: changed }, { abortSignal: options.abortSignal });
       }),
-
-    async read(vaultId, principalId, options = {}) {
-      try {
-        const vault = await management.atVault(vaultId, options, (client, group, name) =>
-          client.vaults.get(group, name, { abortSignal: options.abortSignal }),
-        );
-        return { known: true, value: observedVault(vaultId, vault, principalId) };
-      } catch (error) {
-        if (!isNotForUs(error)) throw error;
-        const { name, resourceGroup } = mustParseVaultId(vaultId);
-        const why = `Keyturn sees no vault ${name} in the resource group ${resourceGroup}: it is deleted, or Keyturn has no right to read it (Microsoft.KeyVault/vaults/read).`;
-        return { known: false, why };
-      }
-    },
   };
 }
 

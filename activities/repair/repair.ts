@@ -144,7 +144,7 @@ async function restoreIdentity(
   const found = await identities.read(identityId, options);
   if (found.found) return { changed: false, principalId: found.principalId };
   try {
-    return { changed: true, ...(await identities.make(identityId, location, options)) };
+    return { changed: true, principalId: await identities.create(identityId, location, null, options) };
   } catch (error) {
     if (!(error instanceof ArmError) || error.status !== 404) throw error;
     throw refused('The resource group of the managed identity does not exist any more.', error);
