@@ -19,6 +19,7 @@ import {
   workspaceFor,
 } from '../support/kinds';
 import {
+  BY_KEY_ONLY,
   clustersOf,
   NOT_IN_SANDBOX,
   REFUSALS,
@@ -72,7 +73,9 @@ describe('a request that violates a rule', () => {
     const { keyId } = REFUSALS[code] ?? {};
     const arranged = arrangedFor(REFUSALS[code] ?? {});
 
-    const kinds = KINDS.filter((kind) => ruleCodes([kind]).includes(code));
+    const kinds = KINDS.filter(
+      (kind) => ruleCodes([kind]).includes(code) && BY_KEY_ONLY[code]?.includes(kind.name) !== true,
+    );
     // A key may be named for the second rotation as well.
     const names = kinds.flatMap(({ name }): [string, string][] =>
       keyId !== undefined && name === 'replace-key'

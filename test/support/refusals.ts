@@ -102,6 +102,11 @@ export const SAID_BY_OPERATIONS: Readonly<Partial<Record<ErrorCode, Refusal & { 
   NothingToRecover: { cluster: ({ on }) => on, says: /found no cause in Azure.*say that their KMS works/ },
 };
 
+/** Kinds that have a rule, and whose requests name no key: their clusters would have to be brought there. Unit tests have them. */
+export const BY_KEY_ONLY: Readonly<Partial<Record<ErrorCode, readonly string[]>>> = {
+  IdentityLacksKeyAccess: ['change-vault-access'],
+};
+
 /** How each of the others is brought about. */
 export const REFUSALS: Readonly<Partial<Record<ErrorCode, Refusal>>> = {
   ClusterNotFound: { cluster: ({ on }) => ({ resourceId: `${on.resourceId}-that-is-not-there` }) },
