@@ -14,7 +14,7 @@ import { countByKey, readSecretRecords } from '../../sandbox/cluster/raw-records
 import { asAdministrator, clusterIdOf, identityIdOf, makeVaultByHand } from '../support/by-hand';
 import { startDirectedService } from '../support/directed-service';
 import { atEndOfFile } from '../support/ends';
-import { writesTo } from '../support/kinds';
+import { writesTo } from '../support/written';
 import { request } from '../support/refusals';
 import { control, deleteCluster, ended, people, testStack, until } from '../support/stack';
 

@@ -16,7 +16,7 @@ import {
   workspaceIdOf,
 } from '../support/by-hand';
 import { underKey } from '../support/cluster-state';
-import { writesTo } from '../support/kinds';
+import { writesTo } from '../support/written';
 import { control, ended, makeCluster, people, testStack, until, vaultNameOf } from '../support/stack';
 
 const { requester, approver1 } = people();

@@ -13,7 +13,7 @@ import { makeClientLink, setApproval, setVaultAccess } from '../../launch/sandbo
 import { testStack } from './stack';
 
 const Body = z.looseObject({
-  identity: z.looseObject({ userAssignedIdentities: z.record(z.string(), z.unknown()) }),
+  identity: z.looseObject({ userAssignedIdentities: z.record(z.string(), z.unknown()).optional() }),
   properties: z.looseObject({ securityProfile: z.record(z.string(), z.unknown()).optional() }),
 });
 
@@ -37,15 +37,23 @@ export async function setKeyByHand(
 ): Promise<void> {
   const azureKeyVaultKms =
     keyId === null ? { enabled: false } : { enabled: true, keyId, keyVaultNetworkAccess: 'Public' };
+  await putByHand(resourceId, (body) => ({
+    ...body,
+    properties: { ...body.properties, securityProfile: { ...body.properties.securityProfile, azureKeyVaultKms } },
+  }));
+}
+
+/** Changes a cluster in ARM past Keyturn; resolves when Azure is done. */
+export async function putByHand(
+  resourceId: string,
+  change: (body: z.infer<typeof Body>) => Record<string, unknown>,
+): Promise<void> {
   await asAdministrator(async (request) => {
     const url = `https://management.azure.com${resourceId}?api-version=2026-04-01`;
     const body = Body.parse((await request('GET', url)).body);
-    const identities = Object.keys(body.identity.userAssignedIdentities).map((id) => [id, {}] as const);
-    await armPut(request, resourceId, {
-      ...body,
-      identity: { ...body.identity, userAssignedIdentities: Object.fromEntries(identities) },
-      properties: { ...body.properties, securityProfile: { ...body.properties.securityProfile, azureKeyVaultKms } },
-    });
+    const identities = Object.keys(body.identity.userAssignedIdentities ?? {}).map((id) => [id, {}] as const);
+    const identity = { ...body.identity, userAssignedIdentities: Object.fromEntries(identities) };
+    await armPut(request, resourceId, change({ ...body, identity }));
   });
 }
 

@@ -6,15 +6,11 @@ import { expect } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { readFileSync } from 'node:fs';
-import { z } from 'zod';
 import type { ApiClient, OperationAnswer } from '../../cli/api-client';
-import { Ledger } from '../../domain/ledger';
 import { isFinal } from '../../domain/operation';
 import { mustParseKeyId } from '../../domain/resource-ids';
 import type { StepType } from '../../domain/plan/steps';
 import { verifyEvidence } from '../../evidence/verify';
-import { armPut, connectAzure } from '../../launch/azure-client';
-import { clusterWrites } from '../../launch/sandbox-control';
 import type { SandboxClusterFacts, SandboxClusterOptions } from '../../launch/sandbox-cluster';
 import { countByKey, readSecretRecords } from '../../sandbox/cluster/raw-records';
 import {
@@ -29,10 +25,10 @@ import {
   tagByHand,
 } from './by-hand';
 import { timesStored } from './etcd';
-import { kubeApi } from './kube';
 import { setEnabled } from './retirement';
-import { control, ended, makeCluster, people, testStack, until } from './stack';
-import { keyClient, keyVersions } from './vault';
+import { control, ended, makeCluster, people, until } from './stack';
+import { keyClient } from './vault';
+import { deletionsOf, ledgerOf, versionsOf, writesTo, writtenTo, type Written } from './written';
 
 /** Steps that change the cluster in ARM, by one PUT each. */
 export const CLUSTER_CHANGES: readonly StepType[] = [
@@ -224,17 +220,10 @@ export function workspaceFor(cluster: Pick<SandboxClusterFacts, 'resourceId'>): 
 }
 
 /** A cluster before an operation, and what had been written for it by then. */
-export interface Start {
+export interface Start extends Written {
   readonly cluster: SandboxClusterFacts;
   /** The other key of the row. */
   readonly key?: string;
-  readonly puts: number;
-  readonly versions: number;
-  /** How often each Secret was stored. */
-  readonly stored: number;
-  /** How often the ledger was stored, and how many generations it has. */
-  readonly ledgerWrites: number;
-  readonly generations: number;
 }
 
 /** Makes the cluster that a kind starts from. */
@@ -342,75 +331,6 @@ async function expectLedger(
   // Noted before a change, after it, and when a state is proven: each once.
   const notes = 2 * count('set-kms') + count('record-proof');
   expect(after.ledgerWrites - before.ledgerWrites).toBe(notes + repeatedNotes);
-}
-
-/** How many accepted requests of a method wrote to something of a vault that has the name of a cluster in its path. */
-export async function writesTo(name: string, method: string, path: RegExp): Promise<number> {
-  return (await control().journal()).filter(
-    (one) => one.method === method && one.path.includes(name) && path.test(one.path) && one.status < 300,
-  ).length;
-}
-
-const Body = z.looseObject({
-  identity: z.looseObject({ userAssignedIdentities: z.record(z.string(), z.unknown()).optional() }),
-  properties: z.looseObject({ securityProfile: z.record(z.string(), z.unknown()).optional() }),
-});
-
-/** Changes a cluster in ARM past Keyturn; resolves when Azure is done. */
-export async function putByHand(
-  resourceId: string,
-  change: (body: z.infer<typeof Body>) => Record<string, unknown>,
-): Promise<void> {
-  const azure = await connectAzure(testStack().sandbox);
-  try {
-    const url = `https://management.azure.com${resourceId}?api-version=2026-04-01`;
-    const body = Body.parse((await azure.request('GET', url)).body);
-    const identities = Object.keys(body.identity.userAssignedIdentities ?? {}).map((id) => [id, {}] as const);
-    const identity = { ...body.identity, userAssignedIdentities: Object.fromEntries(identities) };
-    await armPut(azure.request, resourceId, change({ ...body, identity }));
-  } finally {
-    await azure.close();
-  }
-}
-
-type Written = Omit<Start, 'cluster' | 'key'>;
-
-async function writtenTo(cluster: SandboxClusterFacts): Promise<Written> {
-  const ledger = await timesStored(cluster.etcd, '/registry/configmaps/kube-system/keyturn-ledger');
-  const secrets = await timesStored(cluster.etcd, '/registry/secrets/default/');
-  const [ledgerWrites = 0] = ledger.values();
-  return {
-    puts: clusterWrites(await control().journal(), cluster.resourceId),
-    versions: (await versionsOf(cluster)).length,
-    stored: Math.max(...secrets.values()),
-    ledgerWrites,
-    generations: ledgerWrites === 0 ? 0 : (await ledgerOf(cluster)).generations.length,
-  };
-}
-
-async function ledgerOf(cluster: SandboxClusterFacts): Promise<Ledger> {
-  const map = await kubeApi(cluster).configMap('kube-system', 'keyturn-ledger');
-  return Ledger.parse(JSON.parse(map.ledger ?? ''));
-}
-
-/** The versions of the key that the cluster was made with; none when the key is deleted. */
-async function versionsOf({ keyId }: SandboxClusterFacts): ReturnType<typeof keyVersions> {
-  try {
-    return await keyVersions(keyId);
-  } catch (error) {
-    if ((error as { statusCode?: number }).statusCode === 404) return [];
-    throw error;
-  }
-}
-
-/** How many accepted requests deleted the key that the cluster was made with. */
-async function deletionsOf({ keyId }: SandboxClusterFacts): Promise<number> {
-  const { vaultUrl, name } = mustParseKeyId(keyId);
-  const { hostname } = new URL(vaultUrl);
-  return (await control().journal()).filter(
-    ({ method, host, path, status }) =>
-      method === 'DELETE' && host.startsWith(hostname) && path === `/keys/${name}` && status < 300,
-  ).length;
 }
 
 function hasEnded({ status, evidence, progressText }: OperationAnswer): boolean {

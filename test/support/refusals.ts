@@ -15,12 +15,12 @@ import {
   setVaultAccessByHand,
   makeVaultByHand,
   makeWorkspaceByHand,
+  putByHand,
   removeDiagnosticsByHand,
   setDiagnosticsByHand,
   setKeyByHand,
   vaultIdOf,
 } from './by-hand';
-import { putByHand } from './kinds';
 import { control, testStack } from './stack';
 import { keyClient } from './vault';
 
