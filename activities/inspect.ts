@@ -1,6 +1,7 @@
 /** Looks at the encryption of one cluster. Writes nothing, and looks at no Secret. */
 import { inspect, type InspectionFacts } from '../domain/inspection';
-import { reportedKeyId, type ObservedCluster } from '../domain/observed';
+import { reportedKeyId, type KeyLookup, type ObservedCluster } from '../domain/observed';
+import { sameKeyId } from '../domain/resource-ids';
 import { claimsProof, trustIn } from '../domain/trusted-ledger';
 import type { Inspected } from './contract';
 import { readClusterEvidence } from './evidence';
@@ -32,7 +33,11 @@ export async function inspectCluster(look: Look, cluster: string): Promise<Inspe
   const identityAccess = recovery?.slots.find(({ slot }) => slot === 'current')?.access;
   const ofLedger = 'ledger' in inside ? (inside.ledger?.generations ?? []).map(({ keyId }) => keyId) : [];
   const keyIds = [...new Set([current, ...ofLedger.reverse()])].filter((keyId) => keyId !== null).slice(0, MOST_KEYS);
-  const keys = await Promise.all(keyIds.map((keyId) => lookUpInAnyVault(look, keyId, observed)));
+  const ofSlot = (keyId: string): KeyLookup | undefined =>
+    recovery?.slots.find((slot) => sameKeyId(slot.keyId, keyId))?.key;
+  const keys = await Promise.all(
+    keyIds.map(async (keyId) => ofSlot(keyId) ?? (await lookUpInAnyVault(look, keyId, observed))),
+  );
   const facts = {
     at,
     cluster: observed,

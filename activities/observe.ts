@@ -12,8 +12,10 @@ import { claimsProof, trustedLedger, trustIn } from '../domain/trusted-ledger';
 import { newestUnused, type UnusedVersion } from '../domain/unused-versions';
 import type { PlanMade, RulesChecked } from './contract';
 import { readClusterEvidence, type EvidenceStore } from './evidence';
+import { readMetrics } from './kubernetes/metrics';
 import { nodesByPool } from './kubernetes/nodes';
-import { storageSize } from './kubernetes/storage';
+import { unlessRefused } from './kubernetes/servers';
+import { storageSizeOf } from './kubernetes/storage';
 import { readUpgradeRisks } from './kubernetes/upgrade-risks';
 import { readLedger } from './ledger';
 import { readIfItAnswers, type Look } from './look';
@@ -59,14 +61,15 @@ async function observe(look: Look, request: OperationRequest, records: ClusterEv
     return { azure: { ...azure, recovery: await observeRecovery(look, query) }, ...inside };
   }
   const atRisk = needs.includes('upgrade-risks');
-  const [ledger, nodes, storageBytes, upgradeRisks] = await use(request.cluster, signal, (connection) =>
-    Promise.all([
+  const [ledger, nodes, metrics, upgradeRisks] = await use(request.cluster, signal, async (connection) => {
+    const [stored, counted, text] = await Promise.all([
       readLedger(connection, signal),
       nodesByPool(connection, signal),
-      storageSize(connection, signal),
-      atRisk ? readUpgradeRisks(connection, signal) : undefined,
-    ]),
-  );
+      unlessRefused(() => readMetrics(connection, signal)),
+    ]);
+    return [stored, counted, text, atRisk ? await readUpgradeRisks(connection, text, signal) : undefined] as const;
+  });
+  const storageBytes = metrics === undefined ? undefined : storageSizeOf(metrics);
   return {
     azure,
     ...(nodes === undefined ? {} : { nodes }),

@@ -44,3 +44,32 @@ export async function sleep(durationInMs: number, signal: AbortSignal): Promise<
     throw error;
   }
 }
+
+/** What a look gave: the answer, or what is waited for until the next look. */
+export type Looked<T> = { readonly answer: T } | { readonly waitsFor: string };
+
+/**
+ * Looks until there is an answer. Heartbeats say meanwhile what is waited for (`WaitProgress`).
+ * @param first what is waited for before the first look has ended
+ * @throws what a look throws; the signal's reason
+ */
+export async function lookUntil<T>(
+  running: Running,
+  { first, everyMs }: { readonly first: string; readonly everyMs: number },
+  look: () => Promise<Looked<T>>,
+): Promise<T> {
+  let waitsFor = first;
+  return await heartbeating(
+    running,
+    () => ({ waitsFor }),
+    async () => {
+      for (;;) {
+        const looked = await look();
+        if ('answer' in looked) return looked.answer;
+        ({ waitsFor } = looked);
+        running.heartbeat({ waitsFor });
+        await sleep(everyMs, running.signal);
+      }
+    },
+  );
+}

@@ -2,7 +2,7 @@
 import type { AzureAccess } from '../../azure/access';
 import { ArmError } from '../../azure/errors';
 import { isBusy } from '../../domain/cluster-change';
-import { heartbeating, sleep, type Running } from '../running';
+import { lookUntil, type Running } from '../running';
 
 const POLL_IN_MS = 5_000;
 const GONE = 'Deleted';
@@ -18,17 +18,13 @@ export async function awaitClusterIdle(
   running: Running,
   pollInMs = POLL_IN_MS,
 ): Promise<{ provisioningState: string }> {
-  let waitsFor = 'Azure to answer';
-  return await heartbeating(
+  return await lookUntil<{ provisioningState: string }>(
     running,
-    () => ({ waitsFor }),
+    { first: 'Azure to answer', everyMs: pollInMs },
     async () => {
-      for (;;) {
-        const provisioningState = await stateOf(clusters, cluster, running.signal);
-        if (!isBusy(provisioningState) || provisioningState === GONE) return { provisioningState };
-        waitsFor = `Azure: the cluster is ${provisioningState}`;
-        await sleep(pollInMs, running.signal);
-      }
+      const provisioningState = await stateOf(clusters, cluster, running.signal);
+      if (!isBusy(provisioningState) || provisioningState === GONE) return { answer: { provisioningState } };
+      return { waitsFor: `Azure: the cluster is ${provisioningState}` };
     },
   );
 }

@@ -1,4 +1,10 @@
 /** The text format of Prometheus, as far as API servers' metrics are read. */
+import type { KubeConnection } from './connection';
+
+/** The metrics of the API server that answers: megabytes on a large cluster, so read once for all that is looked for. @throws KubeError */
+export async function readMetrics(connection: KubeConnection, signal?: AbortSignal): Promise<string> {
+  return await connection.requestText({ method: 'GET', path: '/metrics', accept: 'text/plain', signal });
+}
 
 const SAMPLE = /^(\w+)\{([^}]*)\} (\S+)/;
 const LABEL = /(\w+)="([^"]*)"/g;

@@ -30,19 +30,22 @@ const Budgets = z.object({
 /** Their pods do not move when a node is drained. */
 const STAY: readonly string[] = ['DaemonSet', 'Node'];
 
-/** Reads both. @throws KubeError of a transient kind */
-export async function readUpgradeRisks(connection: KubeConnection, signal?: AbortSignal): Promise<UpgradeRisks> {
-  const [deprecatedApis, podsWithoutBudget] = await Promise.all([
-    unlessRefused(() => deprecatedApisInUse(connection, signal)),
-    unlessRefused(() => countPodsWithoutBudget(connection, signal)),
-  ]);
-  return { deprecatedApis: deprecatedApis ?? null, podsWithoutBudget: podsWithoutBudget ?? null };
+/** Reads both. @param metrics text of `/metrics`; undefined when it was refused. @throws KubeError of a transient kind */
+export async function readUpgradeRisks(
+  connection: KubeConnection,
+  metrics: string | undefined,
+  signal?: AbortSignal,
+): Promise<UpgradeRisks> {
+  const podsWithoutBudget = await unlessRefused(() => countPodsWithoutBudget(connection, signal));
+  return {
+    deprecatedApis: metrics === undefined ? null : deprecatedApisInUse(metrics),
+    podsWithoutBudget: podsWithoutBudget ?? null,
+  };
 }
 
 /** What one API server was asked for since its start: the one that answers. */
-async function deprecatedApisInUse(connection: KubeConnection, signal?: AbortSignal): Promise<DeprecatedApi[]> {
-  const text = await connection.requestText({ method: 'GET', path: '/metrics', accept: 'text/plain', signal });
-  const apis = labelledSamples(text, DEPRECATED).flatMap(({ labels, value }): DeprecatedApi[] => {
+function deprecatedApisInUse(metrics: string): DeprecatedApi[] {
+  const apis = labelledSamples(metrics, DEPRECATED).flatMap(({ labels, value }): DeprecatedApi[] => {
     const { group, version = '', resource = '', removed_release: removedIn } = labels;
     if (value === 0 || !removedIn) return [];
     return [{ api: `${group ? `${group}/` : ''}${version} ${resource}`, removedIn }];

@@ -7,7 +7,7 @@
 import type { UseCluster } from '../key-usage';
 import { readKmsHealth } from '../kubernetes/kms-health';
 import { readIfItAnswers, type Look } from '../look';
-import { heartbeating, sleep, type Running } from '../running';
+import { lookUntil, type Running } from '../running';
 
 /** Between two looks. KMS v2 keeps a bad status for three seconds (kube-apiserver), and Azure takes minutes. */
 const LOOK_IN_MS = 2_000;
@@ -18,23 +18,15 @@ export async function awaitKms(
   cluster: string,
   running: Running,
 ): Promise<{ answers: number }> {
-  let waitsFor = 'the API servers to say whether their KMS works';
-  return await heartbeating(
-    running,
-    () => ({ waitsFor }),
-    async () => {
-      for (;;) {
-        const read = await readIfItAnswers({ ...look, signal: running.signal }, cluster, (connection, signal) =>
-          readKmsHealth(connection, signal),
-        );
-        if ('value' in read && read.value.causes.length === 0) return { answers: read.value.answers };
-        waitsFor =
-          'value' in read
-            ? `the KMS of the API servers: ${read.value.causes.join(' ')}`
-            : `an API server to answer: it may not start while its key does not work. ${read.unreadable}`;
-        running.heartbeat({ waitsFor });
-        await sleep(LOOK_IN_MS, running.signal);
-      }
-    },
-  );
+  const first = 'the API servers to say whether their KMS works';
+  return await lookUntil<{ answers: number }>(running, { first, everyMs: LOOK_IN_MS }, async () => {
+    const read = await readIfItAnswers({ ...look, signal: running.signal }, cluster, readKmsHealth);
+    if (!('value' in read)) {
+      return { waitsFor: `an API server to answer: it may not start while its key does not work. ${read.unreadable}` };
+    }
+    const { answers, causes } = read.value;
+    return causes.length === 0
+      ? { answer: { answers } }
+      : { waitsFor: `the KMS of the API servers: ${causes.join(' ')}` };
+  });
 }

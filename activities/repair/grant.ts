@@ -9,8 +9,9 @@ import { ArmError } from '../../azure/errors';
 import { readAccessToVault } from '../../azure/identity-access';
 import { denyingAssignments, rightsOf, type IdentityAccess } from '../../domain/identity-access';
 import type { StepOf } from '../../domain/plan/steps';
+import { resourceName } from '../../domain/resource-ids';
 import { needsPerson, sentenceOf, tryAgain } from '../failures';
-import { heartbeating, sleep, type Running } from '../running';
+import { lookUntil, type Running } from '../running';
 
 type GrantStep = Pick<
   StepOf<'grant-key-access'>,
@@ -70,24 +71,16 @@ export async function awaitKeyAccess(
   step: GrantStep & { readonly principalId: string },
   running: Running,
 ): Promise<void> {
-  let waitsFor = 'Azure to answer';
-  await heartbeating(
-    running,
-    () => ({ waitsFor }),
-    async () => {
-      for (;;) {
-        const access = await accessOf(azure, step, running.signal);
-        refuseDenied(step, access);
-        const { missing } = rightsOf(access);
-        if (access.vault.known && missing.length === 0) return;
-        waitsFor = access.vault.known
-          ? `Azure to show that ${nameOf(step)} may ${missing.join(' and ')} with the key ${step.keyName}: a grant takes up to ten minutes to work`
-          : `the vault: ${access.vault.why}`;
-        running.heartbeat({ waitsFor });
-        await sleep(LOOK_IN_MS, running.signal);
-      }
-    },
-  );
+  await lookUntil<void>(running, { first: 'Azure to answer', everyMs: LOOK_IN_MS }, async () => {
+    const access = await accessOf(azure, step, running.signal);
+    refuseDenied(step, access);
+    if (!access.vault.known) return { waitsFor: `the vault: ${access.vault.why}` };
+    const { missing } = rightsOf(access);
+    if (missing.length === 0) return { answer: undefined };
+    return {
+      waitsFor: `Azure to show that ${nameOf(step)} may ${missing.join(' and ')} with the key ${step.keyName}: a grant takes up to ten minutes to work`,
+    };
+  });
 }
 
 /** The principal that was approved, as long as it still is the identity's. */
@@ -112,7 +105,7 @@ async function accessOf(
   { vaultId, keyName, identityId, principalId }: GrantStep & { readonly principalId: string },
   abortSignal: AbortSignal,
 ): Promise<IdentityAccess> {
-  const identity = { name: identityId.split('/').at(-1) ?? identityId, principalId };
+  const identity = { name: resourceName(identityId), principalId };
   return await readAccessToVault(azure, { identity, vaultId, keyName }, { abortSignal });
 }
 
@@ -135,5 +128,5 @@ function refused(step: GrantStep, why: string, cause?: unknown): Error {
 }
 
 function nameOf({ identityId }: Pick<GrantStep, 'identityId'>): string {
-  return `the identity ${identityId.split('/').at(-1) ?? identityId}`;
+  return `the identity ${resourceName(identityId)}`;
 }

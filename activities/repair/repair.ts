@@ -10,7 +10,7 @@ import type { KeyLookup, ObservedKey } from '../../domain/observed';
 import type { StepOf } from '../../domain/plan/steps';
 import { mustParseKeyId, mustParseVaultId, shortKeyId } from '../../domain/resource-ids';
 import { needsPerson } from '../failures';
-import { heartbeating, sleep, type Running } from '../running';
+import { lookUntil, type Running } from '../running';
 
 /** The types of steps that this file carries out. */
 export const REPAIRS = [
@@ -152,12 +152,8 @@ async function restoreIdentity(
 }
 
 async function until(running: Running, holds: () => Promise<boolean>, waitsFor: string): Promise<void> {
-  await heartbeating(
-    running,
-    () => ({ waitsFor }),
-    async () => {
-      while (!(await holds())) await sleep(LOOK_IN_MS, running.signal);
-    },
+  await lookUntil<void>(running, { first: waitsFor, everyMs: LOOK_IN_MS }, async () =>
+    (await holds()) ? { answer: undefined } : { waitsFor },
   );
 }
 

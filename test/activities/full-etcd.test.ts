@@ -3,7 +3,8 @@ import { afterEach, expect, it } from '@jest/globals';
 import { takeBaseline } from '../../activities/canaries';
 import { awaitConvergence } from '../../activities/convergence';
 import { toFailure } from '../../activities/failures';
-import { storageSize } from '../../activities/kubernetes/storage';
+import { readMetrics } from '../../activities/kubernetes/metrics';
+import { storageSizeOf } from '../../activities/kubernetes/storage';
 import { proveSecrets } from '../../activities/secrets/proof';
 import { rewriteSecrets } from '../../activities/secrets/rewrite';
 import { seedSecrets } from '../../sandbox/cluster/seed';
@@ -36,7 +37,7 @@ it('a rewrite stops by that reason, names no Secret, loses nothing, and goes on 
   const bounds = boundsOf(baseline.baselineRv, convergence);
   await fillEtcd(c.cluster.etcdUrl, QUOTA, 5_000_000);
   // The API server shows how large etcd is: what a plan warns of.
-  expect(await storageSize(c.connection)).toBeGreaterThan(QUOTA / 2);
+  expect(storageSizeOf(await readMetrics(c.connection))).toBeGreaterThan(QUOTA / 2);
 
   const rewrite = () => rewriteSecrets(c.connection, { bounds, operationId, pace: SLOW }, testRunning());
   const full = await rewrite().catch((error: unknown) => toFailure(error, { doing: 'Rewriting Secrets' }));
