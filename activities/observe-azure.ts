@@ -8,7 +8,7 @@ import { usersOf, usersOfVault } from '../domain/key-users';
 import { kindOf } from '../domain/kinds';
 import { ANOTHER_VAULT, type AzureObservation, type KeyLookup, type ObservedCluster } from '../domain/observed';
 import { nextKeyId, requestedKeyId, type OperationRequest } from '../domain/request';
-import { parseClusterId, parseKeyId } from '../domain/resource-ids';
+import { parseClusterId, parseKeyId, resourceName } from '../domain/resource-ids';
 import { readKeyUsage } from './key-usage';
 import { observeClusterToMake } from './provision/cluster-to-make';
 import { observeDiagnostics } from './provision/diagnostics';
@@ -95,7 +95,7 @@ export async function identityAccessOf(
   if (identity?.principalId === undefined || !cluster || 'fault' in key || key.cloud.name !== azure.cloud.name)
     return undefined;
   const query = {
-    identity: { name: identity.resourceId.split('/').at(-1) ?? '', principalId: identity.principalId },
+    identity: { name: resourceName(identity.resourceId), principalId: identity.principalId },
     keyId,
     subscriptionId: cluster.subscriptionId,
   };

@@ -4,15 +4,14 @@
  * Does: reads before it writes, and waits until the vault shows the change.
  * Never does: change another member of the vault.
  */
-import { setTimeout as timer } from 'node:timers/promises';
 import { describeKms, hasProfile } from '../domain/cluster-change';
-import { usersOfVault } from '../domain/key-users';
+import { namesOf, usersOfVault } from '../domain/key-users';
 import type { VaultNetwork } from '../domain/plan/steps';
 import { mustParseKeyId } from '../domain/resource-ids';
 import { needsPerson, tryAgain } from './failures';
 import { readKeyUsage } from './key-usage';
 import type { Look } from './look';
-import type { Running } from './running';
+import { lookUntil, type Running } from './running';
 
 /** Between two looks at a vault that does not answer yet. Azure says that a change of the network may take 15 minutes. */
 const LOOK_IN_MS = 5_000;
@@ -35,10 +34,10 @@ export interface NetworkChange {
 export async function setVaultNetwork(
   look: Look,
   { vaultId, to, key, cluster }: NetworkChange,
-  { signal, heartbeat }: Running,
+  running: Running,
 ): Promise<{ changed: boolean }> {
   const { vaults, keys } = look.azure;
-  const options = { abortSignal: signal };
+  const options = { abortSignal: running.signal };
   const changed = (await vaults.network(vaultId, options)) !== to;
   if (changed && to === 'closed') await requireUnneeded(look, { cluster, vaultId, key });
   if (changed) await vaults.setNetwork(vaultId, to, options);
@@ -47,12 +46,11 @@ export async function setVaultNetwork(
     throw tryAgain('AzureUnavailable', `Azure took the change of the vault, and does not show it as ${to} yet.`);
   }
   if (to === 'closed') return { changed };
-  for (;;) {
+  const waitsFor = `the vault ${mustParseKeyId(key).vaultName} to answer to all networks`;
+  return await lookUntil<{ changed: boolean }>(running, { first: waitsFor, everyMs: LOOK_IN_MS }, async () => {
     const lookup = await keys.lookUp(key, options);
-    if (lookup.found || lookup.unreachable !== true) return { changed };
-    heartbeat({ waitsFor: `the vault ${mustParseKeyId(key).vaultName} to answer to all networks` });
-    await timer(LOOK_IN_MS, undefined, { signal });
-  }
+    return lookup.found || lookup.unreachable !== true ? { answer: { changed } } : { waitsFor };
+  });
 }
 
 /** Looks right before the public address closes whether any API server needs it (K1): the plan may be hours old. */
@@ -71,6 +69,6 @@ async function requireUnneeded(
   if (clusters.length === 0) return;
   throw needsPerson(
     'VaultInUse',
-    `${clusters.slice(0, 5).join(', ')} reach ${vaultUrl} on its public address, which was left open. This cluster reaches the vault over its private endpoint, and every Secret is proven. Move the other clusters, then retry; or cancel, and close the address later.`,
+    `${namesOf(clusters)} reach ${vaultUrl} on its public address, which was left open. This cluster reaches the vault over its private endpoint, and every Secret is proven. Move the other clusters, then retry; or cancel, and close the address later.`,
   );
 }

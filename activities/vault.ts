@@ -74,7 +74,7 @@ function differencesOf(model: ObservedKey, version: ObservedKey, expiry: KeyExpi
 }
 
 /** When a version that is made now expires. @param now milliseconds since 1970 */
-function expiryDate(expiry: KeyExpiry, now: number): Date | undefined {
+export function expiryDate(expiry: KeyExpiry, now: number): Date | undefined {
   if (expiry === null) return undefined;
   return 'at' in expiry ? new Date(expiry.at) : new Date(now + expiry.afterSeconds * 1000);
 }

@@ -18,7 +18,7 @@ import { z } from 'zod';
 import { assertNever } from '../domain/assert-never';
 import { KINDS } from '../domain/kinds';
 import { memoOf, MemoKey } from '../domain/operation-memo';
-import { clusterLockId, parseClusterId } from '../domain/resource-ids';
+import { clusterLockId, parseClusterId, resourceName } from '../domain/resource-ids';
 import {
   accept,
   approve,
@@ -136,7 +136,7 @@ export function createTemporalGateway({ client, taskQueue, clock }: TemporalGate
         taskQueue,
         args: [{ cluster }],
         workflowExecutionTimeout: INSPECTION_TIMEOUT_IN_MS,
-        staticSummary: `Look at ${cluster.split('/').at(-1) ?? 'a cluster'}`,
+        staticSummary: `Look at ${resourceName(cluster)}`,
       };
       try {
         // Longer than the workflow may take: Temporal says then that no worker answered.

@@ -11,6 +11,7 @@ import type { ArmClient } from './arm';
 import type { CallOptions } from './call-options';
 import { ArmError } from './errors';
 import { NONCE_TAG, OPERATION_TAG, type VersionMark } from './keys';
+import { resourceName } from '../domain/resource-ids';
 
 const API_VERSION = '2024-11-30';
 
@@ -42,7 +43,7 @@ export interface Identities {
 export function createIdentities(arm: ArmClient): Identities {
   return {
     async read(id, { abortSignal } = {}) {
-      const name = id.split('/').at(-1) ?? id;
+      const name = resourceName(id);
       try {
         const { body } = await arm.request({ method: 'GET', url: `${id}?api-version=${API_VERSION}`, abortSignal });
         const { tags, properties } = IdentityBody.parse(body);

@@ -5,7 +5,7 @@
  * under, is in its ledger.
  */
 import { z } from 'zod';
-import { mustParseKeyId, parseKeyId, sameKeyId, shortKeyId } from './resource-ids';
+import { mustParseKeyId, parseKeyId, resourceName, sameKeyId, shortKeyId } from './resource-ids';
 import type { Fault } from './errors';
 import type { Warning } from './plan/plan';
 
@@ -102,7 +102,7 @@ export function keyUserFaults({ keyId, users }: KeyUsers, except?: string): Faul
   const others = users.filter(({ cluster }) => cluster.toLowerCase() !== except?.toLowerCase());
   if (others.length === 0) return [];
   const names = listed(
-    others.map(({ cluster, by }) => `${nameOf(cluster)} (${by === 'current' ? 'its KMS key' : 'by its ledger'})`),
+    others.map(({ cluster, by }) => `${resourceName(cluster)} (${by === 'current' ? 'its KMS key' : 'by its ledger'})`),
   );
   return [
     {
@@ -122,7 +122,7 @@ export function keyUserWarnings({ keyId, unread, refusedSubscriptions, clusters 
     },
   ];
   const unseen = [
-    ...(unread.length > 0 ? [`the ledgers of ${listed(unread.map(nameOf))}`] : []),
+    ...(unread.length > 0 ? [`the ledgers of ${namesOf(unread)}`] : []),
     ...(refusedSubscriptions.length > 0 ? [`the clusters of the subscriptions ${listed(refusedSubscriptions)}`] : []),
   ];
   if (unseen.length > 0) {
@@ -143,8 +143,9 @@ export function needsKey(needed: readonly string[], keyId: string): boolean {
   return needed.some((one) => sameKeyId(one, keyId));
 }
 
-function nameOf(cluster: string): string {
-  return cluster.split('/').at(-1) ?? cluster;
+/** The names of clusters, as many as a sentence has room for. */
+export function namesOf(clusters: readonly string[]): string {
+  return listed(clusters.map(resourceName));
 }
 
 function listed(names: readonly string[]): string {

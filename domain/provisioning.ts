@@ -1,5 +1,6 @@
 /** What is there of a vault and a key that a cluster is to get, and whether it is fit for that. Pure: what could not be read is an answer. */
 import { z } from 'zod';
+import { resourceName } from './resource-ids';
 
 /** How a vault gives rights. */
 export const PermissionModel = z.enum(['rbac', 'access-policy']);
@@ -81,7 +82,7 @@ export function vaultShortcomings(name: string, vault: FoundVault, wanted: Wante
 export function ownRightsCommand(vaultId: string, model: PermissionModel, ownObjectId: string): string {
   return model === 'rbac'
     ? `az role assignment create --role "Key Vault Crypto Officer" --assignee-object-id ${ownObjectId} --assignee-principal-type ServicePrincipal --scope ${vaultId}`
-    : `az keyvault set-policy --name ${vaultId.split('/').at(-1)} --object-id ${ownObjectId} --key-permissions ${OWN_KEY_PERMISSIONS.join(' ')}`;
+    : `az keyvault set-policy --name ${resourceName(vaultId)} --object-id ${ownObjectId} --key-permissions ${OWN_KEY_PERMISSIONS.join(' ')}`;
 }
 
 /** What Keyturn does with keys, over all kinds. Never purge. */

@@ -28,6 +28,11 @@ export function parseClusterId(text: string): ClusterId | undefined {
   };
 }
 
+/** The name of a resource: the last part of its ARM id. */
+export function resourceName(id: string): string {
+  return id.split('/').at(-1) ?? id;
+}
+
 /** The parts of a vault's ARM resource id. */
 export interface VaultId {
   readonly subscriptionId: string;

@@ -5,7 +5,7 @@ import type { StepStatus } from './operation';
 import { madeKeys, type Outputs } from './plan/outputs';
 import type { Plan } from './plan/plan';
 import type { PlanStep } from './plan/steps';
-import { shortKeyId } from './resource-ids';
+import { shortKeyId, resourceName } from './resource-ids';
 
 /** What ended an operation, as far as its steps do not show it. */
 export interface EndOfSteps {
@@ -138,11 +138,11 @@ function keyLeft(begun: readonly PlanStep[], isDone: (step: PlanStep) => boolean
 function provisionedLeft(begun: readonly PlanStep[], isDone: (step: PlanStep) => boolean, outputs: Outputs): string[] {
   return begun.flatMap((step) => {
     if (step.type === 'create-identity') {
-      const identity = `The managed identity ${step.identityId.split('/').at(-1)}`;
+      const identity = `The managed identity ${resourceName(step.identityId)}`;
       return [isDone(step) ? `${identity} was made and stays.` : `${identity} may have been made: look there.`];
     }
     if ((step.type !== 'create-vault' && step.type !== 'create-key') || step.exists) return [];
-    const vault = step.vaultId.split('/').at(-1);
+    const vault = resourceName(step.vaultId);
     const what = step.type === 'create-vault' ? `The vault ${vault}` : `The key ${step.keyName} in the vault ${vault}`;
     const output = outputs[step.id];
     const id = output?.type === 'create-key' ? ` (${output.keyId})` : '';

@@ -1,5 +1,6 @@
 /** Diagnostic settings of a vault: whether what it answers is logged, and where. Pure: what could not be read is an answer. */
 import { z } from 'zod';
+import { resourceName } from './resource-ids';
 
 /** The log category of vaults that has a row for each call, encrypt and decrypt included. */
 export const AUDIT_EVENT = 'AuditEvent';
@@ -44,17 +45,14 @@ export function settingNamed(settings: readonly DiagnosticSetting[], name: strin
 /** What a setting does, to complete "it …". */
 export function describeSetting({ workspaceId, auditEvent }: DiagnosticSetting): string {
   const what = auditEvent ? AUDIT_EVENT : `no ${AUDIT_EVENT}`;
-  return workspaceId === undefined ? `sends ${what}, and to no workspace` : `sends ${what} to ${nameOf(workspaceId)}`;
+  return workspaceId === undefined
+    ? `sends ${what}, and to no workspace`
+    : `sends ${what} to ${resourceName(workspaceId)}`;
 }
 
 /** The query that shows the calls, for people. */
 export function auditQuery(vaultId: string): string {
   return `AzureDiagnostics | where ResourceId =~ "${vaultId}" and OperationName in ("KeyEncrypt", "KeyDecrypt")`;
-}
-
-/** The name in an ARM id. */
-export function nameOf(id: string): string {
-  return id.split('/').at(-1) ?? id;
 }
 
 /** ARM compares ids and names without regard to case. */

@@ -16,7 +16,7 @@ import {
   workflowInfo,
   type ChildWorkflowHandle,
 } from '@temporalio/workflow';
-import { clusterLockId } from '../domain/resource-ids';
+import { clusterLockId, resourceName } from '../domain/resource-ids';
 import { MemoKey } from '../domain/operation-memo';
 import { CLUSTER_LOCK_WORKFLOW } from './messages';
 
@@ -107,7 +107,7 @@ async function startLock(cluster: string): Promise<Hold['child'] | undefined> {
       workflowId: clusterLockId(cluster),
       parentClosePolicy: ParentClosePolicy.TERMINATE,
       memo: { [MemoKey.Holder]: workflowInfo().workflowId },
-      staticSummary: `Lock of ${cluster.split('/').at(-1)}`,
+      staticSummary: `Lock of ${resourceName(cluster)}`,
     });
   } catch (error) {
     if (error instanceof WorkflowExecutionAlreadyStartedError) return undefined;

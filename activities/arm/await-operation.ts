@@ -11,6 +11,7 @@ import { describeChange, describeReported, isApplied, isBusy, type ClusterChange
 import type { ArmOperation } from '../../domain/plan/outputs';
 import { identityRefusal, needsPerson } from '../failures';
 import { sleep } from '../running';
+import { resourceName } from '../../domain/resource-ids';
 
 /** How often Keyturn asks ARM, and when the state of the cluster decides. */
 export interface AwaitLimits {
@@ -154,7 +155,7 @@ function failedOperation(
       : 'Fix the cause, then retry.';
   return needsPerson(
     'ArmOperationFailed',
-    `Azure's operation on ${cluster.split('/').at(-1)} ended ${status}. ${why} ` +
+    `Azure's operation on ${resourceName(cluster)} ended ${status}. ${why} ` +
       `Some API servers may have the new key: keep it and every key of before enabled and unexpired. ${next}`,
   );
 }

@@ -17,6 +17,7 @@ import { needsPerson } from '../failures';
 import type { Running } from '../running';
 import type { AwaitLimits } from './await-operation';
 import { awaitClusterChange, refusalOf } from './cluster-change';
+import { resourceName } from '../../domain/resource-ids';
 
 /** The cluster to make. */
 export interface NewCluster {
@@ -105,6 +106,6 @@ function requireOwn({ observed: { resourceId, tags } }: ClusterSnapshot, { opera
   if (tags[OPERATION_TAG] === operationId && tags[NONCE_TAG] === nonce) return;
   throw needsPerson(
     'ClusterNotAsApproved',
-    `There is a cluster ${resourceId.split('/').at(-1)} now that this operation did not make, or whose tags ${OPERATION_TAG} and ${NONCE_TAG} were changed. Keyturn sent nothing, and keys are as they were. Find out who made it. Cancel, and ask with another name; or delete it and retry.`,
+    `There is a cluster ${resourceName(resourceId)} now that this operation did not make, or whose tags ${OPERATION_TAG} and ${NONCE_TAG} were changed. Keyturn sent nothing, and keys are as they were. Find out who made it. Cancel, and ask with another name; or delete it and retry.`,
   );
 }

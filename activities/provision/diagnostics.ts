@@ -7,14 +7,8 @@ import type { AzureAccess } from '../../azure/access';
 import { ArmError, isNotForUs } from '../../azure/errors';
 import type { ObservedCluster } from '../../domain/observed';
 import type { StepOf } from '../../domain/plan/steps';
-import { parseClusterId, parseKeyId } from '../../domain/resource-ids';
-import {
-  describeSetting,
-  nameOf,
-  sendingAuditTo,
-  settingNamed,
-  type VaultDiagnostics,
-} from '../../domain/vault-diagnostics';
+import { parseClusterId, parseKeyId, resourceName } from '../../domain/resource-ids';
+import { describeSetting, sendingAuditTo, settingNamed, type VaultDiagnostics } from '../../domain/vault-diagnostics';
 import { needsPerson, sentenceOf } from '../failures';
 
 type Azure = Pick<AzureAccess, 'vaults' | 'diagnostics'>;
@@ -45,7 +39,7 @@ export async function observeDiagnostics(
     return { known: true, vaultId, settings, workspaceFound };
   } catch (error) {
     if (!isNotForUs(error)) throw error;
-    const why = `Keyturn may not read the diagnostic settings of the vault ${nameOf(vaultId)} (Microsoft.Insights/diagnosticSettings/read).`;
+    const why = `Keyturn may not read the diagnostic settings of the vault ${resourceName(vaultId)} (Microsoft.Insights/diagnosticSettings/read).`;
     return { known: false, why };
   }
 }
@@ -68,7 +62,7 @@ export async function setVaultDiagnostics(
   if (named) {
     throw needsPerson(
       'DiagnosticSettingDiffers',
-      `The vault ${nameOf(vaultId)} has got a diagnostic setting ${named.name} since the plan was made, and it ${describeSetting(named)}. Keyturn overwrites none: nothing was changed, and keys are as they were. Delete or change that setting, then retry; or cancel, and ask again with another \`settingName\`.`,
+      `The vault ${resourceName(vaultId)} has got a diagnostic setting ${named.name} since the plan was made, and it ${describeSetting(named)}. Keyturn overwrites none: nothing was changed, and keys are as they were. Delete or change that setting, then retry; or cancel, and ask again with another \`settingName\`.`,
     );
   }
   try {
@@ -77,7 +71,7 @@ export async function setVaultDiagnostics(
     if (!(error instanceof ArmError) || error.status !== 409 || error.retryable) throw error;
     throw needsPerson(
       'DiagnosticSinkTaken',
-      `Azure did not make the diagnostic setting ${settingName} of the vault ${nameOf(vaultId)}: ${sentenceOf(error)} Keys and cluster are as they were. A workspace can be the sink of one setting for each category: switch AuditEvent on in the setting that Azure names, or delete that setting, then retry; or cancel.`,
+      `Azure did not make the diagnostic setting ${settingName} of the vault ${resourceName(vaultId)}: ${sentenceOf(error)} Keys and cluster are as they were. A workspace can be the sink of one setting for each category: switch AuditEvent on in the setting that Azure names, or delete that setting, then retry; or cancel.`,
       error,
     );
   }
@@ -97,6 +91,6 @@ export async function confirmVaultDiagnostics(
   if (sending) return { settingName: sending.name };
   throw needsPerson(
     'VaultNotAsApproved',
-    `No diagnostic setting of the vault ${nameOf(vaultId)} sends AuditEvent to the workspace ${nameOf(workspaceId)} now: another client deleted or changed it. Keys and cluster are as they were. Cancel, and ask again; or make the setting, then retry.`,
+    `No diagnostic setting of the vault ${resourceName(vaultId)} sends AuditEvent to the workspace ${resourceName(workspaceId)} now: another client deleted or changed it. Keys and cluster are as they were. Cancel, and ask again; or make the setting, then retry.`,
   );
 }

@@ -9,8 +9,9 @@ import { ArmError } from '../../azure/errors';
 import type { VersionMark } from '../../azure/keys';
 import { mayApproveEndpoint } from '../../domain/identity-access';
 import type { StepOf } from '../../domain/plan/steps';
+import { resourceName } from '../../domain/resource-ids';
 import { needsPerson, sentenceOf, tryAgain } from '../failures';
-import { heartbeating, sleep, type Running } from '../running';
+import { lookUntil, type Running } from '../running';
 
 type IdentityStep = Pick<StepOf<'create-identity'>, 'identityId' | 'location'>;
 type ApprovalStep = Pick<StepOf<'grant-endpoint-approval'>, 'vaultId' | 'identityId' | 'principalId'>;
@@ -35,7 +36,7 @@ export async function createIdentity(
     if (found.mark.operationId === mark.operationId && found.mark.nonce === mark.nonce) return found;
     throw needsPerson(
       'IdentityNotAsApproved',
-      `Another client made the managed identity ${nameOf(identityId)} since the plan was made, so Keyturn gives it no rights. No cluster was made, and keys are as they were. Find out who made it; then cancel, and ask again, which plans with it; or delete it and retry.`,
+      `Another client made the managed identity ${resourceName(identityId)} since the plan was made, so Keyturn gives it no rights. No cluster was made, and keys are as they were. Find out who made it; then cancel, and ask again, which plans with it; or delete it and retry.`,
     );
   }
   if (found.state === 'unknown') throw needsPerson('IdentityNotAsApproved', `${found.why} No cluster was made.`);
@@ -60,7 +61,7 @@ export async function grantEndpointApproval(
       : found.why;
     throw needsPerson(
       'IdentityNotAsApproved',
-      `The managed identity ${nameOf(identityId)} is not as the plan names it. ${why} No right was given, and no cluster was made. Cancel, and ask again.`,
+      `The managed identity ${resourceName(identityId)} is not as the plan names it. ${why} No right was given, and no cluster was made. Cancel, and ask again.`,
     );
   }
   const { principalId } = found;
@@ -70,13 +71,13 @@ export async function grantEndpointApproval(
   } catch (error) {
     if (!(error instanceof ArmError)) throw error;
     if (error.code === 'PrincipalNotFound') {
-      const detail = `Azure does not know the principal of the new identity ${nameOf(identityId)} yet: ${sentenceOf(error)}`;
+      const detail = `Azure does not know the principal of the new identity ${resourceName(identityId)} yet: ${sentenceOf(error)}`;
       throw tryAgain('AzureUnavailable', detail, PRINCIPAL_RETRY_IN_MS, error);
     }
     if (error.retryable || error.status === 401) throw error;
     throw needsPerson(
       'GrantRefused',
-      `The right to approve private endpoints of the vault ${nameOf(vaultId)} was not given to ${nameOf(identityId)}: ${sentenceOf(error)} No cluster was made, and keys are as they were. Keyturn needs Microsoft.Authorization/roleAssignments/write at the vault. Give it, or give the role yourself (az role assignment create --role "Key Vault Contributor" --assignee-object-id ${principalId} --assignee-principal-type ServicePrincipal --scope ${vaultId}); then retry, or cancel.`,
+      `The right to approve private endpoints of the vault ${resourceName(vaultId)} was not given to ${resourceName(identityId)}: ${sentenceOf(error)} No cluster was made, and keys are as they were. Keyturn needs Microsoft.Authorization/roleAssignments/write at the vault. Give it, or give the role yourself (az role assignment create --role "Key Vault Contributor" --assignee-object-id ${principalId} --assignee-principal-type ServicePrincipal --scope ${vaultId}); then retry, or cancel.`,
       error,
     );
   }
@@ -89,15 +90,9 @@ export async function awaitEndpointApproval(
   { vaultId, identityId, principalId }: Pick<ApprovalStep, 'vaultId' | 'identityId'> & { readonly principalId: string },
   running: Running,
 ): Promise<void> {
-  const waitsFor = `Azure to show that ${nameOf(identityId)} may approve private endpoints of the vault ${nameOf(vaultId)}: a grant takes up to ten minutes to work, and a deny assignment keeps it from working`;
-  await heartbeating(
-    running,
-    () => ({ waitsFor }),
-    async () => {
-      while ((await mayApprove(azure, vaultId, principalId, running.signal)) === 'no') {
-        await sleep(LOOK_IN_MS, running.signal);
-      }
-    },
+  const waitsFor = `Azure to show that ${resourceName(identityId)} may approve private endpoints of the vault ${resourceName(vaultId)}: a grant takes up to ten minutes to work, and a deny assignment keeps it from working`;
+  await lookUntil<void>(running, { first: waitsFor, everyMs: LOOK_IN_MS }, async () =>
+    (await mayApprove(azure, vaultId, principalId, running.signal)) === 'no' ? { waitsFor } : { answer: undefined },
   );
 }
 
@@ -114,8 +109,4 @@ async function mayApprove(
   ]);
   const answer = mayApproveEndpoint({ roles: granted, denials: denied });
   return typeof answer === 'object' ? 'unknown' : answer;
-}
-
-function nameOf(id: string): string {
-  return id.split('/').at(-1) ?? id;
 }

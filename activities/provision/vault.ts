@@ -8,13 +8,13 @@ import type { AzureAccess } from '../../azure/access';
 import { VaultError } from '../../azure/errors';
 import type { VersionMark } from '../../azure/keys';
 import type { ObservedCluster, ObservedKey } from '../../domain/observed';
-import type { KeyExpiry, StepOf } from '../../domain/plan/steps';
+import type { StepOf } from '../../domain/plan/steps';
 import { ownRightsCommand, vaultShortcomings, type Provisioning } from '../../domain/provisioning';
-import { parseClusterId, shortKeyId } from '../../domain/resource-ids';
+import { parseClusterId, resourceName, shortKeyId } from '../../domain/resource-ids';
 import { keyProblems } from '../../domain/rules';
-import { nameOf } from '../../domain/vault-diagnostics';
 import { needsPerson, sentenceOf } from '../failures';
 import { sleep } from '../running';
+import { expiryDate } from '../vault';
 
 type Azure = Pick<AzureAccess, 'newVaults' | 'own' | 'keys'>;
 type VaultStep = Omit<StepOf<'create-vault'>, 'id' | 'title' | 'reason' | 'type'>;
@@ -71,7 +71,7 @@ export async function createVault(
     if (found.state === 'exists') {
       const ours = found.mark.operationId === mark.operationId && found.mark.nonce === mark.nonce;
       if (!exists && !ours) throw notAsApproved(vaultId, 'another client made it since the plan was made');
-      const shortcomings = vaultShortcomings(nameOf(vaultId), found.vault, step);
+      const shortcomings = vaultShortcomings(resourceName(vaultId), found.vault, step);
       if (shortcomings.length > 0) throw notAsApproved(vaultId, shortcomings.join(' '));
       if (found.ready) return { vaultId, created: !exists };
     } else if (exists) {
@@ -99,7 +99,7 @@ export async function createKey(
 ): Promise<{ keyId: string; created: boolean }> {
   const options = { abortSignal };
   const { vaultId, keyName, sizeInBits, expiry, exists } = step;
-  const place = { vaultName: nameOf(vaultId), keyName };
+  const place = { vaultName: resourceName(vaultId), keyName };
   try {
     if (exists !== null) {
       await requireUsable({ keys }, exists, undefined, abortSignal);
@@ -115,7 +115,12 @@ export async function createKey(
           `The vault ${place.vaultName} has got a key ${keyName} since the plan was made, and this operation did not make it. Nothing of it was changed. Cancel, and ask again: the new plan uses it, if it is fit; or name another key.`,
         );
       }
-      const made = await keys.createNew(place, { sizeInBits, expiresOn: expiryDate(expiry) }, mark, options);
+      const made = await keys.createNew(
+        place,
+        { sizeInBits, expiresOn: expiryDate(expiry, Date.now()) },
+        mark,
+        options,
+      );
       keyId = (await oldest()) ?? made;
     }
     await requireUsable({ keys }, keyId, sizeInBits, abortSignal);
@@ -154,13 +159,9 @@ function isMissingRight(error: unknown): error is VaultError {
   return error instanceof VaultError && ['ForbiddenByRbac', 'ForbiddenByPolicy'].includes(error.innerCode ?? '');
 }
 
-function expiryDate(expiry: KeyExpiry): Date | undefined {
-  return expiry !== null && 'at' in expiry ? new Date(expiry.at) : undefined;
-}
-
 function notAsApproved(vaultId: string, why: string): Error {
   return needsPerson(
     'VaultNotAsApproved',
-    `The vault ${nameOf(vaultId)} is not as the plan names it: ${why}${/[.!?]$/.test(why) ? '' : '.'} Keyturn changed nothing of it, and the cluster was not changed. Find out who changed it; then cancel, and ask again, which plans from what is there.`,
+    `The vault ${resourceName(vaultId)} is not as the plan names it: ${why}${/[.!?]$/.test(why) ? '' : '.'} Keyturn changed nothing of it, and the cluster was not changed. Find out who changed it; then cancel, and ask again, which plans from what is there.`,
   );
 }

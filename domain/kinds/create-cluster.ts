@@ -14,7 +14,7 @@ import { versionedKeyId } from '../key-id-schema';
 import { foundKeyId, type AzureObservation } from '../observed';
 import { rewriteInPlace } from '../plan/transition';
 import type { PlanStep } from '../plan/steps';
-import { mustParseKeyId, parseClusterId } from '../resource-ids';
+import { mustParseKeyId, parseClusterId, resourceName } from '../resource-ids';
 import { clusterAbsentRule, firstKeyRule, firstVaultRule, identitySeenRule, subnetsRule } from '../rules';
 import { kind } from './kind';
 import { startGate, vaultAccess } from './steps';
@@ -93,8 +93,8 @@ export const createCluster = kind({
     const { name: keyName, vaultName } = mustParseKeyId(key);
     const identity = azure.clusterToMake?.identity;
     const principalId = identity?.state === 'exists' ? identity.principalId : null;
-    const identityName = identityId.split('/').at(-1) ?? '';
-    const name = cluster.resourceId.split('/').at(-1) ?? '';
+    const identityName = resourceName(identityId);
+    const name = resourceName(cluster.resourceId);
     const to: EncryptionState = {
       mode: 'on',
       scheme: kmsScheme(cluster.kubernetesVersion),

@@ -8,7 +8,8 @@
  */
 import { z } from 'zod';
 import { clusterRule, kmsOnRule, settingNotOverwrittenRule, vaultSeenRule, workspaceFoundRule } from '../rules';
-import { nameOf, sendingAuditTo } from '../vault-diagnostics';
+import { resourceName } from '../resource-ids';
+import { sendingAuditTo } from '../vault-diagnostics';
 import { kind } from './kind';
 import { startGate } from './steps';
 
@@ -51,9 +52,9 @@ export const enableVaultDiagnostics = kind({
     if (vaultDiagnostics?.known !== true) throw new Error('enable-vault-diagnostics was planned against its rules.');
     const { vaultId, settings } = vaultDiagnostics;
     const { workspaceId, settingName } = parameters;
-    const [vault, workspace] = [nameOf(vaultId), nameOf(workspaceId)];
+    const [vault, workspace] = [resourceName(vaultId), resourceName(workspaceId)];
     const sending = sendingAuditTo(settings, workspaceId);
-    const of = `the vault ${vault}, which has the key of ${nameOf(cluster.resourceId)}`;
+    const of = `the vault ${vault}, which has the key of ${resourceName(cluster.resourceId)}`;
     return {
       summary: sending
         ? `Nothing is to be changed: the diagnostic setting ${sending.name} sends AuditEvent of ${of}, to the workspace ${workspace} already. Read it back.`

@@ -8,7 +8,7 @@
  */
 import { z } from 'zod';
 import { modelName, PermissionModel } from '../provisioning';
-import { shortKeyId } from '../resource-ids';
+import { shortKeyId, resourceName } from '../resource-ids';
 import { clusterRule, keySuitedRule, vaultNameRule, vaultSuitedRule } from '../rules';
 import { minutesAfter } from '../times';
 import { kind } from './kind';
@@ -71,8 +71,8 @@ export const provisionKms = kind({
     const { vaultId, tenantId } = provisioning;
     const { vaultName, keyName, permissionModel, retentionDays, keySizeInBits, expiresOn } = parameters;
     const vaultExists = provisioning.vault.state === 'exists';
-    const identityName = identity.resourceId.split('/').at(-1) ?? '';
-    const name = cluster.resourceId.split('/').at(-1);
+    const identityName = resourceName(identity.resourceId);
+    const name = resourceName(cluster.resourceId);
     const next = from.mode === 'off' ? 'enable-kms' : 'change-vault';
     const expiry = expiresOn === undefined ? null : { at: minutesAfter(expiresOn, 0) };
     const made = [

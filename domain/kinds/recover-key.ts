@@ -18,7 +18,7 @@ import { causesOfFacts } from '../rules/recovery';
 import { describeState } from '../encryption';
 import { monthAfterAYear, minutesAfter } from '../times';
 import { keySlots } from '../ledger';
-import { shortKeyId } from '../resource-ids';
+import { shortKeyId, resourceName } from '../resource-ids';
 import { kind, type PlanFacts } from './kind';
 import { startGate } from './steps';
 import { kmsV1Warnings } from './warnings';
@@ -46,7 +46,7 @@ export const recoverKey = kind({
     const { recovery = { slots: [] } } = azure;
     const causes = causesOfFacts(facts).filter(({ type }) => !NOT_REPAIRABLE.includes(type));
     const recent = recentSwitch(ledger, cluster, azure.at);
-    const name = cluster.resourceId.split('/').at(-1) ?? '';
+    const name = resourceName(cluster.resourceId);
     const why = causes.length === 0 ? 'Azure shows no cause any more.' : causes.map(({ text }) => text).join(' ');
     return {
       summary: `Have ${name} use ${describeState(from)} again. ${why}`,

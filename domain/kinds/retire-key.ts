@@ -11,7 +11,7 @@ import { versionedKeyId } from '../key-id-schema';
 import { foundKeyId } from '../observed';
 import { retirement } from '../plan/retirement';
 import { rewriteInPlace } from '../plan/transition';
-import { shortKeyId } from '../resource-ids';
+import { shortKeyId, resourceName } from '../resource-ids';
 import {
   clusterRules,
   currentKeyRule,
@@ -43,7 +43,7 @@ export const retireKey = kind({
     const { azure, cluster, from, parameters, perSecond } = facts;
     const key = foundKeyId(azure.requestedKey) ?? parameters.keyId;
     return {
-      summary: `Retire ${shortKeyId(key)}, which ${cluster.resourceId.split('/').at(-1)} needs no more.`,
+      summary: `Retire ${shortKeyId(key)}, which ${resourceName(cluster.resourceId)} needs no more.`,
       to: from,
       steps: [
         startGate(facts, 'A key that is needed after all is a cluster lost; no person decides that alone.'),

@@ -12,6 +12,7 @@ import { clusterRules, currentKeyRule } from '../rules';
 import { kind } from './kind';
 import { startGate } from './steps';
 import { kmsV1Warnings, previousKeyWarnings } from './warnings';
+import { resourceName } from '../resource-ids';
 
 export const rewriteSecrets = kind({
   name: 'rewrite-secrets',
@@ -26,7 +27,7 @@ export const rewriteSecrets = kind({
   plan(facts) {
     const { cluster, from, perSecond } = facts;
     return {
-      summary: `Rewrite every Secret of ${cluster.resourceId.split('/').at(-1)} under ${describeState(from)}, and prove it.`,
+      summary: `Rewrite every Secret of ${resourceName(cluster.resourceId)} under ${describeState(from)}, and prove it.`,
       to: from,
       steps: [
         startGate(facts, 'A rewrite sends a request for every Secret to a production control plane.'),

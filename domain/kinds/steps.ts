@@ -4,7 +4,7 @@ import { describeState } from '../encryption';
 import type { AzureObservation, KeyLookup } from '../observed';
 import { rewriteInPlace } from '../plan/transition';
 import type { KeyExpiry, PlanStep } from '../plan/steps';
-import { shortKeyId } from '../resource-ids';
+import { shortKeyId, resourceName } from '../resource-ids';
 import { minutesAfter, secondsBetween } from '../times';
 import type { PlanFacts } from './kind';
 
@@ -134,7 +134,7 @@ function expiryText(expiry: KeyExpiry): string {
 
 /** `aks1` and what it encrypts with, for summaries. */
 export function clusterAndState({ cluster, from }: Pick<PlanFacts<unknown>, 'cluster' | 'from'>): string {
-  return `${cluster.resourceId.split('/').at(-1)} from ${describeState(from)}`;
+  return `${resourceName(cluster.resourceId)} from ${describeState(from)}`;
 }
 
 function people(count: number): string {

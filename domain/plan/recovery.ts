@@ -3,7 +3,7 @@
  * object, key version, grants, the cluster itself. Then the API servers are seen to use KMS again. Nothing is ever weakened.
  */
 import type { EncryptionState } from '../encryption';
-import { mustParseKeyId, sameKeyObject, shortKeyId } from '../resource-ids';
+import { mustParseKeyId, sameKeyObject, shortKeyId, resourceName } from '../resource-ids';
 import type { Cause, Recovery } from '../recovery';
 import type { PlanStep } from './steps';
 
@@ -53,7 +53,7 @@ function identityStep(cause: Cause, { recovery: { identity } }: RecoveryOptions)
       type: 'restore-identity',
       identityId: identity.id,
       location: identity.location,
-      title: `Make the managed identity ${lastPart(identity.id)} again`,
+      title: `Make the managed identity ${resourceName(identity.id)} again`,
       reason: `${cause.text} It gets a new principal, which has none of the grants of the old one.`,
     },
   ];
@@ -145,7 +145,7 @@ function grantSteps({ causes, recovery: { slots, identity } }: RecoveryOptions):
         keyName,
         identityId: identity.id,
         principalId,
-        title: `Have the identity ${lastPart(identity.id)} encrypt and decrypt with ${vaultName}/${keyName}`,
+        title: `Have the identity ${resourceName(identity.id)} encrypt and decrypt with ${vaultName}/${keyName}`,
         reason: missing
           ? 'A new principal has no grants.'
           : deletedVaults.includes(vault.vaultId)
@@ -177,8 +177,4 @@ function reconcileStep({ causes, state, provisioningState, clusterPrincipal }: R
 /** The first of several has no number. */
 function idOf(id: string, index: number): string {
   return index === 0 ? id : `${id}-${index + 1}`;
-}
-
-function lastPart(id: string): string {
-  return id.split('/').at(-1) ?? id;
 }

@@ -8,7 +8,7 @@ import type { Rule } from '../kinds/kind';
 import type { AzureObservation } from '../observed';
 import type { WithVaultAccess } from './private-vault';
 import type { Warning } from '../plan/plan';
-import { mustParseKeyId, shortKeyId } from '../resource-ids';
+import { mustParseKeyId, shortKeyId, resourceName } from '../resource-ids';
 
 const KEY = '/parameters/keyId';
 const CLUSTER = '/cluster';
@@ -46,7 +46,7 @@ export function identityAccessWarnings({ identityAccess, cluster }: AzureObserva
   const unknown = identityAccess
     ? rightsOf(identityAccess).unknown
     : [
-        `Azure does not tell the principal of the identity of ${cluster.found ? cluster.cluster.resourceId.split('/').at(-1) : 'the cluster'}.`,
+        `Azure does not tell the principal of the identity of ${cluster.found ? resourceName(cluster.cluster.resourceId) : 'the cluster'}.`,
       ];
   if (unknown.length === 0) return [];
   const who = identityAccess

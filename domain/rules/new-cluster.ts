@@ -4,7 +4,7 @@
  */
 import type { Fault } from '../errors';
 import type { Rule } from '../kinds/kind';
-import { mustParseKeyId } from '../resource-ids';
+import { mustParseKeyId, resourceName } from '../resource-ids';
 import { requestedKeyRule } from './key';
 import type { WithVaultAccess } from './private-vault';
 
@@ -15,7 +15,7 @@ const KEY = '/parameters/keyId';
 export const clusterAbsentRule: Rule<unknown> = {
   codes: ['ClusterExists', 'ResourceGroupNotFound'],
   check({ resourceId }, { cluster }) {
-    const name = resourceId.split('/').at(-1);
+    const name = resourceName(resourceId);
     if (cluster.found) {
       const { kms } = cluster.cluster;
       const next = kms.enabled ? 'rotate-key or rewrite-secrets' : 'enable-kms';
@@ -59,7 +59,7 @@ export const firstVaultRule: Rule<WithVaultAccess> = {
     if (vaultAccess === 'Private' || vault.value.openToAllNetworks) return [];
     const name = requestedKey?.found
       ? mustParseKeyId(requestedKey.key.keyId).vaultName
-      : (vault.value.vaultId.split('/').at(-1) ?? '');
+      : resourceName(vault.value.vaultId);
     const detail = `The vault ${name} is not open to all networks, and with public access AKS reaches it from addresses that no firewall rule can name. Open it (az keyvault update --name ${name} --public-network-access Enabled --default-action Allow), ask with \`vaultAccess\` Private, or choose a key of another vault.`;
     return [{ code: 'VaultNotOpen', pointer: KEY, detail }];
   },

@@ -4,10 +4,11 @@
  */
 import { mayApproveEndpoint } from '../identity-access';
 import type { Rule } from '../kinds/kind';
-import type { AzureObservation, KeyLookup, ObservedCluster } from '../observed';
+import type { AzureObservation, KeyLookup } from '../observed';
 import { accessOf } from '../cluster-change';
 import type { Warning } from '../plan/plan';
-import { mustParseKeyId, shortKeyId } from '../resource-ids';
+import { namesOf } from '../key-users';
+import { mustParseKeyId, resourceName, shortKeyId } from '../resource-ids';
 
 const ACCESS = '/parameters/vaultAccess';
 
@@ -21,7 +22,7 @@ export const vnetIntegrationRule: Rule<WithVaultAccess> = {
   codes: ['VnetIntegrationMissing'],
   check({ vnetIntegration, resourceId }, _, { vaultAccess }) {
     if (vaultAccess !== 'Private' || vnetIntegration === true) return [];
-    const detail = `Private vault access needs API Server VNet Integration, and ${nameOf(resourceId)} does not have it. Turning it on cannot be undone, and takes effect when the cluster is stopped and started: az aks update --enable-apiserver-vnet-integration --apiserver-subnet-id …, az aks stop, az aks start. Before you do, look for admission webhooks with wildcard rules: they can keep a cluster from stopping and starting. Then ask again; or use a vault with public access.`;
+    const detail = `Private vault access needs API Server VNet Integration, and ${resourceName(resourceId)} does not have it. Turning it on cannot be undone, and takes effect when the cluster is stopped and started: az aks update --enable-apiserver-vnet-integration --apiserver-subnet-id …, az aks stop, az aks start. Before you do, look for admission webhooks with wildcard rules: they can keep a cluster from stopping and starting. Then ask again; or use a vault with public access.`;
     return [{ code: 'VnetIntegrationMissing', pointer: ACCESS, detail }];
   },
 };
@@ -72,20 +73,15 @@ export const accessDiffersRule: Rule<WithVaultAccess> = {
   },
 };
 
-/** Nobody else may need the public address that a change to private access closes. */
+/** No other cluster may need the public address that a change to private access closes. */
 export const vaultUnusedByOthersRule: Rule<WithVaultAccess> = {
   codes: ['VaultInUse'],
   check(_, { vaultUsers }, { vaultAccess }) {
     if (vaultAccess !== 'Private' || !vaultUsers || vaultUsers.clusters.length === 0) return [];
-    const names = vaultUsers.clusters.map(nameOf);
-    const more = names.length > MOST_NAMES ? ` and ${names.length - MOST_NAMES} more` : '';
-    const detail = `${names.slice(0, MOST_NAMES).join(', ')}${more} reach ${vaultUsers.vaultUrl} on its public address, which this closes: they could not read their Secrets any more. Move them to other vaults first, or give this cluster a vault of its own by the kind change-vault.`;
+    const detail = `${namesOf(vaultUsers.clusters)} reach ${vaultUsers.vaultUrl} on its public address, which this closes: they could not read their Secrets any more. Move them to other vaults first, or give this cluster a vault of its own by the kind change-vault.`;
     return [{ code: 'VaultInUse', pointer: ACCESS, detail }];
   },
 };
-
-/** Names that a sentence has room for. */
-const MOST_NAMES = 5;
 
 /** What Keyturn knows only from ARM, or not at all, of vaults that do not answer it. */
 export function privateVaultWarnings(
@@ -108,7 +104,7 @@ export function privateVaultWarnings(
       ? [
           {
             code: 'EndpointApprovalUnknown',
-            detail: `Keyturn did not see whether the identity of ${cluster.found ? nameOf(cluster.cluster.resourceId) : 'the cluster'} may approve a private endpoint of the vault. ${endpoint.unknown} If it may not, Azure's operation fails (LinkedAuthorizationFailed), and the operation is blocked.`,
+            detail: `Keyturn did not see whether the identity of ${cluster.found ? resourceName(cluster.cluster.resourceId) : 'the cluster'} may approve a private endpoint of the vault. ${endpoint.unknown} If it may not, Azure's operation fails (LinkedAuthorizationFailed), and the operation is blocked.`,
             volatile: true,
           },
         ]
@@ -118,8 +114,4 @@ export function privateVaultWarnings(
 
 function seenThroughArm(lookup: KeyLookup | undefined): boolean {
   return lookup?.found === true && lookup.key.seenThrough === 'arm';
-}
-
-function nameOf(resourceId: ObservedCluster['resourceId']): string {
-  return resourceId.split('/').at(-1) ?? resourceId;
 }

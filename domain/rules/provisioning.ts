@@ -2,7 +2,7 @@
 import type { ErrorCode, Fault } from '../errors';
 import type { Rule } from '../kinds/kind';
 import { vaultShortcomings, type PermissionModel, type VaultState } from '../provisioning';
-import { shortKeyId } from '../resource-ids';
+import { shortKeyId, resourceName } from '../resource-ids';
 import { keyProblems } from './key';
 
 const VAULT = '/parameters/vaultName';
@@ -31,7 +31,7 @@ export const vaultSuitedRule: Rule<{ readonly permissionModel: PermissionModel }
   check({ location }, { provisioning }, { permissionModel }) {
     if (provisioning?.vault.state !== 'exists') return [];
     const { vaultId, tenantId, vault } = provisioning;
-    const name = vaultId.split('/').at(-1) ?? vaultId;
+    const name = resourceName(vaultId);
     return vaultShortcomings(name, vault.vault, { location, tenantId, permissionModel }).map((why) => ({
       code: 'VaultUnsuited',
       pointer: VAULT,
@@ -45,7 +45,7 @@ export const keySuitedRule: Rule<{ readonly keyName: string }> = {
   codes: ['KeyUnsuited', 'KeySoftDeleted'],
   check(_, { provisioning, provisionedKey, at }, { keyName }): Fault[] {
     if (provisioning?.key === 'soft-deleted') {
-      const detail = `The vault has a deleted key ${keyName}, and the name cannot be used again before it is purged. Recover it (az keyvault key recover --vault-name ${provisioning.vaultId.split('/').at(-1)} --name ${keyName}), or name another key. Nothing was changed.`;
+      const detail = `The vault has a deleted key ${keyName}, and the name cannot be used again before it is purged. Recover it (az keyvault key recover --vault-name ${resourceName(provisioning.vaultId)} --name ${keyName}), or name another key. Nothing was changed.`;
       return [{ code: 'KeySoftDeleted', pointer: KEY, detail }];
     }
     if (provisionedKey === undefined) return [];

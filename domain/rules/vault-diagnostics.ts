@@ -1,6 +1,7 @@
 /** What must hold before the calls of a vault are logged: the vault is seen, the workspace is there, and no setting is overwritten. */
 import type { Rule } from '../kinds/kind';
 import { describeSetting, sendingAuditTo, settingNamed } from '../vault-diagnostics';
+import { resourceName } from '../resource-ids';
 
 /** The parameters that the rules look at. */
 export interface DiagnosticsParameters {
@@ -37,7 +38,7 @@ export const settingNotOverwrittenRule: Rule<DiagnosticsParameters> = {
     const { settings, vaultId } = vaultDiagnostics;
     const named = settingNamed(settings, settingName);
     if (named === undefined || sendingAuditTo(settings, workspaceId)) return [];
-    const detail = `The vault ${vaultId.split('/').at(-1)} has a diagnostic setting ${named.name} already, and it ${describeSetting(named)}. Keyturn overwrites none. Name another \`settingName\`, or delete that one (az monitor diagnostic-settings delete --name ${named.name} --resource ${vaultId}).`;
+    const detail = `The vault ${resourceName(vaultId)} has a diagnostic setting ${named.name} already, and it ${describeSetting(named)}. Keyturn overwrites none. Name another \`settingName\`, or delete that one (az monitor diagnostic-settings delete --name ${named.name} --resource ${vaultId}).`;
     return [{ code: 'DiagnosticSettingDiffers', pointer: '/parameters/settingName', detail }];
   },
 };

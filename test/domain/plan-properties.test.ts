@@ -272,7 +272,7 @@ describe('the machine finds out of a change of the vault access', () => {
     expect(refuted(succeeds({ mistake: closedFirst }), 100)).toBe(true);
   });
 
-  it('that nobody looks right before it closes whether others need it', () => {
+  it('that Keyturn does not look right before it closes whether other clusters need it', () => {
     expect(refuted(holds({ looksBeforeClosing: false }, stories(), ['K1']))).toBe(true);
   });
 });

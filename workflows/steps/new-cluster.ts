@@ -3,6 +3,7 @@ import { describeState } from '../../domain/encryption';
 import { profileOf } from '../../domain/plan/change-of-step';
 import { madeKeys } from '../../domain/plan/outputs';
 import type { StepOf } from '../../domain/plan/steps';
+import { resourceName } from '../../domain/resource-ids';
 import { underLock } from '../held-cluster';
 import type { OperationRun, StepOutcome } from '../operation-run';
 import type { Execution } from './execution';
@@ -14,7 +15,7 @@ export async function createIdentity(step: StepOf<'create-identity'>, { run }: E
     .createIdentity({ ...run.reference(step.id), nonce: nonceOf(run, step.id) });
   return {
     output: { type: 'create-identity', principalId },
-    text: `The managed identity ${nameOf(step.identityId)} was made. Its principal: ${principalId}`,
+    text: `The managed identity ${resourceName(step.identityId)} was made. Its principal: ${principalId}`,
   };
 }
 
@@ -30,7 +31,7 @@ export async function grantEndpointApproval(
   await run.interruptibly(() => lasting(waiting).awaitEndpointApproval({ ...reference, principalId }));
   return {
     output: { type: 'grant-endpoint-approval', principalId, granted },
-    text: `${nameOf(step.identityId)} ${granted ? 'may approve private endpoints of the vault' : 'had the right already'}.`,
+    text: `${resourceName(step.identityId)} ${granted ? 'may approve private endpoints of the vault' : 'had the right already'}.`,
   };
 }
 
@@ -43,7 +44,10 @@ export async function createCluster(step: StepOf<'create-cluster'>, { run }: Exe
   const { operationUrl } = await quick(step.title).submitNewCluster({ ...reference, nonce: nonceOf(run, step.id) });
   // Waiting only reads: an operation that is canceled need not wait for Azure, and says that Azure was asked.
   const { operation, version } = await run.interruptibly(() =>
-    lasting(`Wait until Azure has made ${nameOf(run.plan.cluster)}`).awaitNewCluster({ ...reference, operationUrl }),
+    lasting(`Wait until Azure has made ${resourceName(run.plan.cluster)}`).awaitNewCluster({
+      ...reference,
+      operationUrl,
+    }),
   );
   await quick('Begin the ledger of the cluster').noteCreation(reference);
   run.expectProfile(profileOf(step.to, madeKeys(run.outputs)));
@@ -56,8 +60,4 @@ export async function createCluster(step: StepOf<'create-cluster'>, { run }: Exe
 /** The same for every try of a step. */
 function nonceOf(run: OperationRun, step: string): string {
   return `${run.nonce}/${step}`;
-}
-
-function nameOf(id: string): string {
-  return id.split('/').at(-1) ?? id;
 }

@@ -1,7 +1,7 @@
 /** Performers of the steps that bring vaults to where a cluster needs them. Each looks before it writes. */
 import type { StepOf } from '../../domain/plan/steps';
-import { shortKeyId } from '../../domain/resource-ids';
-import { auditQuery, nameOf } from '../../domain/vault-diagnostics';
+import { resourceName, shortKeyId } from '../../domain/resource-ids';
+import { auditQuery } from '../../domain/vault-diagnostics';
 import { quick } from '../activities';
 import { underLock } from '../held-cluster';
 import type { StepOutcome } from '../operation-run';
@@ -29,7 +29,7 @@ export async function confirmVaultDiagnostics(
   const { settingName } = await quick(step.title).confirmVaultDiagnostics(run.reference(step.id));
   return {
     output: { type: 'confirm-vault-diagnostics', settingName },
-    text: `Azure shows that the setting ${settingName} sends AuditEvent to the workspace ${nameOf(step.workspaceId)}. API servers call the vault when they start and at every health check of the KMS plugin; their rows appear some minutes later. See them: ${auditQuery(step.vaultId)}`,
+    text: `Azure shows that the setting ${settingName} sends AuditEvent to the workspace ${resourceName(step.workspaceId)}. API servers call the vault when they start and at every health check of the KMS plugin; their rows appear some minutes later. See them: ${auditQuery(step.vaultId)}`,
   };
 }
 
@@ -41,8 +41,8 @@ export async function createVault(step: StepOf<'create-vault'>, { run }: Executi
   return {
     output: { type: 'create-vault', ...made },
     text: made.created
-      ? `The vault ${nameOf(made.vaultId)} was made.`
-      : `The vault ${nameOf(made.vaultId)} is fit as it is.`,
+      ? `The vault ${resourceName(made.vaultId)} was made.`
+      : `The vault ${resourceName(made.vaultId)} is fit as it is.`,
   };
 }
 

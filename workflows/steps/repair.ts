@@ -3,7 +3,7 @@ import { assertNever } from '../../domain/assert-never';
 import { profileOf } from '../../domain/plan/change-of-step';
 import { madeKeys, type StepOutput } from '../../domain/plan/outputs';
 import type { StepOf } from '../../domain/plan/steps';
-import { mustParseKeyId, shortKeyId } from '../../domain/resource-ids';
+import { mustParseKeyId, shortKeyId, resourceName } from '../../domain/resource-ids';
 import { awaitIdleCluster } from '../cluster-idle';
 import { underLock } from '../held-cluster';
 import type { StepOutcome } from '../operation-run';
@@ -21,7 +21,7 @@ export async function grantKeyAccess(step: StepOf<'grant-key-access'>, { run }: 
   const { principalId, granted } = await quick(step.title).grantKeyAccess(reference);
   const waiting = `Wait until Azure shows the access to the key ${step.keyName}`;
   await run.interruptibly(() => lasting(waiting).awaitKeyAccess({ ...reference, principalId }));
-  const who = `${step.identityId.split('/').at(-1) ?? ''} (principal ${principalId})`;
+  const who = `${resourceName(step.identityId)} (principal ${principalId})`;
   return {
     output: { type: 'grant-key-access', principalId, granted },
     text: granted

@@ -63,7 +63,7 @@ export class Machine {
   previousTold = false;
   /** By key id, of all vaults. */
   readonly vault = new Map<string, KeyState>();
-  /** Vaults whose public address answers to nobody, by their hosts. */
+  /** Vaults whose public address is closed, by their hosts. */
   readonly closedVaults = new Set<string>();
   /** Vaults that the cluster reaches over a private endpoint, all their keys: AKS keeps it as long as a slot needs it. */
   readonly #privately = new Set<string>();
