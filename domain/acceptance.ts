@@ -11,6 +11,7 @@ import { digestOf } from './canonical';
 import type { Fault } from './errors';
 import { Actor, approverFault } from './people';
 import { OF_ONE_SECRET, RefusedSecret } from './refusal';
+import { Signed } from './trust/statements';
 
 /** The Secrets that a blocked step waits for. */
 export const BlockedSecrets = z.object({
@@ -35,11 +36,12 @@ export const Acceptance = z.object({
   /** The step that was blocked. It holds for the transition of that step only. */
   step: z.string(),
   by: Actor,
-  at: z.string(),
+  roles: z.array(z.string().max(200)).max(100),
   /** Why, in the person's words. */
   reason: z.string(),
   digest: z.string(),
   secrets: z.array(AcceptedSecret),
+  ...Signed.shape,
 });
 /** An acceptance that counts. */
 export type Acceptance = z.infer<typeof Acceptance>;
@@ -50,6 +52,7 @@ export const AcceptanceDecision = z.object({
   roles: z.array(z.string().max(200)).max(100),
   digest: z.string().max(200),
   reason: z.string().trim().min(1).max(500),
+  ...Signed.shape,
 });
 /** A person's request to accept. */
 export type AcceptanceDecision = z.infer<typeof AcceptanceDecision>;
@@ -94,7 +97,7 @@ export function isAccepted(acceptance: Acceptance | null, count: number, secrets
 
 /** Why an acceptance does not count; undefined when it does. */
 export function acceptanceFault(
-  decision: AcceptanceDecision,
+  decision: Omit<AcceptanceDecision, keyof Signed>,
   state: { readonly requestedBy: Actor; readonly blocked: BlockedSecrets | null },
 ): Fault | undefined {
   const { by, roles, digest } = decision;

@@ -8,6 +8,8 @@ export interface Cloud {
   readonly authorityHost: string;
   /** What follows the vault's name in its host name, without a leading dot. */
   readonly vaultSuffix: string;
+  /** What follows `{account}.blob.` in the host name of a storage account. */
+  readonly storageSuffix: string;
 }
 
 /** Every cloud that Keyturn knows; names as `az cloud list` prints them. */
@@ -17,17 +19,20 @@ export const CLOUDS: readonly Cloud[] = [
     resourceManager: 'https://management.azure.com',
     authorityHost: 'https://login.microsoftonline.com',
     vaultSuffix: 'vault.azure.net',
+    storageSuffix: 'core.windows.net',
   },
   {
     name: 'AzureChinaCloud',
     resourceManager: 'https://management.chinacloudapi.cn',
     authorityHost: 'https://login.chinacloudapi.cn',
     vaultSuffix: 'vault.azure.cn',
+    storageSuffix: 'core.chinacloudapi.cn',
   },
   {
     name: 'AzureUSGovernment',
     resourceManager: 'https://management.usgovcloudapi.net',
     authorityHost: 'https://login.microsoftonline.us',
     vaultSuffix: 'vault.usgovcloudapi.net',
+    storageSuffix: 'core.usgovcloudapi.net',
   },
 ];

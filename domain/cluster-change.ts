@@ -42,6 +42,14 @@ export const ClusterChange = z.discriminatedUnion('type', [
   z.strictObject({ type: z.literal('pool-version'), pool: z.string(), to: PatchVersion }),
   /** The cluster takes the principal that its identity stands for now, in the place of one that is gone; nothing else changes. */
   z.strictObject({ type: z.literal('identity'), replaces: z.string() }),
+  /** API Server VNet Integration is turned on, with a subnet for the API servers. In effect after a stop and a start. */
+  z.strictObject({ type: z.literal('vnet-integration'), subnetId: z.string() }),
+  /** The cluster is stopped or started: an action of ARM, and no PUT. */
+  z.strictObject({ type: z.literal('power'), to: z.enum(['Stopped', 'Running']) }),
+  /** The add-on `azureKeyvaultSecretsProvider`; `pollInterval` null: mounted files are not renewed. */
+  z.strictObject({ type: z.literal('secrets-provider'), enabled: z.boolean(), pollInterval: z.string().nullable() }),
+  /** OIDC issuer and workload identity go on. */
+  z.strictObject({ type: z.literal('workload-identity') }),
 ]);
 /** One change of a managed cluster. */
 export type ClusterChange = z.infer<typeof ClusterChange>;
@@ -49,8 +57,13 @@ export type ClusterChange = z.infer<typeof ClusterChange>;
 /** The members of a cluster's body that changes touch; everything else is sent back as ARM gave it. */
 export interface ClusterBodyParts {
   readonly properties: {
-    readonly securityProfile?: { readonly azureKeyVaultKms?: Readonly<Record<string, unknown>> | null } | null;
+    readonly securityProfile?: {
+      readonly azureKeyVaultKms?: Readonly<Record<string, unknown>> | null;
+      readonly [member: string]: unknown;
+    } | null;
+    readonly addonProfiles?: Readonly<Record<string, unknown>> | null;
     readonly agentPoolProfiles?: readonly PoolBodyParts[] | null;
+    readonly apiServerAccessProfile?: Readonly<Record<string, unknown>> | null;
     readonly [member: string]: unknown;
   };
 }
@@ -71,7 +84,7 @@ export function isBusy(provisioningState: string): boolean {
 
 /**
  * The body of the PUT: everything as ARM gave it, except for the change. The shapes are those that `az aks update`,
- * `az aks upgrade --control-plane-only` and `az aks nodepool upgrade` send.
+ * `az aks upgrade --control-plane-only` and `az aks nodepool upgrade` send. A stop and a start have none.
  * @throws OwnError when the pool that the change names is not in the body
  */
 export function applyChange<B extends ClusterBodyParts>(body: B, change: ClusterChange): B {
@@ -98,22 +111,50 @@ export function applyChange<B extends ClusterBodyParts>(body: B, change: Cluster
     case 'identity':
       // Sent as it is: values of `userAssignedIdentities` are Azure's to fill.
       return body;
+    case 'vnet-integration': {
+      const { subnetId } = change;
+      const profile = { ...body.properties.apiServerAccessProfile, enableVnetIntegration: true, subnetId };
+      return { ...body, properties: { ...body.properties, apiServerAccessProfile: profile } };
+    }
+    case 'power':
+      throw new OwnError('A stop and a start are no PUT of the cluster.');
+    case 'secrets-provider': {
+      const addons = body.properties.addonProfiles ?? {};
+      // Azure gives the name in the case in which a client once sent it.
+      const name = Object.keys(addons).find((one) => one.toLowerCase() === SECRETS_PROVIDER.toLowerCase());
+      const addonProfiles = { ...addons, [name ?? SECRETS_PROVIDER]: addonMembers(change) };
+      return { ...body, properties: { ...body.properties, addonProfiles } };
+    }
+    case 'workload-identity': {
+      const securityProfile = { ...body.properties.securityProfile, workloadIdentity: { enabled: true } };
+      return { ...body, properties: { ...body.properties, securityProfile, oidcIssuerProfile: { enabled: true } } };
+    }
     default:
       return assertNever(change);
   }
 }
 
 /** The parts of a cluster that changes are about. */
-type ChangedParts = Pick<ObservedCluster, 'kms' | 'kubernetesVersion' | 'agentPools' | 'identities'>;
+type ChangedParts = Pick<
+  ObservedCluster,
+  | 'kms'
+  | 'kubernetesVersion'
+  | 'agentPools'
+  | 'identities'
+  | 'vnetIntegration'
+  | 'powerState'
+  | 'secretsProvider'
+  | 'issuerUrl'
+  | 'workloadIdentity'
+>;
 
 /**
  * Whether the cluster is what the change asks for. Says nothing about the provisioning state. Of a version, the one that
  * runs counts, not the one that was asked for.
  */
-export function isApplied(
-  { kms, kubernetesVersion, agentPools, identities }: ChangedParts,
-  change: ClusterChange,
-): boolean {
+export function isApplied(cluster: ChangedParts, change: ClusterChange): boolean {
+  const { kms, kubernetesVersion, agentPools, identities, vnetIntegration, powerState } = cluster;
+  const { secretsProvider, issuerUrl, workloadIdentity } = cluster;
   switch (change.type) {
     case 'kms':
       return hasProfile(kms, change.to);
@@ -125,9 +166,23 @@ export function isApplied(
       return identities.every(
         ({ principalId }) => principalId !== undefined && principalId.toLowerCase() !== change.replaces.toLowerCase(),
       );
+    case 'vnet-integration':
+      return vnetIntegration === true;
+    case 'power':
+      return powerState === change.to;
+    case 'secrets-provider':
+      if (!change.enabled) return secretsProvider?.enabled !== true;
+      return secretsProvider?.enabled === true && secretsProvider.pollInterval === change.pollInterval;
+    case 'workload-identity':
+      return workloadIdentity === true && issuerUrl !== undefined;
     default:
       return assertNever(change);
   }
+}
+
+/** The provisioning state while Azure makes a change of the power state, whoever asked for it. */
+export function isUnderWay(provisioningState: string, change: ClusterChange): boolean {
+  return change.type === 'power' && provisioningState === (change.to === 'Stopped' ? 'Stopping' : 'Starting');
 }
 
 /** Whether a cluster reports a profile. Azure compares key names, vaults and ids without regard to case. */
@@ -164,16 +219,23 @@ export function describeChange(change: ClusterChange): string {
       return `Kubernetes ${change.to} on the agent pool ${change.pool}`;
     case 'identity':
       return `another principal of its identity than ${change.replaces}`;
+    case 'vnet-integration':
+      return 'that API Server VNet Integration is on';
+    case 'power':
+      return `the power state ${change.to}`;
+    case 'secrets-provider':
+      return describeProvider(change);
+    case 'workload-identity':
+      return 'an OIDC issuer and workload identity';
     default:
       return assertNever(change);
   }
 }
 
 /** What a cluster reports of the thing that a change is about, in the same words. */
-export function describeReported(
-  { kms, kubernetesVersion, agentPools, identities }: ChangedParts,
-  change: ClusterChange,
-): string {
+export function describeReported(cluster: ChangedParts, change: ClusterChange): string {
+  const { kms, kubernetesVersion, agentPools, identities, vnetIntegration, powerState } = cluster;
+  const { secretsProvider, issuerUrl, workloadIdentity } = cluster;
   switch (change.type) {
     case 'kms':
       return describeKms(kms);
@@ -186,6 +248,14 @@ export function describeReported(
     }
     case 'identity':
       return `the principal ${identities[0]?.principalId ?? 'unknown'} of its identity`;
+    case 'vnet-integration':
+      return `that API Server VNet Integration is ${vnetIntegration === true ? 'on' : 'off'}`;
+    case 'power':
+      return `the power state ${powerState}`;
+    case 'secrets-provider':
+      return describeProvider(secretsProvider ?? { enabled: false, pollInterval: null });
+    case 'workload-identity':
+      return `${issuerUrl === undefined ? 'no OIDC issuer' : `the OIDC issuer ${issuerUrl}`}, and workload identity ${workloadIdentity === true ? 'on' : 'off'}`;
     default:
       return assertNever(change);
   }
@@ -195,6 +265,40 @@ export function describeReported(
 export function describeProfile(profile: KmsProfile): string {
   if (profile.mode === 'off') return 'that KMS is off';
   return `the key ${shortKeyId(profile.keyId)} with ${profile.access.toLowerCase()} vault access`;
+}
+
+const SECRETS_PROVIDER = 'azureKeyvaultSecretsProvider';
+
+/** As `az aks enable-addons` and `disable-addons` send it. */
+function addonMembers({
+  enabled,
+  pollInterval,
+}: {
+  readonly enabled: boolean;
+  readonly pollInterval: string | null;
+}): object {
+  if (!enabled) return { enabled: false };
+  return {
+    enabled: true,
+    config: {
+      enableSecretRotation: String(pollInterval !== null),
+      rotationPollInterval: pollInterval ?? DEFAULT_POLL_INTERVAL,
+    },
+  };
+}
+
+/** Of AKS. */
+const DEFAULT_POLL_INTERVAL = '2m';
+
+function describeProvider({
+  enabled,
+  pollInterval,
+}: {
+  readonly enabled: boolean;
+  readonly pollInterval: string | null;
+}): string {
+  if (!enabled) return 'the add-on azureKeyvaultSecretsProvider off';
+  return `the add-on azureKeyvaultSecretsProvider ${pollInterval === null ? 'without rotation' : `with rotation every ${pollInterval}`}`;
 }
 
 /** When KMS goes off, the other members stay in the PUT: `az aks update --disable-azure-keyvault-kms` leaves them too. */

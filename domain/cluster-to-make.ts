@@ -18,8 +18,10 @@ export const ClusterToMake = z.object({
     z.object({ state: z.literal('missing') }),
     z.object({ state: z.literal('unseen'), why: z.string() }),
   ]),
-  /** The vault of the key that the request names. */
-  vault: VaultLookup,
+  /** Of the subscription that the cluster is to be in; absent when vault and key are to be made. */
+  tenantId: z.string().optional(),
+  /** The vault of the key that the request names; absent when vault and key are to be made. */
+  vault: VaultLookup.optional(),
 });
 /** What there is of the things that a new cluster needs. */
 export type ClusterToMake = z.infer<typeof ClusterToMake>;

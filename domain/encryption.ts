@@ -61,6 +61,9 @@ export function kmsScheme(kubernetesVersion: string): KmsScheme {
   return minorOf(kubernetesVersion) < FIRST_KMS_V2_MINOR ? 'kms-v1' : 'kms-v2';
 }
 
+/** The id of the step that makes a key of a new name; others make versions. */
+export const NEW_KEY_STEP = 'create-key';
+
 /** The key ids that steps made, by step id: the only values of a plan that run time fills in. */
 export type MadeKeys = Readonly<Record<string, string>>;
 
@@ -94,7 +97,8 @@ export function describeTarget(target: EncryptionTarget): string {
 /** For sentences, also before a key is made. */
 export function describeState(state: EncryptionState): string {
   if (state.mode === 'off') return 'plaintext (KMS off)';
-  return typeof state.key === 'string' ? shortKeyId(state.key) : 'the new version';
+  if (typeof state.key === 'string') return shortKeyId(state.key);
+  return state.key.madeBy === NEW_KEY_STEP ? 'the new key' : 'the new version';
 }
 
 /** `27` of `1.27.3`; NaN when it is no version. */

@@ -5,19 +5,30 @@
  * even changed white space. The signature is over the bytes of everything but itself.
  */
 import { z } from 'zod';
+import { AuditHead } from './audit';
 import { Operation } from './operation';
 import { StepOutput } from './plan/outputs';
+import { RequestSeal } from './trust/statements';
 
 /** What is signed. */
 export const EvidenceRecord = z.object({
-  format: z.literal('keyturn-evidence/2'),
+  format: z.literal('keyturn-evidence/3'),
   sealedAt: z.string(),
   operation: Operation,
   /** What each step that was done gave, by its id. */
   outputs: z.record(z.string(), StepOutput),
+  /** The API's signature of the request, and the policy that it stands for. */
+  seal: RequestSeal,
+  /** The workflow was ended from outside: the record is what it had shown last, and what its steps gave is lost. */
+  swept: z.literal(true).optional(),
+  /** The last lines of the audit log when this was sealed: what was cut off the log before them is found by that. */
+  audit: z.array(AuditHead).optional(),
 });
 /** What is signed. */
 export type EvidenceRecord = z.infer<typeof EvidenceRecord>;
+
+/** What an operation gives to be sealed. */
+export type UnsealedRecord = Omit<EvidenceRecord, 'sealedAt' | 'format' | 'audit'>;
 
 /** Ed25519 over the UTF-8 bytes of `renderEvidenceRecord(record)`. */
 export const EvidenceSignature = z.strictObject({

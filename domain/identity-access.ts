@@ -34,6 +34,9 @@ export const ObservedVault = z.object({
   policyKeys: z.array(z.string()),
   /** Whether the vault answers on its public address to every network. */
   openToAllNetworks: z.boolean(),
+  tenantId: z.string(),
+  softDelete: z.boolean(),
+  purgeProtection: z.boolean(),
 });
 /** The vault of a key, as ARM shows it. */
 export type ObservedVault = z.infer<typeof ObservedVault>;
@@ -60,6 +63,8 @@ export const IdentityAccess = z.object({
     /** Object id in Entra ID. */
     principalId: z.string(),
   }),
+  /** Of the cluster's subscription; absent when no rule asks for it. */
+  tenantId: z.string().optional(),
   vault: VaultLookup,
   /** Of roles at the key and above it, groups of the identity included. */
   roles: PermissionsLookup.optional(),
@@ -90,8 +95,8 @@ export function rightsOf({ vault, roles, denials }: IdentityAccess): RightsFound
   const missing: KeyRight[] = [];
   const unknown = new Set<string>();
   for (const right of KEY_RIGHTS) {
-    const giving = roles.value.filter((role) => covers(role, right));
-    const taking = denied.filter((denial) => covers(denial, right));
+    const giving = roles.value.filter((role) => covers(role, actionOf(right)));
+    const taking = denied.filter((denial) => covers(denial, actionOf(right)));
     const surelyTaken = taking.some(({ uncertain }) => !uncertain);
     if (giving.length === 0 || surelyTaken) missing.push(right);
     else if (giving.every(({ uncertain }) => uncertain)) unknown.add(CONDITION_OF_ROLE);
@@ -105,7 +110,7 @@ export function rightsOf({ vault, roles, denials }: IdentityAccess): RightsFound
 export function denyingAssignments({ vault, denials }: IdentityAccess): string[] {
   if (!vault.known || vault.value.permissionModel !== 'rbac' || !denials?.known) return [];
   const taking = denials.value.filter(
-    (denial) => !denial.uncertain && KEY_RIGHTS.some((right) => covers(denial, right)),
+    (denial) => !denial.uncertain && KEY_RIGHTS.some((right) => covers(denial, actionOf(right))),
   );
   return [...new Set(taking.map(({ name }) => name))];
 }
@@ -141,9 +146,12 @@ const CONDITION_OF_ROLE =
 const UNCERTAIN_DENIAL =
   'A deny assignment with a condition or with groups covers the key, and Keyturn does not see whether it concerns the identity.';
 
-/** Whether a permission covers a right on keys. */
-function covers({ dataActions, notDataActions }: Permission, right: KeyRight): boolean {
-  const action = `Microsoft.KeyVault/vaults/keys/${right}/action`;
+function actionOf(right: KeyRight): string {
+  return `Microsoft.KeyVault/vaults/keys/${right}/action`;
+}
+
+/** Whether a permission covers a data action. */
+export function covers({ dataActions, notDataActions }: Permission, action: string): boolean {
   return (
     dataActions.some((pattern) => matches(pattern, action)) &&
     !notDataActions.some((pattern) => matches(pattern, action))

@@ -5,11 +5,12 @@
 import { z } from 'zod';
 import { kmsScheme } from './encryption';
 import { rightsOf, type IdentityAccess } from './identity-access';
-import { keySlots, keysNeeded, Ledger, reconcile } from './ledger';
+import { currentGeneration, keySlots, keysNeeded, Ledger, reconcile } from './ledger';
 import { reportedKeyId, type KeyLookup, type ObservedCluster, type ObservedKey } from './observed';
-import { causesOf, NOT_REPAIRABLE, type Cause, type Recovery } from './recovery';
+import { causesOf, mayBeSentAgain, NOT_REPAIRABLE, type Cause, type Recovery } from './recovery';
 import { explains, RECOVERY_FINDINGS, recoveryFindings } from './recovery-findings';
 import { keyProblems } from './rules';
+import { keysNeededBy } from './recovery-keys';
 import { sameKeyId, shortKeyId } from './resource-ids';
 import { claimsProof, type LedgerTrust } from './trusted-ledger';
 import { statusPollsPerTenSeconds, transactionsPerTenSeconds } from './vault-load';
@@ -30,7 +31,6 @@ const Finding = z.object({
     'ClusterNotReady',
     'ClusterNotReadable',
     ...RECOVERY_FINDINGS,
-    'KeyExpiresSoon',
     'SwitchNotFinished',
     'NotProven',
     'LedgerNotConfirmed',
@@ -101,7 +101,7 @@ export interface InspectionFacts {
   /** What the vaults say of the keys of the slots and the ledger. */
   readonly keys: readonly KeyLookup[];
   readonly identityAccess?: IdentityAccess;
-  /** With KMS on: why API servers cannot use the keys of the slots. */
+  /** Why API servers cannot use the keys of the slots. */
   readonly recovery?: Recovery;
   /** What is in the cluster, or why it could not be read, in one sentence. */
   readonly inside: Readable | { readonly unreadable: string };
@@ -147,12 +147,12 @@ export function inspect(facts: InspectionFacts): Inspection {
     identity,
     proven,
     generations: stored === null ? null : ledger.generations,
-    keysNeeded: 'ledger' in inside ? keysNeeded(ledger) : null,
+    keysNeeded: 'ledger' in inside ? keysNeededBy(cluster, stored, at) : null,
     network: networkOf(facts),
     vaultLoad: vaultLoadOf(facts),
     findings: [
-      ...clusterFindings(facts, causes),
-      ...(facts.recovery === undefined ? [] : recoveryFindings(facts.recovery, causes)),
+      ...clusterFindings(facts, causes, ledger),
+      ...(facts.recovery === undefined ? [] : recoveryFindings(facts.recovery, causes, { current: reported, proven })),
       ...[slots.current, slots.previous].flatMap((key) => (key ? keyFindings(key, causes) : [])),
       ...('ledger' in inside ? ledgerFindings(inside, ledger, { proven, kmsOn: kms.enabled }) : []),
       ...schemeFindings(cluster),
@@ -165,12 +165,14 @@ function finding(code: Finding['code'], detail: string, repair?: string): Findin
   return { code, detail, ...(repair === undefined ? {} : { repair }) };
 }
 
-function clusterFindings(
-  { cluster: { provisioningState, powerState }, inside }: InspectionFacts,
-  causes: readonly Cause[],
-): Finding[] {
-  const repairable = causes.some(({ type }) => !NOT_REPAIRABLE.includes(type));
+function clusterFindings({ cluster, inside }: InspectionFacts, causes: readonly Cause[], ledger: Ledger): Finding[] {
+  const { provisioningState, powerState } = cluster;
+  const caused = causes.some(({ type }) => !NOT_REPAIRABLE.includes(type));
+  // A cause has a finding of its own.
+  const sentAgain = !caused && 'ledger' in inside && mayBeSentAgain(cluster, ledger);
+  const repairable = caused || sentAgain;
   const begins = repairable ? 'no operation but recover-key can begin' : 'no operation can begin';
+  const byHand = provisioningState === 'Failed' ? keyToSetAgain(ledger, cluster) : '';
   const ready = provisioningState === 'Succeeded' && powerState === 'Running';
   return [
     ...(ready
@@ -178,7 +180,8 @@ function clusterFindings(
       : [
           finding(
             'ClusterNotReady',
-            `Azure reports the cluster as ${provisioningState} and ${powerState}: ${begins}. Wait, start it, or repair it in Azure first.`,
+            `Azure reports the cluster as ${provisioningState} and ${powerState}: ${begins}. Wait, start it, or repair it in Azure first.${byHand}`,
+            sentAgain ? 'recover-key' : undefined,
           ),
         ]),
     ...('ledger' in inside
@@ -190,6 +193,19 @@ function clusterFindings(
           ),
         ]),
   ];
+}
+
+/** A key that was set by hand evicts another one, and API servers do not start while Secrets are under that. */
+function keyToSetAgain(ledger: Ledger, cluster: ObservedCluster): string {
+  if (currentGeneration(ledger)?.origin !== 'adopted') return '';
+  const proven = ledger.generations.findLast(({ proof }) => proof !== undefined);
+  const reported = reportedKeyId(cluster);
+  if (!proven || proven.keyId === reported) return '';
+  const command =
+    proven.keyId === null
+      ? '--disable-azure-keyvault-kms'
+      : `--enable-azure-keyvault-kms --azure-keyvault-kms-key-id ${proven.keyId}`;
+  return ` Keyturn proved every Secret under ${nameOf(proven.keyId)} last, and others changed that to ${nameOf(reported)}. If their change failed, undo it: az aks update ${command}. Then inspect the cluster again. Keep every key version of the cluster enabled.`;
 }
 
 /** What a cause says already is not said twice. */
@@ -218,7 +234,7 @@ function ledgerFindings(
       ? [
           finding(
             'SwitchNotFinished',
-            `An operation was about to set ${last.keyId === null ? 'plaintext' : shortKeyId(last.keyId)}, and Azure does not report it. Some API server may have written with it for a while.`,
+            `An operation was about to set ${nameOf(last.keyId)}, and Azure does not report it. Some API server may have written with it for a while.`,
             'rewrite-secrets',
           ),
         ]
@@ -241,6 +257,10 @@ function ledgerFindings(
         ]
       : []),
   ];
+}
+
+function nameOf(keyId: string | null): string {
+  return keyId === null ? 'plaintext' : shortKeyId(keyId);
 }
 
 function whyUnproven({ ledger, changedSinceProof }: Readable): string {

@@ -7,7 +7,8 @@
 import { z } from 'zod';
 import { mustParseKeyId, parseKeyId, resourceName, sameKeyId, shortKeyId } from './resource-ids';
 import type { Fault } from './errors';
-import type { Warning } from './plan/plan';
+import { Warning } from './plan/plan';
+import { listed } from './listed';
 
 /** What was found. */
 export const KeyUsers = z.object({
@@ -23,6 +24,13 @@ export const KeyUsers = z.object({
 });
 /** What was found. */
 export type KeyUsers = z.infer<typeof KeyUsers>;
+
+/** What was found, and what an owner of the key must still look at, for people. */
+export const KeyUsersReport = KeyUsers.extend({
+  warnings: z.array(Warning).meta({ description: 'What Keyturn could not see.' }),
+}).meta({ id: 'KeyUsers', description: 'Who needs a key version, as far as Keyturn can see.' });
+/** What was found, and what an owner of the key must still look at. */
+export type KeyUsersReport = z.infer<typeof KeyUsersReport>;
 
 /** What one cluster needs. */
 export interface ClusterKeys {
@@ -59,6 +67,26 @@ export function usersOf({ clusters, refusedSubscriptions }: KeyUsage, keyId: str
   };
 }
 
+/** What a caller may see of it: clusters that are not theirs have no names. */
+export function shownUsers(users: KeyUsers, maySee: (cluster: string) => boolean): KeyUsers {
+  return {
+    ...users,
+    users: users.users.filter(({ cluster }) => maySee(cluster)),
+    unread: users.unread.filter((cluster) => maySee(cluster)),
+  };
+}
+
+/** That clusters without names need the key, or could not be read: nobody must take a shortened list for the whole. */
+export function hiddenUserWarnings(all: KeyUsers, shown: KeyUsers): Warning[] {
+  if (all.users.length > shown.users.length)
+    return [{ code: 'UsersNotShown', detail: 'Clusters that you may not see need this key. Do not retire it.' }];
+  if (all.unread.length > shown.unread.length)
+    return [
+      { code: 'UsersNotShown', detail: 'Clusters that you may not see could not be read; they may need this key.' },
+    ];
+  return [];
+}
+
 /** Clusters that need the public address of a vault. */
 export const VaultUsers = z.object({
   /** `https://kv1.vault.azure.net` */
@@ -93,9 +121,6 @@ function vaultUrlOf(keyId: string): string | undefined {
   const parsed = parseKeyId(keyId);
   return 'fault' in parsed ? undefined : parsed.vaultUrl.toLowerCase();
 }
-
-/** Names that a sentence has room for. */
-const MOST_NAMES = 5;
 
 /** Why a key may not be retired. @param except the cluster that the operation is for: the plan itself moves it away from the key */
 export function keyUserFaults({ keyId, users }: KeyUsers, except?: string): Fault[] {
@@ -146,9 +171,4 @@ export function needsKey(needed: readonly string[], keyId: string): boolean {
 /** The names of clusters, as many as a sentence has room for. */
 export function namesOf(clusters: readonly string[]): string {
   return listed(clusters.map(resourceName));
-}
-
-function listed(names: readonly string[]): string {
-  const more = names.length > MOST_NAMES ? ` and ${names.length - MOST_NAMES} more` : '';
-  return `${names.slice(0, MOST_NAMES).join(', ')}${more}`;
 }

@@ -23,6 +23,8 @@ export function newOperation(asked: {
     plan: null,
     planRevision: 0,
     approvals: [],
+    denial: null,
+    cancellation: null,
     approvalDeadline: null,
     steps: [],
     progress: null,
@@ -31,6 +33,8 @@ export function newOperation(asked: {
     offers: ['cancel'],
     blockedSecrets: null,
     acceptance: null,
+    paused: null,
+    resumed: null,
     result: null,
     evidence: null,
   };

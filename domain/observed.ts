@@ -3,6 +3,7 @@ import { z } from 'zod';
 import { Census } from './census';
 import { accessOf } from './cluster-change';
 import { ClusterToMake } from './cluster-to-make';
+import { CsiFacts, CsiInside, SecretsProvider } from './csi/facts';
 import { kmsScheme, type EncryptionState } from './encryption';
 import { IdentityAccess } from './identity-access';
 import { KeyUsers, VaultUsers } from './key-users';
@@ -12,8 +13,14 @@ import { Provisioning } from './provisioning';
 import { Recovery } from './recovery';
 import { UpgradeRisks } from './upgrade-risks';
 import { VaultDiagnostics } from './vault-diagnostics';
+import { VnetSight } from './vnet-integration';
 
 export { ANOTHER_VAULT, KeyLookup, ObservedKey } from './observed-key';
+
+/** The answer about a cluster that ARM does not know. @param code of ARM */
+export function notInArm(code: string): string {
+  return `ARM knows no such cluster (${code}).`;
+}
 
 /** What a version is called that ARM does not report. */
 export const UNKNOWN_VERSION = 'unknown';
@@ -29,6 +36,8 @@ export const ObservedPool = z.object({
   count: z.int(),
   /** Whether the autoscaler of AKS sets the count. */
   autoscaled: z.boolean().optional(),
+  /** Whether it is an availability set and no scale set: AKS cannot stop such a cluster. */
+  availabilitySet: z.boolean().optional(),
   /** `System` or `User`. */
   mode: z.string(),
 });
@@ -55,6 +64,14 @@ export const ObservedCluster = z.object({
   identities: z.array(z.object({ resourceId: z.string(), principalId: z.string().optional() })),
   /** API Server VNet Integration is on: private vaults need it. Absent when ARM does not say. */
   vnetIntegration: z.boolean().optional(),
+  /** Node auto-provisioning is on: AKS cannot stop such a cluster. */
+  nodeAutoProvisioning: z.boolean().optional(),
+  /** The add-on for secrets of vaults in pods. Absent when ARM shows none: it was never on. */
+  secretsProvider: SecretsProvider.optional(),
+  /** Who issues the tokens of service accounts, for Entra ID; absent while the cluster has none. */
+  issuerUrl: z.string().optional(),
+  /** Whether AKS injects such tokens into pods that ask for them. */
+  workloadIdentity: z.boolean().optional(),
   localAccountsDisabled: z.boolean(),
   /** ARM tags. */
   tags: z.record(z.string(), z.string()),
@@ -128,6 +145,8 @@ export const AzureObservation = z.object({
   keyUsers: KeyUsers.optional(),
   /** What the cluster's identity is granted on the requested key, or on the current one; for kinds that need it. */
   identityAccess: IdentityAccess.optional(),
+  /** The same for keys that the request names and that are other objects than the current key, in its vault. For kinds that need it. */
+  otherKeyAccess: z.array(IdentityAccess).optional(),
   /** Why API servers cannot use their keys. For kinds that need it. */
   recovery: Recovery.optional(),
   /** Who else needs the public address of the vault of the current key. For kinds that need it. */
@@ -140,6 +159,8 @@ export const AzureObservation = z.object({
   provisionedKey: ObservedKey.optional(),
   /** What there is of the things that a new cluster needs; for kinds that make one. */
   clusterToMake: ClusterToMake.optional(),
+  /** What Azure shows of the connection between the cluster's pods and a vault; for kinds that need it. */
+  csi: CsiFacts.optional(),
 });
 /** What Azure reports. */
 export type AzureObservation = z.infer<typeof AzureObservation>;
@@ -157,12 +178,16 @@ export const Observation = z.object({
   unreadable: z.string().optional(),
   /** What may not survive an upgrade, as far as the cluster tells. For kinds that need it. */
   upgradeRisks: UpgradeRisks.optional(),
+  /** What the cluster shows of the connection between its pods and a vault. For kinds that need it. */
+  csiInside: CsiInside.optional(),
   /** A key version that an earlier operation made for the cluster and was not seen to set; for plans that make one. */
   unusedVersion: z.object({ keyId: z.string(), operationId: z.string() }).optional(),
   /** Nodes by the name of their agent pool; absent when the API server shows none. */
   nodes: z.record(z.string(), z.int()).optional(),
   /** The size of etcd's database; absent when the API server does not show it. */
   storageBytes: z.number().optional(),
+  /** What the cluster shows of API Server VNet Integration. For kinds that need it, with private vault access. */
+  vnetSight: VnetSight.optional(),
   /** The census of every Secret; absent as long as there was none. */
   census: Census.optional(),
 });

@@ -11,18 +11,20 @@
 import { z } from 'zod';
 import { Acceptance, BlockedSecrets } from './acceptance';
 import { canonicalJson } from './canonical';
+import type { Milestone } from './milestone';
 import { Operation, stepStates, StepStatus, type StepState } from './operation';
 import type { Plan } from './plan/plan';
 import { planStored, storedPlan } from './plan/stored-plan';
 import { grouped, namesIn, RefusedGroup, refusedIn } from './refused-names';
+import { milestonesStored, storedMilestones, type MilestoneView } from './stored-milestones';
 import { cutText, jsonBytes, largest } from './text-budget';
 
 /** The bytes of a memo as JSON, at most. */
-export const MEMO_BYTES = 32_000;
+export const MEMO_BYTES = 36_000;
 /** For the fields that are not of the operation. */
-const RESERVED_BYTES = 200;
+const RESERVED_BYTES = 800;
 /** No text is cut to less. */
-const SHORTEST_TEXT_IN_BYTES = 60;
+const SHORTEST_TEXT_IN_BYTES = 30;
 /** Members with texts of people, of Azure and of API servers. A plan is stored whole: its digest is checked. */
 const TEXTS: ReadonlySet<string> = new Set([
   'detail',
@@ -36,6 +38,8 @@ const TEXTS: ReadonlySet<string> = new Set([
 
 /** Memo keys beside those of the operation's members. */
 export const MemoKey = {
+  /** The API's signature of the request: `RequestSeal`. */
+  Seal: 'seal',
   /** `digestOf` the request as parsed; tells a repeated POST from another body under the same Idempotency-Key. */
   Fingerprint: 'fingerprint',
   /** The plan, written once for each revision. */
@@ -46,8 +50,10 @@ export const MemoKey = {
 
 /** Before the id of a step. */
 const STEP = 'step:';
+/** Before the number of a field with milestones. */
+const MILESTONES = 'milestones:';
 const StoredStatus = StepStatus.omit({ id: true });
-const Members = Operation.omit({ plan: true, steps: true });
+const Members = Operation.omit({ plan: true, steps: true, milestones: true });
 const Groups = z.array(RefusedGroup);
 /** Lists of Secrets as they are stored. */
 const StoredLists = z.object({
@@ -60,7 +66,7 @@ export type MemoFields = Readonly<Record<string, unknown>>;
 
 /** All fields of an operation. */
 export function memoOf(operation: Operation): MemoFields {
-  const { steps, reason: _first, plan, approvals, blockedSecrets, acceptance, ...members } = operation;
+  const { steps, reason: _first, plan, approvals, blockedSecrets, acceptance, milestones, ...members } = operation;
   const begun = steps.filter(({ status }) => status !== 'pending');
   const all = {
     ...members,
@@ -74,6 +80,9 @@ export function memoOf(operation: Operation): MemoFields {
   return fitting({
     ...Object.fromEntries(Object.entries(all).filter(([, value]) => !isEmpty(value))),
     ...Object.fromEntries(begun.map((step) => [`${STEP}${step.id}`, statusOf(step)])),
+    ...Object.fromEntries(
+      storedMilestones(milestones ?? [], operation).map((words, index) => [`${MILESTONES}${index}`, words]),
+    ),
   });
 }
 
@@ -98,7 +107,21 @@ export function operationInMemo(memo: MemoFields = {}): Operation {
   const members = Members.parse({ ...Object.fromEntries(absent), ...stored });
   const begun = Object.entries(memo).filter(([key]) => key.startsWith(STEP));
   const statuses = begun.map(([key, status]) => ({ ...StoredStatus.parse(status), id: key.slice(STEP.length) }));
-  return { ...members, reason: members.faults[0] ?? null, plan, steps: stepStates(plan, statuses) };
+  const steps = stepStates(plan, statuses);
+  const milestones = milestonesIn(memo, { ...members, steps });
+  return {
+    ...members,
+    reason: members.faults[0] ?? null,
+    plan,
+    steps,
+    ...(milestones.length === 0 ? {} : { milestones }),
+  };
+}
+
+function milestonesIn(memo: MemoFields, view: MilestoneView): Milestone[] {
+  const fields = Object.keys(memo).filter((key) => key.startsWith(MILESTONES)).length;
+  const words = Array.from({ length: fields }, (_, index) => memo[`${MILESTONES}${index}`]);
+  return milestonesStored(z.array(z.string()).parse(words), view);
 }
 
 function inGroups<T extends { readonly secrets: Parameters<typeof grouped>[0] }>(list: T | null): object | null {

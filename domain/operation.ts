@@ -1,12 +1,15 @@
 /** An operation as API, CLI, UI and evidence show it: in this one shape. */
 import { z } from 'zod';
 import { Acceptance, BlockedSecrets } from './acceptance';
-import { Approval } from './approval';
+import { Approval, Decision } from './approval';
+import { Milestone } from './milestone';
 import { Actor } from './people';
+import { Pause, Resumption } from './pause';
 import { Plan } from './plan/plan';
 import { StepText, writesTo } from './plan/steps';
 import { Proof, RewriteReport } from './proof';
 import { StoredRequest } from './request';
+import { Signed } from './trust/statements';
 
 /** Where an operation stands. The last three are final, and the only final ones (Azure's terminal states). */
 export const OperationStatus = {
@@ -15,6 +18,7 @@ export const OperationStatus = {
   AwaitingCluster: 'AwaitingCluster',
   Running: 'Running',
   Blocked: 'Blocked',
+  Paused: 'Paused',
   Succeeded: 'Succeeded',
   Failed: 'Failed',
   Canceled: 'Canceled',
@@ -66,6 +70,24 @@ export function stepsAtEnd(steps: readonly StepState[]): StepState[] {
   });
 }
 
+/** What every view of an ended operation has in common. */
+export function viewAtEnd({
+  steps,
+}: Pick<Operation, 'steps'>): Pick<
+  Operation,
+  'approvalDeadline' | 'progress' | 'waitingFor' | 'offers' | 'blockedSecrets' | 'paused' | 'steps'
+> {
+  return {
+    approvalDeadline: null,
+    progress: null,
+    waitingFor: null,
+    offers: [],
+    blockedSecrets: null,
+    paused: null,
+    steps: stepsAtEnd(steps),
+  };
+}
+
 /** The steps of a plan with how far each is. @param statuses those that are not pending; others may be left out */
 export function stepStates(plan: Plan | null, statuses: readonly StepStatus[]): StepState[] {
   return (plan?.steps ?? []).map(({ id, title, reason, type }) => ({
@@ -106,6 +128,15 @@ export const OperationResult = z.object({
 /** What a finished operation gave. */
 export type OperationResult = z.infer<typeof OperationResult>;
 
+/** A person's request for the end of an operation. Unsigned, it came through Temporal itself and may name anybody. */
+export const Cancellation = z.object({
+  by: Actor,
+  comment: z.string().max(500).optional(),
+  ...Signed.partial().shape,
+});
+/** A person's request for the end of an operation. */
+export type Cancellation = z.infer<typeof Cancellation>;
+
 /** An operation. Times are ISO 8601 in UTC. */
 export const Operation = z.object({
   id: z.string(),
@@ -123,6 +154,10 @@ export const Operation = z.object({
   /** 1 for the first plan; one more each time the plan changed and approval was asked for again. */
   planRevision: z.int(),
   approvals: z.array(Approval),
+  /** The decision of an approver against the plan; null when there was none. */
+  denial: Decision.nullable(),
+  /** The request for the end that counted; null when there was none. */
+  cancellation: Cancellation.nullable(),
   /** When the wait for approval ends; null when the operation does not wait for approval. */
   approvalDeadline: z.string().nullable(),
   steps: z.array(StepState),
@@ -132,14 +167,20 @@ export const Operation = z.object({
   /** Keys that must stay enabled, unexpired and undeleted as things stand now. */
   keysNeeded: z.array(z.string()),
   /** What the operation accepts now. */
-  offers: z.array(z.enum(['approve', 'deny', 'retry', 'accept', 'cancel'])),
+  offers: z.array(z.enum(['approve', 'deny', 'retry', 'accept', 'pause', 'resume', 'cancel'])),
   /** The Secrets that a blocked step waits for; null when it waits for something else, or nothing is blocked. */
   blockedSecrets: BlockedSecrets.nullable(),
   /** The acceptance of Secrets that are not under the target; null when there was none. */
   acceptance: Acceptance.nullable(),
+  /** The pause that an operator or approver asked for; null when there is none. The status is `Paused` from the next safe point on. */
+  paused: Pause.nullable(),
+  /** Who ended the last pause; null when there was none. */
+  resumed: Resumption.nullable(),
   result: OperationResult.nullable(),
   /** The signed evidence, once it is sealed. */
   evidence: z.object({ file: z.string(), digest: z.string(), signingKeyId: z.string() }).nullable(),
+  /** What has happened so far, in order: domain/events.ts makes the events from it. Absent while nothing has. */
+  milestones: z.array(Milestone).optional(),
 });
 /** An operation. */
 export type Operation = z.infer<typeof Operation>;

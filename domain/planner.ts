@@ -1,12 +1,14 @@
 /** Makes the plan of any kind: pure, so that the same facts always give the same plan and digest. */
 import { isBusy } from './cluster-change';
+import { windowWarnings } from './change/warnings';
 import { censusFaults, censusWarnings, forcedRewriteWarnings, type Census } from './census';
 import { KMS_V1_MOST_SECRETS, type EncryptionState } from './encryption';
 import { clusterToBe } from './cluster-to-make';
 import type { ErrorCode, Fault } from './errors';
+import { needsKey } from './key-users';
 import { kindOf } from './kinds';
 import type { Kind } from './kinds/kind';
-import { currentGeneration, keysNeeded, reconcile, type Ledger } from './ledger';
+import { currentGeneration, reconcile, type Ledger } from './ledger';
 import {
   encryptionStateOf,
   reportedKeyId,
@@ -15,8 +17,10 @@ import {
   type ObservedCluster,
 } from './observed';
 import { checkPlan } from './plan/check-plan';
+import type { PlanStep } from './plan/steps';
 import { sealPlan, type PlanPolicy, type PlanResult, type Warning } from './plan/plan';
 import type { OperationRequest } from './request';
+import { keysNeededBy } from './recovery-keys';
 import { recentSwitch } from './recent-switch';
 import { keyWarnings, privateVaultWarnings } from './rules';
 import { nodeWarnings, storageWarnings, versionWarnings } from './rewrite-effects';
@@ -80,9 +84,10 @@ export function plan(
   const ledger = reconcile(observation.ledger ?? undefined, reportedKeyId(cluster), azure.at);
   const proven = currentGeneration(ledger)?.state === 'proven';
   const parameters: unknown = request.parameters;
-  const { upgradeRisks } = observation;
+  const { upgradeRisks, vnetSight, csiInside } = observation;
   const perSecond = rewriteCeiling(azure);
-  const facts = { cluster, azure, ledger, from, proven, perSecond, parameters, policy, upgradeRisks };
+  const seen = { upgradeRisks, vnetSight, csiInside };
+  const facts = { cluster, azure, ledger, from, proven, perSecond, parameters, policy, ...seen };
   const violated = (kind.factRules ?? []).flatMap((rule) => rule.check(facts as never));
   if (violated.length > 0) return { plan: null, faults: violated };
   const planned = kind.plan(facts);
@@ -90,7 +95,7 @@ export function plan(
   const proves = planned.steps.some(({ type }) => type === 'converge');
   const late = [
     ...(proves ? recentSwitchFaults(ledger, cluster, azure.at) : []),
-    ...kmsV1Faults(from, planned.to, census),
+    ...kmsV1Faults(planned.steps, census),
   ];
   if (late.length > 0) return { plan: null, faults: late };
   checkPlan(planned.steps, { state: from, proven });
@@ -103,10 +108,11 @@ export function plan(
       summary: planned.summary,
       from,
       to: planned.to,
-      keysNeeded: keysNeeded(ledger),
+      keysNeeded: allKeysNeeded(cluster, observation),
       steps: [...planned.steps],
       warnings: [
         ...planned.warnings,
+        ...windowWarnings(request.change, planned.steps, { now: azure.at, secrets: census?.secrets }),
         ...keyWarnings(azure),
         ...privateVaultWarnings(azure, request.parameters),
         ...(observation.unreadable === undefined ? [] : volatile([notReadable(observation.unreadable)])),
@@ -122,6 +128,13 @@ export function plan(
       ],
     }),
   };
+}
+
+/** Evidence knows keys that the ledger of a cluster that does not answer has. */
+function allKeysNeeded(cluster: ObservedCluster, { ledger = null, azure: { at, recovery } }: Observation): string[] {
+  const needed = keysNeededBy(cluster, ledger, at);
+  const more = (recovery?.slots ?? []).map(({ keyId }) => keyId).filter((keyId) => !needsKey(needed, keyId));
+  return [...needed, ...more];
 }
 
 /** With KMS v1 every Secret may be rewritten by a changed annotation, which has to fit. */
@@ -173,9 +186,13 @@ function recentSwitchFaults(ledger: Ledger, cluster: ObservedCluster, now: strin
   ];
 }
 
-/** AKS documents, "Limitations": at most 2,000 Secrets with KMS v1. */
-function kmsV1Faults(from: EncryptionState, to: EncryptionState, census: Census | undefined): Fault[] {
-  if (from.mode === 'on' || to.mode === 'off' || to.scheme !== 'kms-v1') return [];
+/** AKS documents, "Limitations": at most 2,000 Secrets with KMS v1. Asked where a plan enables it, the first time or again. */
+function kmsV1Faults(steps: readonly PlanStep[], census: Census | undefined): Fault[] {
+  const enables = steps.some(
+    (step) =>
+      step.type === 'set-kms' && step.expect.mode === 'off' && step.to.mode === 'on' && step.to.scheme === 'kms-v1',
+  );
+  if (!enables) return [];
   if (census === undefined || census.secrets <= KMS_V1_MOST_SECRETS) return [];
   return [
     {

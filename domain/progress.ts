@@ -4,7 +4,8 @@ import { shortKeyId } from './resource-ids';
 
 /** Secrets named in this text for people; the API has the whole list. */
 const SHOWN_SECRETS = 20;
-const MARKS: Record<StepState['status'], string> = {
+/** What stands before a step. */
+export const MARKS: Record<StepState['status'], string> = {
   pending: '·',
   running: '▶',
   blocked: '■',
@@ -20,6 +21,7 @@ export function renderProgress(operation: Operation): string {
     ...waits(operation),
     ...blocked(operation),
     ...accepted(operation),
+    ...brokenGlass(operation),
     ...plan(operation),
     ...steps(operation),
     ...keys(operation),
@@ -96,6 +98,16 @@ function blocked({ blockedSecrets }: Operation): string[] {
       ),
     ...(count > SHOWN_SECRETS ? [`- and ${count - SHOWN_SECRETS} more`] : []),
   ];
+}
+
+/** Who passed a gate alone: an emergency that everybody who reads this must see. */
+function brokenGlass({ approvals }: Operation): string[] {
+  const all = approvals.flatMap(({ by, at, gate, breakGlass }) =>
+    breakGlass === undefined
+      ? []
+      : [`**Warning: break-glass.** ${by.name} passed the gate ${gate} alone at ${at}. Reason: ${breakGlass.reason}`],
+  );
+  return all.length === 0 ? [] : ['', ...all];
 }
 
 function accepted({ acceptance }: Operation): string[] {

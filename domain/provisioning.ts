@@ -1,6 +1,6 @@
 /** What is there of a vault and a key that a cluster is to get, and whether it is fit for that. Pure: what could not be read is an answer. */
 import { z } from 'zod';
-import { resourceName } from './resource-ids';
+import { resourceName, sameText } from './resource-ids';
 
 /** How a vault gives rights. */
 export const PermissionModel = z.enum(['rbac', 'access-policy']);
@@ -44,6 +44,8 @@ export const Provisioning = z.object({
   vault: VaultState,
   /** The key of the name, in a vault that exists; `unseen`: Keyturn may not read keys there. */
   key: z.enum(['none', 'exists', 'soft-deleted', 'unseen']),
+  /** The vault does not answer from where Keyturn runs: what is known of the key is what ARM shows, which knows no deleted ones. */
+  keyThroughArm: z.literal(true).optional(),
 });
 /** What there is, before a plan. */
 export type Provisioning = z.infer<typeof Provisioning>;
@@ -53,6 +55,8 @@ export interface WantedVault {
   readonly location: string;
   readonly tenantId: string;
   readonly permissionModel: PermissionModel;
+  /** How API servers are to reach it. */
+  readonly access: 'Public' | 'Private';
 }
 
 /** In words. */
@@ -72,8 +76,12 @@ export function vaultShortcomings(name: string, vault: FoundVault, wanted: Wante
     !vault.softDelete && 'it has no soft delete: a key that is deleted by mistake is gone at once.',
     !vault.purgeProtection &&
       `it has no purge protection, so a deleted key could be lost for good. Turning it on cannot be undone, so a person does that: az keyvault update --name ${name} --enable-purge-protection true.`,
-    !vault.openToAllNetworks &&
-      `it is not open to all networks, and with public access AKS reaches it from addresses that no firewall rule can name: az keyvault update --name ${name} --public-network-access Enabled --default-action Allow.`,
+    wanted.access === 'Public' &&
+      !vault.openToAllNetworks &&
+      `it is not open to all networks, and with public access AKS reaches it from addresses that no firewall rule can name: az keyvault update --name ${name} --public-network-access Enabled --default-action Allow. Or ask with \`vaultAccess\` Private.`,
+    wanted.access === 'Private' &&
+      vault.openToAllNetworks &&
+      `it answers to all networks, and private access is asked for: ask with \`vaultAccess\` Public; or close it, once no API server needs its public address: az keyvault update --name ${name} --public-network-access Disabled.`,
   ];
   return sentences.filter((sentence) => sentence !== false);
 }
@@ -91,8 +99,4 @@ export const OWN_KEY_PERMISSIONS = ['get', 'list', 'create', 'update', 'delete',
 /** `West Europe` is `westeurope`. */
 function plainLocation(location: string): string {
   return location.replaceAll(' ', '');
-}
-
-function sameText(one: string, other: string): boolean {
-  return one.toLowerCase() === other.toLowerCase();
 }

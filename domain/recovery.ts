@@ -7,8 +7,16 @@
 import { z } from 'zod';
 import { denyingAssignments, IdentityAccess, rightsOf } from './identity-access';
 import { KmsHealth } from './kms-health';
-import { KeyLookup } from './observed-key';
-import { parseKeyId, shortKeyId } from './resource-ids';
+import { currentGeneration, type Ledger } from './ledger';
+import { KeyLookup, type ObservedKey } from './observed-key';
+import { mustParseKeyId, parseKeyId, shortKeyId } from './resource-ids';
+import type { ObservedCluster } from './observed';
+import { minutesAfter } from './times';
+
+/** Before a key expires: then every other kind refuses to begin, as an operation may take hours. */
+const A_DAY_IN_MINUTES = 24 * 60;
+/** With KMS off no rotation takes a key out of its slot before it expires. */
+const A_MONTH_IN_MINUTES = 30 * A_DAY_IN_MINUTES;
 
 /** The vault of a slot's key. */
 export const VaultState = z.discriminatedUnion('state', [
@@ -34,7 +42,8 @@ export type VaultState = z.infer<typeof VaultState>;
 
 /** The key of one slot. */
 export const SlotFacts = z.object({
-  slot: z.enum(['current', 'previous']),
+  /** `needed`: it may be in the second slot, or Secrets may be under it: nobody knows since a key was set by hand. */
+  slot: z.enum(['current', 'previous', 'needed']),
   keyId: z.string(),
   key: KeyLookup,
   /** Of a key that the vault does not have: whether it has it as soft-deleted. */
@@ -48,7 +57,7 @@ export type SlotFacts = z.infer<typeof SlotFacts>;
 
 /** What recover-key is planned from. */
 export const Recovery = z.object({
-  /** The current slot first; the previous one as far as the ledger, or the last evidence, knows it. */
+  /** The current slot first; the others as far as the ledger, or the last evidence, knows them: domain/recovery-keys.ts. */
   slots: z.array(SlotFacts),
   identity: z
     .object({
@@ -71,7 +80,7 @@ export type Recovery = z.infer<typeof Recovery>;
 export type Cause = { readonly text: string } & (
   | { readonly type: 'vault-deleted'; readonly key: string; readonly vaultId: string; readonly location: string }
   | { readonly type: 'vault-closed'; readonly key: string; readonly vaultId: string }
-  | { readonly type: 'key-deleted' | 'key-disabled' | 'key-expired'; readonly key: string }
+  | { readonly type: 'key-deleted' | 'key-disabled' | 'key-expired' | 'key-expires-soon'; readonly key: string }
   | {
       readonly type: 'access-missing';
       readonly key: string;
@@ -82,20 +91,22 @@ export type Cause = { readonly text: string } & (
   /** Nothing can be done about these. */
   | { readonly type: 'vault-purged' | 'key-purged'; readonly key: string }
   /** A person must act. */
-  | { readonly type: 'access-denied'; readonly key: string }
+  | { readonly type: 'access-denied' | 'key-out-of-reach'; readonly key: string }
 );
 /** The types of causes. */
 export type CauseType = Cause['type'];
 
 /** Causes that no operation repairs. */
-export const NOT_REPAIRABLE: readonly CauseType[] = ['vault-purged', 'key-purged', 'access-denied'];
+export const NOT_REPAIRABLE: readonly CauseType[] = ['vault-purged', 'key-purged', 'access-denied', 'key-out-of-reach'];
 
 /** Every cause, in the order in which they are repaired. */
 export function causesOf(
-  { slots, identity }: Recovery,
-  { kms }: { readonly kms: { readonly networkAccess?: string } },
+  { slots, identity, kms: health }: Recovery,
+  { kms }: { readonly kms: Partial<ObservedCluster['kms']> },
   now: string,
 ): readonly Cause[] {
+  // Without a key nobody needs the identity for KMS.
+  if (slots.length === 0) return [];
   const found: Cause[] = [];
   const name = identity?.id.split('/').at(-1) ?? '';
   if (identity?.state === 'missing') {
@@ -110,12 +121,21 @@ export function causesOf(
       text: `The managed identity ${name} was deleted and made again: it stands for another principal (${identity.principalId ?? ''}) than the cluster has.`,
     });
   }
-  for (const slot of slots) found.push(...causesOfSlot(slot, kms.networkAccess !== 'Private', now));
+  // How the API servers reach another vault than that of the profile, only they can tell.
+  const works = health !== undefined && health.causes.length === 0;
+  const needsOpenVault = (keyId: string): boolean =>
+    kms.keyId === undefined || vaultName(keyId) === vaultName(kms.keyId) ? kms.networkAccess !== 'Private' : !works;
+  const soon = minutesAfter(now, kms.enabled === false ? A_MONTH_IN_MINUTES : A_DAY_IN_MINUTES);
+  for (const slot of slots) found.push(...causesOfSlot(slot, needsOpenVault(slot.keyId), { at: now, soon }));
   // One vault, and one key object, may be in both slots.
   return found.filter((one, index) => found.findIndex((other) => identityOf(other) === identityOf(one)) === index);
 }
 
-function causesOfSlot({ keyId, key, softDeleted, vault, access }: SlotFacts, isPublic: boolean, now: string): Cause[] {
+function causesOfSlot(
+  { keyId, key, softDeleted, vault, access }: SlotFacts,
+  needsOpenVault: boolean,
+  { at: now, soon }: { readonly at: string; readonly soon: string },
+): Cause[] {
   const name = shortKeyId(keyId);
   if (vault.state === 'deleted') {
     const until = vault.scheduledPurgeOn === undefined ? '' : ` until ${vault.scheduledPurgeOn}`;
@@ -124,7 +144,7 @@ function causesOfSlot({ keyId, key, softDeleted, vault, access }: SlotFacts, isP
   }
   if (vault.state === 'purged') return [{ type: 'vault-purged', key: keyId, text: vault.why }];
   const found: Cause[] = [];
-  if (vault.state === 'live' && isPublic && !vault.openToAllNetworks) {
+  if (vault.state === 'live' && needsOpenVault && !vault.openToAllNetworks) {
     const text = `The vault ${vaultName(keyId)} is not open to all networks, and API servers use its public address.`;
     found.push({ type: 'vault-closed', key: keyId, vaultId: vault.vaultId, text });
   }
@@ -142,12 +162,45 @@ function causesOfSlot({ keyId, key, softDeleted, vault, access }: SlotFacts, isP
       text: `The vault ${vaultName(keyId)} does not have ${name}, and not as a deleted key either: it was purged.`,
     });
   }
-  if (key.found && !key.key.enabled)
-    found.push({ type: 'key-disabled', key: keyId, text: `The key version ${name} is disabled.` });
-  if (key.found && key.key.expiresOn !== undefined && key.key.expiresOn <= now)
-    found.push({ type: 'key-expired', key: keyId, text: `The key version ${name} expired on ${key.key.expiresOn}.` });
+  if (key.found) {
+    const causes = causesOfVersion(key.key, { at: now, soon });
+    // A vault that is opened answers Keyturn too. One that stays private may not.
+    const unreachable = key.key.seenThrough === 'arm' && !found.some(({ type }) => type === 'vault-closed');
+    found.push(
+      ...(unreachable
+        ? causes.map((cause) => ({
+            type: 'key-out-of-reach' as const,
+            key: keyId,
+            text: `${cause.text} ${outOfReach(keyId, cause.type)}`,
+          }))
+        : causes),
+    );
+  }
   if (access && vault.state === 'live') found.push(...causesOfAccess(keyId, access, vault));
   return found;
+}
+
+/** A key version is enabled, or its expiry moved, by its vault alone: ARM shows it and does not change it. */
+function outOfReach(key: string, type: CauseType): string {
+  const { vaultName: vault, name, version } = mustParseKeyId(key);
+  const change = type === 'key-disabled' ? '--enabled true' : '--expires …';
+  return `The vault does not answer from where Keyturn runs. Run Keyturn in a network with a private endpoint of the vault, or from there: az keyvault key set-attributes --vault-name ${vault} --name ${name} --version ${version} ${change}.`;
+}
+
+function causesOfVersion(
+  { keyId, enabled, expiresOn }: ObservedKey,
+  { at, soon }: { readonly at: string; readonly soon: string },
+): (Cause & { readonly key: string })[] {
+  const name = shortKeyId(keyId);
+  const causes: (Cause & { readonly key: string })[] = [];
+  if (!enabled) causes.push({ type: 'key-disabled', key: keyId, text: `The key version ${name} is disabled.` });
+  if (expiresOn !== undefined && expiresOn <= at)
+    causes.push({ type: 'key-expired', key: keyId, text: `The key version ${name} expired on ${expiresOn}.` });
+  else if (expiresOn !== undefined && expiresOn <= soon) {
+    const text = `The key version ${name} expires soon, on ${expiresOn}.`;
+    causes.push({ type: 'key-expires-soon', key: keyId, text });
+  }
+  return causes;
 }
 
 function causesOfAccess(
@@ -167,6 +220,15 @@ function causesOfAccess(
   return [{ type: 'access-missing', key: keyId, vaultId, permissionModel, text }];
 }
 
+/**
+ * Whether a cluster that Failed leaves that state when it is sent to Azure as it is. Not when others have set its key: AKS evicts a key for
+ * it, which Secrets may be under.
+ * @param ledger as it agrees with what Azure reports
+ */
+export function mayBeSentAgain({ provisioningState }: { readonly provisioningState: string }, ledger: Ledger): boolean {
+  return provisioningState === 'Failed' && currentGeneration(ledger)?.origin === 'operation';
+}
+
 /** What a repair is of: a vault, a key object, a version, or the identity. */
 function identityOf(cause: Cause): string {
   switch (cause.type) {
@@ -180,8 +242,10 @@ function identityOf(cause: Cause): string {
     case 'access-denied':
       return `${cause.type} ${keyObject(cause.key)}`;
     case 'key-purged':
+    case 'key-out-of-reach':
     case 'key-disabled':
     case 'key-expired':
+    case 'key-expires-soon':
       return `${cause.type} ${cause.key.toLowerCase()}`;
     case 'identity-replaced':
     case 'identity-missing':

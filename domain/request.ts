@@ -1,5 +1,6 @@
 /** The request for an operation: the body of `POST /v1/operations`. */
 import { z } from 'zod';
+import { Change, StoredChange } from './change/change';
 import { KINDS } from './kinds';
 import type { Kind } from './kinds/kind';
 import { parseClusterId } from './resource-ids';
@@ -18,25 +19,6 @@ const clusterId = z
       '/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg/providers/Microsoft.ContainerService/managedClusters/aks1',
   });
 
-/** The change record that an operation belongs to. */
-export const Change = z
-  .strictObject({
-    number: z
-      .string()
-      .trim()
-      .min(1)
-      .max(64)
-      .meta({ description: 'Number of the change record.', example: 'CHG0030192' }),
-    reason: z
-      .string()
-      .trim()
-      .min(1)
-      .max(500)
-      .optional()
-      .meta({ description: 'Why, for the approver and the auditor.' }),
-  })
-  .meta({ description: 'The change record that this operation carries out.' });
-
 const shared = {
   cluster: clusterId,
   change: Change,
@@ -50,8 +32,11 @@ const shared = {
     .optional()
     .meta({
       description:
-        'How long the plan waits for approval before the operation is canceled. Default: the setting of the service.',
+        'How long the plan waits for approval before the operation is canceled. Default, and at most where the policy says so: the setting of the service.',
     }),
+  approvalsRequired: z.int().min(1).max(10).optional().meta({
+    description: 'Approvals that each gate needs at least. The policy of the service may demand more, and then counts.',
+  }),
 };
 
 /** A request of any kind; `parameters` are the kind's own. */
@@ -59,10 +44,12 @@ export interface OperationRequest {
   readonly kind: string;
   readonly cluster: string;
   readonly parameters: Readonly<Record<string, unknown>>;
-  readonly change: z.infer<typeof Change>;
+  readonly change: Change;
   readonly whenBusy: 'refuse' | 'wait';
   /** Seconds. */
   readonly approvalTimeoutInSeconds?: number;
+  /** At least. */
+  readonly approvalsRequired?: number;
 }
 
 /** A request as it is stored with an operation: the kind's own schema has read its parameters. */
@@ -70,9 +57,10 @@ export const StoredRequest = z.object({
   kind: z.string(),
   cluster: z.string(),
   parameters: z.record(z.string(), z.unknown()),
-  change: z.object({ number: z.string(), reason: z.string().optional() }),
+  change: StoredChange,
   whenBusy: z.enum(['refuse', 'wait']),
   approvalTimeoutInSeconds: z.int().optional(),
+  approvalsRequired: z.int().optional(),
 });
 
 /** The body of `POST /v1/operations` for a table of kinds. Unknown members are refused: a misspelled option must not be ignored. */

@@ -33,6 +33,11 @@ export function resourceName(id: string): string {
   return id.split('/').at(-1) ?? id;
 }
 
+/** Whether ids or names are the same to Azure, which compares them without regard to case; false where just one is there. */
+export function sameText(one: string | undefined, other: string | undefined): boolean {
+  return one?.toLowerCase() === other?.toLowerCase();
+}
+
 /** The parts of a vault's ARM resource id. */
 export interface VaultId {
   readonly subscriptionId: string;
@@ -90,7 +95,7 @@ const KEY_PATH = /^\/keys\/([0-9a-z-]{1,127})(?:\/([0-9a-f]{32}))?$/i;
  * The fault is one sentence for the person who typed it.
  */
 export function parseKeyId(text: string): KeyId | KeyIdFault {
-  const form = 'Expected https://{vault}.vault.azure.net/keys/{name}/{version}.';
+  const form = `Expected https://{vault}.${cloudOf(text)?.vaultSuffix ?? 'vault.azure.net'}/keys/{name}/{version}.`;
   let url: URL;
   try {
     url = new URL(text);
@@ -102,7 +107,7 @@ export function parseKeyId(text: string): KeyId | KeyIdFault {
       fault: `This is a key of a Managed HSM, which KMS of AKS does not take. Name a key of a Key Vault. ${form}`,
     };
   }
-  const cloud = CLOUDS.find(({ vaultSuffix }) => url.hostname.endsWith(`.${vaultSuffix}`));
+  const cloud = cloudOf(text);
   const vaultName = cloud ? url.hostname.slice(0, -(cloud.vaultSuffix.length + 1)) : '';
   if (!cloud || !VAULT_NAME.test(vaultName)) return { fault: `This is not the host of an Azure Key Vault. ${form}` };
   if (url.protocol !== 'https:' || url.port || url.search || url.hash || url.username || url.password) {
@@ -117,6 +122,12 @@ export function parseKeyId(text: string): KeyId | KeyIdFault {
   }
   const vaultUrl = `https://${url.hostname}`;
   return { vaultName, vaultUrl, name, version, cloud, kid: `${vaultUrl}/keys/${name}/${version}` };
+}
+
+/** The cloud that has the vaults of a URL's host; undefined when none has. */
+function cloudOf(url: string): Cloud | undefined {
+  const host = URL.canParse(url) ? new URL(url).hostname : '';
+  return CLOUDS.find(({ vaultSuffix }) => host.endsWith(`.${vaultSuffix}`));
 }
 
 /** `parseKeyId` for ids that Azure itself gave. @throws Error when it is not a versioned key id. */

@@ -1,8 +1,9 @@
 /** What an operation leaves behind when it ends before its plan is done. */
+import { connectionLeft } from './csi/state-left';
 import { describeState, isMadeBy } from './encryption';
 import type { ErrorCode } from './errors';
 import type { StepStatus } from './operation';
-import { madeKeys, type Outputs } from './plan/outputs';
+import type { Outputs } from './plan/outputs';
 import type { Plan } from './plan/plan';
 import type { PlanStep } from './plan/steps';
 import { shortKeyId, resourceName } from './resource-ids';
@@ -26,13 +27,25 @@ export function stateLeft(plan: Plan | null, steps: readonly StepStatus[], end: 
     ...encryptionLeft(plan, begun, isDone, end.blockedBy),
     ...madeLeft(begun, isDone, end.outputs),
     ...versionLeft(begun, isDone),
+    ...vnetLeft(begun, isDone),
     ...keyLeft(begun, isDone),
     ...provisionedLeft(begun, isDone, end.outputs),
+    ...connectionLeft(begun, isDone),
   ].join(' ');
 }
 
 /** Azure answered the request for a change with a refusal, and reported the cluster unchanged right before. */
 const REFUSED: ErrorCode = 'ArmRequestRefused';
+
+/** They change the cluster, and not its key. */
+const CHANGES_NO_KEY: readonly PlanStep['type'][] = [
+  'enable-vnet-integration',
+  'stop-cluster',
+  'start-cluster',
+  'enable-secrets-provider',
+  'enable-workload-identity',
+  'disable-secrets-provider',
+];
 
 function encryptionLeft(
   plan: Plan | null,
@@ -43,7 +56,9 @@ function encryptionLeft(
   if (plan?.steps.some(({ type }) => type === 'create-cluster')) return creationLeft(begun, isDone, blockedBy);
   const change = begun.findLast(({ type }) => type === 'set-kms');
   if (change?.type !== 'set-kms') {
-    return begun.some((step) => step.type === 'create-key-version' && isDone(step))
+    return begun.some(
+      (step) => CHANGES_NO_KEY.includes(step.type) || (step.type === 'create-key-version' && isDone(step)),
+    )
       ? ["The cluster's key was not changed. Keep every key listed under keysNeeded."]
       : ['The cluster was not changed. Keep every key listed under keysNeeded.'];
   }
@@ -98,7 +113,9 @@ function creationLeft(
 
 /** A key version that the operation made and did not see set: another operation may use it instead of making one more. */
 function madeLeft(begun: readonly PlanStep[], isDone: (step: PlanStep) => boolean, outputs: Outputs): string[] {
-  return Object.entries(madeKeys(outputs)).flatMap(([step, keyId]) => {
+  return Object.entries(outputs).flatMap(([step, output]) => {
+    if (output.type !== 'create-key-version') return [];
+    const { keyId } = output;
     const set = begun.find((one) => one.type === 'set-kms' && isMadeBy(one.to, step));
     if (set && isDone(set)) return [];
     return [
@@ -115,6 +132,30 @@ function versionLeft(begun: readonly PlanStep[], isDone: (step: PlanStep) => boo
       ? [`${what} runs Kubernetes ${step.to}.`]
       : [`Azure was asked to upgrade to Kubernetes ${step.to} and was not seen to have finished.`];
   });
+}
+
+/** Whether the cluster runs comes first: a stopped one serves nobody. */
+function vnetLeft(begun: readonly PlanStep[], isDone: (step: PlanStep) => boolean): string[] {
+  const of = (type: PlanStep['type']): PlanStep | undefined => begun.find((step) => step.type === type);
+  const [enabling, stopping, starting] = [of('enable-vnet-integration'), of('stop-cluster'), of('start-cluster')];
+  if (starting) {
+    return isDone(starting)
+      ? ['The cluster was stopped and started, and API Server VNet Integration is on.']
+      : [
+          'The cluster was stopped, and Azure was asked to start it; it was not seen to run. Look at its power state; to start it: az aks start.',
+        ];
+  }
+  if (stopping) {
+    return [
+      'Azure was asked to stop the cluster, or refused that: look at its power state. To start it: az aks start. API Server VNet Integration is on, which cannot be undone, and takes effect when the cluster is stopped and started.',
+    ];
+  }
+  if (!enabling) return [];
+  return [
+    isDone(enabling)
+      ? 'API Server VNet Integration is on, which cannot be undone, and is not in effect: AKS says to stop and start the cluster soon (az aks stop, az aks start).'
+      : 'Azure may have been asked to turn API Server VNet Integration on, which cannot be undone: look at the cluster.',
+  ];
 }
 
 function keyLeft(begun: readonly PlanStep[], isDone: (step: PlanStep) => boolean): string[] {
@@ -146,6 +187,13 @@ function provisionedLeft(begun: readonly PlanStep[], isDone: (step: PlanStep) =>
     const what = step.type === 'create-vault' ? `The vault ${vault}` : `The key ${step.keyName} in the vault ${vault}`;
     const output = outputs[step.id];
     const id = output?.type === 'create-key' ? ` (${output.keyId})` : '';
+    if (step.type === 'create-key' && !begun.some(({ type }) => type === 'create-vault')) {
+      const set = begun.find((one) => one.type === 'set-kms' && isMadeBy(one.to, step.id));
+      if (set && isDone(set)) return [];
+      return [
+        `${what}${id} ${isDone(step) ? 'was made and stays' : 'may have been made: look there'}, and Azure was not seen to set it. To use it, name its version as \`keyId\` in the next request.`,
+      ];
+    }
     return [
       isDone(step)
         ? `${what}${id} was made and stays: the same request, asked again, uses it.`

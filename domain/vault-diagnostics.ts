@@ -1,6 +1,6 @@
 /** Diagnostic settings of a vault: whether what it answers is logged, and where. Pure: what could not be read is an answer. */
 import { z } from 'zod';
-import { resourceName } from './resource-ids';
+import { resourceName, sameText } from './resource-ids';
 
 /** The log category of vaults that has a row for each call, encrypt and decrypt included. */
 export const AUDIT_EVENT = 'AuditEvent';
@@ -53,9 +53,4 @@ export function describeSetting({ workspaceId, auditEvent }: DiagnosticSetting):
 /** The query that shows the calls, for people. */
 export function auditQuery(vaultId: string): string {
   return `AzureDiagnostics | where ResourceId =~ "${vaultId}" and OperationName in ("KeyEncrypt", "KeyDecrypt")`;
-}
-
-/** ARM compares ids and names without regard to case. */
-function sameText(one: string | undefined, other: string): boolean {
-  return one?.toLowerCase() === other.toLowerCase();
 }

@@ -5,7 +5,7 @@
  * again. The documents update the Secrets after the first half only; here both are proven.
  * The vault's public address closes last, and opens first: at every moment the API servers reach the key that Secrets are under. The
  * documents close it before KMS is on again, while the API servers may still read with it.
- * Needs: KMS on; for private access API Server VNet Integration and an identity that may approve private endpoints.
+ * Needs: KMS on; for private access API Server VNet Integration, which it turns on when asked to, and an identity that may approve private endpoints.
  * Does: two transitions and a change of the vault's network. Never does: change another member of the vault, disable or delete a key.
  */
 import { z } from 'zod';
@@ -21,11 +21,14 @@ import {
   identityAccessWarnings,
   kmsOnRule,
   privateVaultRule,
+  vaultTenantRule,
   vaultUnusedByOthersRule,
+  vnetInEffectRule,
   vnetIntegrationRule,
 } from '../rules';
 import { kind } from './kind';
 import { clusterAndState, plaintextGate, proveCurrentUnlessProven, startGate } from './steps';
+import { vnetIntegration, vnetParameters } from './vnet-integration';
 import { kmsV1Warnings, previousKeyWarnings } from './warnings';
 
 export const changeVaultAccess = kind({
@@ -37,9 +40,10 @@ export const changeVaultAccess = kind({
     vaultAccess: z.enum(['Public', 'Private']).meta({
       description: 'How the API servers are to reach the vault: on its public address, or over a private endpoint.',
     }),
+    ...vnetParameters,
   }),
   keyFrom: 'current-vault',
-  needs: ['census', 'identity-access', 'vault-users'],
+  needs: ['census', 'identity-access', 'vnet-integration', 'vault-users'],
   rules: [
     ...clusterRules,
     kmsOnRule,
@@ -49,7 +53,9 @@ export const changeVaultAccess = kind({
     vnetIntegrationRule,
     privateVaultRule,
     vaultUnusedByOthersRule,
+    vaultTenantRule,
   ],
+  factRules: [vnetInEffectRule],
 
   plan(facts) {
     const { from, azure, parameters, perSecond } = facts;
@@ -61,13 +67,16 @@ export const changeVaultAccess = kind({
     const { key, scheme } = from;
     const off: EncryptionState = { mode: 'off' };
     const to: EncryptionState = { mode: 'on', scheme, key, access, ...(access === 'Private' ? { vaultId } : {}) };
+    const vnet = vnetIntegration(facts);
     const setNetwork = (network: VaultNetwork): PlanStep => networkStep(network, vaultId, key);
     return {
-      summary: `Change ${clusterAndState(facts)} with ${from.access.toLowerCase()} vault access to ${access.toLowerCase()} access to the same vault, by way of plaintext, and prove every Secret.`,
+      summary: `${vnet.first}Change ${clusterAndState(facts)} with ${from.access.toLowerCase()} vault access to ${access.toLowerCase()} access to the same vault, by way of plaintext, and prove every Secret.`,
       to,
       steps: [
         startGate(facts, 'Changing the vault access changes a production control plane; no person does that alone.'),
         plaintextGate(facts),
+        ...vnet.gates,
+        ...vnet.steps,
         ...proveCurrentUnlessProven(facts),
         ...(access === 'Public' ? [setNetwork('open')] : []),
         ...transition('off', from, off, { perSecond, acceptable: false }),
@@ -78,6 +87,7 @@ export const changeVaultAccess = kind({
         ...identityAccessWarnings(azure),
         ...previousKeyWarnings(facts.ledger),
         ...kmsV1Warnings(to),
+        ...vnet.warnings,
         {
           code: 'PlaintextAtRest',
           detail: `From the first change of the cluster until KMS is on again, etcd and its backups hold every Secret in plaintext. A key of another vault, which has the access that is wanted, avoids that: kind change-vault. ${describeState(from)} must stay enabled, unexpired and undeleted all the time.`,

@@ -18,13 +18,17 @@ import {
   identityAccessWarnings,
   privateVaultRule,
   vaultOpenRule,
+  vnetInEffectRule,
   vnetIntegrationRule,
   kmsOnRule,
   otherVaultRule,
   requestedKeyRule,
+  vaultProtectedRule,
+  vaultTenantRule,
 } from '../rules';
 import { kind } from './kind';
 import { accessTo, clusterAndState, proveCurrentUnlessProven, startGate, vaultAccess } from './steps';
+import { vnetIntegration, vnetParameters } from './vnet-integration';
 import { kmsV1Warnings, previousKeyWarnings } from './warnings';
 
 export const changeVault = kind({
@@ -37,9 +41,10 @@ export const changeVault = kind({
       description: 'The key version to encrypt with, in another vault.',
     }),
     vaultAccess,
+    ...vnetParameters,
   }),
   keyFrom: 'any-vault',
-  needs: ['census', 'identity-access'],
+  needs: ['census', 'identity-access', 'vnet-integration'],
   rules: [
     ...clusterRules,
     kmsOnRule,
@@ -50,7 +55,10 @@ export const changeVault = kind({
     vaultOpenRule,
     vnetIntegrationRule,
     privateVaultRule,
+    vaultTenantRule,
+    vaultProtectedRule,
   ],
+  factRules: [vnetInEffectRule],
 
   plan(facts) {
     const { from, azure, parameters, perSecond } = facts;
@@ -58,11 +66,14 @@ export const changeVault = kind({
     // As the vault spells it.
     const key = foundKeyId(azure.requestedKey) ?? parameters.keyId;
     const to: EncryptionState = { mode: 'on', scheme: from.scheme, key, ...accessTo(azure, parameters.vaultAccess) };
+    const vnet = vnetIntegration(facts);
     return {
-      summary: `Move ${clusterAndState(facts)} to ${describeState(to)} of another vault, rewrite every Secret, and prove it.`,
+      summary: `${vnet.first}Move ${clusterAndState(facts)} to ${describeState(to)} of another vault, rewrite every Secret, and prove it.`,
       to,
       steps: [
         startGate(facts, 'Changing the vault changes a production control plane; no person does that alone.'),
+        ...vnet.gates,
+        ...vnet.steps,
         ...proveCurrentUnlessProven(facts),
         ...transition('move', from, to, { perSecond, acceptable: true }),
       ],
@@ -70,6 +81,7 @@ export const changeVault = kind({
         ...identityAccessWarnings(azure),
         ...previousKeyWarnings(facts.ledger),
         ...kmsV1Warnings(to),
+        ...vnet.warnings,
         {
           code: 'BothVaultsNeeded',
           detail: `Afterwards the API servers go on reading with ${describeState(from)}. Both vaults must stay as they are, and reachable, until a later rotation is proven.`,

@@ -3,41 +3,43 @@
  *
  * Follows "Create an AKS cluster that has a public key vault and turn on KMS etcd encryption" of the AKS documents, and the same for a
  * private key vault: `az aks create --assign-identity … --enable-azure-keyvault-kms …` after the grants that both sections need.
- * Needs: a name that no cluster has, a usable key in a vault that Keyturn sees; for private access, subnets.
- * Does: makes the identity if it is not there, gives it the rights, makes the cluster, proves every Secret.
- * Never does: change a cluster, a vault or a key that exists, or make a vault or a key. To make those first: `az keyvault create` and
- * `az keyvault key create`; `provision-kms` does it for clusters that exist.
+ * Needs: a name that no cluster has; a usable key in a vault that Keyturn sees, or names for a vault and a key; for private access, subnets.
+ * Does: makes vault and key where the request names them and they are not there, with the steps of `provision-kms`; makes the identity if
+ * it is not there, gives it the rights, makes the cluster, proves every Secret.
+ * Never does: change a cluster, a vault or a key that exists.
  */
 import { z } from 'zod';
-import { describeState, kmsScheme, type EncryptionState } from '../encryption';
+import { describeState, kmsScheme, NEW_KEY_STEP, type EncryptionState, type KeyRef } from '../encryption';
 import { versionedKeyId } from '../key-id-schema';
 import { foundKeyId, type AzureObservation } from '../observed';
 import { rewriteInPlace } from '../plan/transition';
 import type { PlanStep } from '../plan/steps';
 import { mustParseKeyId, parseClusterId, resourceName } from '../resource-ids';
-import { clusterAbsentRule, firstKeyRule, firstVaultRule, identitySeenRule, subnetsRule } from '../rules';
+import type { PermissionModel } from '../provisioning';
+import {
+  clusterAbsentRule,
+  firstKeyRule,
+  firstVaultRule,
+  identitySeenRule,
+  provisioningRules,
+  subnetsRule,
+  vaultProtectedRule,
+  vaultTenantRule,
+} from '../rules';
 import { kind } from './kind';
-import { startGate, vaultAccess } from './steps';
-import { kmsV1Warnings, newClusterWarnings } from './warnings';
+import {
+  expiryAsked,
+  grantSteps,
+  vaultAndKey,
+  vaultAndKeySteps,
+  whatIsProvisioned,
+  type ToProvision,
+} from './provisioning-steps';
+import { startGate, subnetId, vaultAccess } from './steps';
+import { kmsV1Warnings, newClusterWarnings, provisioningWarnings } from './warnings';
 
-const subnetId = (of: string): z.ZodOptional<z.ZodString> =>
-  z
-    .string()
-    .max(400)
-    .regex(
-      /^\/subscriptions\/[0-9a-f-]{36}\/resourceGroups\/[-\w.()]{1,90}\/providers\/Microsoft\.Network\/virtualNetworks\/[-\w.]{2,64}\/subnets\/[-\w.]{1,80}$/i,
-      { error: 'Expected the ARM resource id of a subnet.' },
-    )
-    .optional()
-    .meta({ description: of });
-
-export const createCluster = kind({
-  name: 'create-cluster',
-  does: 'Makes a cluster that has KMS on from the start, with the rights that its identity needs, and proves every Secret of it.',
-  never: 'changes a cluster, a vault or a key that exists, or makes a vault or a key.',
-  section: 'Create an AKS cluster that has a public key vault and turn on KMS etcd encryption',
-  startsWithout: 'cluster',
-  parameters: z.strictObject({
+const parameters = z
+  .strictObject({
     location: z
       .string()
       .regex(/^[a-z][a-z0-9 ]{2,39}$/i)
@@ -53,8 +55,12 @@ export const createCluster = kind({
         description:
           'ARM resource id of the user-assigned identity of the cluster. If there is none, it is made in the region of the cluster.',
       }),
-    keyId: versionedKeyId.meta({
-      description: "The key version to encrypt with, in a vault of the cluster's subscription.",
+    keyId: versionedKeyId.optional().meta({
+      description: 'The key version to encrypt with, of a vault that exists. Either this or `provision`.',
+    }),
+    provision: z.strictObject(vaultAndKey).optional().meta({
+      description:
+        'Vault and key to encrypt with, made where they are not there, as `provision-kms` does: `vaultName`, `keyName`, and its optional parameters `vaultResourceGroup`, `permissionModel`, `retentionDays`, `keySizeInBits`, `expiresOn`. `vaultAccess` says whether the vault is open to all networks or private.',
     }),
     vaultAccess,
     kubernetesVersion: z
@@ -79,18 +85,44 @@ export const createCluster = kind({
       .regex(/^[a-z0-9](?:[-a-z0-9]{0,52}[a-z0-9])?$/i)
       .optional()
       .meta({ description: 'Prefix of the name of the API server in DNS. Default: as `az aks create` makes it.' }),
-  }),
+  })
+  .superRefine(({ keyId, provision }, context) => {
+    if ((keyId === undefined) !== (provision === undefined)) return;
+    const message = 'Name either the key version (`keyId`), or vault and key to be made (`provision`).';
+    context.addIssue({ code: 'custom', message, path: [keyId === undefined ? 'keyId' : 'provision'] });
+  });
+/** What a request for a new cluster says. */
+export type CreateClusterParameters = z.infer<typeof parameters>;
+
+export const createCluster = kind({
+  name: 'create-cluster',
+  does: 'Makes a cluster that has KMS on from the start, with the rights that its identity needs, and proves every Secret of it. Where the request names a vault and a key to be made, it makes those first.',
+  never: 'changes a cluster, a vault or a key that exists.',
+  section: 'Create an AKS cluster that has a public key vault and turn on KMS etcd encryption',
+  startsWithout: 'cluster',
+  parameters,
   keyFrom: 'any-vault',
   needs: [],
-  rules: [clusterAbsentRule, identitySeenRule, firstKeyRule, firstVaultRule, subnetsRule],
+  rules: [
+    clusterAbsentRule,
+    identitySeenRule,
+    firstKeyRule,
+    firstVaultRule,
+    subnetsRule,
+    vaultTenantRule,
+    vaultProtectedRule,
+    ...provisioningRules(
+      ({ provision, vaultAccess: access }: CreateClusterParameters) =>
+        provision && { ...provision, vaultAccess: access, at: '/parameters/provision' },
+    ),
+  ],
 
   plan(facts) {
-    const { cluster, azure, parameters, perSecond } = facts;
-    const { location, identityId, kubernetesVersion = '', nodeCount, vmSize = '', vaultAccess: access } = parameters;
-    const { apiServerSubnetId = null, nodeSubnetId = null } = parameters;
-    const { vaultId, permissionModel } = vaultOf(azure);
-    const key = foundKeyId(azure.requestedKey) ?? parameters.keyId;
-    const { name: keyName, vaultName } = mustParseKeyId(key);
+    const { cluster, azure, parameters: asked, perSecond } = facts;
+    const { location, identityId, kubernetesVersion = '', nodeCount, vmSize = '', vaultAccess: access } = asked;
+    const { apiServerSubnetId = null, nodeSubnetId = null } = asked;
+    const { key, vaultId, permissionModel, keyName, toMake } = keyAndVault(asked, azure);
+    const vaultName = resourceName(vaultId);
     const identity = azure.clusterToMake?.identity;
     const principalId = identity?.state === 'exists' ? identity.principalId : null;
     const identityName = resourceName(identityId);
@@ -107,6 +139,7 @@ export const createCluster = kind({
         facts,
         'A new cluster costs money, and depends on the key for as long as it lives; no person decides that alone.',
       ),
+      ...(toMake ? vaultAndKeySteps(toMake) : []),
     ];
     if (principalId === null) {
       steps.push({
@@ -119,32 +152,7 @@ export const createCluster = kind({
           'AKS takes KMS with a user-assigned identity only, which must have the rights before the cluster is made.',
       });
     }
-    steps.push({
-      id: 'grant-key-access',
-      type: 'grant-key-access',
-      vaultId,
-      permissionModel,
-      keyName,
-      identityId,
-      principalId,
-      title: `Let ${identityName} encrypt and decrypt with the key ${keyName}`,
-      reason:
-        permissionModel === 'rbac'
-          ? 'The AKS documents name the role Key Vault Crypto User at the vault. Rights that are there already are left as they are.'
-          : 'The AKS documents name the key permissions encrypt and decrypt. Rights that are there already are left as they are.',
-    });
-    if (access === 'Private') {
-      steps.push({
-        id: 'grant-endpoint-approval',
-        type: 'grant-endpoint-approval',
-        vaultId,
-        identityId,
-        principalId,
-        title: `Let ${identityName} approve private endpoints of the vault ${vaultName}`,
-        reason:
-          'AKS makes a private endpoint and approves it as the identity. The AKS documents name the role Key Vault Contributor at the vault, and AKS does not check it beforehand.',
-      });
-    }
+    steps.push(...grantSteps({ vaultId, permissionModel, keyName, identityId, principalId, access }));
     steps.push(
       {
         id: 'create-cluster',
@@ -157,7 +165,7 @@ export const createCluster = kind({
         vmSize,
         apiServerSubnetId,
         nodeSubnetId,
-        dnsPrefix: parameters.dnsPrefix ?? dnsPrefixOf(cluster.resourceId),
+        dnsPrefix: asked.dnsPrefix ?? dnsPrefixOf(cluster.resourceId),
         title: `Create the cluster ${name} in ${location} with KMS on: ${describeState(to)}, ${access.toLowerCase()} vault access`,
         reason:
           'KMS is on before the first Secret is stored. The request says that no cluster of the name may exist, so that it can overwrite none.',
@@ -167,23 +175,51 @@ export const createCluster = kind({
       }),
     );
     return {
-      summary: `Create the cluster ${name} in ${location}, encrypted with ${describeState(to)} from the start with ${access.toLowerCase()} vault access, as the identity ${identityName}, and prove every Secret.`,
+      summary: `${toMake ? `First ${whatIsProvisioned(toMake)}. ` : ''}Create the cluster ${name} in ${location}, encrypted with ${describeState(to)} from the start with ${access.toLowerCase()} vault access, as the identity ${identityName}, and prove every Secret.`,
       to,
       steps,
       warnings: [
         ...kmsV1Warnings(to),
         ...newClusterWarnings({ name, identityName, vaultName, principalId, apiServerSubnetId, nodeCount }),
+        ...(toMake
+          ? provisioningWarnings(toMake.found, {
+              ...toMake.asked,
+              vaultAccess: access,
+              asked: { keySizeInBits: toMake.asked.keySizeInBits, expiry: expiryAsked(toMake.asked) },
+              found: toMake.key,
+            })
+          : []),
       ],
     };
   },
 });
 
-function vaultOf({ clusterToMake }: AzureObservation): {
+/** The key to encrypt with and its vault: those that the request names, or those that are to be made. */
+function keyAndVault(
+  { keyId, provision, vaultAccess: access, location }: CreateClusterParameters,
+  { requestedKey, clusterToMake, provisioning, provisionedKey }: AzureObservation,
+): {
+  readonly key: KeyRef;
   readonly vaultId: string;
-  readonly permissionModel: 'rbac' | 'access-policy';
+  readonly permissionModel: PermissionModel;
+  readonly keyName: string;
+  readonly toMake?: ToProvision;
 } {
-  if (clusterToMake?.vault.known !== true) throw new Error('create-cluster was planned against its rules.');
-  return clusterToMake.vault.value;
+  if (provision && provisioning) {
+    const { permissionModel, keyName } = provision;
+    return {
+      key: provisionedKey?.keyId ?? { madeBy: NEW_KEY_STEP },
+      vaultId: provisioning.vaultId,
+      permissionModel,
+      keyName,
+      toMake: { asked: provision, access, location, found: provisioning, key: provisionedKey },
+    };
+  }
+  const key = foundKeyId(requestedKey) ?? keyId;
+  if (key === undefined || clusterToMake?.vault?.known !== true)
+    throw new Error('create-cluster was planned against its rules.');
+  const { vaultId, permissionModel } = clusterToMake.vault.value;
+  return { key, vaultId, permissionModel, keyName: mustParseKeyId(key).name };
 }
 
 /** `{cluster}-{group}-{subscription}` as `az aks create` makes it: ten, sixteen and six characters. */

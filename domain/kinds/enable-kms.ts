@@ -16,12 +16,16 @@ import {
   identityAccessWarnings,
   privateVaultRule,
   vaultOpenRule,
+  vnetInEffectRule,
   vnetIntegrationRule,
   kmsOffRule,
   requestedKeyRule,
+  vaultProtectedRule,
+  vaultTenantRule,
 } from '../rules';
 import { kind } from './kind';
 import { accessTo, clusterAndState, proveCurrentUnlessProven, startGate, vaultAccess } from './steps';
+import { vnetIntegration, vnetParameters } from './vnet-integration';
 import { kmsV1Warnings } from './warnings';
 
 export const enableKms = kind({
@@ -34,9 +38,10 @@ export const enableKms = kind({
       description: 'The key version to encrypt with.',
     }),
     vaultAccess,
+    ...vnetParameters,
   }),
   keyFrom: 'any-vault',
-  needs: ['census', 'identity-access'],
+  needs: ['census', 'identity-access', 'vnet-integration'],
   rules: [
     ...clusterRules,
     kmsOffRule,
@@ -45,7 +50,10 @@ export const enableKms = kind({
     vaultOpenRule,
     vnetIntegrationRule,
     privateVaultRule,
+    vaultTenantRule,
+    vaultProtectedRule,
   ],
+  factRules: [vnetInEffectRule],
 
   plan(facts) {
     const { cluster, from, azure, parameters, perSecond } = facts;
@@ -56,15 +64,18 @@ export const enableKms = kind({
       key,
       ...accessTo(azure, parameters.vaultAccess),
     };
+    const vnet = vnetIntegration(facts);
     return {
-      summary: `Enable KMS: move ${clusterAndState(facts)} to ${describeState(to)}, rewrite every Secret, and prove it.`,
+      summary: `${vnet.first}Enable KMS: move ${clusterAndState(facts)} to ${describeState(to)}, rewrite every Secret, and prove it.`,
       to,
       steps: [
         startGate(facts, 'Enabling KMS changes a production control plane; no person does that alone.'),
+        ...vnet.gates,
+        ...vnet.steps,
         ...proveCurrentUnlessProven(facts),
         ...transition('on', from, to, { perSecond, acceptable: true }),
       ],
-      warnings: [...identityAccessWarnings(azure), ...kmsV1Warnings(to)],
+      warnings: [...identityAccessWarnings(azure), ...kmsV1Warnings(to), ...vnet.warnings],
     };
   },
 });

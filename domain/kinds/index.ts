@@ -1,8 +1,10 @@
 /** The table of kinds: what can be asked for. A new kind is one file and one line here. */
 import { changeVault } from './change-vault';
 import { changeVaultAccess } from './change-vault-access';
+import { connectCsi } from './connect-csi';
 import { createCluster } from './create-cluster';
 import { disableKms } from './disable-kms';
+import { disconnectCsi } from './disconnect-csi';
 import { enableKms } from './enable-kms';
 import { enableVaultDiagnostics } from './enable-vault-diagnostics';
 import { provisionKms } from './provision-kms';
@@ -29,6 +31,8 @@ export const KINDS: readonly Kind[] = [
   provisionKms,
   recoverKey,
   createCluster,
+  connectCsi,
+  disconnectCsi,
 ];
 
 /** @throws Error when there is no such kind */

@@ -23,3 +23,21 @@ export function keyChoiceWarnings({ currentKey, requestedKey }: AzureObservation
   }
   return warnings;
 }
+
+/** Warns of a rotation to a key that is made for it. @param name of the new key */
+export function newKeyWarnings({ currentKey, provisioning }: AzureObservation, name: string): Warning[] {
+  if (!currentKey?.found) return [];
+  const warnings: Warning[] = [
+    {
+      code: 'OtherKeyObject',
+      detail: `The new key ${name} is another key object than the current key, ${shortKeyId(currentKey.key.keyId)}. It gets the type, the length and the lifetime of that one, and no rotation policy. Later rotations without a name make versions of ${name}.`,
+    },
+  ];
+  if (provisioning?.keyThroughArm === true) {
+    warnings.push({
+      code: 'KeyMadeThroughArm',
+      detail: `The vault does not answer from where Keyturn runs: ARM makes and shows the key, which needs Microsoft.KeyVault/vaults/keys/read and /write there (Key Vault Contributor). ARM shows no deleted keys: if one has the name ${name}, the operation is blocked before anything is changed.`,
+    });
+  }
+  return warnings;
+}

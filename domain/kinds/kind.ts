@@ -1,5 +1,6 @@
 /** What a kind of operation is: a procedure of the AKS documents, as parameters, rules and a plan. */
 import type { z } from 'zod';
+import type { CsiInside } from '../csi/facts';
 import type { EncryptionState } from '../encryption';
 import type { ErrorCode, Fault } from '../errors';
 import type { Ledger } from '../ledger';
@@ -7,6 +8,7 @@ import type { AzureObservation, ObservedCluster } from '../observed';
 import type { PlanPolicy, Warning } from '../plan/plan';
 import type { PlanStep } from '../plan/steps';
 import type { UpgradeRisks } from '../upgrade-risks';
+import type { VnetSight } from '../vnet-integration';
 
 /** A precondition over facts: the codes that it can answer with, and the test. */
 export interface Rule<Parameters = never> {
@@ -31,6 +33,10 @@ export interface PlanFacts<Parameters> {
   readonly policy: PlanPolicy;
   /** For kinds that need it. */
   readonly upgradeRisks?: UpgradeRisks;
+  /** Of private vault access, for kinds that need it. */
+  readonly vnetSight?: VnetSight;
+  /** For kinds that need it. */
+  readonly csiInside?: CsiInside;
 }
 
 /** What a kind makes of them. */
@@ -45,13 +51,17 @@ export interface PlannedSteps {
 export type FactName =
   | 'census'
   | 'identity-access'
+  | 'other-key-access'
   | 'upgrade-profile'
   | 'upgrade-risks'
   | 'key-users'
   | 'vault-users'
   | 'vault-diagnostics'
   | 'provisioning'
-  | 'recovery';
+  | 'new-key'
+  | 'recovery'
+  | 'vnet-integration'
+  | 'csi';
 
 /** A precondition over everything that a plan is made from, the ledger included. */
 export interface FactRule<Parameters = never> {

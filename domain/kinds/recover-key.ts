@@ -4,7 +4,8 @@
  * Follows "KMS observability" of the AKS documents, "Diagnose and solve problems": an expired key keeps API servers from reading
  * Secrets, and its owner must extend its expiry. The same holds for keys and vaults that are disabled, deleted or closed, and for an identity
  * that lost its grant or was replaced.
- * Needs: KMS on; the cluster may be Failed, and need not answer. Does: repairs what Azure shows as the cause, and nothing else.
+ * Needs: a key in a slot, also of a cluster whose KMS was disabled: AKS goes on reading with it. The cluster may be Failed, and need not
+ * answer. Does: repairs what Azure shows as the cause, and nothing else.
  * Never does: purge, lower purge protection, shorten the life of a key, or set another key.
  */
 import { z } from 'zod';
@@ -13,7 +14,7 @@ import { NOT_REPAIRABLE, type Cause, type Recovery } from '../recovery';
 import { rewriteInPlace } from '../plan/transition';
 import type { Warning } from '../plan/plan';
 import { recoverySteps } from '../plan/recovery';
-import { expiryRule, kmsOnRule, recoverableRule, repairableClusterRules } from '../rules';
+import { expiryRule, recoverableRule, repairableClusterRules } from '../rules';
 import { causesOfFacts } from '../rules/recovery';
 import { describeState } from '../encryption';
 import { monthAfterAYear, minutesAfter } from '../times';
@@ -38,23 +39,28 @@ export const recoverKey = kind({
     .default({}),
   keyFrom: 'current-vault',
   needs: ['recovery'],
-  rules: [...repairableClusterRules, kmsOnRule, expiryRule],
+  rules: [...repairableClusterRules, expiryRule],
   factRules: [recoverableRule],
 
   plan(facts) {
     const { cluster, from, azure, parameters, perSecond, ledger } = facts;
     const { recovery = { slots: [] } } = azure;
-    const causes = causesOfFacts(facts).filter(({ type }) => !NOT_REPAIRABLE.includes(type));
+    const found = causesOfFacts(facts);
+    const causes = found.filter(({ type }) => !NOT_REPAIRABLE.includes(type));
+    // Nothing brings a purged key back: its KMS does not work whatever else is repaired.
+    const lost = found.filter(({ type }) => NOT_REPAIRABLE.includes(type));
     const recent = recentSwitch(ledger, cluster, azure.at);
     const name = resourceName(cluster.resourceId);
     const why = causes.length === 0 ? 'Azure shows no cause any more.' : causes.map(({ text }) => text).join(' ');
+    const use = from.mode === 'off' ? 'read what is under its last key' : `use ${describeState(from)}`;
     return {
-      summary: `Have ${name} use ${describeState(from)} again. ${why}`,
+      summary: `Have ${name} ${use} again. ${why}`,
       to: from,
       steps: [
         startGate(facts, 'A repair changes who may use a key, or what is kept of it; no person does that alone.'),
         ...recoverySteps({
           causes,
+          awaitsKms: lost.length === 0,
           recovery,
           state: from,
           provisioningState: cluster.provisioningState,
@@ -62,7 +68,7 @@ export const recoverKey = kind({
           expiresOn: minutesAfter(parameters.expiresOn ?? monthAfterAYear(azure.at), 0),
         }),
         // However lately it was proven: nothing is known of Secrets while the API servers could not read them.
-        ...(recent
+        ...(recent || lost.length > 0
           ? []
           : rewriteInPlace(
               'recovered',
@@ -71,7 +77,12 @@ export const recoverKey = kind({
               { perSecond },
             )),
       ],
-      warnings: [...warningsOf(facts, recovery, causes), ...kmsV1Warnings(from), ...recentWarnings(recent?.overAt)],
+      warnings: [
+        ...warningsOf(facts, recovery, causes),
+        ...kmsV1Warnings(from),
+        ...recentWarnings(recent?.overAt),
+        ...lostWarnings(lost),
+      ],
     };
   },
 });
@@ -82,7 +93,9 @@ function warningsOf(
   causes: readonly Cause[],
 ): Warning[] {
   const types = causes.map(({ type }) => type);
-  const unseen = slots.filter(({ key }) => !key.found && types.some((type) => type.startsWith('vault-')));
+  const unseen = slots.filter(
+    ({ key }) => !key.found && types.some((type) => type.startsWith('vault-') || type === 'key-deleted'),
+  );
   const unread = slots.filter(({ vault }) => vault.state === 'unknown');
   return [
     ...unseen.map(({ keyId }) => ({
@@ -129,6 +142,17 @@ function warningsOf(
           },
         ]
       : []),
+  ];
+}
+
+function lostWarnings(lost: readonly Cause[]): Warning[] {
+  if (lost.length === 0) return [];
+  const why = lost.map(({ text }) => text).join(' ');
+  return [
+    {
+      code: 'NotProvenAfterwards',
+      detail: `${why} No operation repairs that. This operation repairs the rest, so that API servers can read what is under other keys, and proves nothing. Inspect the cluster afterwards.`,
+    },
   ];
 }
 

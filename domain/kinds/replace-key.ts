@@ -18,9 +18,11 @@ import {
   clusterRules,
   currentKeyRule,
   currentKeyUnusedElsewhereRule,
+  expiryRule,
   kmsOnRule,
   kmsV2Rule,
   nextKeyRule,
+  otherKeyAccessRule,
   requestedKeyRule,
   sameVaultRule,
   vaultAnswersRule,
@@ -58,7 +60,7 @@ export const replaceKey = kind({
     })
     .default({ soakInSeconds: 86_400 }),
   keyFrom: 'current-vault',
-  needs: ['census', 'key-users'],
+  needs: ['census', 'key-users', 'other-key-access'],
   retires: 'current-key',
   rules: [
     ...clusterRules,
@@ -68,8 +70,10 @@ export const replaceKey = kind({
     sameVaultRule,
     requestedKeyRule,
     nextKeyRule,
+    otherKeyAccessRule,
     currentKeyUnusedElsewhereRule,
     vaultAnswersRule,
+    expiryRule,
   ],
 
   plan(facts) {

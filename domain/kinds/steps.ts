@@ -31,6 +31,15 @@ export function upgradeGate({ policy: { approvalsRequired } }: Pick<PlanFacts<un
   });
 }
 
+/** The gate before API Server VNet Integration is turned on, which cannot be undone. */
+export function vnetIntegrationGate({ policy: { approvalsRequired } }: Pick<PlanFacts<unknown>, 'policy'>): PlanStep {
+  return gate('vnet-integration', approvalsRequired, {
+    title: 'the stop and start of the cluster for API Server VNet Integration',
+    reason:
+      'It cannot be turned off again. The cluster is stopped and started: every workload and the API are down for minutes.',
+  });
+}
+
 /** The gate before a key is retired. @param key in words */
 export function deletionGate(
   { policy: { approvalsRequired } }: Pick<PlanFacts<unknown>, 'policy'>,
@@ -51,7 +60,7 @@ export function plaintextGate({ policy: { approvalsRequired } }: Pick<PlanFacts<
 }
 
 function gate(
-  of: 'plaintext' | 'upgrade' | 'deletion',
+  of: 'plaintext' | 'upgrade' | 'deletion' | 'vnet-integration',
   approvals: number,
   { title, reason }: { readonly title: string; readonly reason: string },
 ): PlanStep {
@@ -140,3 +149,15 @@ export function clusterAndState({ cluster, from }: Pick<PlanFacts<unknown>, 'clu
 function people(count: number): string {
   return count === 1 ? 'one person' : `${count} people`;
 }
+
+/** A member of requests that names a subnet. @param description of the member */
+export const subnetId = (description: string): z.ZodOptional<z.ZodString> =>
+  z
+    .string()
+    .max(400)
+    .regex(
+      /^\/subscriptions\/[0-9a-f-]{36}\/resourceGroups\/[-\w.()]{1,90}\/providers\/Microsoft\.Network\/virtualNetworks\/[-\w.]{2,64}\/subnets\/[-\w.]{1,80}$/i,
+      { error: 'Expected the ARM resource id of a subnet.' },
+    )
+    .optional()
+    .meta({ description });

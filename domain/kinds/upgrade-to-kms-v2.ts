@@ -10,7 +10,21 @@ import { z } from 'zod';
 import { describeState, type EncryptionState } from '../encryption';
 import { transition } from '../plan/transition';
 import { upgrade } from '../plan/upgrade';
-import { clusterRules, currentKeyRule, kmsOnRule, kmsV1Rule, poolsInStepRule, upgradeOfferedRule } from '../rules';
+import {
+  clusterRules,
+  currentKeyRule,
+  identityAccessRule,
+  identityAccessWarnings,
+  kmsOnRule,
+  kmsV1Rule,
+  poolsInStepRule,
+  privateVaultRule,
+  upgradeOfferedRule,
+  vaultOpenRule,
+  vaultTenantRule,
+  vnetIntegrationOnRule,
+  withPresentAccess,
+} from '../rules';
 import { chosenVersion } from '../upgrade-path';
 import { kind } from './kind';
 import { clusterAndState, plaintextGate, proveCurrentUnlessProven, startGate, upgradeGate } from './steps';
@@ -34,8 +48,21 @@ export const upgradeToKmsV2 = kind({
     })
     .default({}),
   keyFrom: 'current-vault',
-  needs: ['census', 'upgrade-profile', 'upgrade-risks'],
-  rules: [...clusterRules, kmsOnRule, currentKeyRule, kmsV1Rule, poolsInStepRule, upgradeOfferedRule],
+  needs: ['census', 'upgrade-profile', 'upgrade-risks', 'identity-access'],
+  rules: [
+    ...clusterRules,
+    kmsOnRule,
+    currentKeyRule,
+    kmsV1Rule,
+    poolsInStepRule,
+    upgradeOfferedRule,
+    // KMS is enabled again at the end: what AKS would refuse then leaves the cluster in plaintext.
+    identityAccessRule,
+    vaultTenantRule,
+    withPresentAccess(vaultOpenRule),
+    withPresentAccess(vnetIntegrationOnRule),
+    withPresentAccess(privateVaultRule),
+  ],
 
   plan(facts) {
     const { from, cluster, azure, parameters, perSecond } = facts;
@@ -60,7 +87,11 @@ export const upgradeToKmsV2 = kind({
         // Enable KMS; migrate the storage.
         ...transition('on', off, to, { perSecond, acceptable: true }),
       ],
-      warnings: [...previousKeyWarnings(facts.ledger), ...upgradeWarnings(facts, describeState(from), version)],
+      warnings: [
+        ...identityAccessWarnings(azure),
+        ...previousKeyWarnings(facts.ledger),
+        ...upgradeWarnings(facts, describeState(from), version),
+      ],
     };
   },
 });

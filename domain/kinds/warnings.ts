@@ -94,17 +94,19 @@ export function retirementWarnings(
 
 /** What approvers should know of a vault and a key that a cluster is to get. */
 export function provisioningWarnings(
-  { vaultId, ownObjectId, vault, key }: Provisioning,
+  { vaultId, ownObjectId, vault, key, keyThroughArm }: Provisioning,
   {
     vaultName,
     keyName,
     permissionModel,
+    vaultAccess,
     asked,
     found,
   }: {
     readonly vaultName: string;
     readonly keyName: string;
     readonly permissionModel: PermissionModel;
+    readonly vaultAccess: 'Public' | 'Private';
     readonly asked: { readonly keySizeInBits: number; readonly expiry: KeyExpiry };
     readonly found: ObservedKey | undefined;
   },
@@ -118,7 +120,14 @@ export function provisioningWarnings(
       detail: `Purge protection of the vault ${vaultName} cannot be turned off, and its retention cannot be changed. The name of the vault stays taken until the retention is over, even if the vault is deleted.`,
     });
   }
-  if ((isNew && permissionModel === 'rbac') || key === 'unseen') {
+  const throughArm = keyThroughArm === true || (isNew && vaultAccess === 'Private');
+  if (throughArm) {
+    warnings.push({
+      code: 'KeyMadeThroughArm',
+      detail: `${isNew ? 'The new vault will not answer' : `The vault ${vaultName} does not answer`} from where Keyturn runs, unless a private endpoint is in its network: ARM makes and shows the key, which needs Microsoft.KeyVault/vaults/keys/read and /write there (Key Vault Contributor). ARM makes the first version of a key and never another one, and shows no deleted keys. For a later rotation run Keyturn in a network with a private endpoint of the vault, or have another key made.`,
+    });
+  }
+  if (!throughArm && ((isNew && permissionModel === 'rbac') || key === 'unseen')) {
     const when = isNew
       ? 'A new vault with Azure RBAC gives nobody rights on its keys.'
       : `Keyturn may not read the keys of ${vaultName}.`;

@@ -10,7 +10,18 @@ export interface ExpectedChange {
 }
 
 /** A step that changes the cluster in ARM. */
-export type ClusterStep = StepOf<'set-kms' | 'upgrade-control-plane' | 'upgrade-pool' | 'reconcile-cluster'>;
+export type ClusterStep = StepOf<
+  | 'set-kms'
+  | 'upgrade-control-plane'
+  | 'upgrade-pool'
+  | 'reconcile-cluster'
+  | 'enable-vnet-integration'
+  | 'stop-cluster'
+  | 'start-cluster'
+  | 'enable-secrets-provider'
+  | 'enable-workload-identity'
+  | 'disable-secrets-provider'
+>;
 
 /** The KMS profile that a state stands for. @throws Error when its key is not made yet */
 export function profileOf(state: EncryptionState, made: MadeKeys): KmsProfile {
@@ -37,5 +48,17 @@ function asked(step: ClusterStep, made: MadeKeys): ClusterChange {
       return step.replaces === null
         ? { type: 'kms', to: profileOf(step.expect, made) }
         : { type: 'identity', replaces: step.replaces };
+    case 'enable-vnet-integration':
+      return { type: 'vnet-integration', subnetId: step.subnetId };
+    case 'stop-cluster':
+      return { type: 'power', to: 'Stopped' };
+    case 'start-cluster':
+      return { type: 'power', to: 'Running' };
+    case 'enable-secrets-provider':
+      return { type: 'secrets-provider', enabled: true, pollInterval: step.pollInterval };
+    case 'disable-secrets-provider':
+      return { type: 'secrets-provider', enabled: false, pollInterval: null };
+    case 'enable-workload-identity':
+      return { type: 'workload-identity' };
   }
 }

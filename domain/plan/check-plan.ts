@@ -4,7 +4,7 @@
  */
 import { canonicalJson } from '../canonical';
 import { kmsScheme, minorOf, type EncryptionState, type KeyRef } from '../encryption';
-import { mustParseKeyId, sameKeyId } from '../resource-ids';
+import { mustParseKeyId, resourceName, sameKeyId } from '../resource-ids';
 import type { StepType, PlanStep, StepOf } from './steps';
 
 /** What follows a `set-kms`, in this order, with nothing in between. */
@@ -20,6 +20,10 @@ const BEFORE_CREATION: readonly StepType[] = [
   'grant-key-access',
   'grant-endpoint-approval',
 ];
+/** How API Server VNet Integration is turned on, with nothing in between; where ARM reports it already, without the first. */
+const RESTART = ['enable-vnet-integration', 'stop-cluster', 'start-cluster', 'await-api-servers'] as const;
+/** These look at API servers, for what later steps conclude. */
+const SEEN_OF_SERVERS: readonly StepType[] = ['take-baseline', 'converge'];
 /** After these, a Secret that is under an older state may be lost. */
 const FINAL_FOR_OLDER: readonly StepType[] = ['set-kms', 'upgrade-control-plane', 'disable-key-version', 'delete-key'];
 
@@ -192,13 +196,61 @@ class Walk {
           next.workspaceId === step.workspaceId, 'its setting is not read back right after it.');
         break;
       }
+      case 'enable-secrets-provider':
+      case 'enable-workload-identity':
+      case 'disable-secrets-provider':
+        require(same(step.expect, this.state), 'it expects another state than the one before it.');
+        break;
+      case 'prove-mount':
+        require(this.steps
+          .slice(0, index)
+          .some(
+            (one) =>
+              one.type === 'create-secret-provider-class' &&
+              one.namespace === step.namespace &&
+              one.name === step.class,
+          ), 'its class is no earlier step.');
+        break;
+      case 'prove-rotation':
+        require(this.steps
+          .slice(0, index)
+          .some(
+            (one) => one.type === 'prove-mount' && one.namespace === step.namespace && one.class === step.class,
+          ), 'that its class can be mounted is proven by no earlier step.');
+        break;
+      case 'assign-node-identity':
+      case 'create-federated-credential':
+      case 'grant-vault-read':
+      case 'create-service-connection':
+      case 'create-service-account':
+      case 'create-secret-provider-class':
+      case 'delete-secret-provider-class':
+      case 'delete-service-account':
+      case 'delete-federated-credential':
+        break;
+      case 'delete-service-connection':
+        // The class says that the connection is Keyturn's.
+        require(!this.steps
+          .slice(0, index)
+          .some(
+            (one) =>
+              one.type === 'delete-secret-provider-class' &&
+              one.namespace === step.noted.namespace &&
+              one.name === step.noted.class,
+          ), 'the class that notes its connection is gone by then.');
+        break;
       case 'confirm-vault-diagnostics':
       case 'create-vault':
         break;
       case 'create-key':
-        require(this.steps
-          .slice(0, index)
-          .some((one) => one.type === 'create-vault' && one.vaultId === step.vaultId), 'its vault is no earlier step.');
+        require(this.steps.slice(0, index).some((one) => one.type === 'create-vault' && one.vaultId === step.vaultId) ||
+          this.#usesVault(step.vaultId), 'its vault is no earlier step, and not that of the current key.');
+        break;
+      case 'enable-vnet-integration':
+      case 'stop-cluster':
+      case 'start-cluster':
+      case 'await-api-servers':
+        this.#restart(step, index, require);
         break;
     }
   }
@@ -216,7 +268,11 @@ class Walk {
     );
     if (to.mode === 'on') {
       require(typeof to.key === 'string' ||
-        this.#made(to.key.madeBy, 'create-key-version', index), 'its key is not made by an earlier step.');
+        this.#made(to.key.madeBy, 'create-key-version', index) ||
+        this.#granted(
+          to.key.madeBy,
+          index,
+        ), 'its key is not made by an earlier step, or a key of a new name is not granted.');
       require(this.version === undefined ||
         to.scheme === kmsScheme(this.version), 'the Kubernetes version does not encrypt in this way.');
       require(typeof to.key !== 'string' || !this.#disabled(to.key, index), 'its key is disabled before it (K1).');
@@ -238,6 +294,9 @@ class Walk {
     require(this.steps
       .slice(0, index)
       .every(({ type }) => BEFORE_CREATION.includes(type)), 'a step before it needs the cluster.');
+    require(step.to.mode === 'off' ||
+      typeof step.to.key === 'string' ||
+      this.#made(step.to.key.madeBy, 'create-key', index), 'its key is made by no earlier step.');
     require(this.steps
       .slice(0, index)
       .some(
@@ -265,8 +324,45 @@ class Walk {
     this.version = to;
   }
 
+  /** A cluster that is stopped is started at once, and nothing that was seen of the API servers before holds after it. */
+  #restart(
+    step: StepOf<(typeof RESTART)[number]>,
+    index: number,
+    require: (holds: boolean, fault: string) => void,
+  ): void {
+    if (step.type !== 'await-api-servers')
+      require(same(step.expect, this.state), 'it expects another state than the one before it.');
+    if (step.type === 'enable-vnet-integration' || step.type === 'stop-cluster') {
+      require(this.gates.has('vnet-integration'), 'no gate for API Server VNet Integration is before it.');
+    }
+    const place = RESTART.indexOf(step.type);
+    const [before, after] = [this.steps[index - 1]?.type, this.steps[index + 1]?.type];
+    require(place < 2 || before === RESTART[place - 1], `no ${RESTART[place - 1]} is right before it.`);
+    require(place === RESTART.length - 1 || after === RESTART[place + 1], `no ${RESTART[place + 1]} follows it.`);
+    require(!this.steps
+      .slice(0, index)
+      .some(({ type }) => SEEN_OF_SERVERS.includes(type)), 'API servers are seen before it, and are others after it.');
+  }
+
   #made(id: string, type: StepType, index: number): boolean {
     return this.steps.slice(0, index).some((one) => one.id === id && one.type === type);
+  }
+
+  /** Whether a key of a new name is made before, and the cluster's identity given the rights on it after that. */
+  #granted(id: string, index: number): boolean {
+    const made = this.steps.findIndex((one) => one.id === id && one.type === 'create-key');
+    const key = this.steps[made];
+    if (key?.type !== 'create-key' || made >= index) return false;
+    return this.steps
+      .slice(made, index)
+      .some((one) => one.type === 'grant-key-access' && one.vaultId === key.vaultId && one.keyName === key.keyName);
+  }
+
+  /** Whether the current key is in a vault. */
+  #usesVault(vaultId: string): boolean {
+    const current = this.slots.at(-1);
+    if (typeof current !== 'string') return false;
+    return mustParseKeyId(current).vaultName.toLowerCase() === resourceName(vaultId).toLowerCase();
   }
 
   #later(index: number, types: readonly StepType[], end = this.steps.length): boolean {
@@ -300,5 +396,6 @@ function isKey(one: KeyRef | undefined, other: KeyRef): boolean {
 }
 
 function same(a: EncryptionState, b: EncryptionState): boolean {
-  return canonicalJson(a) === canonicalJson(b);
+  // The steps of one transition share their states.
+  return a === b || canonicalJson(a) === canonicalJson(b);
 }

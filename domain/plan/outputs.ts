@@ -1,26 +1,17 @@
 /** What steps give: kept by step id. Evidence, result, needed keys and the state left are pure functions of plan and outputs. */
 import { z } from 'zod';
+import { CSI_OUTPUTS } from '../csi/outputs';
 import { Baseline, Convergence } from '../convergence';
 import { keyOf, type MadeKeys } from '../encryption';
 import { KeyUsers } from '../key-users';
 import { keysNeeded, Ledger } from '../ledger';
 import type { OperationResult, StepStatus } from '../operation';
 import { Proof, RewriteReport } from '../proof';
+import { ArmOperation } from './arm-operation';
 import type { Plan } from './plan';
 import type { StepType } from './steps';
 
-/** The long-running operation in ARM that changed the cluster. */
-export const ArmOperation = z.object({
-  /** Absent when the worker died between the request and its answer; then the cluster itself was polled. */
-  operationUrl: z.string().optional(),
-  status: z.string(),
-  startedAt: z.string().optional(),
-  endedAt: z.string().optional(),
-  /** `cluster`: the operation showed no end, and the cluster's own state was taken instead. Absent when the operation ended. */
-  decidedBy: z.literal('cluster').optional(),
-});
-/** The long-running operation in ARM. */
-export type ArmOperation = z.infer<typeof ArmOperation>;
+export { ArmOperation } from './arm-operation';
 
 /** What a step gave. */
 export const StepOutput = z.discriminatedUnion('type', [
@@ -65,7 +56,13 @@ export const StepOutput = z.discriminatedUnion('type', [
   z.object({ type: z.literal('confirm-vault-diagnostics'), settingName: z.string() }),
   /** `created` false: it was there when the plan was made. */
   z.object({ type: z.literal('create-vault'), vaultId: z.string(), created: z.boolean() }),
-  z.object({ type: z.literal('create-key'), keyId: z.string(), created: z.boolean() }),
+  z.object({
+    type: z.literal('create-key'),
+    keyId: z.string(),
+    created: z.boolean(),
+    /** ARM made or showed it: the vault did not answer. */
+    through: z.literal('arm').optional(),
+  }),
   /** `changed` of repairs: false when it was so already. */
   z.object({ type: z.literal('enable-key-version'), changed: z.boolean() }),
   z.object({ type: z.literal('extend-key-expiry'), changed: z.boolean(), expiresOn: z.string() }),
@@ -79,6 +76,12 @@ export const StepOutput = z.discriminatedUnion('type', [
   /** `granted` false: the identity had the right already. */
   z.object({ type: z.literal('grant-endpoint-approval'), principalId: z.string(), granted: z.boolean() }),
   z.object({ type: z.literal('create-cluster'), armOperations: z.array(ArmOperation), version: z.string() }),
+  z.object({ type: z.literal('enable-vnet-integration'), armOperations: z.array(ArmOperation) }),
+  z.object({ type: z.literal('stop-cluster'), armOperations: z.array(ArmOperation) }),
+  z.object({ type: z.literal('start-cluster'), armOperations: z.array(ArmOperation) }),
+  /** `answers`: health checks that API servers passed, each over a connection of its own. */
+  z.object({ type: z.literal('await-api-servers'), answers: z.int() }),
+  ...CSI_OUTPUTS,
 ]);
 /** What a step gave. */
 export type StepOutput = z.infer<typeof StepOutput>;
@@ -100,7 +103,7 @@ export function outputOf<T extends StepType>(
 /** The key ids that steps made, by step id. */
 export function madeKeys(outputs: Outputs): MadeKeys {
   const made = Object.entries(outputs).flatMap(([step, output]): [string, string][] =>
-    output.type === 'create-key-version' ? [[step, output.keyId]] : [],
+    output.type === 'create-key-version' || output.type === 'create-key' ? [[step, output.keyId]] : [],
   );
   return Object.fromEntries(made);
 }

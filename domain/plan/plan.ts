@@ -84,4 +84,6 @@ export type PlanResult =
 export interface PlanPolicy {
   /** Approvals that each gate needs, from different people, none of them the requester. At least 1. */
   readonly approvalsRequired: number;
+  /** How long an approval counts; without end when it is absent. */
+  readonly approvalValidForInSeconds?: number;
 }

@@ -9,7 +9,10 @@ import type { PlanStep } from './steps';
 
 /** What a recovery is made of. */
 export interface RecoveryOptions {
+  /** Those that can be repaired. */
   readonly causes: readonly Cause[];
+  /** False where a purged key keeps the KMS of the API servers from working whatever is repaired. */
+  readonly awaitsKms: boolean;
   readonly recovery: Recovery;
   /** The state that the cluster is in. */
   readonly state: EncryptionState;
@@ -20,7 +23,7 @@ export interface RecoveryOptions {
   readonly expiresOn: string;
 }
 
-/** @returns the repairs, and the wait for KMS */
+/** @returns the repairs, and the wait for KMS where that may end */
 export function recoverySteps(options: RecoveryOptions): PlanStep[] {
   const { causes, state } = options;
   const identity = causes.flatMap((cause) => identityStep(cause, options));
@@ -32,17 +35,37 @@ export function recoverySteps(options: RecoveryOptions): PlanStep[] {
     ...identity,
     ...vaults,
     ...keys,
+    ...unseenSteps(options),
     ...grantSteps(options),
     ...reconcileStep(options),
-    {
-      id: 'repair.await-kms',
-      type: 'await-kms',
-      state,
-      title: 'Wait until the API servers say that their KMS works',
-      reason:
-        'Azure may take minutes until a repair works everywhere, and an API server that was started without its key is not ready until then. Only the API servers know.',
-    },
+    ...(options.awaitsKms ? [awaitStep(state)] : []),
   ];
+}
+
+function awaitStep(state: EncryptionState): PlanStep {
+  return {
+    id: 'repair.await-kms',
+    type: 'await-kms',
+    state,
+    title: 'Wait until the API servers say that their KMS works',
+    reason:
+      'Azure may take minutes until a repair works everywhere, and an API server that was started without its key is not ready until then. Only the API servers know.',
+  };
+}
+
+/** A deleted key object shows nothing of its versions: one that was disabled before is disabled when it comes back. */
+function unseenSteps({ causes, recovery: { slots } }: RecoveryOptions): PlanStep[] {
+  const unseen = slots.filter(
+    ({ key, keyId }) =>
+      !key.found && causes.some((cause) => cause.type === 'key-deleted' && sameKeyObject(cause.key, keyId)),
+  );
+  return unseen.map(({ keyId }, index) => ({
+    id: idOf('repair.enable-recovered-key', index),
+    type: 'enable-key-version',
+    key: keyId,
+    title: `Enable ${shortKeyId(keyId)} if it is disabled`,
+    reason: 'A deleted key does not show its versions, and a version that was disabled before comes back disabled.',
+  }));
 }
 
 function identityStep(cause: Cause, { recovery: { identity } }: RecoveryOptions): PlanStep[] {
@@ -91,7 +114,8 @@ function vaultStep(cause: Cause, index: number): PlanStep[] {
 
 function keyStep(cause: Cause, index: number, expiresOn: string): PlanStep[] {
   const { type, text: reason } = cause;
-  if (type !== 'key-deleted' && type !== 'key-disabled' && type !== 'key-expired') return [];
+  if (type !== 'key-deleted' && type !== 'key-disabled' && type !== 'key-expired' && type !== 'key-expires-soon')
+    return [];
   const { key } = cause;
   const name = shortKeyId(key);
   switch (type) {
@@ -105,9 +129,10 @@ function keyStep(cause: Cause, index: number, expiresOn: string): PlanStep[] {
         { id: idOf('repair.enable-key', index), type: 'enable-key-version', key, title: `Enable ${name}`, reason },
       ];
     case 'key-expired':
+    case 'key-expires-soon':
       return [
         {
-          id: idOf('repair.extend-key', index),
+          id: idOf(type === 'key-expired' ? 'repair.extend-key' : 'repair.extend-key-in-time', index),
           type: 'extend-key-expiry',
           key,
           expiresOn,

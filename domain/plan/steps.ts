@@ -4,26 +4,16 @@
  * A step has no condition, loop or expression. What only run time can decide is decided inside one step, or by a new plan.
  */
 import { z } from 'zod';
+import { CSI_STEPS } from '../csi/steps';
 import { EncryptionState } from '../encryption';
 import { PermissionModel } from '../provisioning';
+import { StepId, stepShape } from './step-shape';
 
-/** A step's id, unique in its plan: `approve`, `rotate.set-kms`. */
-export const StepId = z.string().regex(/^[a-z][a-z0-9-]*(?:\.[a-z][a-z0-9-]*)?$/);
-/** A step's id, unique in its plan. */
-export type StepId = z.infer<typeof StepId>;
+export { StepId, StepText } from './step-shape';
 
 const to = EncryptionState;
 /** Secrets a second that a rewrite may not exceed: the owners' tag, the vault's limit; null when neither limits it. */
 const perSecond = z.number().nullable();
-
-/** What people read of a step. */
-export const StepText = z.object({
-  id: StepId,
-  /** What is done, in the imperative. */
-  title: z.string(),
-  /** Why it is needed, and why here. */
-  reason: z.string(),
-});
 
 /** When a new key version expires: at a time, so long after it was made, or never. */
 export const KeyExpiry = z.union([
@@ -39,49 +29,49 @@ export const VaultNetwork = z.enum(['open', 'closed']);
 /** Whether the public address of a vault answers. */
 export type VaultNetwork = z.infer<typeof VaultNetwork>;
 
-const step = <Type extends string, Inputs extends z.ZodRawShape>(type: Type, inputs: Inputs) =>
-  z.object({ ...StepText.shape, type: z.literal(type), ...inputs });
-
 /** One step of a plan: a typed action with its inputs. */
 export const PlanStep = z.discriminatedUnion('type', [
   /** Waits for people: so many approvals of the plan, from others than the requester. */
-  step('gate', { gate: z.enum(['start', 'plaintext', 'upgrade', 'deletion']), approvals: z.int().min(1) }),
+  stepShape('gate', {
+    gate: z.enum(['start', 'plaintext', 'upgrade', 'deletion', 'vnet-integration']),
+    approvals: z.int().min(1),
+  }),
   /** Makes a key version like another one, of the same key object. */
-  step('create-key-version', { like: z.string(), expiry: KeyExpiry }),
+  stepShape('create-key-version', { like: z.string(), expiry: KeyExpiry }),
   /** Writes canaries and notes R0, before a switch. */
-  step('take-baseline', {}),
+  stepShape('take-baseline', {}),
   /** Asks ARM for another encryption state. */
-  step('set-kms', { expect: EncryptionState, to }),
+  stepShape('set-kms', { expect: EncryptionState, to }),
   /** Waits until every API server writes with the target; `baseline` is null when no switch was made. */
-  step('converge', { to, baseline: StepId.nullable() }),
+  stepShape('converge', { to, baseline: StepId.nullable() }),
   /**
    * Has the API server store every Secret again. `since` names the converge step. `acceptable`: approvers may accept named
    * Secrets as they are.
    */
-  step('rewrite', { to, since: StepId, perSecond, acceptable: z.boolean() }),
+  stepShape('rewrite', { to, since: StepId, perSecond, acceptable: z.boolean() }),
   /** Proves it from a fresh list. */
-  step('prove', { to, since: StepId, perSecond, acceptable: z.boolean() }),
+  stepShape('prove', { to, since: StepId, perSecond, acceptable: z.boolean() }),
   /** Compares what Azure reports, and records the proof in the ledger. */
-  step('record-proof', { to, proof: StepId }),
+  stepShape('record-proof', { to, proof: StepId }),
   /** Upgrades the control plane by one minor, or within one, while the cluster is in the state `expect`. */
-  step('upgrade-control-plane', { from: z.string(), to: z.string(), expect: EncryptionState }),
+  stepShape('upgrade-control-plane', { from: z.string(), to: z.string(), expect: EncryptionState }),
   /** Upgrades one agent pool to the version of the control plane. */
-  step('upgrade-pool', { pool: z.string(), from: z.string(), to: z.string(), expect: EncryptionState }),
+  stepShape('upgrade-pool', { pool: z.string(), from: z.string(), to: z.string(), expect: EncryptionState }),
   /** Looks whether any cluster that Keyturn can see needs a key version, and whether all Secrets of this one are proven without it (K1). */
-  step('check-key-unused', { key: z.string(), state: EncryptionState }),
+  stepShape('check-key-unused', { key: z.string(), state: EncryptionState }),
   /** Disables one key version. It can be enabled again (K4). */
-  step('disable-key-version', { key: z.string(), check: StepId }),
+  stepShape('disable-key-version', { key: z.string(), check: StepId }),
   /** Waits, without the lock of the cluster, for what still needs a disabled key version to show. */
-  step('soak', { key: z.string(), seconds: z.int().min(0) }),
+  stepShape('soak', { key: z.string(), seconds: z.int().min(0) }),
   /** Soft-deletes the key object of a version if no version of it is needed; otherwise leaves it. Never purges (K4). */
-  step('delete-key', { key: z.string(), check: StepId }),
+  stepShape('delete-key', { key: z.string(), check: StepId }),
   /** Opens a vault to all networks, or closes its public address. `key` is one of its keys, to see by whether it answers. */
-  step('set-vault-network', { vaultId: z.string(), to: VaultNetwork, key: z.string() }),
+  stepShape('set-vault-network', { vaultId: z.string(), to: VaultNetwork, key: z.string() }),
   /**
    * Gives the cluster's identity the rights to encrypt and decrypt with a key, as the vault gives rights, and waits until Azure shows
    * them. `principalId` null: the identity is made by an earlier step, and the principal that it then has is taken.
    */
-  step('grant-key-access', {
+  stepShape('grant-key-access', {
     /** ARM id of the vault. */
     vaultId: z.string(),
     /** How the vault gives rights; null: not known yet, as of a deleted vault. */
@@ -93,53 +83,65 @@ export const PlanStep = z.discriminatedUnion('type', [
     principalId: z.string().nullable(),
   }),
   /** Makes a diagnostic setting that sends AuditEvent of a vault to a workspace, unless one does so already. Overwrites none. */
-  step('set-vault-diagnostics', { vaultId: z.string(), workspaceId: z.string(), settingName: z.string() }),
+  stepShape('set-vault-diagnostics', { vaultId: z.string(), workspaceId: z.string(), settingName: z.string() }),
   /** Reads back that a setting does so. */
-  step('confirm-vault-diagnostics', { vaultId: z.string(), workspaceId: z.string() }),
-  /** Makes a vault that is open to all networks, with soft delete and purge protection; one that `exists` is checked and left as it is. */
-  step('create-vault', {
+  stepShape('confirm-vault-diagnostics', { vaultId: z.string(), workspaceId: z.string() }),
+  /**
+   * Makes a vault that is open to all networks, or with private access to none, with soft delete and purge protection; one that
+   * `exists` is checked and left as it is.
+   */
+  stepShape('create-vault', {
     vaultId: z.string(),
     location: z.string(),
     tenantId: z.string(),
     permissionModel: PermissionModel,
+    access: z.enum(['Public', 'Private']),
     retentionDays: z.int(),
     exists: z.boolean(),
   }),
-  /** Makes an RSA key that permits encrypt and decrypt; a version that `exists` is checked and left as it is. */
-  step('create-key', {
+  /**
+   * Makes an RSA key that permits encrypt and decrypt: through ARM where the vault does not answer. A version that `exists` is checked
+   * and left as it is.
+   */
+  stepShape('create-key', {
     vaultId: z.string(),
     permissionModel: PermissionModel,
     keyName: z.string(),
+    keyType: z.enum(['RSA', 'RSA-HSM']),
     sizeInBits: z.int(),
     expiry: KeyExpiry,
     exists: z.string().nullable(),
   }),
   /** Enables a key version that is in a slot. */
-  step('enable-key-version', { key: z.string() }),
+  stepShape('enable-key-version', { key: z.string() }),
   /** Has a key version that is in a slot expire later. */
-  step('extend-key-expiry', { key: z.string(), expiresOn: z.iso.datetime() }),
+  stepShape('extend-key-expiry', { key: z.string(), expiresOn: z.iso.datetime() }),
   /** Recovers a soft-deleted key with all its versions. */
-  step('recover-deleted-key', { key: z.string() }),
+  stepShape('recover-deleted-key', { key: z.string() }),
   /** Recovers a soft-deleted vault with all its keys. `key` is one of them, to see by whether the vault answers. */
-  step('recover-vault', { vaultId: z.string(), location: z.string(), key: z.string() }),
+  stepShape('recover-vault', { vaultId: z.string(), location: z.string(), key: z.string() }),
   /** Makes the cluster's managed identity again under its name. It stands for a new principal. */
-  step('restore-identity', { identityId: z.string(), location: z.string() }),
+  stepShape('restore-identity', { identityId: z.string(), location: z.string() }),
   /**
    * Sends the cluster to ARM as it is, so that AKS takes the principal that its identity stands for now in the place of the principal
    * `replaces`, and a cluster that Failed becomes Succeeded. `replaces` null: only the provisioning state matters.
    */
-  step('reconcile-cluster', { expect: EncryptionState, replaces: z.string().nullable() }),
+  stepShape('reconcile-cluster', { expect: EncryptionState, replaces: z.string().nullable() }),
   /** Waits until the API servers say that their KMS works. */
-  step('await-kms', { state: EncryptionState }),
+  stepShape('await-kms', { state: EncryptionState }),
   /** Makes a user-assigned identity. One of the name that this operation did not make is not used. */
-  step('create-identity', { identityId: z.string(), location: z.string() }),
+  stepShape('create-identity', { identityId: z.string(), location: z.string() }),
   /**
    * Gives the cluster's identity the right to approve private endpoints of a vault (Key Vault Contributor), and waits until Azure shows
    * it. `principalId` as for `grant-key-access`.
    */
-  step('grant-endpoint-approval', { vaultId: z.string(), identityId: z.string(), principalId: z.string().nullable() }),
+  stepShape('grant-endpoint-approval', {
+    vaultId: z.string(),
+    identityId: z.string(),
+    principalId: z.string().nullable(),
+  }),
   /** Makes the cluster of the plan, in the state `to` from the start. Never changes one that is there. */
-  step('create-cluster', {
+  stepShape('create-cluster', {
     to,
     location: z.string(),
     identityId: z.string(),
@@ -152,6 +154,15 @@ export const PlanStep = z.discriminatedUnion('type', [
     nodeSubnetId: z.string().nullable(),
     dnsPrefix: z.string(),
   }),
+  /** Turns API Server VNet Integration on, which cannot be undone. In effect after a stop and a start. */
+  stepShape('enable-vnet-integration', { subnetId: z.string(), expect: EncryptionState }),
+  /** Stops the cluster. The step after it starts it. */
+  stepShape('stop-cluster', { expect: EncryptionState }),
+  /** Starts the cluster, also when a person asked for the end of the operation meanwhile. */
+  stepShape('start-cluster', { expect: EncryptionState }),
+  /** Waits until the API servers answer after a start, with API Server VNet Integration in effect. */
+  stepShape('await-api-servers', {}),
+  ...CSI_STEPS,
 ]);
 /** One step of a plan. */
 export type PlanStep = z.infer<typeof PlanStep>;
@@ -192,6 +203,25 @@ const WRITES: Readonly<Record<StepType, Written>> = {
   'create-identity': 'cluster',
   'grant-endpoint-approval': 'vault',
   'create-cluster': 'cluster',
+  'enable-vnet-integration': 'cluster',
+  'stop-cluster': 'cluster',
+  'start-cluster': 'cluster',
+  'await-api-servers': 'nothing',
+  'enable-secrets-provider': 'cluster',
+  'enable-workload-identity': 'cluster',
+  'assign-node-identity': 'cluster',
+  'create-federated-credential': 'cluster',
+  'grant-vault-read': 'vault',
+  'create-service-connection': 'cluster',
+  'create-service-account': 'kubernetes',
+  'create-secret-provider-class': 'kubernetes',
+  'prove-mount': 'kubernetes',
+  'prove-rotation': 'vault',
+  'delete-secret-provider-class': 'kubernetes',
+  'delete-service-account': 'kubernetes',
+  'delete-federated-credential': 'cluster',
+  'delete-service-connection': 'cluster',
+  'disable-secrets-provider': 'cluster',
 };
 
 /** What steps of a type write to: nothing, the vault, the managed cluster and its identity in ARM, or Kubernetes objects. */

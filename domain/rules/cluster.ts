@@ -20,6 +20,13 @@ const rule = (code: Fault['code'], detail: (cluster: ObservedCluster) => string 
 export const AFTER_FAILED_KMS =
   'If the failed change set a KMS key: keep every key version of the cluster enabled. AKS holds two keys, and API servers do not start while Secrets are under an older one. Set the key again that the Secrets are under (az aks update --enable-azure-keyvault-kms --azure-keyvault-kms-key-id …; the last evidence of Keyturn for this cluster names the key that was proven, the activity log every key that was set), then ask for the kind rewrite-secrets.';
 
+/** A cluster whose nodes are all gone goes down, and AKS documents it as unrecoverable ("Limitations", scaling down to zero). */
+const nodesRule = rule('NodesScaledToZero', ({ agentPools }) =>
+  agentPools.length > 0 && agentPools.every(({ count }) => count === 0)
+    ? 'Every agent pool of the cluster has a count of 0. AKS calls a cluster with KMS whose nodes are all gone unrecoverable, so Keyturn changes nothing of it. Keep its keys enabled. Scale a system pool up first (az aks nodepool scale), then ask again.'
+    : undefined,
+);
+
 /** Rules of every kind that works inside a cluster. */
 export const clusterRules: readonly Rule<unknown>[] = [
   rule('ClusterNotRunning', ({ powerState }) =>
@@ -52,6 +59,7 @@ export const clusterRules: readonly Rule<unknown>[] = [
       ? 'Local accounts are off (disableLocalAccounts), so ARM gives no admin credentials, and Keyturn has no other way into the cluster yet.'
       : undefined,
   ),
+  nodesRule,
 ];
 
 /** One of them, for kinds that do not work inside the cluster. @throws Error when there is none */
@@ -61,16 +69,21 @@ export function clusterRule(code: Fault['code']): Rule<unknown> {
   return found;
 }
 
-/** As `clusterRules`, but for a cluster that Failed, or whose change was aborted: a key that does not work makes AKS fail. */
-export const repairableClusterRules: readonly Rule<unknown>[] = clusterRules.map((one) =>
-  one.codes.includes('ClusterNotSucceeded')
-    ? rule('ClusterNotSucceeded', ({ provisioningState }) =>
-        isBusy(provisioningState)
-          ? `The cluster's provisioning state is ${provisioningState}. Wait until Azure is done, then ask again.`
-          : undefined,
-      )
-    : one,
-);
+/**
+ * As `clusterRules`, but for a cluster that Failed, or whose change was aborted: a key that does not work makes AKS fail. Nodes may be
+ * missing: without its key a cluster gets none.
+ */
+export const repairableClusterRules: readonly Rule<unknown>[] = clusterRules
+  .filter((one) => one !== nodesRule)
+  .map((one) =>
+    one.codes.includes('ClusterNotSucceeded')
+      ? rule('ClusterNotSucceeded', ({ provisioningState }) =>
+          isBusy(provisioningState)
+            ? `The cluster's provisioning state is ${provisioningState}. Wait until Azure is done, then ask again.`
+            : undefined,
+        )
+      : one,
+  );
 
 /** KMS must be on, with a key that can be named. */
 export const kmsOnRule: Rule<unknown> = {

@@ -8,27 +8,46 @@ import type { Rule } from '../kinds/kind';
 import type { AzureObservation } from '../observed';
 import type { WithVaultAccess } from './private-vault';
 import type { Warning } from '../plan/plan';
-import { mustParseKeyId, shortKeyId, resourceName } from '../resource-ids';
+import { mustParseKeyId, sameKeyId, shortKeyId, resourceName } from '../resource-ids';
 
 const KEY = '/parameters/keyId';
+const NEXT_KEY = '/parameters/nextKeyId';
 const CLUSTER = '/cluster';
 
 /** The identity must be able to encrypt and decrypt; what Keyturn cannot see is a warning instead. */
 export const identityAccessRule: Rule<unknown> = {
   codes: ['IdentityLacksKeyAccess'],
   check({ kms }, { identityAccess, requestedKey }) {
-    if (!identityAccess?.vault.known) return [];
-    const vault = identityAccess.vault.value;
-    const { missing } = rightsOf(identityAccess);
-    const pointer = requestedKey ? KEY : CLUSTER;
-    const faults: Fault[] = [];
-    if (missing.length > 0) {
-      const detail = `The cluster's identity ${nameOf(identityAccess)} may not ${missing.join(' and ')} with ${shortKeyId(identityAccess.keyId)}: ${whyMissing(vault, identityAccess)} ${kms.enabled ? 'The cluster keeps its key.' : 'KMS stays off.'} ${remedy(vault, identityAccess)}`;
-      faults.push({ code: 'IdentityLacksKeyAccess', pointer, detail });
-    }
-    return faults;
+    return identityAccess ? accessFaults(identityAccess, kms.enabled, requestedKey ? KEY : CLUSTER) : [];
   },
 };
+
+/**
+ * The same for a key that the request names in the vault of the current one: a role may be given at one key object, and AKS does not
+ * check a key behind a private endpoint. Access policies are for every key of a vault.
+ */
+export const otherKeyAccessRule: Rule<{ readonly keyId?: string; readonly nextKeyId?: string }> = {
+  codes: ['IdentityLacksKeyAccess'],
+  check: ({ kms }, { otherKeyAccess = [] }, { nextKeyId }) =>
+    otherKeyAccess
+      .filter(({ vault }) => vault.known && vault.value.permissionModel === 'rbac')
+      .flatMap((access) =>
+        accessFaults(
+          access,
+          kms.enabled,
+          nextKeyId !== undefined && sameKeyId(access.keyId, nextKeyId) ? NEXT_KEY : KEY,
+        ),
+      ),
+};
+
+function accessFaults(access: IdentityAccess, kmsIsOn: boolean, pointer: string): Fault[] {
+  if (!access.vault.known) return [];
+  const vault = access.vault.value;
+  const { missing } = rightsOf(access);
+  if (missing.length === 0) return [];
+  const detail = `The cluster's identity ${nameOf(access)} may not ${missing.join(' and ')} with ${shortKeyId(access.keyId)}: ${whyMissing(vault, access)} ${kmsIsOn ? 'The cluster keeps its key.' : 'KMS stays off.'} ${remedy(vault, access)}`;
+  return [{ code: 'IdentityLacksKeyAccess', pointer, detail }];
+}
 
 /** With public access the vault must answer to every network. */
 export const vaultOpenRule: Rule<WithVaultAccess> = {

@@ -141,7 +141,11 @@ function expiresWithin({ expiresOn }: ObservedKey, now: string, minutes: number)
   return expiresOn !== undefined && expiresOn <= minutesAfter(now, minutes);
 }
 
-/** Why a key cannot be used for encryption now. */
+/** Why a cluster must not come to depend on a key: a sentence each. */
+export function reasonsAgainst(key: ObservedKey, now: string): string[] {
+  return usability(key, now).map(({ detail }) => detail);
+}
+
 /** What keeps API servers from using a key, and what will do so within a month: a sentence each. */
 export function keyProblems(key: ObservedKey, now: string): { readonly broken: string[]; readonly soon: string[] } {
   const broken = usability(key, now).filter(({ code }) => code !== 'KeyExpiresSoon');
@@ -150,6 +154,7 @@ export function keyProblems(key: ObservedKey, now: string): { readonly broken: s
   return { broken: broken.map(({ detail }) => detail), soon };
 }
 
+/** Why a key cannot be used for encryption now. */
 function usability(key: ObservedKey, now: string): Fault[] {
   const name = shortKeyId(key.keyId);
   const faults: Fault[] = [];

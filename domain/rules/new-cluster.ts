@@ -50,8 +50,8 @@ export const firstKeyRule: Rule<unknown> = { codes: KEY_CODES, check: requestedK
 export const firstVaultRule: Rule<WithVaultAccess> = {
   codes: ['VaultNotFound', 'VaultNotOpen'],
   check(_, { clusterToMake, requestedKey }, { vaultAccess }): Fault[] {
-    if (!clusterToMake) return [];
-    const { vault } = clusterToMake;
+    const vault = clusterToMake?.vault;
+    if (!vault) return [];
     if (!vault.known) {
       const detail = `Keyturn gives the identity of the new cluster the rights on the key, and needs the resource id of the vault for that. ${vault.why} Nothing was changed.`;
       return [{ code: 'VaultNotFound', pointer: KEY, detail }];

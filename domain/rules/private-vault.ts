@@ -1,8 +1,9 @@
 /**
  * What must hold of private vaults, and of vaults that do not answer from where Keyturn runs. Sources: the AKS documents on KMS etcd
- * encryption, "Enable KMS for a private key vault" and "Limitations"; API Server VNet Integration.
+ * encryption, "Enable KMS for a private key vault" and "Limitations".
  */
 import { mayApproveEndpoint } from '../identity-access';
+import type { Fault } from '../errors';
 import type { Rule } from '../kinds/kind';
 import type { AzureObservation, KeyLookup } from '../observed';
 import { accessOf } from '../cluster-change';
@@ -16,16 +17,6 @@ const ACCESS = '/parameters/vaultAccess';
 export interface WithVaultAccess {
   readonly vaultAccess?: 'Public' | 'Private';
 }
-
-/** AKS reaches a private vault through API servers in the customer's network only. */
-export const vnetIntegrationRule: Rule<WithVaultAccess> = {
-  codes: ['VnetIntegrationMissing'],
-  check({ vnetIntegration, resourceId }, _, { vaultAccess }) {
-    if (vaultAccess !== 'Private' || vnetIntegration === true) return [];
-    const detail = `Private vault access needs API Server VNet Integration, and ${resourceName(resourceId)} does not have it. Turning it on cannot be undone, and takes effect when the cluster is stopped and started: az aks update --enable-apiserver-vnet-integration --apiserver-subnet-id …, az aks stop, az aks start. Before you do, look for admission webhooks with wildcard rules: they can keep a cluster from stopping and starting. Then ask again; or use a vault with public access.`;
-    return [{ code: 'VnetIntegrationMissing', pointer: ACCESS, detail }];
-  },
-};
 
 /** AKS makes a private endpoint and approves it as the cluster's identity, and cannot check beforehand whether that is allowed. */
 export const privateVaultRule: Rule<WithVaultAccess> = {
@@ -47,20 +38,30 @@ export const privateVaultRule: Rule<WithVaultAccess> = {
 /** A vault that Keyturn is to write to must answer it. */
 export const vaultAnswersRule: Rule<unknown> = {
   codes: ['VaultNotReachable'],
-  check(_, { currentKey, requestedKey, nextKey }) {
-    const unreachable = [currentKey, requestedKey, nextKey].find(seenThroughArm);
-    if (unreachable?.found !== true) return [];
-    const { keyId } = unreachable.key;
-    const detail = `The vault of ${shortKeyId(keyId)} does not answer from where Keyturn runs, so Keyturn can neither make, disable nor delete key versions there. Run Keyturn in a network with a private endpoint of the vault; or make the key version from such a network and name it as keyId in a request for rotate-key.`;
-    return [{ code: 'VaultNotReachable', pointer: '/parameters', detail }];
-  },
+  check: (_, azure) =>
+    unreachableVault(
+      azure,
+      'so Keyturn can neither make, disable nor delete key versions there. Run Keyturn in a network with a private endpoint of the vault. To rotate all the same, ask for rotate-key with `newKeyName`: ARM makes a key of another name in the vault.',
+    ),
 };
 
-/** The same where the request leaves it to Keyturn to make a key version. */
-export const vaultAnswersForNewVersionRule: Rule<{ readonly keyId?: string }> = {
+function unreachableVault({ currentKey, requestedKey, nextKey }: AzureObservation, means: string): Fault[] {
+  const unreachable = [currentKey, requestedKey, nextKey].find(seenThroughArm);
+  if (unreachable?.found !== true) return [];
+  const detail = `The vault of ${shortKeyId(unreachable.key.keyId)} does not answer from where Keyturn runs, ${means}`;
+  return [{ code: 'VaultNotReachable', pointer: '/parameters', detail }];
+}
+
+/** The same where the request leaves it to Keyturn to make a key version. A key of another name is made through ARM. */
+export const vaultAnswersForNewVersionRule: Rule<{ readonly keyId?: string; readonly newKeyName?: string }> = {
   codes: vaultAnswersRule.codes,
-  check: (cluster, azure, parameters) =>
-    parameters.keyId === undefined ? vaultAnswersRule.check(cluster, azure, parameters) : [],
+  check: (_, azure, { keyId, newKeyName }) =>
+    keyId !== undefined || newKeyName !== undefined
+      ? []
+      : unreachableVault(
+          azure,
+          'so Keyturn cannot make a version of the key: ARM makes keys, and no second version of one. Nothing was changed. Ask again with `newKeyName`, the name of a key that ARM is to make in the vault; or make a version from a network that reaches the vault, and name it as `keyId`; or run Keyturn in such a network.',
+        ),
 };
 
 /** A change of the access changes something. */

@@ -3,10 +3,16 @@ import type { ErrorCode, Fault } from '../errors';
 import type { Rule } from '../kinds/kind';
 import { vaultShortcomings, type PermissionModel, type VaultState } from '../provisioning';
 import { shortKeyId, resourceName } from '../resource-ids';
-import { keyProblems } from './key';
+import { reasonsAgainst } from './key';
 
-const VAULT = '/parameters/vaultName';
-const KEY = '/parameters/keyName';
+/** What of a request the rules are about. */
+export interface AskedOfVault {
+  readonly keyName: string;
+  readonly permissionModel: PermissionModel;
+  readonly vaultAccess: 'Public' | 'Private';
+  /** JSON Pointer of the object that has `vaultName` and `keyName`. */
+  readonly at: string;
+}
 
 const CODES: Readonly<Record<Exclude<VaultState['state'], 'free' | 'exists'>, ErrorCode>> = {
   taken: 'VaultNameTaken',
@@ -15,44 +21,82 @@ const CODES: Readonly<Record<Exclude<VaultState['state'], 'free' | 'exists'>, Er
   unseen: 'VaultNotFound',
 };
 
-/** The name of the vault must be free, or that of a vault in the resource group that Keyturn sees. */
-export const vaultNameRule: Rule<unknown> = {
-  codes: Object.values(CODES),
-  check(_, { provisioning }) {
-    const vault = provisioning?.vault;
-    if (vault === undefined || vault.state === 'free' || vault.state === 'exists') return [];
-    return [{ code: CODES[vault.state], pointer: VAULT, detail: `${vault.why} Nothing was changed.` }];
-  },
-};
+/** @param askedOf reads what a request asks for; undefined when it asks for no vault to be made */
+export function provisioningRules<P>(askedOf: (parameters: P) => AskedOfVault | undefined): Rule<P>[] {
+  return [
+    {
+      // The name of the vault must be free, or that of a vault in the resource group that Keyturn sees.
+      codes: Object.values(CODES),
+      check(_, { provisioning }, parameters) {
+        const asked = askedOf(parameters);
+        const vault = provisioning?.vault;
+        if (!asked || vault === undefined || vault.state === 'free' || vault.state === 'exists') return [];
+        return [
+          { code: CODES[vault.state], pointer: `${asked.at}/vaultName`, detail: `${vault.why} Nothing was changed.` },
+        ];
+      },
+    },
+    {
+      // A vault that is there must be fit as it is: Keyturn does not change it.
+      codes: ['VaultUnsuited'],
+      check({ location }, { provisioning }, parameters) {
+        const asked = askedOf(parameters);
+        if (!asked || provisioning?.vault.state !== 'exists') return [];
+        const { vaultId, tenantId, vault } = provisioning;
+        const name = resourceName(vaultId);
+        const wanted = { location, tenantId, permissionModel: asked.permissionModel, access: asked.vaultAccess };
+        return vaultShortcomings(name, vault.vault, wanted).map((why) => ({
+          code: 'VaultUnsuited',
+          pointer: `${asked.at}/vaultName`,
+          detail: `The vault ${name} exists, and ${why} Keyturn does not change it. Change it, or name another vault.`,
+        }));
+      },
+    },
+    {
+      // A key that is there must be usable as it is.
+      codes: ['KeyUnsuited', 'KeySoftDeleted'],
+      check(_, { provisioning, provisionedKey, at }, parameters): Fault[] {
+        const asked = askedOf(parameters);
+        if (!asked) return [];
+        const { keyName } = asked;
+        const pointer = `${asked.at}/keyName`;
+        if (provisioning?.key === 'soft-deleted') {
+          const detail = deletedKey(resourceName(provisioning.vaultId), keyName);
+          return [{ code: 'KeySoftDeleted', pointer, detail }];
+        }
+        if (provisionedKey === undefined) return [];
+        return reasonsAgainst(provisionedKey, at).map((why) => ({
+          code: 'KeyUnsuited',
+          pointer,
+          detail: `${shortKeyId(provisionedKey.keyId)} exists, and a cluster cannot depend on it. ${why} Keyturn does not change it.`,
+        }));
+      },
+    },
+  ];
+}
 
-/** A vault that is there must be fit as it is: Keyturn does not change it. */
-export const vaultSuitedRule: Rule<{ readonly permissionModel: PermissionModel }> = {
-  codes: ['VaultUnsuited'],
-  check({ location }, { provisioning }, { permissionModel }) {
-    if (provisioning?.vault.state !== 'exists') return [];
-    const { vaultId, tenantId, vault } = provisioning;
-    const name = resourceName(vaultId);
-    return vaultShortcomings(name, vault.vault, { location, tenantId, permissionModel }).map((why) => ({
-      code: 'VaultUnsuited',
-      pointer: VAULT,
-      detail: `The vault ${name} exists, and ${why} Keyturn does not change it. Change it, or name another vault.`,
-    }));
-  },
-};
+const NEW_KEY = '/parameters/newKeyName';
 
-/** A key that is there must be usable as it is. */
-export const keySuitedRule: Rule<{ readonly keyName: string }> = {
-  codes: ['KeyUnsuited', 'KeySoftDeleted'],
-  check(_, { provisioning, provisionedKey, at }, { keyName }): Fault[] {
-    if (provisioning?.key === 'soft-deleted') {
-      const detail = `The vault has a deleted key ${keyName}, and the name cannot be used again before it is purged. Recover it (az keyvault key recover --vault-name ${resourceName(provisioning.vaultId)} --name ${keyName}), or name another key. Nothing was changed.`;
-      return [{ code: 'KeySoftDeleted', pointer: KEY, detail }];
+/** A key that a rotation makes has a name of its own, in a vault that Keyturn sees. */
+export const newKeyRule: Rule<{ readonly newKeyName?: string }> = {
+  codes: ['VaultNotFound', 'KeyNameTaken', 'KeySoftDeleted'],
+  check(_, { provisioning, provisionedKey }, { newKeyName }): Fault[] {
+    if (newKeyName === undefined || provisioning === undefined) return [];
+    const { vault, vaultId, key } = provisioning;
+    if (vault.state !== 'exists') {
+      const why = vault.state === 'free' ? `Azure has no vault ${resourceName(vaultId)}.` : vault.why;
+      const detail = `Keyturn makes the key in the vault of the current key, and needs its resource id for that. ${why} Nothing was changed.`;
+      return [{ code: 'VaultNotFound', pointer: NEW_KEY, detail }];
     }
+    const name = resourceName(vaultId);
+    if (key === 'soft-deleted')
+      return [{ code: 'KeySoftDeleted', pointer: NEW_KEY, detail: deletedKey(name, newKeyName) }];
     if (provisionedKey === undefined) return [];
-    return keyProblems(provisionedKey, at).broken.map((why) => ({
-      code: 'KeyUnsuited',
-      pointer: KEY,
-      detail: `${shortKeyId(provisionedKey.keyId)} exists, and API servers cannot use it. ${why} Keyturn does not change it.`,
-    }));
+    const detail = `The vault ${name} has a key ${newKeyName} already, and \`newKeyName\` names one that is to be made. Nothing was changed. To rotate to its newest version, ask again with it as \`keyId\`: ${provisionedKey.keyId}. Or choose another name.`;
+    return [{ code: 'KeyNameTaken', pointer: NEW_KEY, detail }];
   },
 };
+
+function deletedKey(vault: string, key: string): string {
+  return `The vault has a deleted key ${key}, and the name cannot be used again before it is purged. Recover it (az keyvault key recover --vault-name ${vault} --name ${key}), or name another key. Nothing was changed.`;
+}

@@ -1,7 +1,7 @@
 /** What must hold before anything is repaired: there is a cause, and it can be repaired. */
 import type { Fault } from '../errors';
 import type { FactRule, PlanFacts, Rule } from '../kinds/kind';
-import { causesOf, type Cause } from '../recovery';
+import { causesOf, mayBeSentAgain, NOT_REPAIRABLE, type Cause } from '../recovery';
 import { minutesAfter } from '../times';
 import { AFTER_FAILED_KMS } from './cluster';
 
@@ -11,15 +11,17 @@ const A_DAY_IN_MINUTES = 24 * 60;
 const PURGED =
   'Keyturn cannot bring it back, and no other program can. If there is a backup of the key (az keyvault key backup), restore it under the same name into a vault of the same name, and ask again. Otherwise Secrets that are stored under it cannot be read any more: make them again.';
 
-/** There is something to repair, and nothing that no repair helps against. */
+/** There is something that can be repaired. */
 export const recoverableRule: FactRule<unknown> = {
-  codes: ['NothingToRecover', 'KeyPurged', 'VaultPurged', 'GrantRefused'],
+  codes: ['NothingToRecover', 'KeyPurged', 'VaultPurged', 'GrantRefused', 'VaultNotReachable'],
   check(facts) {
     const causes = causesOfFacts(facts);
+    // What can be repaired is repaired, also where another key is lost for ever: Secrets under the first one can be read then.
+    if (causes.some(({ type }) => !NOT_REPAIRABLE.includes(type))) return [];
     const hopeless = causes.flatMap((cause) => refusalOf(cause));
     if (hopeless.length > 0) return hopeless;
     const unhealthy = (facts.azure.recovery?.kms?.causes.length ?? 0) > 0;
-    return causes.length === 0 && !unhealthy ? [nothingToRecover(facts)] : [];
+    return unhealthy || mayBeSentAgain(facts.cluster, facts.ledger) ? [] : [nothingToRecover(facts)];
   },
 };
 
@@ -37,6 +39,8 @@ function refusalOf({ type, text }: Cause): Fault[] {
     return [{ code: purged[type], pointer: CLUSTER, detail: `${text} ${PURGED}` }];
   if (type === 'access-denied')
     return [{ code: 'GrantRefused', pointer: CLUSTER, detail: `${text} Nothing was changed. Then ask again.` }];
+  if (type === 'key-out-of-reach')
+    return [{ code: 'VaultNotReachable', pointer: CLUSTER, detail: `${text} Nothing was changed. Then ask again.` }];
   return [];
 }
 
@@ -58,12 +62,12 @@ function nothingToRecover({ azure: { recovery }, cluster }: PlanFacts<unknown>):
   return { code: 'NothingToRecover', pointer: CLUSTER, detail };
 }
 
-/** An expiry that is named must be worth the repair. */
+/** An expiry that is named must leave time to use the key. */
 export const expiryRule: Rule<{ readonly expiresOn?: string | undefined }> = {
   codes: ['ExpiryTooSoon'],
   check(_cluster, { at }, { expiresOn }) {
     if (expiresOn === undefined || minutesAfter(expiresOn, 0) > minutesAfter(at, A_DAY_IN_MINUTES)) return [];
-    const detail = `The key would expire on ${expiresOn}, within a day, and API servers fail when it does. Name a later time, or none: then it is at least a year.`;
+    const detail = `The key would expire on ${expiresOn}, within a day, and API servers fail when it does. Name a later time, or leave \`expiresOn\` out.`;
     return [{ code: 'ExpiryTooSoon', pointer: '/parameters/expiresOn', detail }];
   },
 };

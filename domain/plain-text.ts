@@ -1,0 +1,34 @@
+/**
+ * Text of people and programs that others read: in the Temporal UI, in terminals, logs and evidence.
+ *
+ * Why: a control character, a change of the writing direction or half of a surrogate pair shows one text and means another, and a
+ * terminal obeys an escape sequence.
+ */
+import { z } from 'zod';
+
+/** As JSON Schema has it, where a pattern is read with the flag `u`: half of a surrogate pair is a character of its own there. */
+const PLAIN =
+  '^[^\\u0000-\\u001F\\u007F-\\u009F\\u061C\\u200E\\u200F\\u2028-\\u202E\\u2066-\\u2069\\uD800-\\uDFFF\\uFEFF]*$';
+const plain = new RegExp(PLAIN, 'u');
+
+/** Whether a text is one line without control characters, marks of the writing direction and halves of surrogate pairs. */
+export function isPlainText(text: string): boolean {
+  return plain.test(text);
+}
+
+/** One line of text, without white space around it. */
+export function plainText(
+  most: number,
+  facts: { readonly description: string; readonly example?: string },
+): z.ZodType<string, string> {
+  return z
+    .string()
+    .trim()
+    .min(1)
+    .max(most)
+    .refine(isPlainText, {
+      error:
+        'Expected one line of text, without control characters, marks of the writing direction, and halves of surrogate pairs.',
+    })
+    .meta({ pattern: PLAIN, ...facts });
+}

@@ -1,0 +1,96 @@
+/**
+ * Whether what a record says was allowed and is consistent: the signatures of request and decisions, the quorum of each gate, the digest
+ * of the plan, and that result and keys needed follow from what the steps gave.
+ */
+import { canonicalJson } from '../canonical';
+import type { EvidenceRecord, UnsealedRecord } from '../evidence';
+import { OperationStatus } from '../operation';
+import { keysNeededNow, resultOf } from '../plan/outputs';
+import { digestOfPlan } from '../plan/plan';
+import { quorumFault } from './quorum';
+import {
+  factsOfRequest,
+  textsDigest,
+  type DecisionFacts,
+  type Signed,
+  type StatementVerifier,
+  type Verb,
+} from './statements';
+
+/** What a record is checked with. */
+export interface RecordChecks {
+  /** Verifies the statements of the API; absent: nobody said which keys are the API's, and they are not checked. */
+  readonly statements?: StatementVerifier;
+  /** The fewest approvals of any gate. */
+  readonly minimumApprovals: number;
+}
+
+type SignedDecision = DecisionFacts & Signed;
+
+/** Everything that is wrong with a record, in sentences; empty when it holds. */
+export function recordFaults(record: UnsealedRecord, checks: RecordChecks): string[] {
+  const faults = [...statementFaults(record, checks), ...approvalFaults(record, checks)];
+  // What the steps of a swept operation gave is lost.
+  return record.swept === true ? faults : [...faults, ...consistencyFaults(record)];
+}
+
+function statementFaults(
+  { operation, seal }: Pick<EvidenceRecord, 'operation' | 'seal'>,
+  { statements }: RecordChecks,
+): string[] {
+  const { id, approvals, denial, acceptance, cancellation } = operation;
+  const { signature, ...granted } = seal;
+  const facts = { operationId: id, ...factsOfRequest({ ...operation, ...granted }) };
+  const faults = [statements?.requestFault(facts, signature)?.detail];
+  const decided = (verb: Verb, decision: SignedDecision, words?: string): void => {
+    const fault = statements?.decisionFault(id, verb, decision);
+    if (fault) faults.push(`${decision.by.name}, ${verb}: ${fault.detail}`);
+    if (decision.texts !== textsDigest(decision.by, words, decision.breakGlass))
+      faults.push(`${decision.by.name}, ${verb}: the name or the words are not those that the API signed.`);
+  };
+  for (const approval of approvals) decided('approve', approval, approval.comment);
+  if (denial) decided('deny', denial, denial.comment);
+  if (acceptance) decided('accept', acceptance, acceptance.reason);
+  if (cancellation?.signature && cancellation.at !== undefined && cancellation.texts !== undefined) {
+    const { at, texts, signature: own } = cancellation;
+    decided('cancel', { ...cancellation, at, texts, signature: own }, cancellation.comment);
+  }
+  return faults.filter((fault) => fault !== undefined);
+}
+
+function approvalFaults(
+  { operation }: Pick<EvidenceRecord, 'operation'>,
+  { minimumApprovals }: RecordChecks,
+): string[] {
+  const { plan, steps, approvals, requestedBy, endedAt } = operation;
+  if (plan === null) return [];
+  if (digestOfPlan(plan) !== plan.digest) return ['The digest of the plan is not that of the plan.'];
+  const begun = steps.filter((step) => step.startedAt !== undefined && step.status !== 'pending');
+  const gates = new Set(plan.steps.filter(({ type }) => type === 'gate').map(({ id }) => id));
+  // The last one that began has all the gates before it that any other has.
+  const last = begun.findLast(({ id }) => !gates.has(id));
+  if (last === undefined) return [];
+  const rules = { requestedBy, minimumApprovals, now: endedAt ?? '' };
+  const fault = quorumFault(plan, last.id, approvals, rules);
+  return fault === undefined ? [] : [fault.detail];
+}
+
+function consistencyFaults({ operation, outputs }: Pick<EvidenceRecord, 'operation' | 'outputs'>): string[] {
+  const { plan, steps, status, result, keysNeeded } = operation;
+  const same = (one: unknown, other: unknown): boolean => canonicalJson(one) === canonicalJson(other);
+  const faults: string[] = [];
+  if (plan === null) return status === OperationStatus.Succeeded ? ['The operation succeeded without a plan.'] : [];
+  const undone = steps.filter((step) => step.status !== 'done').map(({ id }) => id);
+  if (status === OperationStatus.Succeeded && undone.length > 0)
+    faults.push(`The operation succeeded, and these steps were not done: ${undone.join(', ')}.`);
+  for (const { id, type } of plan.steps) {
+    const done = steps.some((step) => step.id === id && step.status === 'done');
+    if (done && outputs[id]?.type !== type) faults.push(`The step ${id} was done and gave no output of its type.`);
+  }
+  if (faults.length > 0) return faults;
+  if (status === OperationStatus.Succeeded && !same(result, resultOf(plan, outputs)))
+    faults.push('The result is not what the outputs of the steps give.');
+  if (!same(keysNeeded, keysNeededNow(plan, steps, outputs)))
+    faults.push('The keys needed are not those that the outputs of the steps leave.');
+  return faults;
+}
