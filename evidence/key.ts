@@ -1,19 +1,13 @@
 /**
  * The Ed25519 key that evidence is signed with: one PEM file of the installation.
  *
- * Does: reads the file, or makes it once (mode 0600) with its public half beside it.
- * Never does: overwrite a file that is there.
+ * Does: reads the file, or makes it once (mode 0600) where that was asked for, with its public half beside it.
+ * Never does: overwrite a file that is there, or sign with a key that others may read.
  */
-import {
-  createHash,
-  createPrivateKey,
-  createPublicKey,
-  generateKeyPairSync,
-  randomUUID,
-  type KeyObject,
-} from 'node:crypto';
-import { link, mkdir, readFile, rm, writeFile } from 'node:fs/promises';
+import { createPrivateKey, createPublicKey, generateKeyPairSync, randomUUID, type KeyObject } from 'node:crypto';
+import { link, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
+import { keyIdOf } from '../trust/key-id';
 
 /** A key pair for evidence. */
 export interface SigningKey {
@@ -30,32 +24,52 @@ export function publicKeyFile(keyFile: string): string {
   return `${keyFile.replace(/\.pem$/, '')}.pub.pem`;
 }
 
-/** `sha256:` and the hexadecimal SHA-256 of a public key's DER. */
-export function keyIdOf(publicKeyDer: Uint8Array): string {
-  return `sha256:${createHash('sha256').update(publicKeyDer).digest('hex')}`;
-}
-
 /**
- * Opens the signing key, and makes it when the file does not exist. Processes that start together agree on one key.
+ * Opens the signing key. Processes that start together agree on one key.
  * @param keyFile PKCS#8 PEM
- * @throws Error when the file is there but holds no Ed25519 private key, or cannot be read or written
+ * @param options.create whether the key is made when the file does not exist
+ * @throws Error when there is no file; when others than its owner may read it; when it holds no Ed25519 private key; when the public key
+ *         beside it is another one's
  */
-export async function openSigningKey(keyFile: string): Promise<SigningKey> {
+export async function openSigningKey(keyFile: string, options: { readonly create: boolean }): Promise<SigningKey> {
   const key = await readKey(keyFile).catch(async (error: NodeJS.ErrnoException) => {
     if (error.code !== 'ENOENT') throw error;
+    if (!options.create) {
+      throw new Error(
+        `${keyFile}, the key that signs evidence, is not there. Restore it from your backup; for a new installation, start the worker once with KEYTURN_EVIDENCE_KEY_CREATE=true, which makes one.`,
+      );
+    }
     await makeKeyFile(keyFile);
     return readKey(keyFile);
   });
-  await writeFile(publicKeyFile(keyFile), key.publicKeyPem, { flag: 'wx', mode: 0o644 }).catch(
-    (error: NodeJS.ErrnoException) => {
-      if (error.code !== 'EEXIST') throw error;
-    },
-  );
+  await writePublicKey(publicKeyFile(keyFile), key.publicKeyPem);
   return key;
+}
+
+/** Auditors get this file: a stale one would make good evidence look forged. */
+async function writePublicKey(file: string, pem: string): Promise<void> {
+  try {
+    await writeFile(file, pem, { flag: 'wx', mode: 0o644 });
+    return;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EEXIST') throw error;
+  }
+  // One that another process writes at this moment is the same, and may be half written.
+  const there = await readFile(file, 'utf8');
+  if (pem.startsWith(there)) return;
+  throw new Error(
+    `${file} is not the public half of the key beside it: the signing key was replaced. Evidence that the old key signed stays valid with the old public key, so keep that file under another name, remove it here, and start the worker again.`,
+  );
 }
 
 async function readKey(keyFile: string): Promise<SigningKey> {
   const pem = await readFile(keyFile, 'utf8');
+  const { mode } = await stat(keyFile);
+  if ((mode & 0o077) !== 0) {
+    throw new Error(
+      `${keyFile} may be used by others than its owner (mode ${(mode & 0o777).toString(8)}): whoever has the key can sign evidence. Find out who could read it, then chmod 600 it, or make a new key.`,
+    );
+  }
   let privateKey: KeyObject;
   try {
     privateKey = createPrivateKey(pem);

@@ -8,8 +8,9 @@
  */
 import { createPublicKey, verify, type KeyObject } from 'node:crypto';
 import { z } from 'zod';
+import { recordFaults, type RecordChecks } from '../domain/trust/record-check';
 import { EvidenceRecord, EvidenceSignature, renderEvidenceFile, renderEvidenceRecord } from '../domain/evidence';
-import { keyIdOf } from './key';
+import { keyIdOf } from '../trust/key-id';
 
 /** The result. */
 export type EvidenceVerdict =
@@ -25,6 +26,8 @@ export type EvidenceVerdict =
 export interface VerifyOptions {
   /** The public key that the evidence must be signed with; without it any key fits, the one in the file. */
   readonly publicKeyPem?: string;
+  /** Checks what the record says, too: that it was asked for and approved, and is consistent. Without it only that it is as it was signed. */
+  readonly meaning?: RecordChecks;
 }
 
 /**
@@ -61,6 +64,9 @@ export function verifyEvidence(bytes: Uint8Array, options: VerifyOptions = {}): 
       why: `The signature fits, but this version cannot read the record. ${z.prettifyError(parsed.error)}`,
     };
   }
+  const [fault] = options.meaning === undefined ? [] : recordFaults(parsed.data, options.meaning);
+  if (fault !== undefined)
+    return { ok: false, why: `The signature fits, and what the record says does not hold. ${fault}` };
   return { ok: true, record: parsed.data, keyId: signature.keyId };
 }
 
