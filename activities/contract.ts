@@ -5,13 +5,20 @@
  * Faults: an activity throws `ApplicationFailure` with a code of domain/errors.ts as its type. Non-retryable means that a
  * person must decide (the operation becomes blocked); anything else is retried by Temporal.
  */
+import type { MountedFile } from '../domain/csi/facts';
+import type { CsiInspection } from '../domain/csi/inspection';
+import type { Change } from '../domain/change/change';
+import type { ChangeAnswer } from '../domain/change/window';
 import type { Census } from '../domain/census';
+import type { Delivered } from '../domain/delivery';
 import type { ClusterChange } from '../domain/cluster-change';
 import type { Baseline, Convergence } from '../domain/convergence';
 import type { MadeKeys } from '../domain/encryption';
-import type { EvidenceRecord } from '../domain/evidence';
+import type { UnsealedRecord } from '../domain/evidence';
 import type { ArmOperation } from '../domain/plan/outputs';
 import type { Inspection } from '../domain/inspection';
+import type { LedgerReport } from '../domain/ledger-report';
+import type { WorkerReport } from '../domain/worker-report';
 import type { KeyUsers } from '../domain/key-users';
 import type { Ledger } from '../domain/ledger';
 import type { Fault } from '../domain/errors';
@@ -19,6 +26,7 @@ import type { PlanPolicy, PlanResult } from '../domain/plan/plan';
 import type { StepId } from '../domain/plan/steps';
 import type { Proof, ProofBounds, RewriteReport } from '../domain/proof';
 import type { OperationRequest } from '../domain/request';
+import type { DecisionFacts, RequestFacts, StatementSignature, Verb } from '../domain/trust/statements';
 
 /** The plan that an operation carries out, by its digest. The operation is the workflow that asks for the activity. */
 export interface PlanReference {
@@ -34,6 +42,18 @@ export interface StepReference extends PlanReference {
   /** The key ids that earlier steps made. */
   readonly made: MadeKeys;
 }
+
+/** One attempt of a step: each has objects of names of its own. */
+export interface StepAttemptReference extends StepReference {
+  /** 1 at first; one more each time a person asked for another try. */
+  readonly attempt: number;
+}
+
+/** A request as the API signed it; it is of the operation that asks for the activity. */
+export type SignedRequest = Omit<RequestFacts, 'operationId'> & { readonly signature?: StatementSignature };
+
+/** A decision as the API signed it. */
+export type SignedDecision = DecisionFacts & { readonly signature: StatementSignature };
 
 /** What a rewrite or a proof is judged by, beside its step. */
 export interface PassInput extends StepReference {
@@ -66,9 +86,17 @@ export interface RulesChecked {
   readonly perSecond: number | null;
 }
 
+/** What a look at the connections of a cluster with vaults gives. */
+export type CsiInspected =
+  { readonly found: true; readonly inspection: CsiInspection } | { readonly found: false; readonly why: string };
+
 /** What a look at a cluster says. */
 export type Inspected =
   { readonly found: true; readonly inspection: Inspection } | { readonly found: false; readonly why: string };
+
+/** What a look at the ledger of a cluster says. */
+export type LedgerInspected =
+  { readonly found: true; readonly inspection: LedgerReport } | { readonly found: false; readonly why: string };
 
 /** What the planner says of a request. */
 export type PlanMade = PlanResult & {
@@ -89,6 +117,34 @@ export interface PassProgress {
 export interface WaitProgress {
   /** Completes "waiting for …": the API servers by name, where they can be known; what Azure reports. */
   readonly waitsFor: string;
+}
+
+/** What came of the delivery of an event. */
+export type EventDelivered =
+  | { readonly kind: 'delivered'; readonly sequence: number; readonly delivered: Delivered }
+  | {
+      readonly kind: 'none';
+      /** The place of the last event that there is. */
+      readonly sequence: number;
+      /** Whether none can follow. */
+      readonly last: boolean;
+    };
+/** What a change system is asked. */
+export interface ChangeQuestion {
+  /** Null while a plan is made. */
+  readonly operation: string | null;
+  readonly kind: string;
+  readonly cluster: string;
+  readonly change: Change;
+  /** The digest of the plan, and the step that is to begin; null before there is a plan. */
+  readonly plan: string | null;
+  readonly step: { readonly id: StepId; readonly title: string } | null;
+}
+
+/** What it said, and seconds until it may be asked again. */
+export interface ChangeChecked {
+  readonly answer: ChangeAnswer;
+  readonly askEvery: number;
 }
 
 /** The activities of the worker. */
@@ -129,9 +185,10 @@ export interface Activities {
   takeBaseline(input: StepReference): Promise<Baseline>;
 
   /**
-   * Asks ARM for the change of a step, with one fenced PUT. Does nothing when ARM reports the change already. While ARM is busy
-   * with something else it throws a retryable failure: call `awaitClusterIdle` before.
-   * Throws `ClusterChangedOutside`, non-retryable, when the cluster is not what the step expects.
+   * Asks ARM for the change of a step, with one fenced PUT; a stop or a start with one POST. Does nothing when ARM reports the change
+   * already. While ARM is busy with something else it throws a retryable failure: call `awaitClusterIdle` before.
+   * Throws, non-retryable, `ClusterChangedOutside` when the cluster is not what the step expects, and `WebhooksPreventStop` when a stop,
+   * or what needs one, would not end well.
    * @returns the URL of ARM's long-running operation; without one the cluster itself is polled.
    */
   submitClusterChange(input: StepReference): Promise<{ operationUrl?: string; submitted: boolean }>;
@@ -257,8 +314,13 @@ export interface Activities {
    */
   createVault(input: StepReference & { readonly nonce: string }): Promise<{ vaultId: string; created: boolean }>;
 
-  /** Carries out `create-key`, likewise. Throws, non-retryable, `KeyNotAsApproved`, `CreateKeyRefused` with the command that gives the rights. */
-  createKey(input: StepReference & { readonly nonce: string }): Promise<{ keyId: string; created: boolean }>;
+  /**
+   * Carries out `create-key`, likewise; through ARM where the vault does not answer. Throws, non-retryable, `KeyNotAsApproved`,
+   * `CreateKeyRefused` with what gives the rights.
+   */
+  createKey(
+    input: StepReference & { readonly nonce: string },
+  ): Promise<{ keyId: string; created: boolean; through?: 'arm' }>;
 
   /**
    * Carries out `create-identity`; one with the tags of operation and nonce is one that an earlier try made. Throws
@@ -288,19 +350,107 @@ export interface Activities {
   /** Begins the ledger of the new cluster: its key is in the first slot, and the second is empty. */
   noteCreation(input: StepReference): Promise<Ledger>;
 
+  /**
+   * Carries out `await-api-servers`: waits until the API servers answer, their KMS works and konnectivity-agent is gone; heartbeats
+   * `WaitProgress`. Only reads. @returns how many health checks they passed
+   */
+  awaitApiServers(input: StepReference): Promise<{ answers: number }>;
+  /** Carries out `assign-node-identity`: adds the identity to each scale set that lacks it, and waits until it shows. Throws `ConnectionRefused`, non-retryable. */
+  assignNodeIdentity(input: StepReference): Promise<{ changed: boolean; nodes: readonly string[] }>;
+
+  /**
+   * Carries out `create-federated-credential` with the issuer that the cluster has now. Throws, non-retryable, `ConnectionNotAsApproved` when
+   * one of the name says something else, `ConnectionRefused`.
+   */
+  createFederatedCredential(input: StepReference): Promise<{ changed: boolean; issuer: string }>;
+
+  /** Carries out `grant-vault-read`. Throws, non-retryable, `ReadGrantRefused`, `IdentityNotAsApproved`. */
+  grantVaultRead(input: StepReference): Promise<{ changed: boolean; principalIds: readonly string[] }>;
+
+  /** Waits until Azure shows the rights; heartbeats `WaitProgress`. Only reads. */
+  awaitVaultRead(input: StepReference & { readonly principalIds: readonly string[] }): Promise<void>;
+
+  /** Carries out `create-service-connection`, and waits for its end; heartbeats. Throws `ConnectionRefused`, `ConnectionNotAsApproved`, non-retryable. */
+  createServiceConnection(input: StepReference): Promise<{ changed: boolean }>;
+
+  /**
+   * Makes or removes one part of a connection: a service account, a SecretProviderClass, a federated credential or a connection. What
+   * others made is never overwritten or removed: `ConnectionNotAsApproved`, non-retryable. What is to be removed and is not there is no error.
+   */
+  changeConnectionPart(input: StepReference): Promise<{ changed: boolean }>;
+
+  /**
+   * Carries out `prove-mount`: makes a pod that mounts the class and compares, waits for its end, and removes it; heartbeats. Throws
+   * `MountFailed` and `MountDiffers`, non-retryable, with the words of driver and provider and with names only.
+   */
+  proveMount(input: StepReference): Promise<{ files: readonly MountedFile[] }>;
+
+  /**
+   * Carries out `prove-rotation`: makes a probe in the vault, a class and a pod, then a second version, and waits until the pod's file is that
+   * one; heartbeats. Leaves all of it for `removeRotation`. Throws `RotationFailed`, `RotationProbeRefused` and `MountFailed`, non-retryable.
+   */
+  proveRotation(input: StepAttemptReference): Promise<{ probe: string; from: string; to: string }>;
+
+  /** Removes what `proveRotation` made in the same attempt; the probe is soft-deleted. Needs no lock. */
+  removeRotation(input: StepAttemptReference): Promise<void>;
+
   /** Looks at the encryption of a cluster. */
   inspectCluster(input: { readonly cluster: string }): Promise<Inspected>;
 
-  /** Throws `EvidenceExists`, non-retryable, when there is an evidence file of this operation id already. */
-  refuseUsedOperationId(input: { readonly operationId: string }): Promise<void>;
+  /** Looks at the connections between the pods of a cluster and vaults. */
+  inspectCsi(input: { readonly cluster: string }): Promise<CsiInspected>;
+
+  /** Reads the ledger of a cluster. */
+  inspectLedger(input: { readonly cluster: string }): Promise<LedgerInspected>;
+
+  /** Looks which clusters need a key version; clusters that do not answer in some seconds are unread. */
+  findKeyUsers(input: { readonly keyId: string }): Promise<KeyUsers>;
+
+  /** What the worker says of its clock, its key and its rights. */
+  examineWorker(): Promise<WorkerReport>;
+
+  /**
+   * Lets an operation begin. Throws `NotSigned`, non-retryable, when the API did not sign the request for it, `EvidenceExists` when
+   * there is evidence of its id already.
+   */
+  admitOperation(input: { readonly request: SignedRequest }): Promise<void>;
+
+  /** Whether the API signed a decision on the operation; a local activity. Throws `NotSigned`, non-retryable. */
+  verifyDecision(input: {
+    readonly verb: Verb;
+    readonly decision: SignedDecision;
+    /** What the person wrote. */
+    readonly words?: string;
+  }): Promise<void>;
 
   /**
    * Signs a record and writes the evidence file. Nothing is ever overwritten: a file with the same record is returned as it is;
-   * throws `EvidenceExists`, non-retryable, when it has another record.
+   * throws `EvidenceExists`, non-retryable, when it has another record. Writes the outcome into the audit log. What nobody signed or approved is not sealed: `NotSigned`,
+   * tried again for as long as it takes, since a key of the API may be missing in the settings of the worker.
    */
   sealEvidence(input: {
-    readonly record: Omit<EvidenceRecord, 'sealedAt' | 'format'>;
+    readonly record: Omit<UnsealedRecord, 'swept'>;
   }): Promise<{ file: string; digest: string; signingKeyId: string }>;
+
+  /** Starts the deliveries of the operation's events to the endpoints that hear of its cluster, or tells them that there are new ones. */
+  announceEvents(input: { readonly cluster: string }): Promise<void>;
+
+  /**
+   * Delivers the first event after a place that the endpoint wants. Throws `WebhookNotDelivered` with the time of the next try;
+   * `WebhookGone`, non-retryable, when the receiver answers 410 or the endpoint is not configured any more.
+   */
+  deliverNextEvent(input: {
+    readonly endpoint: string;
+    readonly operationId: string;
+    readonly after: number;
+  }): Promise<EventDelivered>;
+  /**
+   * Seals the evidence of operations of this task queue whose workflow was ended from outside: from what they showed last. What has
+   * evidence already, or runs again, is left alone.
+   */
+  sweepOperations(input: Record<string, never>): Promise<{ sealed: string[] }>;
+  /** Asks the change system whether a step may begin. Only reads; a system that does not answer is an answer, not a failure. */
+  checkChange(input: ChangeQuestion): Promise<ChangeChecked>;
 
   /** The operation that executes on a cluster now; null when none does. */
   readClusterHolder(input: { readonly cluster: string }): Promise<{ operationId: string | null }>;

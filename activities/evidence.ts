@@ -1,51 +1,91 @@
-/** Seals evidence: signs a record and writes its file, whole or not at all, and once. */
-import { createHash, randomUUID } from 'node:crypto';
-import { access, link, mkdir, open, readdir, readFile, rm } from 'node:fs/promises';
-import { join } from 'node:path';
-import { EvidenceRecord, renderEvidenceRecord } from '../domain/evidence';
-import type { SigningKey } from '../evidence/key';
-import { signEvidence } from '../evidence/sign';
-import { verifyEvidence } from '../evidence/verify';
+/** Seals evidence: signs a record and writes its file, whole or not at all, and once; then tells the audit log the outcome. */
+import { digestOfBytes } from '../evidence/digest';
+import { EvidenceRecord, renderEvidenceRecord, type UnsealedRecord } from '../domain/evidence';
 import { OwnError } from '../domain/own-error';
 import { clusterLockId } from '../domain/resource-ids';
+import { auditHeads } from '../evidence/audit-heads';
+import type { AuditTrail } from '../evidence/audit-log';
+import type { SigningKey } from '../evidence/key';
+import { signEvidence } from '../evidence/sign';
+import type { RecordStore } from '../evidence/store';
+import { verifyEvidence } from '../evidence/verify';
 import { needsPerson } from './failures';
 
-/** Where evidence is written, and the key that signs it. */
+/** Where evidence is written, the key that signs it, and the log that says so. */
 export interface EvidenceStore {
-  readonly directory: string;
+  readonly store: RecordStore;
   readonly key: SigningKey;
+  /** Absent in tests of evidence alone. */
+  readonly audit?: AuditTrail;
+}
+
+/** What the operation shows of its evidence. */
+export interface Sealed {
+  readonly file: string;
+  readonly digest: string;
+  readonly signingKeyId: string;
 }
 
 /** File names come from outside: they may contain only the characters of an operation id. */
 const FILE_SAFE = /^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$/;
+/** Lines of the audit log that evidence names. */
+const HEADS_IN_EVIDENCE = 16;
 
 /**
- * Signs a record and writes `<directory>/<operation id>.json`. Evidence is never overwritten: when the file is there with the
- * same record, an earlier try wrote it, and it is returned as it is.
- * @returns the path, `sha256:` of the file's bytes, and the id of the signing key
+ * Signs a record and writes `<operation id>.json`. Evidence is never overwritten: when the file is there with the same record, an
+ * earlier try wrote it, and it is returned as it is. The outcome is in the audit log when this has resolved.
+ * @returns the path or URL, `sha256:` of the file's bytes, and the id of the signing key
  * @throws ApplicationFailure `EvidenceExists`, non-retryable, when the file has another record
- * @throws Error when the record is not one, or the file cannot be written
+ * @throws Error when the record is not one, or file or log cannot be written
  */
 export async function sealEvidence(
-  record: Omit<EvidenceRecord, 'sealedAt' | 'format'>,
-  { directory, key }: EvidenceStore,
+  record: UnsealedRecord,
+  { store, key, audit }: EvidenceStore,
   now: () => string = () => new Date().toISOString(),
-): Promise<{ file: string; digest: string; signingKeyId: string }> {
-  const sealed = EvidenceRecord.parse({ format: 'keyturn-evidence/2', sealedAt: now(), ...record });
-  const file = fileOf(directory, sealed.operation.id);
-  const bytes = signEvidence(sealed, key);
-  if (await writeOnce(file, bytes)) return { file, digest: digestOf(bytes), signingKeyId: key.keyId };
+): Promise<Sealed> {
+  const sealedAt = now();
+  const heads =
+    audit === undefined ? {} : { audit: await auditHeads(store, new Date().toISOString(), HEADS_IN_EVIDENCE) };
+  const sealed = EvidenceRecord.parse({ format: 'keyturn-evidence/3', sealedAt, ...record, ...heads });
+  const { operation } = sealed;
+  const name = evidenceName(operation.id);
+  const written = await writeOrFind(name, sealed, { store, key });
+  const { request, status, reason } = operation;
+  await audit?.append({
+    event: 'outcome',
+    operation: operation.id,
+    kind: operation.kind,
+    cluster: request.cluster.toLowerCase(),
+    change: request.change.number,
+    status,
+    code: reason?.code,
+    evidence: written.digest,
+    swept: sealed.swept,
+  });
+  return written;
+}
 
-  const existing = await readFile(file);
-  const verdict = verifyEvidence(existing);
-  if (!verdict.ok || !isSameRecord(verdict.record, sealed)) throw evidenceExists(sealed.operation.id, file);
-  return { file, digest: digestOf(existing), signingKeyId: verdict.keyId };
+async function writeOrFind(name: string, sealed: EvidenceRecord, { store, key }: EvidenceStore): Promise<Sealed> {
+  const file = store.locationOf(name);
+  const bytes = signEvidence(sealed, key);
+  const cluster = clusterLockId(sealed.operation.request.cluster);
+  if (await store.writeOnce(name, bytes, { cluster }))
+    return { file, digest: digestOfBytes(bytes), signingKeyId: key.keyId };
+
+  const existing = await store.read(name);
+  const verdict = existing && verifyEvidence(existing);
+  if (!existing || !verdict?.ok || !isSameRecord(verdict.record, sealed))
+    throw evidenceExists(sealed.operation.id, file);
+  return { file, digest: digestOfBytes(existing), signingKeyId: verdict.keyId };
 }
 
 /** @throws ApplicationFailure `EvidenceExists`, non-retryable, when there is evidence under this id */
-export async function refuseUsedOperationId(operationId: string, { directory }: EvidenceStore): Promise<void> {
-  const file = fileOf(directory, operationId);
-  if (await exists(file)) throw evidenceExists(operationId, file);
+export async function refuseUsedOperationId(
+  operationId: string,
+  { store }: Pick<EvidenceStore, 'store'>,
+): Promise<void> {
+  const name = evidenceName(operationId);
+  if (await store.has(name)) throw evidenceExists(operationId, store.locationOf(name));
 }
 
 function evidenceExists(operationId: string, file: string): Error {
@@ -56,85 +96,33 @@ function evidenceExists(operationId: string, file: string): Error {
   );
 }
 
-function fileOf(directory: string, operationId: string): string {
+/** The name of an operation's evidence in the store. @throws OwnError when the id cannot be a part of it */
+export function evidenceName(operationId: string): string {
   if (!FILE_SAFE.test(operationId)) throw new OwnError(`"${operationId}" cannot be the name of an evidence file.`);
-  return join(directory, `${operationId}.json`);
+  return `${operationId}.json`;
 }
 
-/** Compares without the time of sealing, which differs for each try. */
+/** Compares without what differs for each try: the time of sealing, and how far the audit log was. */
 function isSameRecord(one: EvidenceRecord, other: EvidenceRecord): boolean {
-  return renderEvidenceRecord({ ...one, sealedAt: '' }) === renderEvidenceRecord({ ...other, sealedAt: '' });
-}
-
-function digestOf(bytes: Buffer): string {
-  return `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
-}
-
-async function exists(file: string): Promise<boolean> {
-  try {
-    await access(file);
-    return true;
-  } catch (error) {
-    if (isCode(error, 'ENOENT')) return false;
-    throw error;
-  }
+  const same = { sealedAt: '', audit: undefined };
+  return renderEvidenceRecord({ ...one, ...same }) === renderEvidenceRecord({ ...other, ...same });
 }
 
 /**
  * All evidence of one cluster that this installation signed. Other files are ignored: then what they would confirm is proven
  * again.
  * @param cluster its ARM resource id, in any case
- * @throws Error when the folder is there and cannot be read
+ * @throws Error when the store is there and cannot be read
  */
-export async function readClusterEvidence(
-  cluster: string,
-  { directory, key }: EvidenceStore,
-): Promise<EvidenceRecord[]> {
+export async function readClusterEvidence(cluster: string, { store, key }: EvidenceStore): Promise<EvidenceRecord[]> {
   const id = clusterLockId(cluster);
   const records: EvidenceRecord[] = [];
-  for (const name of await namesIn(directory)) {
-    if (!name.endsWith('.json')) continue;
-    const bytes = await readFile(join(directory, name)).catch(() => undefined);
-    // Most files are about other clusters, and verifying them all would take long.
+  for (const name of await store.namesOf(id)) {
+    const bytes = await store.read(name).catch(() => undefined);
+    // In a folder most files are about other clusters, and verifying them all would take long.
     if (!bytes?.toString('utf8').toLowerCase().includes(cluster.toLowerCase())) continue;
     const verdict = verifyEvidence(bytes, { publicKeyPem: key.publicKeyPem });
     if (verdict.ok && clusterLockId(verdict.record.operation.request.cluster) === id) records.push(verdict.record);
   }
   return records;
-}
-
-async function namesIn(directory: string): Promise<string[]> {
-  try {
-    return await readdir(directory);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return [];
-    throw error;
-  }
-}
-
-/** @returns false when there is such a file, which stays as it is; a new one appears whole or not at all */
-async function writeOnce(file: string, bytes: Buffer): Promise<boolean> {
-  await mkdir(join(file, '..'), { recursive: true });
-  const draft = `${file}.${randomUUID()}`;
-  try {
-    const handle = await open(draft, 'wx', 0o644);
-    try {
-      await handle.writeFile(bytes);
-      await handle.sync();
-    } finally {
-      await handle.close();
-    }
-    // A link fails where the name is taken; a rename would replace what is there.
-    await link(draft, file);
-    return true;
-  } catch (error) {
-    if (isCode(error, 'EEXIST')) return false;
-    throw error;
-  } finally {
-    await rm(draft, { force: true });
-  }
-}
-
-function isCode(error: unknown, code: string): boolean {
-  return typeof error === 'object' && error !== null && 'code' in error && error.code === code;
 }

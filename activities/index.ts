@@ -2,68 +2,118 @@
  * The activities of the worker, as a table: what each is called in its failures, what it belongs to, and which part does the
  * work.
  */
+import { Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import type { AzureAccess } from '../azure/access';
 import { keyOf, targetOf, type MadeKeys } from '../domain/encryption';
 import { changeOf, profileOf } from '../domain/plan/change-of-step';
-import { createApprovedPlans } from './approved-plan';
+import type { StepType } from '../domain/plan/steps';
+import { createApprovedPlans, type TrustRules } from './approved-plan';
 import { AWAIT_LIMITS } from './arm/await-operation';
 import { awaitClusterChange, reportedKey, submitClusterChange, verifyCluster } from './arm/cluster-change';
 import { awaitClusterIdle } from './arm/cluster-idle';
 import { awaitNewCluster, submitNewCluster } from './arm/new-cluster';
 import { whileClusterHas } from './arm/watch-cluster';
+import { awaitApiServers } from './await-api-servers';
 import { removeCanaries, takeBaseline } from './canaries';
+import { createChangeDesk } from './change/check-change';
+import { NO_CHANGE_SYSTEM, type ChangeSystemSettings } from './change/port';
 import { createClusterConnections } from './cluster-connections';
 import { readClusterHolder } from './cluster-lock';
 import type { Activities, RetirementInput } from './contract';
+import { createFederatedCredential } from './csi/federated-credential';
+import { MOUNT_LIMITS, proveMount } from './csi/mount';
+import { assignNodeIdentity } from './csi/node-identity';
+import { changeConnectionPart, CONNECTION_PARTS } from './csi/parts';
+import { proveRotation, removeRotation, ROTATION_LIMITS } from './csi/rotation';
+import { createServiceConnection } from './csi/service-connection';
+import { awaitVaultRead, grantVaultRead } from './csi/vault-read';
 import { awaitConvergence } from './convergence';
 import { refuseUsedOperationId, sealEvidence, type EvidenceStore } from './evidence';
+import { requireSealable, requireSignedDecision, requireSignedRequest } from './statements';
+import { inspectCsi } from './csi/inspect';
+import { usersOf } from '../domain/key-users';
+import { examineWorker } from './examine';
 import { inspectCluster } from './inspect';
+import { inspectLedger } from './inspect-ledger';
 import { noteCreation, noteSwitch, recordProof } from './ledger';
-import type { UseCluster } from './key-usage';
+import { readKeyUsage, type UseCluster } from './key-usage';
 import { checkRules, makePlan } from './observe';
 import { confirmVaultDiagnostics, setVaultDiagnostics } from './provision/diagnostics';
 import { awaitEndpointApproval, createIdentity, grantEndpointApproval } from './provision/identity';
-import { createKey, createVault } from './provision/vault';
+import { createKey } from './provision/key';
+import { createVault } from './provision/vault';
 import { awaitKms } from './repair/await-kms';
 import { awaitKeyAccess, grantKeyAccess } from './repair/grant';
 import type { Look } from './look';
 import type { KubeConnection } from './kubernetes/connection';
+import { requireNoHindrances } from './kubernetes/vnet-sight';
 import { AFTER_REFUSAL, repair, REPAIRS } from './repair/repair';
 import { reportingRefused } from './refused-report';
 import { checkKeyUnused, deleteFreeKey, disableKeyVersion, type Retirement } from './retirement';
-import { ActivityRunner, type StepWork } from './run-activity';
+import { ActivityRunner, askingOperation, type StepWork } from './run-activity';
 import type { Running } from './running';
 import { takeCensus } from './secrets/census';
 import type { Pace } from './secrets/pass';
 import { proveSecrets } from './secrets/proof';
 import { rewriteSecrets } from './secrets/rewrite';
+import { sweepOperations } from './sweep';
 import { createKeyVersion } from './vault';
 import { setVaultNetwork } from './vault-network';
+import { createWebhooks, NO_WEBHOOKS, type WebhookSettings } from './webhooks/webhooks';
 
 /** What activities work with. */
 export interface ActivityDeps {
   readonly azure: AzureAccess;
   readonly evidence: EvidenceStore;
+  /** Whom the worker believes. */
+  readonly trust: TrustRules;
   /** How fast any rewrite may be; a cluster's own ceiling comes with each. */
   readonly pace: Omit<Pace, 'perSecond'>;
   /** Where operations show their plans, and where the locks are. */
   readonly client: Client;
+  /** Which system says whether a change may be carried out; none when absent. */
+  readonly change?: ChangeSystemSettings;
   /** A cluster that rests for so long while its operation in Azure shows no end decides by its own state. */
   readonly clusterDecidesAfterInMs?: number;
+  /** A pod of Keyturn's whose mount fails for so long blocks its operation. */
+  readonly mountFailsAfterInMs?: number;
+  /** Who is told of the events of operations. */
+  readonly webhooks?: WebhookSettings;
 }
+
+/** A person waits for the answer: the activity has 20 s, and needs some of them for Azure's lists. */
+const KEY_USERS_WITHIN_MS = 12_000;
 
 /** What ARM refuses on the way into a cluster. */
 const INSIDE = { armRefusal: 'ClusterAccessRefused' } as const;
 
 /** The types of steps that change the cluster in ARM. */
-const CLUSTER_CHANGES = ['set-kms', 'upgrade-control-plane', 'upgrade-pool', 'reconcile-cluster'] as const;
+const CLUSTER_CHANGES = [
+  'set-kms',
+  'upgrade-control-plane',
+  'upgrade-pool',
+  'reconcile-cluster',
+  'enable-vnet-integration',
+  'stop-cluster',
+  'start-cluster',
+  'enable-secrets-provider',
+  'enable-workload-identity',
+  'disable-secrets-provider',
+] as const;
+/** Those before which nothing may hinder a stop and a start. */
+const BEFORE_A_STOP: readonly StepType[] = ['enable-vnet-integration', 'stop-cluster'];
 
 /** Makes the activities; contacts no service yet. */
-export function createActivities({ azure, evidence, pace, client, clusterDecidesAfterInMs }: ActivityDeps): Activities {
+export function createActivities({ azure, evidence, trust, pace, client, ...settings }: ActivityDeps): Activities {
+  const { clusterDecidesAfterInMs, mountFailsAfterInMs = MOUNT_LIMITS.mountsWithinMs } = settings;
+  const mountLimits = { ...MOUNT_LIMITS, mountsWithinMs: mountFailsAfterInMs };
   // One more for what is asked beside the Secrets.
   const connections = createClusterConnections(azure.clusters, pace.inFlight + 1);
-  const runner = new ActivityRunner(client, createApprovedPlans(client), connections);
+  const changes = createChangeDesk(settings.change ?? NO_CHANGE_SYSTEM);
+  const trusting = { statements: trust.statements, audit: evidence.audit };
+  const webhooks = createWebhooks(client, settings.webhooks ?? NO_WEBHOOKS);
+  const runner = new ActivityRunner(client, createApprovedPlans(client, trust), connections, evidence);
   const awaitLimits = { ...AWAIT_LIMITS, restsInMs: clusterDecidesAfterInMs ?? AWAIT_LIMITS.restsInMs };
   const use: UseCluster = (cluster, signal, work) => connections.use(cluster, signal, work);
   const look = (signal: AbortSignal): Look => ({ azure, use, evidence, signal });
@@ -77,8 +127,11 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
       inside((connection) => work(connection, watchedRun)),
     );
   return {
-    checkRules: runner.plain({ doing: 'Checking the rules', ...INSIDE }, ({ request }, { signal }) =>
-      checkRules(look(signal), request),
+    checkRules: runner.plain({ doing: 'Checking the rules', ...INSIDE }, async ({ request }, { signal }) =>
+      changes.refuseUnknown(await checkRules(look(signal), request), request, signal),
+    ),
+    checkChange: runner.plain({ doing: 'Asking the change system' }, (question, { signal }) =>
+      changes.check(question, signal),
     ),
     takeCensus: runner.plain(
       { doing: 'Taking the census of Secrets', ...INSIDE },
@@ -106,7 +159,10 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
     submitClusterChange: runner.writesForStep(
       CLUSTER_CHANGES,
       { doing: 'Changing the cluster' },
-      ({ made }, { cluster, step, signal }) => submitClusterChange(azure, { cluster, ...changeOf(step, made) }, signal),
+      ({ made }, { cluster, step, signal, inside }) =>
+        submitClusterChange(azure, { cluster, ...changeOf(step, made) }, signal, async () => {
+          if (BEFORE_A_STOP.includes(step.type)) await inside((one) => requireNoHindrances(one, signal));
+        }),
     ),
     awaitClusterChange: runner.readsForStep(
       CLUSTER_CHANGES,
@@ -137,7 +193,7 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
         watched(work, made, (connection, running) => {
           const { step, operationId } = work;
           const input = { bounds, operationId, pace: { ...pace, perSecond: step.perSecond } };
-          return reportingRefused({ directory: evidence.directory, operationId, step: step.id }, (onRefused) =>
+          return reportingRefused({ store: evidence.store, operationId, step: step.id }, (onRefused) =>
             rewriteSecrets(connection, { ...input, onRefused }, running),
           );
         }),
@@ -149,7 +205,7 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
         watched(work, made, (connection, running) => {
           const { step, operationId } = work;
           const input = { target: targetOf(step.to, made), bounds, convergence, operationId };
-          return reportingRefused({ directory: evidence.directory, operationId, step: step.id }, (onRefused) =>
+          return reportingRefused({ store: evidence.store, operationId, step: step.id }, (onRefused) =>
             proveSecrets(connection, { ...input, pace: { ...pace, perSecond: step.perSecond }, onRefused }, running),
           );
         }),
@@ -293,15 +349,89 @@ export function createActivities({ azure, evidence, pace, client, clusterDecides
         inside((connection) => noteCreation(connection, { keyId: keyOf(step.to, made), operationId }, { signal })),
     ),
 
+    awaitApiServers: runner.readsForStep(
+      ['await-api-servers'],
+      { doing: 'Waiting for the API servers', ...INSIDE },
+      (_, { cluster, ...running }) => awaitApiServers({ azure, use, evidence }, cluster, running),
+    ),
+    inspectCsi: runner.plain({ doing: 'Looking at the cluster', ...INSIDE }, ({ cluster }, { signal }) =>
+      inspectCsi(look(signal), cluster),
+    ),
     inspectCluster: runner.plain({ doing: 'Looking at the cluster', ...INSIDE }, ({ cluster }, { signal }) =>
       inspectCluster(look(signal), cluster),
     ),
-    refuseUsedOperationId: runner.plain({ doing: 'Looking for earlier evidence' }, ({ operationId }) =>
-      refuseUsedOperationId(operationId, evidence),
+    inspectLedger: runner.plain({ doing: 'Reading the ledger', ...INSIDE }, ({ cluster }, { signal }) =>
+      inspectLedger(look(signal), cluster),
     ),
-    sealEvidence: runner.plain({ doing: 'Sealing the evidence' }, ({ record }) => sealEvidence(record, evidence)),
+    findKeyUsers: runner.plain({ doing: 'Looking which clusters need the key' }, async ({ keyId }, { signal }) =>
+      usersOf(await readKeyUsage(azure, use, signal, KEY_USERS_WITHIN_MS), keyId),
+    ),
+    examineWorker: runner.plain({ doing: 'Looking at what the worker needs' }, (_: void, { signal }) =>
+      examineWorker(azure, { signingKeyId: evidence.key.keyId }, signal),
+    ),
+    admitOperation: runner.plain({ doing: 'Looking whether the operation may begin' }, async (input) => {
+      await requireSignedRequest(trusting, askingOperation(), input);
+      await refuseUsedOperationId(askingOperation(), evidence);
+    }),
+    verifyDecision: (input) => requireSignedDecision(trusting, askingOperation(), input),
+    sealEvidence: runner.plain({ doing: 'Sealing the evidence' }, ({ record }) => {
+      requireSealable(trust, askingOperation(), record);
+      return sealEvidence(record, evidence);
+    }),
+    sweepOperations: runner.plain({ doing: 'Sealing operations that were ended from outside' }, (_, { signal }) =>
+      sweepOperations({ client, evidence, trust, taskQueue: Context.current().info.taskQueue }, signal),
+    ),
     readClusterHolder: runner.plain({ doing: 'Reading who holds the lock' }, ({ cluster }) =>
       readClusterHolder(client, cluster),
+    ),
+
+    announceEvents: runner.plain({ doing: 'Telling the webhooks' }, ({ cluster }) => webhooks.announce(cluster)),
+    deliverNextEvent: runner.plain({ doing: 'Delivering an event' }, (input, { signal }) =>
+      webhooks.deliverNext(input, signal),
+    ),
+
+    assignNodeIdentity: runner.writesForStep(
+      ['assign-node-identity'],
+      { doing: 'Assigning the identity to the nodes', armRefusal: 'ConnectionRefused' },
+      (_, { step, cluster, ...running }) => assignNodeIdentity(azure, { ...step, cluster }, running),
+    ),
+    createFederatedCredential: runner.writesForStep(
+      ['create-federated-credential'],
+      { doing: 'Making the federated credential', armRefusal: 'ConnectionRefused' },
+      (_, { step, cluster, signal }) => createFederatedCredential(azure, { ...step, cluster }, signal),
+    ),
+    grantVaultRead: runner.writesForStep(
+      ['grant-vault-read'],
+      { doing: 'Letting the identity read the vault', armRefusal: 'ReadGrantRefused' },
+      (_, { step, cluster, signal }) => grantVaultRead(azure, { ...step, cluster }, signal),
+    ),
+    awaitVaultRead: runner.readsForStep(
+      ['grant-vault-read'],
+      { doing: 'Waiting for the right to read the vault', armRefusal: 'ReadGrantRefused' },
+      ({ principalIds }, { step, ...running }) => awaitVaultRead(azure, { ...step, principalIds }, running),
+    ),
+    createServiceConnection: runner.writesForStep(
+      ['create-service-connection'],
+      { doing: 'Connecting the cluster with the vault', armRefusal: 'ConnectionRefused' },
+      (_, { step, cluster, ...running }) => createServiceConnection(azure, { ...step, cluster }, running),
+    ),
+    changeConnectionPart: runner.writesForStep(
+      CONNECTION_PARTS,
+      { doing: 'Changing a part of the connection', ...INSIDE },
+      (_, work) => changeConnectionPart(azure, work),
+    ),
+    proveMount: runner.writesForStep(['prove-mount'], { doing: 'Mounting the class in a pod', ...INSIDE }, (_, work) =>
+      proveMount(azure, work, mountLimits),
+    ),
+    proveRotation: runner.writesForStep(
+      ['prove-rotation'],
+      { doing: 'Proving that mounted files follow the vault', ...INSIDE },
+      ({ attempt }, work) => proveRotation(azure, { ...work, attempt }, { ...ROTATION_LIMITS, ...mountLimits }),
+    ),
+    removeRotation: runner.clearsForStep(
+      ['prove-rotation'],
+      { doing: 'Removing what rotation was proven with', ...INSIDE },
+      ({ attempt }, work) => removeRotation(azure, { ...work, attempt }),
     ),
   };
 }

@@ -29,12 +29,12 @@ export async function inspectCluster(look: Look, cluster: string): Promise<Inspe
   const at = new Date().toISOString();
   const current = reportedKeyId(observed);
   const inside = await lookInside(look, observed);
-  const recovery = current === null ? undefined : await observeRecovery(look, queryOf(look, { observed, at, inside }));
-  const identityAccess = recovery?.slots.find(({ slot }) => slot === 'current')?.access;
+  const recovery = await observeRecovery(look, queryOf(look, { observed, at, inside }));
+  const identityAccess = recovery.slots.find(({ slot }) => slot === 'current')?.access;
   const ofLedger = 'ledger' in inside ? (inside.ledger?.generations ?? []).map(({ keyId }) => keyId) : [];
   const keyIds = [...new Set([current, ...ofLedger.reverse()])].filter((keyId) => keyId !== null).slice(0, MOST_KEYS);
   const ofSlot = (keyId: string): KeyLookup | undefined =>
-    recovery?.slots.find((slot) => sameKeyId(slot.keyId, keyId))?.key;
+    recovery.slots.find((slot) => sameKeyId(slot.keyId, keyId))?.key;
   const keys = await Promise.all(
     keyIds.map(async (keyId) => ofSlot(keyId) ?? (await lookUpInAnyVault(look, keyId, observed))),
   );
@@ -43,7 +43,7 @@ export async function inspectCluster(look: Look, cluster: string): Promise<Inspe
     cluster: observed,
     keys,
     inside,
-    ...(recovery === undefined ? {} : { recovery }),
+    recovery,
     ...(identityAccess === undefined ? {} : { identityAccess }),
   };
   return { found: true, inspection: inspect(facts) };

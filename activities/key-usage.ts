@@ -22,15 +22,19 @@ const ALL_READ_WITHIN_MS = 90_000;
 /** Runs work with a connection to any cluster. */
 export type UseCluster = ClusterConnections['use'];
 
-/** @throws ArmError, TokenError when Azure does not list clusters at all */
+/**
+ * @param allReadWithinMs what was not read by then counts as unread
+ * @throws ArmError, TokenError when Azure does not list clusters at all
+ */
 export async function readKeyUsage(
   { clusters }: Pick<AzureAccess, 'clusters'>,
   use: UseCluster,
   signal: AbortSignal,
+  allReadWithinMs = ALL_READ_WITHIN_MS,
 ): Promise<KeyUsage> {
   const listed = await clusters.listEverywhere({ abortSignal: signal });
   const limit = pLimit(AT_A_TIME);
-  const allRead = AbortSignal.timeout(ALL_READ_WITHIN_MS);
+  const allRead = AbortSignal.timeout(allReadWithinMs);
   const read = listed.clusters.map(({ resourceId, kms }) =>
     limit(async (): Promise<ClusterKeys> => ({
       cluster: resourceId,

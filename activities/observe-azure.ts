@@ -6,13 +6,20 @@ import type { ClusterSnapshot } from '../azure/managed-clusters';
 import type { IdentityAccess } from '../domain/identity-access';
 import { usersOf, usersOfVault } from '../domain/key-users';
 import { kindOf } from '../domain/kinds';
-import { ANOTHER_VAULT, type AzureObservation, type KeyLookup, type ObservedCluster } from '../domain/observed';
+import {
+  ANOTHER_VAULT,
+  notInArm,
+  type AzureObservation,
+  type KeyLookup,
+  type ObservedCluster,
+} from '../domain/observed';
 import { nextKeyId, requestedKeyId, type OperationRequest } from '../domain/request';
-import { parseClusterId, parseKeyId, resourceName } from '../domain/resource-ids';
+import { parseClusterId, parseKeyId, resourceName, sameKeyObject } from '../domain/resource-ids';
 import { readKeyUsage } from './key-usage';
+import { observeCsi } from './csi/observe';
 import { observeClusterToMake } from './provision/cluster-to-make';
 import { observeDiagnostics } from './provision/diagnostics';
-import { observeProvisioning, type ProvisioningRequest } from './provision/vault';
+import { observeNewKey, observeProvisioning, type ProvisioningRequest } from './provision/vault';
 import type { Look } from './look';
 
 /**
@@ -48,27 +55,43 @@ export async function observeAzure(
   const lookUp = (keyId: string): Promise<KeyLookup> =>
     keyFrom === 'any-vault' ? look(keyId) : lookUpRequested(look, keyId, currentKeyId);
   const granted = requested ?? currentKeyId;
-  const { workspaceId } = request.parameters;
-  const [currentKey, requestedKey, nextKey, upgradeProfile, identityAccess, vaultDiagnostics, provisioning] =
-    await Promise.all([
-      // A kind that repairs keys looks them up itself, also where their vault does not answer.
-      currentKeyId === undefined || needs.includes('recovery') ? undefined : look(currentKeyId),
-      requested === undefined ? undefined : lookUp(requested),
-      next === undefined ? undefined : lookUp(next),
-      needs.includes('upgrade-profile')
-        ? azure.clusters.upgradeProfile(snapshot.observed.resourceId, options)
+  const { workspaceId, newKeyName } = request.parameters;
+  const others = needs.includes('other-key-access')
+    ? [requested, next].filter((one) => one !== undefined && isOtherObject(one, currentKeyId))
+    : [];
+  const [
+    currentKey,
+    requestedKey,
+    nextKey,
+    upgradeProfile,
+    identityAccess,
+    vaultDiagnostics,
+    provisioning,
+    otherKeyAccess,
+    csi,
+  ] = await Promise.all([
+    // A kind that repairs keys looks them up itself, also where their vault does not answer.
+    currentKeyId === undefined || needs.includes('recovery') ? undefined : look(currentKeyId),
+    requested === undefined ? undefined : lookUp(requested),
+    next === undefined ? undefined : lookUp(next),
+    needs.includes('upgrade-profile')
+      ? azure.clusters.upgradeProfile(snapshot.observed.resourceId, options)
+      : undefined,
+    needs.includes('identity-access') && granted !== undefined
+      ? identityAccessOf(azure, snapshot.observed, granted, options)
+      : undefined,
+    needs.includes('vault-diagnostics') && typeof workspaceId === 'string'
+      ? observeDiagnostics(azure, snapshot.observed, workspaceId, options)
+      : undefined,
+    needs.includes('provisioning')
+      ? // The schema of the kind has read them.
+        observeProvisioning(azure, snapshot.observed, request.parameters as unknown as ProvisioningRequest, options)
+      : needs.includes('new-key') && typeof newKeyName === 'string'
+        ? observeNewKey(azure, snapshot.observed, newKeyName, options)
         : undefined,
-      needs.includes('identity-access') && granted !== undefined
-        ? identityAccessOf(azure, snapshot.observed, granted, options)
-        : undefined,
-      needs.includes('vault-diagnostics') && typeof workspaceId === 'string'
-        ? observeDiagnostics(azure, snapshot.observed, workspaceId, options)
-        : undefined,
-      needs.includes('provisioning')
-        ? // The schema of the kind has read them.
-          observeProvisioning(azure, snapshot.observed, request.parameters as unknown as ProvisioningRequest, options)
-        : undefined,
-    ]);
+    Promise.all(others.map((one) => identityAccessOf(azure, snapshot.observed, one ?? '', options))),
+    needs.includes('csi') ? observeCsi(azure, snapshot, request.parameters, options) : undefined,
+  ]);
   return {
     at,
     cluster,
@@ -79,13 +102,22 @@ export async function observeAzure(
     ...(identityAccess === undefined ? {} : { identityAccess }),
     ...(vaultDiagnostics === undefined ? {} : { vaultDiagnostics }),
     ...provisioning,
+    ...(others.length === 0 ? {} : { otherKeyAccess: otherKeyAccess.filter((one) => one !== undefined) }),
+    ...(csi === undefined ? {} : { csi }),
   };
+}
+
+/** Whether a key of the vault of the current one is of another object: a role at one key says nothing of it. */
+function isOtherObject(keyId: string, current: string | undefined): boolean {
+  if (current === undefined || sameKeyObject(keyId, current)) return false;
+  const [one, other] = [parseKeyId(keyId), parseKeyId(current)];
+  return !('fault' in one) && !('fault' in other) && one.vaultUrl === other.vaultUrl;
 }
 
 /** @returns undefined when Azure does not tell the identity, or the key is none of this cloud */
 export async function identityAccessOf(
   azure: AzureAccess,
-  { resourceId, identities }: ObservedCluster,
+  { resourceId, identities, kms }: ObservedCluster,
   keyId: string,
   options: { readonly abortSignal?: AbortSignal },
 ): Promise<IdentityAccess | undefined> {
@@ -98,8 +130,13 @@ export async function identityAccessOf(
     identity: { name: resourceName(identity.resourceId), principalId: identity.principalId },
     keyId,
     subscriptionId: cluster.subscriptionId,
+    vaultId: kms.vaultId,
   };
-  return await readIdentityAccess(azure, query, options);
+  const [access, tenantId] = await Promise.all([
+    readIdentityAccess(azure, query, options),
+    azure.own.tenantOf(cluster.subscriptionId, options),
+  ]);
+  return { ...access, tenantId };
 }
 
 /**
@@ -147,7 +184,7 @@ function absenceOf(error: unknown): 'missing' | 'no-group' | 'unseen' {
 /** Why ARM does not show a cluster, in one sentence; undefined for any other error. */
 export function whyNotThere(error: unknown): string | undefined {
   if (!(error instanceof ArmError)) return undefined;
-  if (error.status === 404) return `ARM knows no such cluster (${error.code}).`;
+  if (error.status === 404) return notInArm(error.code);
   if (error.status === 403) return `Keyturn may not read it (${error.code}): ${error.message}`;
   return undefined;
 }

@@ -2,10 +2,11 @@
 import { VaultError } from '../azure/errors';
 import { readIdentityAccess } from '../azure/identity-access';
 import type { EvidenceRecord } from '../domain/evidence';
-import { keySlots, reconcile, type Ledger } from '../domain/ledger';
-import { reportedKeyId, type KeyLookup, type ObservedCluster } from '../domain/observed';
+import type { Ledger } from '../domain/ledger';
+import type { KeyLookup, ObservedCluster } from '../domain/observed';
 import type { Recovery, SlotFacts, VaultState } from '../domain/recovery';
-import { parseClusterId, parseKeyId, type KeyId } from '../domain/resource-ids';
+import { recoveryKeys } from '../domain/recovery-keys';
+import { parseClusterId, parseKeyId, parseVaultId, type KeyId } from '../domain/resource-ids';
 import { readKmsHealth } from './kubernetes/kms-health';
 import { readIfItAnswers, type Look } from './look';
 
@@ -23,14 +24,9 @@ export interface RecoveryQuery {
 /** @throws ArmError, VaultError, TokenError when Azure cannot say now */
 export async function observeRecovery(look: Look, query: RecoveryQuery): Promise<Recovery> {
   const { cluster, at } = query;
-  const current = reportedKeyId(cluster);
   const ledger = query.ledger ?? lastLedgerOf(await query.records());
-  const previous = keySlots(reconcile(ledger ?? undefined, current, at))?.previous ?? null;
   const identity = await readIdentity(look, cluster);
-  const slots = [
-    ...(current === null ? [] : [{ slot: 'current' as const, keyId: current }]),
-    ...(previous === null ? [] : [{ slot: 'previous' as const, keyId: previous }]),
-  ];
+  const slots = recoveryKeys(cluster, ledger, at);
   const [facts, health] = await Promise.all([
     Promise.all(slots.map((slot) => slotFacts(look, cluster, slot, identity))),
     readIfItAnswers(look, cluster.resourceId, readKmsHealth),
@@ -80,14 +76,28 @@ async function slotFacts(
     lookUpInAnyVault({ azure, signal }, keyId, cluster),
     readIdentityAccess(
       azure,
-      { identity: { name: identity?.id.split('/').at(-1) ?? '', principalId }, keyId, subscriptionId },
+      {
+        identity: { name: identity?.id.split('/').at(-1) ?? '', principalId },
+        keyId,
+        subscriptionId,
+        vaultId: cluster.kms.vaultId,
+      },
       options,
     ),
   ]);
   const deleted = await softDeleted({ azure, signal }, lookup);
   const vault: VaultState = access.vault.known
     ? { state: 'live', ...access.vault.value }
-    : await vaultThatIsNotSeen({ azure, signal }, { key, lookup, subscriptionId, why: access.vault.why });
+    : await vaultThatIsNotSeen(
+        { azure, signal },
+        // Where AKS knows the vault: Keyturn may not see that subscription at all.
+        {
+          key,
+          lookup,
+          subscriptionId: parseVaultId(cluster.kms.vaultId ?? '')?.subscriptionId ?? subscriptionId,
+          why: access.vault.why,
+        },
+      );
   return {
     slot,
     keyId,
@@ -154,6 +164,6 @@ async function vaultThatIsNotSeen(
   }
   return {
     state: 'purged',
-    why: `There is no vault ${key.vaultName}, and no soft-deleted one in the subscription of the cluster (${subscriptionId}).`,
+    why: `There is no vault ${key.vaultName}, and no soft-deleted one in the subscription ${subscriptionId} nor in others of its tenant that Keyturn sees.`,
   };
 }

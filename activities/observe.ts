@@ -11,12 +11,14 @@ import { rewriteCeiling } from '../domain/rewrite-pace';
 import { claimsProof, trustedLedger, trustIn } from '../domain/trusted-ledger';
 import { newestUnused, type UnusedVersion } from '../domain/unused-versions';
 import type { PlanMade, RulesChecked } from './contract';
+import { readCsiInside, type InsideQuery } from './csi/inside';
 import { readClusterEvidence, type EvidenceStore } from './evidence';
 import { readMetrics } from './kubernetes/metrics';
 import { nodesByPool } from './kubernetes/nodes';
 import { unlessRefused } from './kubernetes/servers';
 import { storageSizeOf } from './kubernetes/storage';
 import { readUpgradeRisks } from './kubernetes/upgrade-risks';
+import { readVnetSight } from './kubernetes/vnet-sight';
 import { readLedger } from './ledger';
 import { readIfItAnswers, type Look } from './look';
 import { observeForPlan } from './observe-azure';
@@ -54,6 +56,7 @@ async function observe(look: Look, request: OperationRequest, records: ClusterEv
   if (ruleFaults(request, azure).length > 0) return { azure };
   const { needs, startsWithout } = kindOf(request.kind);
   if (startsWithout === 'cluster') return { azure };
+  if (needs.includes('csi')) return { azure, ...(await observeConnections(look, request, azure, records)) };
   if (!needs.includes('census')) {
     const inside = await observeUnreadable(look, request, azure, records);
     if (!needs.includes('recovery') || !azure.cluster.found) return { azure, ...inside };
@@ -61,13 +64,15 @@ async function observe(look: Look, request: OperationRequest, records: ClusterEv
     return { azure: { ...azure, recovery: await observeRecovery(look, query) }, ...inside };
   }
   const atRisk = needs.includes('upgrade-risks');
-  const [ledger, nodes, metrics, upgradeRisks] = await use(request.cluster, signal, async (connection) => {
+  const privately = needs.includes('vnet-integration') && request.parameters.vaultAccess === 'Private';
+  const [ledger, nodes, metrics, upgradeRisks, vnetSight] = await use(request.cluster, signal, async (connection) => {
     const [stored, counted, text] = await Promise.all([
       readLedger(connection, signal),
       nodesByPool(connection, signal),
       unlessRefused(() => readMetrics(connection, signal)),
     ]);
-    return [stored, counted, text, atRisk ? await readUpgradeRisks(connection, text, signal) : undefined] as const;
+    const risks = atRisk ? await readUpgradeRisks(connection, text, signal) : undefined;
+    return [stored, counted, text, risks, privately ? await readVnetSight(connection, signal) : undefined] as const;
   });
   const storageBytes = metrics === undefined ? undefined : storageSizeOf(metrics);
   return {
@@ -75,6 +80,7 @@ async function observe(look: Look, request: OperationRequest, records: ClusterEv
     ...(nodes === undefined ? {} : { nodes }),
     ...(storageBytes === undefined ? {} : { storageBytes }),
     ...(upgradeRisks === undefined ? {} : { upgradeRisks }),
+    ...(vnetSight === undefined ? {} : { vnetSight }),
     ...(await believed(ledger, azure, request.cluster, records)),
   };
 }
@@ -88,6 +94,21 @@ async function observeUnreadable(
 ): Promise<Omit<Observation, 'azure'>> {
   const read = await readIfItAnswers(look, cluster, (connection, signal) => readLedger(connection, signal));
   return 'unreadable' in read ? { unreadable: read.unreadable } : await believed(read.value, azure, cluster, records);
+}
+
+/** For kinds that connect pods with a vault: the rules judge what is inside, so a cluster that does not answer is asked again. */
+async function observeConnections(
+  { use, signal }: Look,
+  { cluster, parameters }: OperationRequest,
+  azure: AzureObservation,
+  records: ClusterEvidence,
+): Promise<Omit<Observation, 'azure'>> {
+  // The schema of the kind has read them.
+  const query = parameters as unknown as InsideQuery;
+  const [ledger, csiInside] = await use(cluster, signal, (connection) =>
+    Promise.all([readLedger(connection, signal), readCsiInside(connection, query, signal)]),
+  );
+  return { csiInside, ...(await believed(ledger, azure, cluster, records)) };
 }
 
 /** A version that could be used instead of making another one. @throws VaultError, TokenError */

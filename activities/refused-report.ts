@@ -1,41 +1,41 @@
 /** Writes the report of refused Secrets beside the evidence, while a pass runs: memory does not grow with their number. */
 import { randomUUID } from 'node:crypto';
-import { appendFileSync, closeSync, fsyncSync, mkdirSync, openSync } from 'node:fs';
-import { rename, rm } from 'node:fs/promises';
+import { appendFileSync, closeSync, createReadStream, mkdirSync, openSync } from 'node:fs';
+import { rm } from 'node:fs/promises';
 import { join } from 'node:path';
+import { Readable } from 'node:stream';
 import { OwnError } from '../domain/own-error';
 import type { RefusedSecret } from '../domain/refusal';
-import { refusedReportName } from '../domain/refused-report';
+import { latestReport, refusedReportName, refusedReportPrefix } from '../domain/refused-report';
+import type { RecordStore } from '../evidence/store';
 
 /** Notes one refused Secret. */
 export type OnRefused = (secret: RefusedSecret) => void;
 
 /**
- * Runs a pass and reports what it refuses. The report appears whole, when the pass has ended, in the place of that of an earlier pass of
- * the step; a pass that refused nothing removes it. A pass that fails leaves it as it was.
- * @throws what the pass throws; an error of the file system
+ * Runs a pass and reports what it refuses. The report appears whole, when the pass has ended; it counts instead of that of an earlier
+ * pass of the step, also when it is empty. A pass that fails leaves the earlier report in force.
+ * @throws what the pass throws; what the store throws
  */
 export async function reportingRefused<T>(
-  where: { readonly directory: string; readonly operationId: string; readonly step: string },
+  where: { readonly store: RecordStore; readonly operationId: string; readonly step: string },
   pass: (onRefused: OnRefused) => Promise<T>,
 ): Promise<T> {
-  const { directory, operationId, step } = where;
-  const name = refusedReportName(operationId, step);
-  if (name === undefined) throw new OwnError(`The step ${step} of ${operationId} cannot be part of a file's name.`);
-  const file = join(directory, name);
-  const draft = `${file}.${randomUUID()}`;
+  const { store, operationId, step } = where;
+  const prefix = refusedReportPrefix(operationId, step);
+  if (prefix === undefined) throw new OwnError(`The step ${step} of ${operationId} cannot be part of a file's name.`);
+  const draft = join(store.drafts, `${prefix}${randomUUID()}.draft`);
   let handle: number | undefined;
   const open = (): number => {
-    mkdirSync(directory, { recursive: true });
-    return openSync(draft, 'wx', 0o644);
+    mkdirSync(store.drafts, { recursive: true });
+    return openSync(draft, 'wx', 0o600);
   };
   try {
     const result = await pass((secret) => appendFileSync((handle ??= open()), `${JSON.stringify(secret)}\n`));
-    if (handle === undefined) {
-      await rm(file, { force: true });
-    } else {
-      fsyncSync(handle);
-      await rename(draft, file);
+    const earlier = latestReport(await store.list(prefix.slice(0, -1)), operationId, step);
+    if (handle !== undefined || earlier !== undefined) {
+      const name = refusedReportName(operationId, step, new Date().toISOString());
+      await store.writeOnce(name, handle === undefined ? Readable.from([]) : createReadStream(draft));
     }
     return result;
   } finally {

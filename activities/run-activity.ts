@@ -1,19 +1,21 @@
 /**
  * How activities run: what every one has in common, whatever it does.
  *
- * Does: heartbeats; gives an activity that carries out a step that step, and before it writes makes sure that the operation
- * holds the cluster's lock; says what went wrong in codes of the error table.
+ * Does: heartbeats; gives an activity that carries out a step that step, and before it writes makes sure that people approved the
+ * step, that the operation has not ended, and that it holds the cluster's lock; says what went wrong in codes of the error table.
  */
 import { Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import type { ErrorCode } from '../domain/errors';
 import type { Plan } from '../domain/plan/plan';
+import { madeKeysFault } from '../domain/plan/made-keys';
 import { stepOf, type StepOf, type StepType } from '../domain/plan/steps';
 import type { ApprovedPlans } from './approved-plan';
 import type { ClusterConnections } from './cluster-connections';
 import { requireLock } from './cluster-lock';
+import { refuseUsedOperationId, type EvidenceStore } from './evidence';
 import type { PlanReference, StepReference } from './contract';
-import { toFailure } from './failures';
+import { needsPerson, toFailure } from './failures';
 import type { KubeConnection } from './kubernetes/connection';
 import { currentActivity, heartbeating, type Running } from './running';
 
@@ -42,12 +44,20 @@ export interface StepWork<Type extends StepType> extends PlanWork {
   readonly step: StepOf<Type>;
 }
 
+/** The operation that asks for the activity at hand: the workflow that Temporal runs it for. */
+export function askingOperation(): string {
+  const operationId = Context.current().info.workflowExecution?.workflowId;
+  if (operationId === undefined) throw new Error('An activity of an operation was asked for by no workflow.');
+  return operationId;
+}
+
 /** Makes activities out of work. */
 export class ActivityRunner {
   constructor(
     private readonly client: Client,
     private readonly plans: ApprovedPlans,
     private readonly connections: ClusterConnections,
+    private readonly evidence: EvidenceStore,
   ) {}
 
   /** Work that belongs to no plan, and writes nothing to a cluster. */
@@ -84,9 +94,21 @@ export class ActivityRunner {
     return (input) =>
       this.#run(facts, async (running) => {
         const step = await this.#stepWork(types, input, running);
+        await this.plans.requireApproved(step.operationId, input.planDigest, input.step);
+        // A workflow that was set back, or started again under its id, must not do again what has ended.
+        await refuseUsedOperationId(step.operationId, this.evidence);
         await requireLock(this.client, step.cluster, step.operationId);
         return await work(input, step);
       });
+  }
+
+  /** Work that removes the operation's own objects of a step of one of the types: also after the lock is gone. */
+  clearsForStep<Type extends StepType, Input extends StepReference, Result>(
+    types: readonly Type[],
+    facts: ActivityFacts,
+    work: (input: Input, step: StepWork<Type>) => Promise<Result>,
+  ): (input: Input) => Promise<Result> {
+    return (input) => this.#run(facts, async (running) => work(input, await this.#stepWork(types, input, running)));
   }
 
   async #stepWork<Type extends StepType>(
@@ -95,12 +117,13 @@ export class ActivityRunner {
     running: Running,
   ): Promise<StepWork<Type>> {
     const { plan, work } = await this.#planWork(input, running);
+    const fault = madeKeysFault(plan, input.made);
+    if (fault !== undefined) throw needsPerson(fault.code, fault.detail);
     return { ...work, step: stepOf(plan.steps, input.step, ...types) };
   }
 
   async #planWork({ planDigest }: PlanReference, running: Running): Promise<{ plan: Plan; work: PlanWork }> {
-    const operationId = Context.current().info.workflowExecution?.workflowId;
-    if (operationId === undefined) throw new Error('An activity of a plan was asked for by no workflow.');
+    const operationId = askingOperation();
     const plan = await this.plans.read(operationId, planDigest);
     const { cluster } = plan;
     const { signal, heartbeat } = running;

@@ -20,7 +20,7 @@ import { ArmError, isTransient, parseJson, parseRetryAfter, readErrorBody, trans
 
 /** One request. */
 export interface ArmRequest {
-  readonly method: 'GET' | 'PUT' | 'POST';
+  readonly method: 'GET' | 'PUT' | 'POST' | 'PATCH' | 'DELETE';
   /** A path below the ARM endpoint with its query, or an absolute URL that ARM itself gave. */
   readonly url: string;
   /** Sent as JSON when given. */

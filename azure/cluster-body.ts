@@ -24,7 +24,10 @@ const PoolBody = z.looseObject({
   name: z.string(),
   count: z.int().nullish(),
   enableAutoScaling: z.boolean().nullish(),
+  type: z.string().nullish(),
   mode: z.string().nullish(),
+  /** ARM id of the subnet of its nodes; absent where AKS made their network. */
+  vnetSubnetID: z.string().nullish(),
   orchestratorVersion: z.string().nullish(),
   currentOrchestratorVersion: z.string().nullish(),
 });
@@ -45,10 +48,15 @@ export const ClusterBody = z.looseObject({
     currentKubernetesVersion: z.string().optional(),
     disableLocalAccounts: z.boolean().nullish(),
     apiServerAccessProfile: z.looseObject({ enableVnetIntegration: z.boolean().nullish() }).nullish(),
+    nodeProvisioningProfile: z.looseObject({ mode: z.string().nullish() }).nullish(),
     agentPoolProfiles: z.array(PoolBody).nullish(),
+    nodeResourceGroup: z.string().nullish(),
+    addonProfiles: z.record(z.string(), z.unknown()).nullish(),
+    oidcIssuerProfile: z.looseObject({ enabled: z.boolean().nullish(), issuerURL: z.string().nullish() }).nullish(),
     securityProfile: z
       .looseObject({
         azureKeyVaultKms: KmsBody.nullish(),
+        workloadIdentity: z.looseObject({ enabled: z.boolean().nullish() }).nullish(),
         kubernetesResourceObjectEncryptionProfile: z
           .looseObject({ infrastructureEncryption: z.string().nullish() })
           .nullish(),
@@ -94,6 +102,12 @@ export function snapshotOf(json: unknown): ClusterSnapshot {
         ...(principalId ? { principalId } : {}),
       })),
       vnetIntegration: properties.apiServerAccessProfile?.enableVnetIntegration ?? false,
+      ...(properties.nodeProvisioningProfile?.mode === 'Auto' ? { nodeAutoProvisioning: true } : {}),
+      ...secretsProviderOf(properties.addonProfiles),
+      ...(properties.oidcIssuerProfile?.enabled === true && properties.oidcIssuerProfile.issuerURL
+        ? { issuerUrl: properties.oidcIssuerProfile.issuerURL }
+        : {}),
+      ...(properties.securityProfile?.workloadIdentity?.enabled === true ? { workloadIdentity: true } : {}),
       localAccountsDisabled: properties.disableLocalAccounts ?? false,
       tags: body.tags ?? {},
       platformManagedEncryption: newEncryption !== undefined && newEncryption !== null && newEncryption !== 'Disabled',
@@ -104,6 +118,33 @@ export function snapshotOf(json: unknown): ClusterSnapshot {
         // Azure gives "" where there is none.
         vaultId: kms?.keyVaultResourceId || undefined,
       },
+    },
+  };
+}
+
+/** `addonProfiles.azureKeyvaultSecretsProvider`; `config` is null while it is off. az spells the name in either case. */
+const AddonBody = z.looseObject({
+  enabled: z.boolean().nullish(),
+  config: z.record(z.string(), z.string().nullish()).nullish(),
+  identity: z
+    .looseObject({ resourceId: z.string().nullish(), clientId: z.string().nullish(), objectId: z.string().nullish() })
+    .nullish(),
+});
+
+function secretsProviderOf(
+  addons: ClusterBody['properties']['addonProfiles'],
+): Pick<ObservedCluster, 'secretsProvider'> {
+  const named = Object.entries(addons ?? {}).find(([name]) => name.toLowerCase() === 'azurekeyvaultsecretsprovider');
+  const addon = AddonBody.safeParse(named?.[1]);
+  if (!addon.success) return {};
+  const { enabled, config, identity } = addon.data;
+  const rotates = config?.['enableSecretRotation']?.toLowerCase() === 'true';
+  const { resourceId, clientId, objectId } = identity ?? {};
+  return {
+    secretsProvider: {
+      enabled: enabled ?? false,
+      pollInterval: rotates ? (config?.['rotationPollInterval'] ?? '2m') : null,
+      ...(resourceId && clientId && objectId ? { identity: { resourceId, clientId, objectId } } : {}),
     },
   };
 }
@@ -131,6 +172,7 @@ function observedPool(pool: z.infer<typeof PoolBody>): ObservedPool {
     wantedVersion: pool.orchestratorVersion || UNKNOWN_VERSION,
     count: pool.count ?? 0,
     ...(pool.enableAutoScaling === true ? { autoscaled: true } : {}),
+    ...(pool.type === 'AvailabilitySet' ? { availabilitySet: true } : {}),
     mode: pool.mode ?? 'User',
   };
 }

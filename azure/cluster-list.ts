@@ -10,15 +10,11 @@
 import { z, ZodError } from 'zod';
 import { parseClusterId } from '../domain/resource-ids';
 import type { ArmClient } from './arm';
+import { allPages } from './arm-pages';
 import { KmsBody, normalKeyId } from './cluster-body';
 import { ArmError } from './errors';
+import { listSubscriptions } from './subscriptions';
 
-const SUBSCRIPTIONS_VERSION = '2022-12-01';
-/** Far more than there are; a list that goes on after so many pages leads in a circle. */
-const MOST_PAGES = 1_000;
-
-const Page = z.looseObject({ value: z.array(z.unknown()), nextLink: z.string().nullish() });
-const Subscription = z.looseObject({ subscriptionId: z.string() });
 const ListedBody = z.looseObject({
   id: z.string(),
   properties: z.looseObject({
@@ -56,7 +52,7 @@ export async function listEverywhere(
   clustersVersion: string,
   abortSignal?: AbortSignal,
 ): Promise<ClusterList> {
-  const all = await allPages(arm, `/subscriptions?api-version=${SUBSCRIPTIONS_VERSION}`, Subscription, abortSignal);
+  const all = await listSubscriptions(arm, { abortSignal });
   const clusters: ListedCluster[] = [];
   const refused: { subscriptionId: string; why: string }[] = [];
   for (const { subscriptionId } of all) {
@@ -70,27 +66,6 @@ export async function listEverywhere(
     }
   }
   return { clusters, refused };
-}
-
-async function allPages<T>(
-  arm: ArmClient,
-  first: string,
-  item: z.ZodType<T>,
-  abortSignal: AbortSignal | undefined,
-): Promise<T[]> {
-  const items: T[] = [];
-  let url: string | undefined = first;
-  for (let pages = 0; url !== undefined; pages++) {
-    if (pages === MOST_PAGES) throw badList(`has more than ${MOST_PAGES} pages`);
-    const { body } = await arm.request({ method: 'GET', url, abortSignal });
-    const page = Page.parse(body);
-    items.push(...page.value.map((value) => item.parse(value)));
-    const next: string | undefined = page.nextLink || undefined;
-    // A stranger's URL would get our token.
-    if (next !== undefined && !arm.owns(next)) throw badList(`goes on at an address that is not ARM's`);
-    url = next;
-  }
-  return items;
 }
 
 function listedCluster({ id, properties }: z.infer<typeof ListedBody>): ListedCluster {
@@ -112,12 +87,4 @@ function whyRefused(error: unknown): string | undefined {
   if (!(error instanceof ArmError) || error.retryable || error.status === 401) return undefined;
   const status = error.status === undefined ? '' : `HTTP ${error.status}, `;
   return `${error.message} (${status}${error.code})`;
-}
-
-function badList(why: string): ArmError {
-  return new ArmError({
-    code: 'ListNotUnderstood',
-    message: `A list of Azure ${why}, so it was not read to its end.`,
-    retryable: false,
-  });
 }

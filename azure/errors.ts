@@ -20,6 +20,8 @@ const BUSY_CODES = new Set([
   'EtagMismatch',
   'AnotherOperationInProgress',
   'ConcurrentOperation',
+  // As in hashicorp/terraform-provider-azurerm#19968: one write for an identity at a time.
+  'ConcurrentFederatedIdentityCredentialsWritesForSingleManagedIdentity',
 ]);
 
 /** What is known of a failed call. */

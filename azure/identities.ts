@@ -9,7 +9,8 @@
 import { z } from 'zod';
 import type { ArmClient } from './arm';
 import type { CallOptions } from './call-options';
-import { ArmError } from './errors';
+import { allPages } from './arm-pages';
+import { ArmError, isNotForUs } from './errors';
 import { NONCE_TAG, OPERATION_TAG, type VersionMark } from './keys';
 import { resourceName } from '../domain/resource-ids';
 
@@ -17,14 +18,18 @@ const API_VERSION = '2024-11-30';
 
 const IdentityBody = z.object({
   tags: z.record(z.string(), z.string()).nullish(),
-  properties: z.object({ principalId: z.string() }),
+  properties: z.object({ principalId: z.string(), clientId: z.string() }),
 });
+
+const ListedIdentity = IdentityBody.extend({ id: z.string() });
 
 /** What Azure says of an identity. */
 export type IdentityLookup =
   | {
       readonly found: true;
       readonly principalId: string;
+      /** What programs name the identity by when they ask for a token. */
+      readonly clientId: string;
       /** The operation that made it, by its tags. */
       readonly mark: Partial<VersionMark>;
     }
@@ -35,6 +40,11 @@ export type IdentityLookup =
 export interface Identities {
   /** @param id ARM resource id */
   read(id: string, options?: CallOptions): Promise<IdentityLookup>;
+  /** All of a subscription that Keyturn may read. */
+  list(
+    subscriptionId: string,
+    options?: CallOptions,
+  ): Promise<{ readonly resourceId: string; readonly clientId: string; readonly principalId: string }[]>;
   /** Makes one. @param mark for its tags; null sends none. @returns the object id of its principal */
   create(id: string, location: string, mark: VersionMark | null, options?: CallOptions): Promise<string>;
 }
@@ -48,7 +58,7 @@ export function createIdentities(arm: ArmClient): Identities {
         const { body } = await arm.request({ method: 'GET', url: `${id}?api-version=${API_VERSION}`, abortSignal });
         const { tags, properties } = IdentityBody.parse(body);
         const mark = { operationId: tags?.[OPERATION_TAG], nonce: tags?.[NONCE_TAG] };
-        return { found: true, principalId: properties.principalId, mark };
+        return { found: true, ...properties, mark };
       } catch (error) {
         if (!(error instanceof ArmError)) throw error;
         if (error.status === 404) {
@@ -63,6 +73,17 @@ export function createIdentities(arm: ArmClient): Identities {
         if (error.status !== 403) throw error;
         const why = `Keyturn may not read the managed identity ${name} (Microsoft.ManagedIdentity/userAssignedIdentities/read).`;
         return { found: false, state: 'unknown', why };
+      }
+    },
+
+    async list(subscriptionId, { abortSignal } = {}) {
+      const url = `/subscriptions/${subscriptionId}/providers/Microsoft.ManagedIdentity/userAssignedIdentities?api-version=${API_VERSION}`;
+      try {
+        const found = await allPages(arm, url, ListedIdentity, abortSignal);
+        return found.map(({ id, properties }) => ({ resourceId: id, ...properties }));
+      } catch (error) {
+        if (!isNotForUs(error)) throw error;
+        return [];
       }
     },
 

@@ -10,8 +10,10 @@ export interface IdentityAccessQuery {
   readonly identity: IdentityAccess['identity'];
   /** Versioned. */
   readonly keyId: string;
-  /** Where the vault is looked for: the cluster's. */
+  /** Where the vault is looked for first: the cluster's. */
   readonly subscriptionId: string;
+  /** ARM id of a vault that may be the one. */
+  readonly vaultId?: string;
 }
 
 type Readers = { readonly vaults: Pick<Vaults, 'find' | 'read'>; readonly roles: Roles };
@@ -19,11 +21,11 @@ type Readers = { readonly vaults: Pick<Vaults, 'find' | 'read'>; readonly roles:
 /** @throws ArmError, TokenError when Azure cannot say now */
 export async function readIdentityAccess(
   azure: Readers,
-  { identity, keyId, subscriptionId }: IdentityAccessQuery,
+  { identity, keyId, subscriptionId, vaultId }: IdentityAccessQuery,
   options: CallOptions = {},
 ): Promise<IdentityAccess> {
   const key = mustParseKeyId(keyId);
-  const vault = await azure.vaults.find({ key, subscriptionId, principalId: identity.principalId }, options);
+  const vault = await azure.vaults.find({ key, subscriptionId, vaultId, principalId: identity.principalId }, options);
   return await withRoles(azure.roles, { identity, keyId, vault }, key.name, options);
 }
 

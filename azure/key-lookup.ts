@@ -3,13 +3,12 @@
  *
  * Never does: use a key, or take what ARM says where the vault itself answers.
  */
-import type { Key } from '@azure/arm-keyvault';
-import type { KeyLookup, ObservedKey } from '../domain/observed';
-import { mustParseKeyId, type KeyId } from '../domain/resource-ids';
+import type { KeyLookup } from '../domain/observed';
+import { mustParseKeyId } from '../domain/resource-ids';
+import type { ArmKeys } from './arm-keys';
 import type { CallOptions } from './call-options';
 import { isNotForUs } from './errors';
 import type { Keys } from './keys';
-import type { VaultManagement } from './vault-management';
 import type { Vaults } from './vaults';
 
 /** Where the vault of a key is looked for when it does not answer. */
@@ -21,7 +20,11 @@ export interface KeyPlace {
 
 /** Looks keys up. */
 export interface KeyLookups {
-  /** As `Keys.lookUp`, and by ARM when the vault refuses the network. @throws VaultError, ArmError, TokenError */
+  /**
+   * As `Keys.lookUp`, and by ARM when the vault refuses the network, or its name does not resolve: a private DNS zone without its record
+   * hides a vault that is there.
+   * @throws VaultError, ArmError, TokenError
+   */
   lookUpAnywhere(kid: string, place: KeyPlace, options?: CallOptions): Promise<KeyLookup>;
 }
 
@@ -29,21 +32,17 @@ export interface KeyLookups {
 export function createKeyLookups(by: {
   readonly keys: Keys;
   readonly vaults: Vaults;
-  readonly management: VaultManagement;
+  readonly armKeys: ArmKeys;
 }): KeyLookups {
   return {
     async lookUpAnywhere(kid, { subscriptionId, vaultId }, options = {}) {
       const direct = await by.keys.lookUp(kid, options);
-      if (direct.found || direct.unreachable !== true) return direct;
+      if (direct.found || (direct.unreachable !== true && direct.missing !== 'vault')) return direct;
       const key = mustParseKeyId(kid);
-      const known = vaultId?.toLowerCase().endsWith(`/${key.vaultName.toLowerCase()}`) === true ? vaultId : undefined;
-      const place = known ?? (await by.vaults.locate({ key, subscriptionId }, options));
+      const place = await by.vaults.locate({ key, subscriptionId, vaultId }, options);
       if (place === undefined) return notShown(direct, 'Keyturn does not see the vault in ARM');
       try {
-        const shown = await by.management.atVault(place, options, (client, group, name) =>
-          client.keys.getVersion(group, name, key.name, key.version, { abortSignal: options.abortSignal }),
-        );
-        return { found: true, key: observedKey(key, shown) };
+        return { found: true, key: await by.armKeys.version(place, key, options) };
       } catch (error) {
         if (!isNotForUs(error)) throw error;
         return notShown(direct, `ARM does not show the key (${error.code})`);
@@ -54,26 +53,4 @@ export function createKeyLookups(by: {
 
 function notShown(direct: Extract<KeyLookup, { found: false }>, why: string): KeyLookup {
   return { ...direct, why: `${direct.why} ${why}.` };
-}
-
-function observedKey({ kid }: KeyId, { kty, keySize, keyOps, attributes = {}, keyUriWithVersion }: Key): ObservedKey {
-  const { enabled = true, created, notBefore, expires } = attributes;
-  return {
-    keyId: mustParseKeyId(keyUriWithVersion ?? kid).kid,
-    keyType: kty ?? 'unknown',
-    ...(keySize === undefined ? {} : { keySizeInBits: keySize }),
-    operations: keyOps ?? [],
-    enabled,
-    ...timesOf({ createdOn: created, notBefore, expiresOn: expires }),
-    seenThrough: 'arm',
-  };
-}
-
-/** ARM gives seconds since 1970. */
-function timesOf(times: Readonly<Record<string, number | undefined>>): Record<string, string> {
-  return Object.fromEntries(
-    Object.entries(times).flatMap(([name, seconds]) =>
-      seconds === undefined ? [] : [[name, new Date(seconds * 1000).toISOString()]],
-    ),
-  );
 }

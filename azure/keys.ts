@@ -59,14 +59,16 @@ export interface Keys extends KeyRetirement, KeyRecovery {
    */
   createLike(kid: string, mark: VersionMark, options?: CallOptions & { readonly expiresOn?: Date }): Promise<string>;
   /**
-   * What a vault has of a name: the newest version of a live key, a deleted key, or nothing; `unseen` when Keyturn may not read.
+   * What a vault has of a name: the newest version of a live key, a deleted key, or nothing; `unseen` when Keyturn may not read,
+   * `unreachable` when the vault refuses the network, or its name does not resolve.
    * @throws VaultError, TokenError
    */
   newest(
     place: KeyPlace,
     options?: CallOptions,
   ): Promise<
-    { readonly state: 'exists'; readonly key: ObservedKey } | { readonly state: 'none' | 'soft-deleted' | 'unseen' }
+    | { readonly state: 'exists'; readonly key: ObservedKey }
+    | { readonly state: 'none' | 'soft-deleted' | 'unseen' | 'unreachable' }
   >;
   /** The versions of a key that carry the mark, the oldest first; none when there is no such key. @throws VaultError, TokenError */
   findMarkedIn(place: KeyPlace, mark: VersionMark, options?: CallOptions): Promise<MarkedVersion[]>;
@@ -76,6 +78,8 @@ export interface Keys extends KeyRetirement, KeyRecovery {
 
 /** A key that is to be made: an RSA key that permits encrypt and decrypt. */
 export interface NewKey {
+  /** Default: `RSA`. */
+  readonly keyType?: 'RSA' | 'RSA-HSM';
   readonly sizeInBits: number;
   readonly expiresOn?: Date;
 }
@@ -132,6 +136,7 @@ export function createKeys(cloud: Cloud, credential: TokenCredential, httpClient
         const found = await call(keyId, options, (client) => client.getKey(keyId.name, options));
         return { state: 'exists', key: observedKey(found) };
       } catch (error) {
+        if (isUnreachable(error) || missingOf(error).missing === 'vault') return { state: 'unreachable' };
         if (!isNotForUs(error)) throw error;
         if (error.status === 403) return { state: 'unseen' };
       }
@@ -153,10 +158,10 @@ export function createKeys(cloud: Cloud, credential: TokenCredential, httpClient
       }
     },
 
-    async createNew(place, { sizeInBits, expiresOn }, { operationId, nonce }, options = {}) {
+    async createNew(place, { keyType = 'RSA', sizeInBits, expiresOn }, { operationId, nonce }, options = {}) {
       const keyId = anyVersionOf(cloud, place);
       const created = await call(keyId, options, (client) =>
-        client.createKey(keyId.name, 'RSA', {
+        client.createKey(keyId.name, keyType, {
           ...options,
           keySize: sizeInBits,
           keyOps: ['encrypt', 'decrypt'],

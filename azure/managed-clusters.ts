@@ -48,7 +48,8 @@ export interface OperationState {
 export interface ManagedClusters {
   read(resourceId: string, options?: CallOptions): Promise<ClusterSnapshot>;
   /**
-   * PUTs the whole cluster with one change, fenced by the entity tag that it was read with.
+   * PUTs the whole cluster with one change, fenced by the entity tag that it was read with. A change of the power state is a POST, which
+   * ARM does not fence.
    * @returns the URL of the long-running operation, when ARM gave one that is its own
    * @throws ArmError `EntityTagMissing`, with nothing sent: without a fence the PUT could undo another client's change;
    *         `AgentPoolMissing`, with nothing sent: the change is of a pool that the cluster does not have
@@ -101,6 +102,11 @@ export function createManagedClusters(
     },
 
     async putChange(cluster, change, { abortSignal } = {}) {
+      if (change.type === 'power') {
+        const action = change.to === 'Stopped' ? 'stop' : 'start';
+        const url = urlOf(cluster.observed.resourceId, `/${action}`);
+        return startedOperation(await arm.request({ method: 'POST', url, abortSignal }));
+      }
       if (!cluster.body.eTag) {
         throw new ArmError({
           code: ENTITY_TAG_MISSING,
@@ -185,8 +191,8 @@ function hasPool({ properties }: ClusterBody, pool: string): boolean {
   return (properties.agentPoolProfiles ?? []).some(({ name }) => name === pool);
 }
 
-function urlOf(resourceId: string): string {
-  return `${mustParse(resourceId).resourceId}?api-version=${API_VERSION}`;
+function urlOf(resourceId: string, action = ''): string {
+  return `${mustParse(resourceId).resourceId}${action}?api-version=${API_VERSION}`;
 }
 
 function mustParse(resourceId: string): NonNullable<ReturnType<typeof parseClusterId>> {

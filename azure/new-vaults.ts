@@ -7,6 +7,7 @@
  */
 import { z } from 'zod';
 import { OWN_KEY_PERMISSIONS, type FoundVault, type PermissionModel, type VaultState } from '../domain/provisioning';
+import type { VaultAccess } from '../domain/cluster-change';
 import type { ArmClient } from './arm';
 import type { CallOptions } from './call-options';
 import { ArmError, isNotForUs } from './errors';
@@ -51,6 +52,8 @@ export interface NewVault {
   readonly location: string;
   readonly tenantId: string;
   readonly permissionModel: PermissionModel;
+  /** `Private`: its public address answers to nobody, from the beginning. */
+  readonly access: VaultAccess;
   readonly retentionDays: number;
   /** Of Keyturn: with access policies it gets rights on keys by the first one, as the creator does with `az`. */
   readonly ownObjectId: string;
@@ -92,7 +95,7 @@ export function createNewVaults(arm: ArmClient): NewVaults {
     },
 
     async create(
-      { vaultId, location, tenantId, permissionModel, retentionDays, ownObjectId, mark },
+      { vaultId, location, tenantId, permissionModel, access, retentionDays, ownObjectId, mark },
       { abortSignal } = {},
     ) {
       const own = { tenantId, objectId: ownObjectId, permissions: { keys: [...OWN_KEY_PERMISSIONS] } };
@@ -110,8 +113,13 @@ export function createNewVaults(arm: ArmClient): NewVaults {
             enableSoftDelete: true,
             softDeleteRetentionInDays: retentionDays,
             enablePurgeProtection: true,
-            publicNetworkAccess: 'Enabled',
-            networkAcls: { bypass: 'AzureServices', defaultAction: 'Allow', ipRules: [], virtualNetworkRules: [] },
+            publicNetworkAccess: access === 'Private' ? 'Disabled' : 'Enabled',
+            networkAcls: {
+              bypass: 'AzureServices',
+              defaultAction: access === 'Private' ? 'Deny' : 'Allow',
+              ipRules: [],
+              virtualNetworkRules: [],
+            },
           },
         },
         abortSignal,

@@ -1,21 +1,33 @@
 /**
  * Vaults, as ARM shows them.
  *
- * Does: finds the vault of a key, reads what it grants and to which networks it is open, and changes the latter.
+ * Does: finds the vault of a key, also in another subscription of the cluster's tenant; reads what it grants and to which networks it is
+ *       open, and changes the latter.
  * Never does: change anything else of a vault. A vault that Keyturn may not see is an answer, not an error.
  */
-import type { Vault } from '@azure/arm-keyvault';
+import type { AccessPolicyEntry, Vault } from '@azure/arm-keyvault';
+import { z } from 'zod';
 import type { VaultLookup } from '../domain/identity-access';
 import type { VaultNetwork } from '../domain/plan/steps';
-import { mustParseVaultId, type KeyId } from '../domain/resource-ids';
+import { mustParseVaultId, parseVaultId, type KeyId } from '../domain/resource-ids';
+import type { ArmClient } from './arm';
+import { allPages } from './arm-pages';
 import type { CallOptions } from './call-options';
 import { isNotForUs } from './errors';
+import { listSameTenant } from './subscriptions';
 import type { VaultManagement } from './vault-management';
+
+const RESOURCE_TYPE = 'Microsoft.KeyVault/vaults';
+const RESOURCES_VERSION = '2021-04-01';
+const Resource = z.looseObject({ id: z.string() });
 
 /** Where a vault is looked for. */
 export interface VaultQuery {
-  readonly key: KeyId;
+  readonly key: Pick<KeyId, 'vaultName'>;
+  /** Of the cluster: looked in first. The others of its tenant follow, as far as Keyturn sees them. */
   readonly subscriptionId: string;
+  /** ARM id of a vault that may be the one: a cluster with private access names it. */
+  readonly vaultId?: string;
 }
 
 /** What Keyturn asks of vaults in ARM. Everything throws `ArmError` or `TokenError`. */
@@ -30,13 +42,14 @@ export interface Vaults {
   network(vaultId: string, options?: CallOptions): Promise<VaultNetwork | 'restricted'>;
   /** Opens the vault to all networks, or closes its public address. Rules for single networks stay, and everything else. */
   setNetwork(vaultId: string, to: VaultNetwork, options?: CallOptions): Promise<void>;
-  /** The vault with an ARM id. @param principalId object id of the identity */
-  read(vaultId: string, principalId: string, options?: CallOptions): Promise<VaultLookup>;
 }
 
-/** Makes the client; sends nothing yet. */
-export function createVaults(management: VaultManagement): Vaults {
-  const locate: Vaults['locate'] = async ({ key, subscriptionId }, options = {}) => {
+/** Makes the client; sends nothing yet. @param arm lists subscriptions, and resources across them */
+export function createVaults(management: VaultManagement, arm: ArmClient): Vaults {
+  const inSubscription = async (
+    { key, subscriptionId }: VaultQuery,
+    options: CallOptions,
+  ): Promise<string | undefined> => {
     try {
       return await management.inSubscription(
         subscriptionId,
@@ -56,27 +69,47 @@ export function createVaults(management: VaultManagement): Vaults {
     }
   };
 
-  const read: Vaults['read'] = async (vaultId, principalId, options = {}) => {
-    try {
-      const vault = await management.atVault(vaultId, options, (client, group, name) =>
-        client.vaults.get(group, name, { abortSignal: options.abortSignal }),
-      );
-      return { known: true, value: observedVault(vaultId, vault, principalId) };
-    } catch (error) {
-      if (!isNotForUs(error)) throw error;
-      const { name, resourceGroup } = mustParseVaultId(vaultId);
-      const why = `Keyturn sees no vault ${name} in the resource group ${resourceGroup}: it is deleted, or Keyturn has no right to read it (Microsoft.KeyVault/vaults/read).`;
-      return { known: false, why };
+  /**
+   * Where it is, and in how many subscriptions Keyturn looked. The list of resources is ARM's own: it has each resource that the identity
+   * may read, also where it may not list the vaults of the subscription.
+   */
+  const search = async (query: VaultQuery, options: CallOptions): Promise<{ vaultId?: string; looked: number }> => {
+    const { key, subscriptionId, vaultId } = query;
+    if (vaultId?.toLowerCase().endsWith(`/vaults/${key.vaultName.toLowerCase()}`) === true)
+      return { vaultId, looked: 0 };
+    const near = await inSubscription(query, options);
+    if (near !== undefined) return { vaultId: near, looked: 1 };
+    const subscriptions = await listSameTenant(arm, subscriptionId, options);
+    for (const one of subscriptions) {
+      const filter = encodeURIComponent(`resourceType eq '${RESOURCE_TYPE}' and name eq '${key.vaultName}'`);
+      const url = `/subscriptions/${one}/resources?$filter=${filter}&api-version=${RESOURCES_VERSION}`;
+      try {
+        const all = await allPages(arm, url, Resource, options.abortSignal);
+        const found = all.find(({ id }) => parseVaultId(id)?.name.toLowerCase() === key.vaultName.toLowerCase());
+        if (found) return { vaultId: found.id, looked: subscriptions.length };
+      } catch (error) {
+        if (!isNotForUs(error)) throw error;
+      }
     }
+    return { looked: subscriptions.length };
+  };
+
+  const read: Vaults['read'] = async (vaultId, principalId, options = {}) => {
+    const found = await lookAt(management, vaultId, options);
+    if ('vault' in found) return { known: true, value: observedVault(vaultId, found.vault, principalId) };
+    return { known: false, why: `${found.why} ${readerAt(vaultId)}` };
   };
 
   return {
-    locate,
+    locate: async (query, options = {}) => (await search(query, options)).vaultId,
 
     async find({ principalId, ...query }, options = {}) {
-      const vaultId = await locate(query, options);
-      const found = vaultId === undefined ? undefined : await read(vaultId, principalId, options);
-      return found?.known ? found : unseen(query);
+      const { vaultId, looked } = await search(query, options);
+      const found = vaultId === undefined ? unseen(query, looked) : await read(vaultId, principalId, options);
+      // A vault can be moved: then the id that the cluster names is an old one.
+      if (found.known || looked > 0) return found;
+      const anew = await search({ ...query, vaultId: undefined }, options);
+      return anew.vaultId === undefined ? unseen(query, anew.looked) : await read(anew.vaultId, principalId, options);
     },
 
     read,
@@ -98,10 +131,44 @@ export function createVaults(management: VaultManagement): Vaults {
   };
 }
 
-function networkOf({ properties }: Vault): VaultNetwork | 'restricted' {
+/** A vault as ARM has it, or why Keyturn does not see it: one sentence. @throws ArmError, TokenError */
+export async function lookAt(
+  management: VaultManagement,
+  vaultId: string,
+  options: CallOptions,
+): Promise<{ readonly vault: Vault } | { readonly why: string }> {
+  try {
+    const vault = await management.atVault(vaultId, options, (client, group, name) =>
+      client.vaults.get(group, name, { abortSignal: options.abortSignal }),
+    );
+    return { vault };
+  } catch (error) {
+    if (!isNotForUs(error)) throw error;
+    const { name, resourceGroup } = mustParseVaultId(vaultId);
+    return {
+      why: `Keyturn sees no vault ${name} in the resource group ${resourceGroup}: it is deleted, or Keyturn has no right to read it (Microsoft.KeyVault/vaults/read).`,
+    };
+  }
+}
+
+/** How a vault gives rights. */
+export function permissionModelOf({ properties }: Vault): 'rbac' | 'access-policy' {
+  return properties.enableRbacAuthorization === true ? 'rbac' : 'access-policy';
+}
+
+/** Whether a vault answers on its public address. */
+export function networkOf({ properties }: Vault): VaultNetwork | 'restricted' {
   const { publicNetworkAccess = 'Enabled', networkAcls } = properties;
   if (publicNetworkAccess.toLowerCase() !== 'enabled') return 'closed';
   return networkAcls?.defaultAction === 'Deny' ? 'restricted' : 'open';
+}
+
+/** The access policies of a principal. One with an application is for people who use that application, never for an identity alone. */
+export function policiesOf({ properties }: Vault, principalId: string): AccessPolicyEntry[] {
+  return (properties.accessPolicies ?? []).filter(
+    ({ objectId, applicationId }) =>
+      objectId.toLowerCase() === principalId.toLowerCase() && (applicationId ?? '') === '',
+  );
 }
 
 function observedVault(
@@ -109,23 +176,29 @@ function observedVault(
   vault: Vault,
   principalId: string,
 ): Extract<VaultLookup, { known: true }>['value'] {
-  const { accessPolicies = [], enableRbacAuthorization } = vault.properties;
-  // A policy with an application is for people who use that application, never for an identity alone.
-  const own = accessPolicies.filter(
-    ({ objectId, applicationId }) =>
-      objectId.toLowerCase() === principalId.toLowerCase() && (applicationId ?? '') === '',
-  );
+  const { tenantId, enableSoftDelete, enablePurgeProtection } = vault.properties;
   return {
     vaultId,
-    permissionModel: enableRbacAuthorization === true ? 'rbac' : 'access-policy',
-    policyKeys: own.flatMap(({ permissions }) => (permissions.keys ?? []).map((word) => word.toLowerCase())),
+    permissionModel: permissionModelOf(vault),
+    policyKeys: policiesOf(vault, principalId).flatMap(({ permissions }) =>
+      (permissions.keys ?? []).map((word) => word.toLowerCase()),
+    ),
     openToAllNetworks: networkOf(vault) === 'open',
+    tenantId,
+    // Vaults from before soft delete was for all do not say so.
+    softDelete: enableSoftDelete === true,
+    purgeProtection: enablePurgeProtection === true,
   };
 }
 
-function unseen({ key: { vaultName }, subscriptionId }: VaultQuery): VaultLookup {
+function unseen({ key: { vaultName }, subscriptionId }: VaultQuery, looked: number): VaultLookup {
+  const others = looked > 1 ? ` and in ${looked - 1} other(s) of its tenant` : '';
   return {
     known: false,
-    why: `Keyturn sees no vault ${vaultName} in the subscription of the cluster (${subscriptionId}): it is in another one, or Keyturn has no right to read it (Microsoft.KeyVault/vaults/read).`,
+    why: `Keyturn sees no vault ${vaultName} in the subscription of the cluster (${subscriptionId})${others}. It needs Microsoft.KeyVault/vaults/read, wherever in the tenant of the cluster the vault is. ${readerAt(`$(az keyvault show --name ${vaultName} --query id -o tsv)`)}`,
   };
+}
+
+function readerAt(scope: string): string {
+  return `Give Keyturn's identity the role Reader there: az role assignment create --role Reader --assignee {client id of Keyturn} --scope ${scope}.`;
 }

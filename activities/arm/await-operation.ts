@@ -62,7 +62,7 @@ export async function awaitOperation(
 /** @returns undefined when the operation cannot tell: ARM has forgotten it, or the cluster has not been busy for long enough */
 async function pollOperation(
   clusters: ManagedClusters,
-  { cluster, operationUrl = '' }: Awaited,
+  { cluster, change, operationUrl = '' }: Awaited,
   { signal, tell, limits }: Waiting,
 ): Promise<ArmOperation | undefined> {
   let restingSince: number | undefined;
@@ -71,7 +71,7 @@ async function pollOperation(
     if (state === undefined) return undefined;
     const { status, startedAt, endedAt, error } = state;
     if (status === 'Succeeded') return { operationUrl, status, startedAt, endedAt };
-    if (status === 'Failed' || status === 'Canceled') throw failedOperation(cluster, status, error);
+    if (status === 'Failed' || status === 'Canceled') throw failedOperation(cluster, change, status, error);
     tell(`Azure: its operation on the cluster is ${status}`);
     if (polls % limits.pollsPerRead === 0) {
       const { provisioningState } = (await clusters.read(cluster, { abortSignal: signal })).observed;
@@ -121,7 +121,7 @@ async function pollCluster(
       strangeReads = 0;
     } else {
       if (provisioningState !== 'Succeeded') {
-        throw failedOperation(cluster, provisioningState, snapshot.provisioningError);
+        throw failedOperation(cluster, change, provisioningState, snapshot.provisioningError);
       }
       if (applied) return provisioningState;
       tell(`Azure to show ${describeChange(change)}`);
@@ -138,8 +138,15 @@ async function pollCluster(
   }
 }
 
+/** What a failed change that touches no key means. */
+const AFTER_FAILURE: Readonly<Partial<Record<ClusterChange['type'], string>>> = {
+  'vnet-integration': 'No key was changed; API Server VNet Integration may be on, which cannot be undone.',
+  power: 'No key was changed; look at the power state of the cluster, which may be stopped (az aks start).',
+};
+
 function failedOperation(
   cluster: string,
+  change: ClusterChange,
   status: string,
   error: { readonly code?: string; readonly message?: string },
 ): Error {
@@ -156,6 +163,6 @@ function failedOperation(
   return needsPerson(
     'ArmOperationFailed',
     `Azure's operation on ${resourceName(cluster)} ended ${status}. ${why} ` +
-      `Some API servers may have the new key: keep it and every key of before enabled and unexpired. ${next}`,
+      `${AFTER_FAILURE[change.type] ?? 'Some API servers may have the new key: keep it and every key of before enabled and unexpired.'} ${next}`,
   );
 }

@@ -16,6 +16,7 @@ import {
   hasProfile,
   isApplied,
   isBusy,
+  isUnderWay,
   type ClusterChange,
   type KmsProfile,
 } from '../../domain/cluster-change';
@@ -37,22 +38,29 @@ type Clusters = Pick<AzureAccess, 'clusters'>;
 
 /**
  * Asks ARM for the change, once. When ARM reports the change already, nothing is sent, except after a failed change: then the
- * same PUT is sent again, which is how AKS leaves the state Failed.
+ * same PUT is sent again, which is how AKS leaves the state Failed. A stop or start that is under way is waited for, whoever asked for it.
+ * @param beforeWrite looks once more whether it may be sent; right before that
  * @throws ApplicationFailure as activities/contract.ts says; ArmError, TokenError
  */
 export async function submitClusterChange(
   { clusters }: Clusters,
   { cluster, change, expect }: ChangeOfCluster & { readonly expect: KmsProfile },
   abortSignal: AbortSignal,
+  beforeWrite: () => Promise<void> = () => Promise.resolve(),
 ): Promise<{ operationUrl?: string; submitted: boolean }> {
   const snapshot = await clusters.read(cluster, { abortSignal });
   const { observed } = snapshot;
   const { provisioningState } = observed;
   const applied = isApplied(observed, change);
   const broken = provisioningState === 'Failed' || provisioningState === 'Canceled';
-  if (applied && !broken) return { submitted: false };
+  if (isUnderWay(provisioningState, change)) return { submitted: false };
+  // A cluster that is being stopped reports that it runs: its power state counts when Azure is done.
+  const counts = change.type !== 'power' || !isBusy(provisioningState);
+  if (applied && !broken && counts) return { submitted: false };
   if (isBusy(provisioningState)) throw busy(provisioningState);
-  requireExpected(observed, change, expect);
+  // A cluster that this operation stopped is started, whatever it reports.
+  if (change.type !== 'power' || change.to !== 'Running') requireExpected(observed, change, expect);
+  await beforeWrite();
   try {
     const { operationUrl } = await clusters.putChange(snapshot, change, { abortSignal });
     return { submitted: true, ...(operationUrl === undefined ? {} : { operationUrl }) };

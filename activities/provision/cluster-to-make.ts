@@ -1,30 +1,38 @@
 /** What there is of the things that a cluster needs which is to be made: its identity, its key, the vault of that. Writes nothing. */
 import type { AzureAccess } from '../../azure/access';
 import type { ClusterToMake } from '../../domain/cluster-to-make';
+import type { CreateClusterParameters } from '../../domain/kinds/create-cluster';
 import type { AzureObservation } from '../../domain/observed';
 import { requestedKeyId, type OperationRequest } from '../../domain/request';
 import { parseClusterId, parseKeyId } from '../../domain/resource-ids';
+import { observeProvisioning } from './vault';
 
-type Azure = Pick<AzureAccess, 'cloud' | 'identities' | 'keys' | 'vaults'>;
+type Azure = Pick<AzureAccess, 'cloud' | 'identities' | 'keys' | 'armKeys' | 'vaults' | 'newVaults' | 'own'>;
 
 /** @throws ArmError, VaultError, TokenError when Azure cannot say now */
 export async function observeClusterToMake(
   azure: Azure,
   request: OperationRequest,
   options: { readonly abortSignal?: AbortSignal },
-): Promise<Pick<AzureObservation, 'requestedKey' | 'clusterToMake'>> {
+): Promise<Pick<AzureObservation, 'requestedKey' | 'clusterToMake' | 'provisioning' | 'provisionedKey'>> {
   const { subscriptionId = '' } = parseClusterId(request.cluster) ?? {};
-  const { identityId } = request.parameters;
+  // The schema of the kind has read them.
+  const { identityId, location, provision } = request.parameters as unknown as CreateClusterParameters;
+  const identity = await identityOf(azure, identityId, options);
+  if (provision) {
+    const place = { resourceId: request.cluster, location };
+    return { clusterToMake: { identity }, ...(await observeProvisioning(azure, place, provision, options)) };
+  }
   const keyId = requestedKeyId(request);
   const key = parseKeyId(keyId ?? '');
-  if (typeof identityId !== 'string' || keyId === undefined || 'fault' in key) return {};
-  const identity = await identityOf(azure, identityId, options);
+  if (keyId === undefined || 'fault' in key) return {};
   const principalId = identity.state === 'exists' ? identity.principalId : '';
-  const [requestedKey, vault] = await Promise.all([
+  const [requestedKey, vault, tenantId] = await Promise.all([
     azure.keys.lookUpAnywhere(keyId, { subscriptionId }, options),
     azure.vaults.find({ key, subscriptionId, principalId }, options),
+    azure.own.tenantOf(subscriptionId, options),
   ]);
-  return { requestedKey, clusterToMake: { identity, vault } };
+  return { requestedKey, clusterToMake: { identity, tenantId, vault } };
 }
 
 async function identityOf(

@@ -61,7 +61,7 @@ export async function grantEndpointApproval(
       : found.why;
     throw needsPerson(
       'IdentityNotAsApproved',
-      `The managed identity ${resourceName(identityId)} is not as the plan names it. ${why} No right was given, and no cluster was made. Cancel, and ask again.`,
+      `The managed identity ${resourceName(identityId)} is not as the plan names it. ${why} No right was given; clusters and keys are as they were. Cancel, and ask again.`,
     );
   }
   const { principalId } = found;
@@ -77,7 +77,7 @@ export async function grantEndpointApproval(
     if (error.retryable || error.status === 401) throw error;
     throw needsPerson(
       'GrantRefused',
-      `The right to approve private endpoints of the vault ${resourceName(vaultId)} was not given to ${resourceName(identityId)}: ${sentenceOf(error)} No cluster was made, and keys are as they were. Keyturn needs Microsoft.Authorization/roleAssignments/write at the vault. Give it, or give the role yourself (az role assignment create --role "Key Vault Contributor" --assignee-object-id ${principalId} --assignee-principal-type ServicePrincipal --scope ${vaultId}); then retry, or cancel.`,
+      `The right to approve private endpoints of the vault ${resourceName(vaultId)} was not given to ${resourceName(identityId)}: ${sentenceOf(error)} Clusters and keys are as they were. Keyturn needs Microsoft.Authorization/roleAssignments/write at the vault. Give it, or give the role yourself (az role assignment create --role "Key Vault Contributor" --assignee-object-id ${principalId} --assignee-principal-type ServicePrincipal --scope ${vaultId}); then retry, or cancel.`,
       error,
     );
   }

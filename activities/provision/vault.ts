@@ -1,24 +1,21 @@
 /**
- * The vault and the key of a cluster that is to get KMS: looked at before a plan, made once.
+ * The vault and the key of a cluster that is to get KMS, looked at before a plan; and the vault, made once.
  *
- * Does: reads first; writes what is not there; a second try finds by tags what the first one made.
- * Never does: change a vault or a key that exists, make another version of a key of others, or recover anything.
+ * Does: reads first; makes a vault that is not there; a second try finds by tags what the first one made.
+ * Never does: change a vault that exists, or recover anything. The key is made in key.ts.
  */
 import type { AzureAccess } from '../../azure/access';
-import { VaultError } from '../../azure/errors';
+import type { CallOptions } from '../../azure/call-options';
 import type { VersionMark } from '../../azure/keys';
 import type { ObservedCluster, ObservedKey } from '../../domain/observed';
 import type { StepOf } from '../../domain/plan/steps';
-import { ownRightsCommand, vaultShortcomings, type Provisioning } from '../../domain/provisioning';
-import { parseClusterId, resourceName, shortKeyId } from '../../domain/resource-ids';
-import { keyProblems } from '../../domain/rules';
-import { needsPerson, sentenceOf } from '../failures';
+import { vaultShortcomings, type Provisioning } from '../../domain/provisioning';
+import { parseClusterId, parseKeyId, resourceName } from '../../domain/resource-ids';
+import { needsPerson } from '../failures';
 import { sleep } from '../running';
-import { expiryDate } from '../vault';
 
-type Azure = Pick<AzureAccess, 'newVaults' | 'own' | 'keys'>;
+type Azure = Pick<AzureAccess, 'newVaults' | 'own' | 'keys' | 'armKeys'>;
 type VaultStep = Omit<StepOf<'create-vault'>, 'id' | 'title' | 'reason' | 'type'>;
-type KeyStep = Omit<StepOf<'create-key'>, 'id' | 'title' | 'reason' | 'type'>;
 
 /** Between two looks at a vault that Azure is making. */
 const LOOK_IN_MS = 2_000;
@@ -30,28 +27,74 @@ export interface ProvisioningRequest {
   readonly keyName: string;
 }
 
+/** What was found. */
+export interface Provisioned {
+  readonly provisioning: Provisioning;
+  readonly provisionedKey?: ObservedKey;
+}
+
 /** What there is of the vault and the key that a request names. @throws ArmError, VaultError, TokenError */
 export async function observeProvisioning(
-  { newVaults, own, keys }: Azure,
-  { resourceId, location }: ObservedCluster,
+  azure: Azure,
+  { resourceId, location }: Pick<ObservedCluster, 'resourceId' | 'location'>,
   { vaultName, vaultResourceGroup, keyName }: ProvisioningRequest,
-  options: { readonly abortSignal?: AbortSignal },
-): Promise<{ readonly provisioning: Provisioning; readonly provisionedKey?: ObservedKey } | undefined> {
+  options: CallOptions,
+): Promise<Provisioned | undefined> {
   const cluster = parseClusterId(resourceId);
   if (!cluster) return undefined;
   const { subscriptionId, resourceGroup } = cluster;
   const vaultId = `/subscriptions/${subscriptionId}/resourceGroups/${vaultResourceGroup ?? resourceGroup}/providers/Microsoft.KeyVault/vaults/${vaultName}`;
+  return await observeVaultAndKey(azure, { vaultId, location, keyName, clusterSubscription: subscriptionId }, options);
+}
+
+/** What there is of a vault that is known by its ARM id, and of a key in it. @throws ArmError, VaultError, TokenError */
+export async function observeVaultAndKey(
+  azure: Azure,
+  {
+    vaultId,
+    location,
+    keyName,
+    clusterSubscription,
+  }: Record<'vaultId' | 'location' | 'keyName' | 'clusterSubscription', string>,
+  options: CallOptions,
+): Promise<Provisioned> {
   const [found, tenantId, ownObjectId] = await Promise.all([
-    newVaults.look(vaultId, location, options),
-    own.tenantOf(subscriptionId, options),
-    own.objectId(options),
+    azure.newVaults.look(vaultId, location, options),
+    azure.own.tenantOf(clusterSubscription, options),
+    azure.own.objectId(options),
   ]);
   const facts = { vaultId, tenantId, ownObjectId };
   if (found.state !== 'exists') return { provisioning: { ...facts, vault: found, key: 'none' } };
   const vault = { state: 'exists' as const, vault: found.vault };
-  const key = await keys.newest({ vaultName, keyName }, options);
-  const provisioning = { ...facts, vault, key: key.state };
-  return key.state === 'exists' ? { provisioning, provisionedKey: key.key } : { provisioning };
+  const direct = await azure.keys.newest({ vaultName: resourceName(vaultId), keyName }, options);
+  if (direct.state !== 'unreachable') {
+    const provisioning = { ...facts, vault, key: direct.state };
+    return direct.state === 'exists' ? { provisioning, provisionedKey: direct.key } : { provisioning };
+  }
+  const shown = await azure.armKeys.newest({ vaultId, keyName }, options);
+  const provisioning = { ...facts, vault, key: shown.state, keyThroughArm: true as const };
+  return shown.state === 'exists' ? { provisioning, provisionedKey: shown.key } : { provisioning };
+}
+
+/** What there is of a key of a name in the vault of the current key; undefined without KMS. @throws ArmError, VaultError, TokenError */
+export async function observeNewKey(
+  azure: Azure & Pick<AzureAccess, 'vaults'>,
+  { resourceId, location, kms }: Pick<ObservedCluster, 'resourceId' | 'location' | 'kms'>,
+  keyName: string,
+  options: CallOptions,
+): Promise<Provisioned | undefined> {
+  const cluster = parseClusterId(resourceId);
+  const current = parseKeyId(kms.keyId ?? '');
+  if (!cluster || !kms.enabled || 'fault' in current) return undefined;
+  const { subscriptionId } = cluster;
+  const query = { key: current, subscriptionId, vaultId: kms.vaultId, principalId: '' };
+  const vault = await azure.vaults.find(query, options);
+  if (!vault.known) {
+    const unseen = { state: 'unseen' as const, why: vault.why };
+    return { provisioning: { vaultId: '', tenantId: '', ownObjectId: '', vault: unseen, key: 'none' } };
+  }
+  const { vaultId } = vault.value;
+  return await observeVaultAndKey(azure, { vaultId, location, keyName, clusterSubscription: subscriptionId }, options);
 }
 
 /**
@@ -59,7 +102,7 @@ export async function observeProvisioning(
  * @throws ApplicationFailure `VaultNotAsApproved`, non-retryable; ArmError, TokenError
  */
 export async function createVault(
-  { newVaults, own }: Azure,
+  { newVaults, own }: Pick<Azure, 'newVaults' | 'own'>,
   step: VaultStep,
   mark: VersionMark,
   signal: AbortSignal,
@@ -84,79 +127,6 @@ export async function createVault(
     }
     await sleep(LOOK_IN_MS, signal);
   }
-}
-
-/**
- * Makes the key, or checks the version that the plan found. Two tries at the same moment can both make one: then every try uses the
- * oldest, and the other stays unused.
- * @throws ApplicationFailure, non-retryable: `KeyNotAsApproved`, `CreateKeyRefused`; VaultError, TokenError
- */
-export async function createKey(
-  { keys, own }: Azure,
-  step: KeyStep,
-  mark: VersionMark,
-  abortSignal: AbortSignal,
-): Promise<{ keyId: string; created: boolean }> {
-  const options = { abortSignal };
-  const { vaultId, keyName, sizeInBits, expiry, exists } = step;
-  const place = { vaultName: resourceName(vaultId), keyName };
-  try {
-    if (exists !== null) {
-      await requireUsable({ keys }, exists, undefined, abortSignal);
-      return { keyId: exists, created: false };
-    }
-    const oldest = async (): Promise<string | undefined> => (await keys.findMarkedIn(place, mark, options))[0]?.keyId;
-    let keyId = await oldest();
-    if (keyId === undefined) {
-      const { state } = await keys.newest(place, options);
-      if (state === 'exists') {
-        throw needsPerson(
-          'KeyNotAsApproved',
-          `The vault ${place.vaultName} has got a key ${keyName} since the plan was made, and this operation did not make it. Nothing of it was changed. Cancel, and ask again: the new plan uses it, if it is fit; or name another key.`,
-        );
-      }
-      const made = await keys.createNew(
-        place,
-        { sizeInBits, expiresOn: expiryDate(expiry, Date.now()) },
-        mark,
-        options,
-      );
-      keyId = (await oldest()) ?? made;
-    }
-    await requireUsable({ keys }, keyId, sizeInBits, abortSignal);
-    return { keyId, created: true };
-  } catch (error) {
-    if (!isMissingRight(error)) throw error;
-    const command = ownRightsCommand(vaultId, step.permissionModel, await own.objectId(options));
-    throw needsPerson(
-      'CreateKeyRefused',
-      `Keyturn's own identity may not do that with keys of the vault ${place.vaultName}: ${sentenceOf(error).split('\r\n')[0]} The vault stays as it is, and the cluster was not changed. Give the rights: ${command}. A role assignment takes up to ten minutes to work. Then retry; or cancel.`,
-      error,
-    );
-  }
-}
-
-async function requireUsable(
-  { keys }: Pick<Azure, 'keys'>,
-  keyId: string,
-  sizeInBits: number | undefined,
-  abortSignal: AbortSignal,
-): Promise<void> {
-  const lookup = await keys.lookUp(keyId, { abortSignal });
-  const problems = lookup.found ? [...keyProblems(lookup.key, new Date().toISOString()).broken] : [lookup.why];
-  const size = lookup.found ? lookup.key.keySizeInBits : undefined;
-  if (sizeInBits !== undefined && size !== undefined && size !== sizeInBits) {
-    problems.push(`It has ${size} bits instead of ${sizeInBits}.`);
-  }
-  if (problems.length === 0) return;
-  throw needsPerson(
-    'KeyNotAsApproved',
-    `${shortKeyId(keyId)} is not as the plan names it: ${problems.join(' ')} Keyturn does not change it. Repair it, then retry; or cancel, and ask again.`,
-  );
-}
-
-function isMissingRight(error: unknown): error is VaultError {
-  return error instanceof VaultError && ['ForbiddenByRbac', 'ForbiddenByPolicy'].includes(error.innerCode ?? '');
 }
 
 function notAsApproved(vaultId: string, why: string): Error {

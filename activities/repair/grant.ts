@@ -9,6 +9,7 @@ import { ArmError } from '../../azure/errors';
 import { readAccessToVault } from '../../azure/identity-access';
 import { denyingAssignments, rightsOf, type IdentityAccess } from '../../domain/identity-access';
 import type { StepOf } from '../../domain/plan/steps';
+import { modelName } from '../../domain/provisioning';
 import { resourceName } from '../../domain/resource-ids';
 import { needsPerson, sentenceOf, tryAgain } from '../failures';
 import { lookUntil, type Running } from '../running';
@@ -37,10 +38,9 @@ export async function grantKeyAccess(
   if (!access.vault.known) throw refused(step, access.vault.why);
   const { permissionModel } = access.vault.value;
   if (step.permissionModel !== null && permissionModel !== step.permissionModel) {
-    const how = (model: string): string => (model === 'rbac' ? 'Azure RBAC' : 'access policies');
     throw refused(
       step,
-      `The vault gives rights by ${how(permissionModel)} now, and ${how(step.permissionModel)} was approved.`,
+      `The vault gives rights by ${modelName(permissionModel)} now, and ${modelName(step.permissionModel)} was approved.`,
     );
   }
   refuseDenied(step, access);
