@@ -9,10 +9,15 @@ import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/wo
 import pino from 'pino';
 import { createActivities } from '../activities';
 import { createAzureAccess } from '../azure/access';
+import { AuditLog } from '../evidence/audit-log';
 import { openSigningKey } from '../evidence/key';
+import { openStore } from '../evidence/open-store';
+import { readPublicKeys } from '../trust/public-keys';
+import { createStatementVerifier } from '../trust/verify';
 import { SettingsError } from '../settings/environment';
 import { makeWorkflowBundle, WORKFLOW_BUNDLE } from './bundle';
 import { ensureSearchAttributes } from './search-attributes';
+import { ensureSweeper } from './sweeper';
 import { readWorkerSettings, type WorkerSettings } from './settings';
 
 /** Kubernetes gives a pod 30 s by default; activities heartbeat and stop well before. */
@@ -29,19 +34,24 @@ async function main(): Promise<void> {
     }),
   });
   await makeWorkflowBundle();
-  const worker = await createWorker(settings);
+  const worker = await createWorker(settings, logger);
   process.stdout.write(
     `${JSON.stringify({ taskQueue: settings.taskQueue, namespace: settings.temporal.namespace })}\n`,
   );
   await worker.run();
 }
 
-async function createWorker({ temporal, ...settings }: WorkerSettings): Promise<Worker> {
+async function createWorker({ temporal, ...settings }: WorkerSettings, logger: pino.Logger): Promise<Worker> {
   const { namespace } = temporal;
   // Two connections: the SDK's worker needs its native one, activities need a client.
   const connection = await Connection.connect(temporal.connection);
   await ensureSearchAttributes(connection, namespace);
   const client = new Client({ connection, namespace });
+  await ensureSweeper(client, settings.taskQueue).catch((error: unknown) => {
+    // It seals what was ended from outside; everything else works without it.
+    logger.warn({ error: String(error) }, 'no sweeper: the schedule could not be made');
+  });
+  const store = openStore(settings.evidenceStore, settings.cloud);
   return await Worker.create({
     connection: await NativeConnection.connect(temporal.connection),
     namespace,
@@ -49,10 +59,22 @@ async function createWorker({ temporal, ...settings }: WorkerSettings): Promise<
     workflowBundle: { codePath: WORKFLOW_BUNDLE },
     activities: createActivities({
       azure: createAzureAccess(settings.cloud),
-      evidence: { directory: settings.evidenceDirectory, key: await openSigningKey(settings.evidenceKeyFile) },
+      evidence: {
+        store,
+        key: await openSigningKey(settings.evidenceKeyFile, { create: settings.evidenceKeyCreate }),
+        audit: new AuditLog(store, 'worker'),
+      },
+      trust: {
+        statements: createStatementVerifier(await readPublicKeys(settings.apiPublicKeys)),
+        minimumApprovals: settings.minimumApprovals,
+        approvalMaxAgeInSeconds: settings.approvalMaxAgeInSeconds,
+      },
       pace: settings.pace,
       client,
+      change: settings.change,
       clusterDecidesAfterInMs: settings.clusterDecidesAfterInMs,
+      mountFailsAfterInMs: settings.mountFailsAfterInMs,
+      webhooks: settings.webhooks,
     }),
     shutdownGraceTime: SHUTDOWN_GRACE_TIME,
     // Heartbeats carry the progress that people watch: once a second, not once in 0.8 of the heartbeat timeout.

@@ -2,6 +2,9 @@
 import { resolve } from 'node:path';
 import { z } from 'zod';
 import { AWAIT_LIMITS } from '../activities/arm/await-operation';
+import type { ChangeSystemSettings } from '../activities/change/port';
+import { MOUNT_LIMITS } from '../activities/csi/mount';
+import type { WebhookSettings } from '../activities/webhooks/webhooks';
 import { CLOUDS, type Cloud } from '../domain/clouds';
 import {
   LOG_LEVELS,
@@ -13,6 +16,9 @@ import {
   text,
   wholeNumber,
 } from '../settings/environment';
+import { webhookSettings, WebhookVariables } from './webhook-settings';
+import { evidenceStoreOf, EvidenceStoreVariables } from '../settings/evidence-store';
+import { readChangeSettings } from './change-settings';
 import { readTemporalSettings, type TemporalSettings } from '../settings/temporal';
 
 /** What the worker is told by its environment. Azure's own variables are read by its libraries. */
@@ -20,10 +26,18 @@ export interface WorkerSettings {
   readonly temporal: TemporalSettings;
   readonly taskQueue: string;
   readonly cloud: Cloud;
-  /** Absolute folder that evidence files are written to; the API serves them from there. */
-  readonly evidenceDirectory: string;
-  /** Absolute PEM file of the Ed25519 key that signs evidence; made at the first start when it is missing. */
+  /** An absolute folder, or the URL of a container of Azure Blob Storage: evidence and the audit log are there. */
+  readonly evidenceStore: string;
+  /** Absolute PEM file of the Ed25519 key that signs evidence. */
   readonly evidenceKeyFile: string;
+  /** PEM files of the public keys of the APIs that are believed. */
+  readonly apiPublicKeys: readonly string[];
+  /** The fewest approvals of any gate, whatever the API signed. */
+  readonly minimumApprovals: number;
+  /** An approval that is older lets no step write any more. */
+  readonly approvalMaxAgeInSeconds: number;
+  /** Whether the worker makes the key when the file is missing. */
+  readonly evidenceKeyCreate: boolean;
   readonly pace: {
     /** Requests under way to one cluster during a rewrite, at most. */
     readonly inFlight: number;
@@ -32,6 +46,12 @@ export interface WorkerSettings {
   };
   /** A cluster that rests for so long while its operation in Azure shows no end decides by its own state. */
   readonly clusterDecidesAfterInMs: number;
+  /** A pod of Keyturn's whose mount fails for so long blocks its operation. */
+  readonly mountFailsAfterInMs: number;
+  /** Who is told of the events of operations. */
+  readonly webhooks: WebhookSettings;
+  /** Which system says whether a change may be carried out. */
+  readonly change: ChangeSystemSettings;
   readonly logLevel: LogLevel;
 }
 
@@ -48,19 +68,26 @@ const latencyLimit = z
 const Variables = z.object({
   KEYTURN_TASK_QUEUE: text('keyturn'),
   KEYTURN_CLOUD: oneOf(cloudNames, 'AzureCloud'),
-  KEYTURN_EVIDENCE_DIRECTORY: text('.keyturn/evidence'),
+  ...EvidenceStoreVariables,
   KEYTURN_EVIDENCE_KEY_FILE: text('.keyturn/evidence-key.pem'),
+  KEYTURN_API_PUBLIC_KEYS: text('.keyturn/api-key.pub.pem'),
+  KEYTURN_MINIMUM_APPROVALS: wholeNumber({ min: 1, max: 5, fallback: 1 }),
+  KEYTURN_APPROVAL_MAX_AGE_SECONDS: wholeNumber({ min: 60, max: 366 * 86_400, fallback: 30 * 86_400 }),
+  KEYTURN_EVIDENCE_KEY_CREATE: oneOf(['true', 'false'], 'false'),
   // More in flight is no faster: the API server is the limit then (rotation-systems.md 9).
   KEYTURN_REWRITE_IN_FLIGHT: wholeNumber({ min: 1, max: 256, fallback: 64 }),
   KEYTURN_REWRITE_LATENCY_LIMIT: latencyLimit,
   KEYTURN_CLUSTER_DECIDES_AFTER_SECONDS: wholeNumber({ min: 10, max: 3_600, fallback: AWAIT_LIMITS.restsInMs / 1_000 }),
+  KEYTURN_MOUNT_FAILS_AFTER_SECONDS: wholeNumber({ min: 1, max: 900, fallback: MOUNT_LIMITS.mountsWithinMs / 1_000 }),
   KEYTURN_LOG_LEVEL: oneOf(LOG_LEVELS, 'info'),
+  ...WebhookVariables,
 });
 
 /** Reads the worker's settings. @throws SettingsError that names every fault */
 export function readWorkerSettings(env: NodeJS.ProcessEnv): WorkerSettings {
-  const { variables, temporal } = readTogether({
+  const { variables, temporal, change } = readTogether({
     variables: () => readEnvironment(Variables, env),
+    change: () => readChangeSettings(env),
     temporal: () => readTemporalSettings(env),
   });
   const cloud = CLOUDS.find(({ name }) => name === variables.KEYTURN_CLOUD);
@@ -69,13 +96,20 @@ export function readWorkerSettings(env: NodeJS.ProcessEnv): WorkerSettings {
     temporal,
     taskQueue: variables.KEYTURN_TASK_QUEUE,
     cloud,
-    evidenceDirectory: resolve(variables.KEYTURN_EVIDENCE_DIRECTORY),
+    evidenceStore: evidenceStoreOf(variables, cloud),
     evidenceKeyFile: resolve(variables.KEYTURN_EVIDENCE_KEY_FILE),
+    apiPublicKeys: variables.KEYTURN_API_PUBLIC_KEYS.split(',').map((file) => resolve(file.trim())),
+    minimumApprovals: variables.KEYTURN_MINIMUM_APPROVALS,
+    approvalMaxAgeInSeconds: variables.KEYTURN_APPROVAL_MAX_AGE_SECONDS,
+    evidenceKeyCreate: variables.KEYTURN_EVIDENCE_KEY_CREATE === 'true',
     pace: {
       inFlight: variables.KEYTURN_REWRITE_IN_FLIGHT,
       latencyLimit: variables.KEYTURN_REWRITE_LATENCY_LIMIT,
     },
     clusterDecidesAfterInMs: variables.KEYTURN_CLUSTER_DECIDES_AFTER_SECONDS * 1_000,
+    change,
+    mountFailsAfterInMs: variables.KEYTURN_MOUNT_FAILS_AFTER_SECONDS * 1_000,
+    webhooks: webhookSettings(variables),
     logLevel: variables.KEYTURN_LOG_LEVEL,
   };
 }

@@ -1,5 +1,10 @@
 /** The activities as workflows call them: time limits and retries in one place. */
-import { proxyActivities, type ActivityOptions } from '@temporalio/workflow';
+import {
+  ActivityCancellationType,
+  proxyActivities,
+  proxyLocalActivities,
+  type ActivityOptions,
+} from '@temporalio/workflow';
 import type { Activities } from '../activities/contract';
 
 /** A fault outside is retried for as long as it lasts: what needs a person is thrown as non-retryable by the activity. */
@@ -35,12 +40,28 @@ export function bestEffort(summary: string): Activities {
   });
 }
 
+/** What a worker knows without asking anybody: run in the process of the workflow, with little history. */
+export function local(): Activities {
+  return proxyLocalActivities<Activities>({ startToCloseTimeout: '10 seconds', retry: RETRY });
+}
+
 /** Activities that may take hours: long-running operations of Azure, convergence, the rewrite of many Secrets. */
 export function lasting(summary: string): Activities {
   return proxyActivities<Activities>({
     startToCloseTimeout: '12 hours',
     heartbeatTimeout: HEARTBEAT_TIMEOUT,
     retry: RETRY,
+    summary: cut(summary),
+  });
+}
+
+/** `lasting` activities whose cancellation takes effect when they have stopped: what is removed after that is not made again. */
+export function stopping(summary: string): Activities {
+  return proxyActivities<Activities>({
+    startToCloseTimeout: '12 hours',
+    heartbeatTimeout: HEARTBEAT_TIMEOUT,
+    retry: RETRY,
+    cancellationType: ActivityCancellationType.WAIT_CANCELLATION_COMPLETED,
     summary: cut(summary),
   });
 }

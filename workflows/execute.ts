@@ -5,14 +5,26 @@
  */
 import { assertNever } from '../domain/assert-never';
 import type { PlanStep, StepOf, StepType } from '../domain/plan/steps';
+import { awaitChange } from './change-wait';
 import type { OperationRun, StepAttempt, StepOptions, StepOutcome } from './operation-run';
 import { createKeyVersion, setKms, takeBaseline, upgradeCluster } from './steps/change';
+import {
+  assignNodeIdentity,
+  changeConnectionPart,
+  changeFeatures,
+  createFederatedCredential,
+  createServiceConnection,
+  grantVaultRead,
+  proveMount,
+  proveRotation,
+} from './steps/csi';
 import { ProofLog, type Execution } from './steps/execution';
 import { converge, prove, recordProof, rewrite } from './steps/prove';
 import { setVaultNetwork } from './steps/vault-network';
 import { createCluster, createIdentity, grantEndpointApproval } from './steps/new-cluster';
 import { confirmVaultDiagnostics, createKey, createVault, setVaultDiagnostics } from './steps/provision';
 import { awaitKms, grantKeyAccess, reconcileCluster, repair } from './steps/repair';
+import { awaitApiServers, enableVnetIntegration, startCluster, stopCluster } from './steps/vnet-integration';
 import { checkKeyUnused, deleteKey, disableKeyVersion, soak } from './steps/retire';
 
 /** What a cancellation does to a step of a type: it interrupts a step only when no write of that step has to be finished. */
@@ -47,6 +59,25 @@ const INTERRUPTIBLE: Readonly<Record<StepType, boolean>> = {
   'create-identity': false,
   'grant-endpoint-approval': false,
   'create-cluster': false,
+  'enable-vnet-integration': false,
+  'stop-cluster': false,
+  'start-cluster': false,
+  'await-api-servers': true,
+  'enable-secrets-provider': false,
+  'enable-workload-identity': false,
+  'assign-node-identity': false,
+  'create-federated-credential': false,
+  'grant-vault-read': false,
+  'create-service-connection': false,
+  'create-service-account': false,
+  'create-secret-provider-class': false,
+  'prove-mount': true,
+  'prove-rotation': true,
+  'delete-secret-provider-class': false,
+  'delete-service-account': false,
+  'delete-federated-credential': false,
+  'delete-service-connection': false,
+  'disable-secrets-provider': false,
 };
 
 /**
@@ -59,11 +90,17 @@ export async function execute(run: OperationRun, pass: (gate: StepOf<'gate'>) =>
   for (const step of run.plan.steps) {
     if (run.isDone(step.id)) continue;
     if (step.type === 'gate') {
+      await run.pausePoint();
       await run.releaseLock();
       await pass(step);
       continue;
     }
-    await run.step(step.id, optionsOf(step), (attempt) => perform(step, { run, proofs }, attempt));
+    await awaitChange(run, step);
+    await run.step(step.id, optionsOf(step), async (attempt) => {
+      // Days may lie between two attempts.
+      if (attempt.number > 1) await awaitChange(run, step);
+      return await perform(step, { run, proofs }, attempt);
+    });
   }
 }
 
@@ -72,6 +109,7 @@ function optionsOf(step: PlanStep): StepOptions {
     interruptible: INTERRUPTIBLE[step.type],
     acceptable: 'acceptable' in step && step.acceptable,
     locked: step.type !== 'soak',
+    evenIfCanceled: step.type === 'start-cluster',
   };
 }
 
@@ -130,6 +168,37 @@ function perform(step: PlanStep, execution: Execution, attempt: StepAttempt): Pr
       return grantEndpointApproval(step, execution);
     case 'create-cluster':
       return createCluster(step, execution);
+    case 'enable-vnet-integration':
+      return enableVnetIntegration(step, execution);
+    case 'stop-cluster':
+      return stopCluster(step, execution);
+    case 'start-cluster':
+      return startCluster(step, execution);
+    case 'await-api-servers':
+      return awaitApiServers(step, execution);
+    case 'enable-secrets-provider':
+    case 'enable-workload-identity':
+    case 'disable-secrets-provider':
+      return changeFeatures(step, execution);
+    case 'assign-node-identity':
+      return assignNodeIdentity(step, execution);
+    case 'create-federated-credential':
+      return createFederatedCredential(step, execution);
+    case 'grant-vault-read':
+      return grantVaultRead(step, execution);
+    case 'create-service-connection':
+      return createServiceConnection(step, execution);
+    case 'create-service-account':
+    case 'create-secret-provider-class':
+    case 'delete-secret-provider-class':
+    case 'delete-service-account':
+    case 'delete-federated-credential':
+    case 'delete-service-connection':
+      return changeConnectionPart(step, execution);
+    case 'prove-mount':
+      return proveMount(step, execution);
+    case 'prove-rotation':
+      return proveRotation(step, execution, attempt);
     case 'gate':
       throw new Error(`The gate ${step.id} is passed by people, not performed.`);
     default:

@@ -5,13 +5,23 @@
  * would fail the workflow task again and again, with the cluster's lock held. So each argument is parsed first: a malformed
  * update is rejected with a code, a malformed signal is logged and ignored.
  *
+ * Whether the API signed a decision is verified by an activity, since workflow code has no keys: the handlers wait for it.
+ *
  * Temporal accepts 2,000 updates for one workflow, and refuses all later ones. The budget here ends long before, and leaves
  * room for `cancel`.
  */
 import type { UpdateDefinition } from '@temporalio/common';
-import { ApplicationFailure, log, setHandler, type SignalDefinition } from '@temporalio/workflow';
+import {
+  ActivityFailure,
+  ApplicationFailure,
+  CancellationScope,
+  log,
+  setHandler,
+  type SignalDefinition,
+} from '@temporalio/workflow';
 import type { z } from 'zod';
 import type { Fault } from '../domain/errors';
+import { faultOf } from './endings';
 
 /** Messages that one operation accepts, in addition to cancellations. */
 export const MOST_MESSAGES = 200;
@@ -23,6 +33,8 @@ export interface MessageHandler<T> {
   /** @throws ApplicationFailure when it does not count; `take` checks again, since the state may have changed */
   check?(message: T): void;
   take(message: T): void;
+  /** Between the two: whether it is signed. @throws ActivityFailure when it is not */
+  verify?(message: T): Promise<void>;
 }
 
 /** Counts the updates that were accepted. */
@@ -54,9 +66,11 @@ export function handleUpdate<T>(
 ): void {
   setHandler(
     definition,
-    (message) => {
+    async (message) => {
       budget.spend();
-      handler.take(parsed(schema, message, definition.name));
+      const said = parsed(schema, message, definition.name);
+      await verified(handler, said);
+      handler.take(said);
     },
     {
       validator: (message) => {
@@ -72,11 +86,13 @@ export function handleUpdate<T>(
 export function handleSignal<T>(
   definition: SignalDefinition<[T]>,
   schema: z.ZodType<T>,
-  handler: Pick<MessageHandler<T>, 'take'>,
+  handler: Pick<MessageHandler<T>, 'take' | 'verify'>,
 ): void {
-  setHandler(definition, (message) => {
+  setHandler(definition, async (message) => {
     try {
-      handler.take(parsed(schema, message, definition.name));
+      const said = parsed(schema, message, definition.name);
+      await verified(handler, said);
+      handler.take(said);
     } catch (error) {
       if (!(error instanceof ApplicationFailure)) throw error;
       log.warn('A message sent by signal does not count', {
@@ -91,6 +107,17 @@ export function handleSignal<T>(
 /** The failure that reports a fault. */
 export function failure({ code, detail }: Fault): ApplicationFailure {
   return ApplicationFailure.nonRetryable(detail, code);
+}
+
+/** A workflow that is canceled still hears what people decided. */
+async function verified<T>({ verify }: Pick<MessageHandler<T>, 'verify'>, message: T): Promise<void> {
+  try {
+    await CancellationScope.nonCancellable(async () => verify?.(message));
+  } catch (error) {
+    if (!(error instanceof ActivityFailure)) throw error;
+    const { code, detail } = faultOf(error);
+    throw ApplicationFailure.nonRetryable(detail, code);
+  }
 }
 
 function parsed<T>(schema: z.ZodType<T>, message: unknown, name: string): T {

@@ -6,7 +6,7 @@
  * Never does: let a step go on as if nothing had happened. A step that lost the lock is begun again.
  */
 import { OperationStatus } from '../domain/operation';
-import { lasting, quick } from './activities';
+import { lasting, quick, stopping } from './activities';
 import type { ClusterLockGuard } from './cluster-lock';
 import { awaitClusterFree } from './cluster-wait';
 import type { KmsProfile } from '../domain/cluster-change';
@@ -104,7 +104,11 @@ export class HeldCluster implements StepLock {
 }
 
 /** The activities of a step that holds the lock: each is asked for only while the lock is held. */
-export function underLock(run: OperationRun): { readonly quick: typeof quick; readonly lasting: typeof lasting } {
+export function underLock(run: OperationRun): {
+  readonly quick: typeof quick;
+  readonly lasting: typeof lasting;
+  readonly stopping: typeof stopping;
+} {
   return {
     quick(summary) {
       run.requireLock();
@@ -113,6 +117,10 @@ export function underLock(run: OperationRun): { readonly quick: typeof quick; re
     lasting(summary) {
       run.requireLock();
       return lasting(summary);
+    },
+    stopping(summary) {
+      run.requireLock();
+      return stopping(summary);
     },
   };
 }

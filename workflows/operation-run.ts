@@ -6,11 +6,13 @@
  * Never does: decide anything about keys.
  */
 import {
+  ActivityFailure,
   allHandlersFinished,
   CancellationScope,
   condition,
   ContinueAsNew,
   isCancellation,
+  TimeoutFailure,
   upsertSearchAttributes,
   uuid4,
 } from '@temporalio/workflow';
@@ -18,9 +20,11 @@ import { blockedSecrets, type Acceptance } from '../domain/acceptance';
 import type { KmsProfile } from '../domain/cluster-change';
 import type { ErrorCode } from '../domain/errors';
 import { OperationStatus, type Operation } from '../domain/operation';
+import { pausedFor, pausesSoon, type Pause, type Resumption } from '../domain/pause';
 import type { Outputs, StepOutput } from '../domain/plan/outputs';
 import type { StepId } from '../domain/plan/steps';
 import { stateLeft } from '../domain/state-left';
+import { PROOF_HOLDS_FOR_MS } from '../domain/proof-validity';
 import { LockLost } from './cluster-lock';
 import { faultOf, OperationEnds, StepBlocked } from './endings';
 import { SearchAttributes } from './messages';
@@ -46,6 +50,8 @@ export interface StepOptions {
   readonly acceptable: boolean;
   /** Whether it needs the lock of the cluster. */
   readonly locked: boolean;
+  /** Whether it begins also when a person asked for the end: the step before it left what must not stay. Once it was blocked, they may. */
+  readonly evenIfCanceled: boolean;
 }
 
 /** What a step is told. */
@@ -70,8 +76,20 @@ export interface StepLock {
   release(): Promise<void>;
 }
 
+/** What a running operation accepts. */
+export const WHILE_RUNNING: Operation['offers'] = ['pause', 'cancel'];
+
 /** How long an activity may know earlier than the workflow that the lock is gone. */
 const LOCK_NEWS_WITHIN = '30 seconds';
+
+/** Whether work ended because its scope was canceled. Temporal does not retry an activity that was to stop when its worker was lost. */
+function wasGivenUp(error: unknown, scope: CancellationScope): boolean {
+  if (isCancellation(error)) return true;
+  return scope.consideredCancelled && error instanceof ActivityFailure && error.cause instanceof TimeoutFailure;
+}
+
+/** A step was given up in the middle for a pause. */
+class PausedInTheMiddle extends Error {}
 
 /** One running operation. */
 export class OperationRun extends PublishedOperation {
@@ -80,6 +98,9 @@ export class OperationRun extends PublishedOperation {
   private retriesAsked = 0;
   /** The scope of what a cancellation may interrupt now. */
   private interruptible: CancellationScope | undefined;
+  /** The scope of what a pause may interrupt now: a step that changes nothing half-way, and not the wait for a change in Azure. */
+  private pausable: CancellationScope | undefined;
+  private interruptedToPause = false;
   private lock: StepLock | undefined;
   private interruptionCount = 0;
   /** Why the step at hand was blocked last. */
@@ -105,6 +126,25 @@ export class OperationRun extends PublishedOperation {
     this.interruptible?.cancel();
   }
 
+  /** Asks for a pause at the next safe point; interrupts what a pause may interrupt. */
+  requestPause(pause: Pause): void {
+    this.publish({ paused: pause, waitingFor: pausesSoon(pause), offers: ['resume', 'cancel'] });
+    if (this.pausable === undefined) return;
+    this.interruptedToPause = true;
+    this.pausable.cancel();
+  }
+
+  /** Ends a pause, or takes back one that has not begun. */
+  resume(resumption: Resumption): void {
+    // One that has begun is shown as ended by `pausePoint`, where the operation goes on.
+    const begun = this.operation.status === OperationStatus.Paused;
+    this.publish({
+      paused: null,
+      resumed: resumption,
+      ...(begun ? {} : { waitingFor: null, offers: WHILE_RUNNING }),
+    });
+  }
+
   /** The lock that the steps hold from now on. */
   useLock(lock: StepLock): void {
     this.lock = lock;
@@ -126,7 +166,7 @@ export class OperationRun extends PublishedOperation {
    * Call it where nothing is under way and the lock is released.
    */
   async continueAsNew(): Promise<void> {
-    if (this.wasContinued || this.cancelRequested) return;
+    if (this.wasContinued || this.cancelRequested || this.operation.paused !== null) return;
     await condition(allHandlersFinished);
     this.safePoint();
     await this.next({ operation: this.operation, outputs: this.outputs });
@@ -177,6 +217,24 @@ export class OperationRun extends PublishedOperation {
     throw new OperationEnds(OperationStatus.Canceled, [{ code: 'CanceledOnRequest', detail }]);
   }
 
+  /**
+   * A safe point: stands still here while the operation is paused. The lock stays with it: the cluster is between two states.
+   * A longer pause counts as an interruption: another client may have set another key and then this one again.
+   */
+  async pausePoint(): Promise<void> {
+    const { paused } = this.operation;
+    if (paused === null || this.cancelRequested) return;
+    const since = Date.now();
+    this.publish({
+      status: OperationStatus.Paused,
+      waitingFor: pausedFor(paused),
+      offers: ['resume', 'cancel'],
+    });
+    await this.decision(() => this.cancelRequested || this.operation.paused === null);
+    if (Date.now() - since > PROOF_HOLDS_FOR_MS) this.interruptionCount += 1;
+    this.publish({ status: OperationStatus.Running, paused: null, waitingFor: null, offers: WHILE_RUNNING });
+  }
+
   /** What the operation leaves behind if it ends here, for people. */
   stateLeft(): string {
     const { plan, steps } = this.operation;
@@ -191,14 +249,17 @@ export class OperationRun extends PublishedOperation {
    * @throws OperationEnds at a safe point after a person asked for the end
    */
   async step(id: StepId, options: StepOptions, work: (attempt: StepAttempt) => Promise<StepOutcome>): Promise<void> {
-    for (let number = 1; ; number += 1) {
-      this.safePoint();
+    for (let number = 1; ;) {
+      if (!options.evenIfCanceled || number > 1) {
+        await this.pausePoint();
+        this.safePoint();
+      }
       const startedAt = this.stepState(id).startedAt ?? now();
       this.publish(this.withStep(id, { status: 'running', startedAt, ...(number > 1 ? { attempt: number } : {}) }));
       try {
         if (options.locked) await this.lock?.regain();
         const attemptIt = (): Promise<StepOutcome> => work({ number });
-        const { output, text } = await (options.interruptible ? this.interruptibly(attemptIt) : attemptIt());
+        const { output, text } = await (options.interruptible ? this.pausably(attemptIt) : attemptIt());
         this.keep(id, output);
         this.blockedBy = undefined;
         // Shown with the start of the next step, or with the end: both follow at once, and each write costs history.
@@ -206,6 +267,9 @@ export class OperationRun extends PublishedOperation {
         return;
       } catch (error) {
         if (error instanceof OperationEnds || error instanceof ContinueAsNew) throw error;
+        // The same try goes on after the pause.
+        if (error instanceof PausedInTheMiddle) continue;
+        number += 1;
         this.interruptionCount += 1;
         if (!(await this.lostLock(error))) await this.block(id, error, options);
       }
@@ -224,7 +288,7 @@ export class OperationRun extends PublishedOperation {
     try {
       return await scope.run(work);
     } catch (error) {
-      if (isCancellation(error)) {
+      if (wasGivenUp(error, scope)) {
         this.safePoint();
         this.requireLock();
       }
@@ -232,6 +296,24 @@ export class OperationRun extends PublishedOperation {
     } finally {
       this.interruptible = outer;
     }
+  }
+
+  /** `interruptibly`, and given up in the middle for a pause, too. @throws PausedInTheMiddle */
+  private async pausably<T>(work: () => Promise<T>): Promise<T> {
+    return await this.interruptibly(async () => {
+      const scope = CancellationScope.current();
+      this.pausable = scope;
+      this.interruptedToPause = false;
+      try {
+        return await work();
+      } catch (error) {
+        // Also when the pause was taken back meanwhile: the work has stopped.
+        if (this.interruptedToPause && wasGivenUp(error, scope)) throw new PausedInTheMiddle();
+        throw error;
+      } finally {
+        this.pausable = undefined;
+      }
+    });
   }
 
   private async block(id: StepId, error: unknown, { acceptable }: StepOptions): Promise<void> {
@@ -249,6 +331,8 @@ export class OperationRun extends PublishedOperation {
       waitingFor: `a person: ${fault.detail} Fix the cause, then \`retry\`${accept}; or \`cancel\`.`,
       offers: blocked?.acceptable ? ['retry', 'accept', 'cancel'] : ['retry', 'cancel'],
       blockedSecrets: blocked,
+      // It stands still already, and a person decides.
+      paused: null,
     });
     await this.decision(() => this.cancelRequested || this.retriesAsked > asked);
     this.change({
@@ -256,7 +340,7 @@ export class OperationRun extends PublishedOperation {
       reason: null,
       faults: [],
       waitingFor: null,
-      offers: ['cancel'],
+      offers: WHILE_RUNNING,
       blockedSecrets: null,
     });
     upsertSearchAttributes([{ key: SearchAttributes.status, value: OperationStatus.Running }]);

@@ -22,16 +22,23 @@ import type { Plan } from '../domain/plan/plan';
 import { profileOf } from '../domain/plan/change-of-step';
 import { resultOf } from '../domain/plan/outputs';
 import type { StepOf } from '../domain/plan/steps';
+import { factsOfRequest } from '../domain/trust/statements';
 import { bestEffort, lasting, quick } from './activities';
+import { Announcer } from './announcer';
 import { awaitIdleCluster } from './cluster-idle';
+import { awaitChangeOfPlan } from './change-wait';
 import { ClusterLockGuard } from './cluster-lock';
 import { awaitClusterFree, clusterHolder } from './cluster-wait';
 import { execute } from './execute';
-import { firstGates, handleMessages, passGate } from './gate';
+import { firstGates, firstGatesStood, handleMessages, passGate } from './gate';
 import { HeldCluster } from './held-cluster';
 import type { OperationInput } from './messages';
 import { faultOf, OperationEnds } from './endings';
-import { OperationRun, type RunState } from './operation-run';
+import { OperationRun, WHILE_RUNNING, type RunState } from './operation-run';
+import { now } from './published-operation';
+
+/** Refused because of earlier evidence, it leaves that evidence alone; what nobody asked the API for is no operation of Keyturn's. */
+const LEAVES_NO_EVIDENCE: ReadonlySet<string | undefined> = new Set<ErrorCode>(['EvidenceExists', 'NotSigned']);
 
 /** How long a lock that is being released is still there. */
 const LOCK_ENDS_WITHIN_IN_MS = 1_000;
@@ -47,7 +54,9 @@ export async function operation(
   const { continued } = input;
   const first = newOperation({ id: workflowInfo().workflowId, ...input });
   const run = new OperationRun(continued?.operation ?? first, (state) => continueAs(input, state), continued);
-  const { denial } = handleMessages(run);
+  const { denial } = handleMessages(run, input.policy);
+  const announcer = input.webhooks === true ? new Announcer(input.request.cluster) : undefined;
+  run.onMilestone = () => announcer?.announce();
   const guard = new ClusterLockGuard(input.request.cluster);
   let canceledByTemporal = false;
   CancellationScope.current().cancelRequested.catch(() => {
@@ -59,6 +68,11 @@ export async function operation(
   return await CancellationScope.nonCancellable(async () => {
     try {
       const pass = (gate: StepOf<'gate'>): Promise<void> => passGate(run, gate, denial, input.approvalTimeoutInMs);
+      await refusing(
+        quick('Check that the API signed the request').admitOperation({
+          request: { ...factsOfRequest(input), signature: input.signature },
+        }),
+      );
       if (continued === undefined) await planAndApprove(run, input, pass, guard);
       const held = new HeldCluster(run, guard, input.request.cluster, profileBefore(run.plan));
       run.useLock(held);
@@ -73,11 +87,16 @@ export async function operation(
     }
     // Sealing is retried for as long as it takes: the cluster must not wait for it.
     await guard.release();
-    // What was refused because of earlier evidence leaves that evidence alone.
-    if (run.operation.reason?.code !== ('EvidenceExists' satisfies ErrorCode)) {
-      const record = { operation: run.operation, outputs: run.outputs };
+    if (!LEAVES_NO_EVIDENCE.has(run.operation.reason?.code)) {
+      const { policy, approvalTimeoutInMs, signature } = input;
+      const record = {
+        operation: run.operation,
+        outputs: run.outputs,
+        seal: { policy: { ...policy }, approvalTimeoutInMs, signature },
+      };
       run.publish({ evidence: await quick('Seal the evidence').sealEvidence({ record }) });
     }
+    await announcer?.finish();
     await condition(allHandlersFinished);
 
     const { status, reason } = run.operation;
@@ -127,7 +146,6 @@ async function planAndApprove(
   pass: (gate: StepOf<'gate'>) => Promise<void>,
   guard: ClusterLockGuard,
 ): Promise<void> {
-  await refusing(quick('Check that no evidence has this id').refuseUsedOperationId({ operationId: run.operation.id }));
   const { cluster } = input.request;
   // While another operation changes the cluster there is nothing to plan from: an operation that was asked to wait, waits first.
   if (input.request.whenBusy === 'wait') await awaitClusterFree(run, cluster, OperationStatus.Planning);
@@ -135,17 +153,23 @@ async function planAndApprove(
   run.takePlan(planned.plan);
   for (;;) {
     for (const gate of firstGates(run.plan)) await pass(gate);
+    await refusing(awaitChangeOfPlan(run));
     // Approved = executed (O3): look again under the lock, and ask anew if the plan is not the approved one any more.
+    let freeAt: string;
     do {
       await takeOrAwaitLock(run, input, guard);
+      // Not after the look, which takes long on a large cluster: approvals that were in time stay in time.
+      freeAt = now();
       planned = await makePlan(run, input, { waitsWhileBusy: true, earlier: planned.census });
     } while (guard.lost);
-    if (planned.plan.digest === run.plan.digest) {
-      run.publish({ status: OperationStatus.Running });
+    const same = planned.plan.digest === run.plan.digest;
+    if (same && firstGatesStood(run, freeAt)) {
+      run.publish({ status: OperationStatus.Running, offers: WHILE_RUNNING });
       return;
     }
     await guard.release();
-    run.takePlan(planned.plan);
+    // The plan that was approved too long ago keeps its approvals for the auditor, and asks for new ones.
+    if (!same) run.takePlan(planned.plan);
   }
 }
 

@@ -9,14 +9,15 @@ import { setCurrentDetails, upsertMemo, upsertSearchAttributes } from '@temporal
 import type { StepReference } from '../activities/contract';
 import {
   isFinal,
-  stepsAtEnd,
   stepStates,
   type Operation,
   type OperationStatus,
   type StepState,
   type StepStatus,
   type StoredFault,
+  viewAtEnd,
 } from '../domain/operation';
+import { milestonesAfter } from '../domain/milestones';
 import { memoChanges, memoOf, type MemoFields } from '../domain/operation-memo';
 import { keysNeededNow, madeKeys, type Outputs, type StepOutput } from '../domain/plan/outputs';
 import type { Plan } from '../domain/plan/plan';
@@ -34,6 +35,10 @@ export class PublishedOperation {
   private outputsByStep: Outputs;
   /** The memo as it was last written: at first by the API. */
   private shown: MemoFields;
+  /** The view as it was last shown. */
+  private shownView: Operation;
+  /** Called when something happened that clients hear of as an event. */
+  onMilestone: () => void = () => undefined;
 
   /** @param outputs what an earlier run of the same workflow gave */
   constructor(
@@ -41,6 +46,7 @@ export class PublishedOperation {
     outputs: Outputs = {},
   ) {
     this.shown = memoOf(view);
+    this.shownView = view;
     this.outputsByStep = outputs;
   }
 
@@ -64,12 +70,14 @@ export class PublishedOperation {
   publish(change: Partial<Operation>): void {
     const statusChanged = change.status !== undefined && change.status !== this.view.status;
     this.change(change);
+    const happened = this.addMilestones();
     const memo = memoOf(this.view);
     const changes = memoChanges(this.shown, memo);
     if (Object.keys(changes).length > 0) upsertMemo(changes);
     this.shown = memo;
     if (statusChanged) upsertSearchAttributes([{ key: SearchAttributes.status, value: this.view.status }]);
     setCurrentDetails(renderProgress(this.view));
+    if (happened) this.onMilestone();
   }
 
   /** Takes a plan: its steps are shown as pending. */
@@ -125,20 +133,24 @@ export class PublishedOperation {
       reason: faults[0] ?? null,
       faults: [...faults],
       endedAt: now(),
-      approvalDeadline: null,
-      progress: null,
-      waitingFor: null,
-      offers: [],
-      blockedSecrets: null,
-      steps: stepsAtEnd(this.view.steps),
+      ...viewAtEnd(this.view),
     });
   }
 
-  /** Keys needed are computed, never said by hand. */
-  protected change(change: Partial<Operation>): void {
+  /** Changes the view; the next publication shows it. Keys needed are computed, never said by hand. */
+  change(change: Partial<Operation>): void {
     const view = { ...this.view, ...change };
     const keys = view.plan ? keysNeededNow(view.plan, view.steps, this.outputsByStep) : view.keysNeeded;
     this.view = { ...view, keysNeeded: keys };
+  }
+
+  /** @returns whether there are new ones */
+  private addMilestones(): boolean {
+    const milestones = milestonesAfter(this.shownView, this.view, now());
+    const happened = milestones.length > (this.shownView.milestones?.length ?? 0);
+    if (happened) this.view = { ...this.view, milestones: [...milestones] };
+    this.shownView = this.view;
+    return happened;
   }
 
   protected stepState(id: StepId): StepState {

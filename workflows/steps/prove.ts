@@ -182,7 +182,7 @@ async function proveInRounds(step: StepOf<'prove'>, execution: Execution, fromCo
     }
     const { convergence } = outputOf(execution.run.outputs, step.since, 'converge');
     const proof = await underLock(execution.run)
-      .lasting(step.title)
+      .stopping(step.title)
       .proveSecrets({ ...inputOf(step, execution), convergence });
     execution.proofs.proven(step.id, Date.now());
     if (proof.convergenceHeld || proof.unproven > 0 || round === PROOF_ROUNDS) return proof;
@@ -224,7 +224,7 @@ async function rewriteOnce(
   execution: Execution,
 ): Promise<{ readonly pass: RewriteReport; readonly sum: RewriteReport }> {
   const { run } = execution;
-  const pass = await underLock(run).lasting(step.title).rewriteSecrets(inputOf(step, execution));
+  const pass = await underLock(run).stopping(step.title).rewriteSecrets(inputOf(step, execution));
   const earlier = run.outputs[step.id];
   const sum = earlier?.type === 'rewrite' ? addReports(earlier.report, pass) : pass;
   run.keep(step.id, { type: 'rewrite', report: sum });

@@ -53,6 +53,6 @@ export async function createKey(step: StepOf<'create-key'>, { run }: Execution):
     .createKey({ ...run.reference(step.id), nonce: `${run.nonce}/${step.id}` });
   return {
     output: { type: 'create-key', ...made },
-    text: `${made.created ? 'Created' : 'Uses'} ${shortKeyId(made.keyId)}. Its id: ${made.keyId}`,
+    text: `${made.created ? 'Created' : 'Uses'} ${shortKeyId(made.keyId)}${made.through === 'arm' ? ', seen through ARM, as the vault does not answer from where Keyturn runs' : ''}. Its id: ${made.keyId}`,
   };
 }
