@@ -2,7 +2,7 @@
  * The sandbox as a process: `node dist/sandbox/main.js --directory DIR`.
  *
  * Needs: etcd and kube-apiserver, as tools/ finds them.
- * Does: starts a sandbox with real clusters, prints one line of JSON (sandbox.json) when it is ready, and stays until
+ * Does: starts a sandbox with real clusters and their nodes, prints one line of JSON (sandbox.json) when it is ready, and stays until
  *       SIGTERM or SIGINT; then ends the clusters and itself. A second signal ends it at once.
  * Never does: print anything else on standard output.
  */
@@ -11,6 +11,7 @@ import { z } from 'zod';
 import { createCluster } from './cluster/cluster';
 import { seedSecrets } from './cluster/seed';
 import { messageOf } from './message-of';
+import { createNodeSides } from './node-sides';
 import { startSandbox } from './sandbox';
 
 const USAGE = 'Usage: node dist/sandbox/main.js --directory DIR [--authority DIR] [--retry-after SECONDS]';
@@ -46,8 +47,18 @@ async function main(): Promise<void> {
     clusterFactory: createCluster,
     seed: (cluster, body) => seedSecrets(cluster.adminKubeconfig, seedSchema.parse(body)),
   });
+  const { proxyUrl, caFile, tenantId, instanceIdentities, proxyUrlForNodes } = sandbox;
+  const nodes = createNodeSides({
+    directory: values.directory,
+    azure: { proxyUrl, caFile },
+    tenantId,
+    instanceIdentities,
+    proxyUrlForNodes,
+  });
+  sandbox.onNodeFeatures(nodes.apply);
   process.stdout.write(`${JSON.stringify(sandbox.describe())}\n`);
   await stopped;
+  await nodes.close();
   await sandbox.close();
 }
 

@@ -8,6 +8,8 @@
  */
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import type { InstanceIdentities } from './azure/arm/instance-identities';
+import type { NodeFeaturesListener } from './azure/arm/node-side';
 import { openAuthorityOnDisk } from './azure/authority';
 import { createAzure } from './azure/azure';
 import { startControl } from './azure/control';
@@ -16,10 +18,11 @@ import { userObjectId, type UserTokenOptions } from './azure/entra/tokens';
 import type { Faults } from './azure/faults';
 import type { Journal } from './azure/journal';
 import { startProxy } from './azure/proxy';
+import type { ServiceNowFacts } from './servicenow/servicenow';
 import type { ClusterFactory } from './cluster/contract';
 
 /** The roles of Keyturn's API. */
-export type KeyturnRole = 'Kms.Reader' | 'Kms.Operator' | 'Kms.Approver';
+export type KeyturnRole = 'Kms.Reader' | 'Kms.Operator' | 'Kms.Approver' | 'Kms.BreakGlass';
 
 /** A person of the sandbox's tenant. */
 export interface SandboxUser {
@@ -75,6 +78,8 @@ export interface SandboxDescription {
   readonly clientId: string;
   readonly clientSecret: string;
   readonly people: Readonly<Record<string, SandboxPerson>>;
+  /** A ServiceNow instance, reached through the proxy: its API and who may read it. */
+  readonly serviceNow: ServiceNowFacts;
   readonly control: { readonly url: string; readonly token: string };
 }
 
@@ -82,6 +87,12 @@ export interface SandboxDescription {
 export interface Sandbox extends SandboxDescription {
   readonly journal: Journal;
   readonly faults: Faults;
+  /** What IMDS answers on the nodes of clusters. */
+  readonly instanceIdentities: InstanceIdentities;
+  /** The proxy for the nodes of a cluster. @param clusterId ARM id */
+  proxyUrlForNodes(this: void, clusterId: string): Promise<string>;
+  /** Sets who serves the features of nodes: the CSI driver and the workload identity webhook. */
+  onNodeFeatures(listener: NodeFeaturesListener): void;
   /** A token for Keyturn's API, valid, or with the fault that a test asks for. */
   mintUserToken(options?: UserTokenOptions): Promise<string>;
   /** Registers one more application; it has no right on ARM and vaults unless it is an administrator or is granted one. */
@@ -133,6 +144,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     clientId: client.appId,
     clientSecret: client.secret,
     people,
+    serviceNow: azure.serviceNow.facts,
     control: { url: control.url, token: control.token },
   };
   await writeFile(join(directory, 'sandbox.json'), `${JSON.stringify(description, null, 2)}\n`, { mode: 0o600 });
@@ -141,6 +153,9 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     ...description,
     journal: azure.journal,
     faults: azure.faults,
+    instanceIdentities: azure.instanceIdentities,
+    proxyUrlForNodes: proxy.urlForNodes,
+    onNodeFeatures: (listener) => azure.clusters.onNodeFeatures(listener),
     mintUserToken: (tokenOptions) => tokens.mintUserToken(tokenOptions),
     registerApplication(name, applicationOptions) {
       const { appId, secret, objectId } = azure.directory.registerApplication(name, applicationOptions);

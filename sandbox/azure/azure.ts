@@ -9,17 +9,26 @@ import { randomUUID } from 'node:crypto';
 import express, { type Express, type Request, type Response } from 'express';
 import type { ClusterFactory } from '../cluster/contract';
 import { messageOf } from '../message-of';
+import { createServiceNow, SERVICE_NOW_HOST, type ServiceNow } from '../servicenow/servicenow';
 import { Clusters } from './arm/clusters';
 import { DiagnosticSettings } from './arm/diagnostic-settings';
+import { InstanceIdentities } from './arm/instance-identities';
+import { issuersRouter } from './arm/issuer-routes';
+import { Linkers } from './arm/linkers';
+import { NodeMachines } from './arm/node-machines';
+import { NodeNetworks } from './arm/node-networks';
 import { Identities } from './arm/identities';
 import { Operations } from './arm/operations';
 import { PrivateEndpoints } from './arm/private-endpoints';
 import { ResourceGroups } from './arm/resource-groups';
+import { ResourceProviders } from './arm/resource-providers';
 import { RoleAssignments } from './arm/role-assignments';
 import { armRouter } from './arm/router';
 import { hostRole } from './clouds';
 import { Directory } from './entra/directory';
+import { DeviceCodes } from './entra/device-codes';
 import { entraRouter } from './entra/entra';
+import { FederatedCredentials } from './entra/federated-credentials';
 import { graphRouter } from './entra/graph';
 import { TokenService } from './entra/tokens';
 import { AzureError } from './errors';
@@ -27,6 +36,8 @@ import { Faults } from './faults';
 import { Journal } from './journal';
 import { recorder } from './recorder';
 import { stalledResponses } from './stalled-responses';
+import { blobRouter } from './storage/blob-router';
+import { BlobContainers } from './storage/containers';
 import { VaultRegistry } from './vault/registry';
 import { vaultRouter } from './vault/router';
 
@@ -47,13 +58,19 @@ export interface Azure {
   readonly otherSubscriptionId: string;
   readonly directory: Directory;
   readonly tokens: TokenService;
+  /** People who sign in. */
+  readonly deviceCodes: DeviceCodes;
   readonly registry: VaultRegistry;
   readonly clusters: Clusters;
+  /** What IMDS answers on nodes. */
+  readonly instanceIdentities: InstanceIdentities;
   readonly operations: Operations;
   readonly journal: Journal;
   readonly faults: Faults;
   /** Of vaults, with what they log. */
   readonly diagnostics: DiagnosticSettings;
+  /** No part of Azure: where changes are kept. */
+  readonly serviceNow: ServiceNow;
   /** Handles the requests of every host. */
   readonly handler: Express;
   /** Cancels what is held, waits for what runs, ends the clusters. */
@@ -66,10 +83,12 @@ export async function createAzure(options: AzureOptions): Promise<Azure> {
   const [subscriptionId, otherSubscriptionId] = [randomUUID(), randomUUID()];
   const directory = new Directory(tenantId);
   const tokens = await TokenService.create(directory);
+  const deviceCodes = new DeviceCodes(tokens);
   const faults = new Faults();
   const journal = new Journal();
   const groups = new ResourceGroups([subscriptionId, otherSubscriptionId], tenantId);
   const identities = new Identities();
+  const federations = new FederatedCredentials();
   const assignments = new RoleAssignments();
   const endpoints = new PrivateEndpoints();
   const registry = new VaultRegistry();
@@ -80,6 +99,7 @@ export async function createAzure(options: AzureOptions): Promise<Azure> {
     directory,
     groups,
     identities,
+    federations,
     registry,
     assignments,
     endpoints,
@@ -90,12 +110,20 @@ export async function createAzure(options: AzureOptions): Promise<Azure> {
     dataDirectory: options.dataDirectory,
   });
 
+  const machines = new NodeMachines({ clusters, identities, directory });
+  const providers = new ResourceProviders();
+  const linkers = new Linkers({ clusters, operations, registry, assignments, providers });
+
   const arm = armRouter({
     directory,
     tokens,
     faults,
     groups,
     identities,
+    federations,
+    machines,
+    linkers,
+    providers,
     assignments,
     endpoints,
     registry,
@@ -105,25 +133,36 @@ export async function createAzure(options: AzureOptions): Promise<Azure> {
   });
   const routers = {
     arm,
-    login: entraRouter(directory, tokens),
+    login: entraRouter(
+      { directory, federations, issuerKeys: async (issuer) => clusters.findByIssuer(issuer)?.running?.tokenKeys() },
+      tokens,
+      deviceCodes,
+    ),
     graph: graphRouter(directory, tokens),
+    issuer: issuersRouter(clusters),
+    blob: blobRouter(new BlobContainers(), tokens, tenantId),
     vault: vaultRouter({
       registry,
       tokens,
       assignments,
-      endpoints,
+      networks: new NodeNetworks({ clusters, endpoints }),
       tenantId,
       faults,
       audit: (call) => diagnostics.log(call),
     }),
   };
 
+  const serviceNow = createServiceNow();
   const handler = express();
   handler.disable('x-powered-by');
   handler.disable('etag'); // Express's own; Azure's etags are in the bodies.
   handler.use(recorder(journal, faults));
   handler.use(stalledResponses(faults));
   handler.use((request, response, next) => {
+    if (request.hostname.toLowerCase() === SERVICE_NOW_HOST) {
+      serviceNow.router(request, response, next);
+      return;
+    }
     const role = hostRole(request.hostname ?? '');
     if (role === undefined) {
       throw new AzureError(421, 'SandboxHostNotServed', `The sandbox does not serve the host '${request.hostname}'.`);
@@ -138,12 +177,15 @@ export async function createAzure(options: AzureOptions): Promise<Azure> {
     otherSubscriptionId,
     directory,
     tokens,
+    deviceCodes,
     registry,
     clusters,
+    instanceIdentities: new InstanceIdentities({ clusters, machines, tokens }),
     operations,
     journal,
     faults,
     diagnostics,
+    serviceNow,
     handler,
     async close() {
       await operations.close();

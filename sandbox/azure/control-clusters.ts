@@ -85,6 +85,8 @@ export function clusterState(cluster: ManagedCluster): JsonObject {
     // Whether its API servers run with VNet integration; the resource says only what was asked for.
     vnetIntegrated: cluster.vnetIntegrated,
     etag: cluster.etag,
+    // What its service account tokens name; undefined for the issuer inside the cluster.
+    issuer: cluster.issuer,
     // What the API servers are to run with: the oracle for the slots, which Azure does not show.
     encryption: cluster.applied,
     etcdUrl: cluster.running?.etcdUrl,

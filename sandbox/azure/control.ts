@@ -34,6 +34,15 @@ const tokenSchema = z.strictObject({
   tenantId: z.string().optional(),
   expiresInSeconds: z.int().optional(),
   appOnly: z.boolean().optional(),
+  cloud: z.enum(['AzureCloud', 'AzureChinaCloud', 'AzureUSGovernment']).optional(),
+});
+
+/** The body of `POST /device-codes`: a person enters the code that a program shows. */
+const enteredSchema = z.strictObject({
+  userCode: z.string().min(1),
+  name: z.string().min(1),
+  roles: z.array(z.string()).optional(),
+  expiresInSeconds: z.int().optional(),
 });
 
 /** Starts the control API on a free port of 127.0.0.1. Without `seed` there is no seed route. */
@@ -76,6 +85,13 @@ export async function startControl(azure: Azure, seed?: SeedFunction): Promise<C
   });
   app.post('/tokens', async (request, response) => {
     response.json({ token: await azure.tokens.mintUserToken(tokenSchema.parse(request.body ?? {})) });
+  });
+  app.use('/service-now', azure.serviceNow.controls);
+  app.post('/device-codes', (request, response) => {
+    const { userCode, ...person } = enteredSchema.parse(request.body ?? {});
+    if (!azure.deviceCodes.enter(userCode, person))
+      throw new ControlError(404, `Nobody waits for the code ${userCode}.`);
+    response.json({ entered: true });
   });
   app.use('/clusters', clusterControls(azure.clusters, seed));
   app.use((request) => {

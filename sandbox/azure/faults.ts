@@ -15,7 +15,7 @@ export const FAULT_SCHEMAS = {
   throttle: z.strictObject({ requests: count }),
   /** The next `requests` ARM requests get 503. */
   'server-error': z.strictObject({ requests: count }),
-  /** The next `requests` accepted requests with this method, whose path contains `path`, are carried out; their answers never arrive. */
+  /** The next `requests` accepted requests with this method, whose host and path contain `path`, are carried out; their answers never arrive. */
   'lost-response': z.strictObject({
     method: z.enum(['PUT', 'PATCH', 'POST', 'DELETE', 'any']).default('PUT'),
     path: z.string().default('/managedClusters/'),
@@ -75,6 +75,8 @@ export const FAULT_SCHEMAS = {
    * `times` for each object and method. The journal has each under the host `NAME.kube`.
    */
   'kube-lost-response': z.strictObject({ path: z.string().default(''), times: count }),
+  /** Writes of federated identity credentials of identities whose id contains `path` stay under way until the fault is switched off; meanwhile others for the same identity are refused. */
+  'hold-federated-write': z.strictObject({ path: z.string().default('') }),
 } as const;
 
 /** The name of a fault. */
@@ -138,6 +140,18 @@ export class Faults {
   /** The oldest of one name that is about a resource. */
   about<N extends FaultNameWithPath>(name: N, resourceId: string): FaultSettings<N> | undefined {
     return this.all(name).find((one) => concerns(one, resourceId));
+  }
+
+  /** Resolves when no fault of this name is about a resource: at once when none is. */
+  async whileOn(name: FaultNameWithPath, resourceId: string): Promise<void> {
+    while (this.about(name, resourceId) !== undefined) {
+      await new Promise<void>((resolve) => {
+        const stopListening = this.onChange(() => {
+          stopListening();
+          resolve();
+        });
+      });
+    }
   }
 
   /** Uses up one request of a counting fault; true when the request is to be hit. */

@@ -12,6 +12,8 @@ import type { AddressInfo } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { createSecureContext, type SecureContext } from 'node:tls';
 import type { Authority } from '../pki';
+import { SERVICE_NOW_HOST } from '../servicenow/servicenow';
+import { comesFromNodes } from './caller';
 import { CLOUDS, hostRole } from './clouds';
 
 /** What a proxy is made from. */
@@ -27,10 +29,12 @@ export interface ProxyOptions {
 export interface Proxy {
   /** `http://127.0.0.1:PORT`: the value for HTTPS_PROXY. */
   readonly url: string;
+  /** The value for the nodes of a cluster: vaults know by it which network asks. @param clusterId ARM id */
+  urlForNodes(this: void, clusterId: string): Promise<string>;
   close(): Promise<void>;
 }
 
-/** Starts the proxy on a free port of 127.0.0.1. */
+/** Starts the proxy on a free port of 127.0.0.1; nodes get ports of their own. */
 export async function startProxy({ authority, handler, vaultExists }: ProxyOptions): Promise<Proxy> {
   const contexts = new Map<string, Promise<SecureContext>>();
   const contextFor = (host: string): Promise<SecureContext> => {
@@ -43,11 +47,46 @@ export async function startProxy({ authority, handler, vaultExists }: ProxyOptio
     return made;
   };
 
+  const open = (listener: RequestListener): Promise<Door> => openDoor(listener, contextFor, vaultExists);
+  const front = await open(handler);
+  const ofNodes = new Map<string, Promise<Door>>();
+  return {
+    url: front.url,
+    async urlForNodes(clusterId) {
+      const key = clusterId.toLowerCase();
+      const known = ofNodes.get(key);
+      const door =
+        known ??
+        open((request, response) => {
+          comesFromNodes(request, clusterId);
+          handler(request, response);
+        });
+      ofNodes.set(key, door);
+      return (await door).url;
+    },
+    async close() {
+      await front.close();
+      for (const door of ofNodes.values()) await (await door).close();
+    },
+  };
+}
+
+/** A port that takes tunnels. */
+interface Door {
+  readonly url: string;
+  close(): Promise<void>;
+}
+
+async function openDoor(
+  handler: RequestListener,
+  contextFor: (host: string) => Promise<SecureContext>,
+  vaultExists: ProxyOptions['vaultExists'],
+): Promise<Door> {
   // Never listens: tunnels are handed to it as connections.
   const inside = createHttpsServer(
     {
       SNICallback: (host, done) => {
-        if (hostRole(host) === undefined) done(new Error(`The sandbox does not serve ${host}.`));
+        if (!isServed(host)) done(new Error(`The sandbox does not serve ${host}.`));
         else contextFor(host.toLowerCase()).then((context) => done(null, context), done);
       },
     },
@@ -96,19 +135,26 @@ export async function startProxy({ authority, handler, vaultExists }: ProxyOptio
 function refusalFor(authority: string, vaultExists: (host: string) => boolean): string | undefined {
   const [host = '', port] = authority.split(':');
   const role = hostRole(host);
-  if (role === undefined || port !== '443') return notServed(authority);
-  if (role.kind === 'vault' && !vaultExists(host)) {
+  if (!isServed(host) || port !== '443') return notServed(authority);
+  if (role?.kind === 'vault' && !vaultExists(host)) {
     return `getaddrinfo ENOTFOUND ${host}: there is no vault of this name in the sandbox. It was never created, or it was deleted (a deleted vault loses its DNS name; it can be recovered).\n`;
   }
   return undefined;
 }
 
+function isServed(host: string): boolean {
+  return hostRole(host) !== undefined || host.toLowerCase() === SERVICE_NOW_HOST;
+}
+
 function notServed(host: string): string {
-  const served = CLOUDS.flatMap((cloud) => [
+  const azure = CLOUDS.flatMap((cloud) => [
     cloud.armHost,
     cloud.loginHost,
     cloud.graphHost,
     `*.${cloud.vaultSuffix}`,
-  ]).join(', ');
+    `*.${cloud.issuerSuffix}`,
+    `*.${cloud.blobSuffix}`,
+  ]);
+  const served = [...azure, SERVICE_NOW_HOST].join(', ');
   return `The Keyturn sandbox does not connect to ${host}. It serves ${served}, over https on port 443, and nothing else. Exclude other hosts from the proxy: NO_PROXY=127.0.0.1,localhost,${host.split(':')[0] ?? ''}\n`;
 }

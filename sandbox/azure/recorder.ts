@@ -22,7 +22,7 @@ export function recorder(journal: Journal, faults: Faults): RequestHandler {
     const end = response.end.bind(response) as (...args: unknown[]) => Response;
     const endAndRecord = (...args: unknown[]): Response => {
       const accepted = response.statusCode < 400;
-      const lost = accepted && faults.takeForRequest('lost-response', method, path);
+      const lost = accepted && faults.takeForRequest('lost-response', method, `${host}${path}`);
       journal.add({
         time,
         method,

@@ -2,10 +2,13 @@
 import { minorNumber } from './kubernetes-minor';
 import { FRONT_PROXY, type ClusterLayout } from './layout';
 
+/** From this minor on API servers translate WebSocket for kubelets, unless told not to (KEP-4006). */
+const TRANSLATES_SINCE_MINOR = 30;
 /** From this minor on anonymous requests can be limited to paths (AnonymousAuthConfigurableEndpoints, KEP-4633). */
 const ANONYMOUS_PATHS_SINCE_MINOR = 32;
 const SERVICE_RANGE = '10.0.0.0/16';
-const ISSUER = 'https://kubernetes.default.svc.cluster.local';
+/** Who issues tokens unless the cluster has an issuer of its own. */
+const ISSUER_INSIDE = 'https://kubernetes.default.svc.cluster.local';
 
 /** What differs between API servers. */
 export interface ApiServerFlags {
@@ -16,6 +19,8 @@ export interface ApiServerFlags {
   readonly layout: ClusterLayout;
   /** Path of the EncryptionConfiguration. */
   readonly encryptionConfig: string;
+  /** The URL that tokens name as their issuer; the one inside the cluster when absent. */
+  readonly issuer?: string;
 }
 
 /** Everything else keeps its default, which is what makes the server behave as a real one. */
@@ -43,7 +48,16 @@ export function apiServerFlags(options: ApiServerFlags): string[] {
     '--requestheader-username-headers=X-Remote-User',
     '--requestheader-group-headers=X-Remote-Group',
 
-    `--service-account-issuer=${ISSUER}`,
+    // How the kubelets of nodes know that it is the API server who asks, and the other way round.
+    `--kubelet-client-certificate=${layout.kubeletClientCert}`,
+    `--kubelet-client-key=${layout.kubeletClientKey}`,
+    `--kubelet-certificate-authority=${layout.authorityCert}`,
+    // The sandbox's kubelets speak WebSocket, and not SPDY, into which an API server would translate it.
+    ...(minorNumber(options.kubernetesMinor) >= TRANSLATES_SINCE_MINOR
+      ? ['--feature-gates=TranslateStreamCloseWebsocketRequests=false']
+      : []),
+
+    ...issuerFlags(options.issuer),
     `--service-account-key-file=${layout.serviceAccountPublicKey}`,
     `--service-account-signing-key-file=${layout.serviceAccountPrivateKey}`,
     // No controller manager makes the `default` ServiceAccount that this plugin asks of every Pod.
@@ -67,6 +81,17 @@ export function authenticationConfiguration(kubernetesMinor: string): object {
       conditions: [{ path: '/livez' }, { path: '/readyz' }, { path: '/healthz' }],
     },
   };
+}
+
+/** The first issuer is in new tokens; tokens of all of them are accepted, and each is an audience for the API server itself. */
+function issuerFlags(issuer: string | undefined): string[] {
+  const issuers = issuer === undefined ? [ISSUER_INSIDE] : [issuer, ISSUER_INSIDE];
+  return [
+    ...issuers.map((one) => `--service-account-issuer=${one}`),
+    ...(issuer === undefined
+      ? []
+      : [`--service-account-jwks-uri=${issuer}openid/v1/jwks`, `--api-audiences=${issuers.join(',')}`]),
+  ];
 }
 
 function limitsAnonymous(kubernetesMinor: string): boolean {

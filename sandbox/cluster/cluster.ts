@@ -19,7 +19,9 @@ import {
   type LostAnswer,
   type SandboxCluster,
   type ServerState,
+  type TokenKey,
   type Traffic,
+  type WebhookConfiguration,
 } from './contract';
 import { ControlPlane } from './control-plane';
 import { checkEncryptionState } from './encryption-config';
@@ -33,8 +35,11 @@ import { startLoadBalancer, type LoadBalancer } from './load-balancer';
 import { ensureNamespaces } from './namespaces';
 import { findHostNames } from './own-host-name';
 import type { SecretRequests } from './request-counts';
+import { readWebhooks } from './webhooks';
+import { countSecretProviderClasses } from './secret-provider-classes';
+import { readTokenKey } from './token-keys';
 
-/** The most API servers that a cluster of the sandbox has: each takes about 300 MB. */
+/** The most API servers that a cluster of the sandbox has: each takes about 330 MB. */
 export const MAX_API_SERVERS = 5;
 
 /** {@inheritDoc ClusterFactory} */
@@ -46,7 +51,7 @@ export const createCluster: ClusterFactory = async (options) => {
   }
   const etcdBinary = await findTool('etcd');
   const binary = await findTool(apiServerTool(kubernetesMinor));
-  const { layout, admin } = await prepareLayout(options.directory);
+  const { layout, admin, kubelet } = await prepareLayout(options.directory);
   const hostNames = apiServers > 1 ? await findHostNames() : undefined;
   const abort = new AbortController();
   const balancer = await startLoadBalancer();
@@ -63,7 +68,7 @@ export const createCluster: ClusterFactory = async (options) => {
     const controlPlane = new ControlPlane({
       clusterName: options.name,
       count: apiServers,
-      config: { encryption, kubernetesMinor, binary },
+      config: { encryption, kubernetesMinor, binary, issuer: options.issuer },
       kmsProviderNames: options.kmsProviderNames ?? 'per-key',
       layout,
       admin,
@@ -73,7 +78,7 @@ export const createCluster: ClusterFactory = async (options) => {
       hostNames,
       signal: abort.signal,
     });
-    cluster = new LocalCluster({ options, admin, etcdOptions, etcd, abort, controlPlane, balancer });
+    cluster = new LocalCluster({ options, admin, kubelet, etcdOptions, etcd, abort, controlPlane, balancer });
     await cluster.start();
     await ensureNamespaces(cluster.server, admin);
     if (options.konnectivityAgents === true) await cluster.setKonnectivityAgents(true);
@@ -98,6 +103,7 @@ function apiServerTool(kubernetesMinor: string): ToolName {
 interface Parts {
   readonly options: ClusterOptions;
   readonly admin: ApiCredentials;
+  readonly kubelet: ApiCredentials;
   readonly etcdOptions: EtcdOptions;
   readonly etcd: Etcd;
   readonly controlPlane: ControlPlane;
@@ -112,6 +118,7 @@ class LocalCluster implements SandboxCluster {
   readonly #parts: Parts;
   #admin: ApiCredentials;
   #adminKubeconfig: string;
+  #kubelet: ApiCredentials;
   #etcd: Etcd;
   #lateServers = 0;
   #answerLoser: AnswerLoser | undefined;
@@ -127,11 +134,16 @@ class LocalCluster implements SandboxCluster {
     this.server = `https://127.0.0.1:${parts.balancer.port}`;
     this.etcdUrl = parts.etcd.url;
     this.#admin = parts.admin;
+    this.#kubelet = parts.kubelet;
     this.#adminKubeconfig = adminKubeconfig(parts.options.name, this.server, parts.admin);
   }
 
   get adminKubeconfig(): string {
     return this.#adminKubeconfig;
+  }
+
+  get kubelet(): ApiCredentials {
+    return this.#kubelet;
   }
 
   applyEncryption(encryption: EncryptionState): Promise<void> {
@@ -194,16 +206,39 @@ class LocalCluster implements SandboxCluster {
     return this.#inTurn(async () => {
       const { controlPlane, options } = this.#parts;
       await controlPlane.stop();
-      const { admin } = await prepareLayout(options.directory);
+      const { admin, kubelet } = await prepareLayout(options.directory);
       controlPlane.setAdmin(admin);
       this.#admin = admin;
+      this.#kubelet = kubelet;
       this.#adminKubeconfig = adminKubeconfig(options.name, this.server, admin);
       if (!this.#stopped) await controlPlane.start();
     });
   }
 
+  webhooks(): Promise<readonly WebhookConfiguration[]> {
+    return this.#inTurn(async () =>
+      this.#parts.controlPlane.running ? await readWebhooks(this.server, this.#admin) : [],
+    );
+  }
+
   setKonnectivityAgents(present: boolean): Promise<void> {
     return this.#inTurn(() => setKonnectivityAgents(this.server, this.#admin, present));
+  }
+
+  async tokenKeys(): Promise<readonly TokenKey[]> {
+    return [await readTokenKey(layoutOf(this.#parts.options.directory).serviceAccountPublicKey)];
+  }
+
+  setIssuer(issuer: string): Promise<void> {
+    return this.#inTurn(async () => {
+      const { controlPlane } = this.#parts;
+      this.#requireRunning('changing the issuer of its tokens');
+      await controlPlane.rollTo({ ...controlPlane.config, issuer }, this.#lateServers);
+    });
+  }
+
+  countSecretProviderClasses(): Promise<number> {
+    return countSecretProviderClasses(this.server, this.#admin);
   }
 
   setLatency(latencyInMs: number): void {

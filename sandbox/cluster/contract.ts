@@ -4,6 +4,7 @@
  * ARM knows resource ids, profiles, operations and permissions; a cluster knows etcd, kube-apiserver and KMS plugins.
  * Neither imports the other: both import this page.
  */
+import type { ApiCredentials } from './api-client';
 
 /** RSA-OAEP-256 in a vault, done as the cluster's own identity: every call is authorized and may fail as Azure's does. */
 export interface VaultCrypto {
@@ -53,6 +54,8 @@ export class UnknownSnapshotError extends Error {
 export interface SandboxCluster {
   /** Kubeconfig (YAML) of cluster-admin, by client certificate; its server is a fixed https://127.0.0.1:PORT. */
   readonly adminKubeconfig: string;
+  /** What the kubelets of its nodes serve with, and who signs those whom they let in; another one after `rotateCertificates`. */
+  readonly kubelet: ApiCredentials;
   /** Plain-http loopback URL of etcd, for looking at raw records: the auditor's oracle, not part of Azure. */
   readonly etcdUrl: string;
   /**
@@ -103,14 +106,50 @@ export interface SandboxCluster {
   rotateCertificates(): Promise<void>;
   /** Ends every API server and starts it again, as a kubelet does: also when the vault refuses the cluster. Then it answers and is not ready. */
   restartServers(): Promise<void>;
+  /** Its admission webhooks; none while no API server runs. */
+  webhooks(): Promise<readonly WebhookConfiguration[]>;
   /** Makes or removes the konnectivity-agent Deployment and its pods in kube-system. */
   setKonnectivityAgents(present: boolean): Promise<void>;
+  /** The public keys of service account tokens, as a JWK set has them: those of the API servers that run, or ran last. */
+  tokenKeys(): Promise<readonly TokenKey[]>;
+  /**
+   * Rolls every API server so that it issues service account tokens as `issuer`, a URL, byte for byte; tokens of the issuer before
+   * it stay valid in the cluster.
+   */
+  setIssuer(issuer: string): Promise<void>;
+  /** How many SecretProviderClasses there are; 0 without their CustomResourceDefinition. @throws Error when no API server answers */
+  countSecretProviderClasses(): Promise<number>;
   /** az aks stop: API servers end, etcd data stays. */
   stop(): Promise<void>;
   /** az aks start, with the encryption it had. */
   start(): Promise<void>;
   /** Ends everything and removes the data. */
   destroy(): Promise<void>;
+}
+
+/** An admission webhook configuration, validating or mutating: what AKS looks at before a stop. */
+export interface WebhookConfiguration {
+  readonly name: string;
+  readonly webhooks: readonly {
+    readonly name: string;
+    readonly failurePolicy?: string;
+    readonly namespaceSelector?: Readonly<Record<string, unknown>>;
+    readonly rules?: readonly {
+      readonly apiGroups?: readonly string[];
+      readonly resources?: readonly string[];
+      readonly scope?: string;
+    }[];
+  }[];
+}
+
+/** A public RSA key for RS256, as JSON Web Key. */
+export interface TokenKey {
+  readonly kty: string;
+  readonly n: string;
+  readonly e: string;
+  readonly kid: string;
+  readonly use: 'sig';
+  readonly alg: 'RS256';
 }
 
 /** A write that was carried out and whose answer never arrived. */
@@ -135,6 +174,8 @@ export interface ClusterOptions {
   readonly kmsProviderNames?: KmsProviderNames;
   /** Whether kube-system has konnectivity-agent pods, as in a cluster without VNet integration; false when absent. */
   readonly konnectivityAgents?: boolean;
+  /** Who issues service account tokens: a URL. The issuer inside the cluster when absent. */
+  readonly issuer?: string;
   /** At this size its etcd stores nothing more; 8 GiB when absent. */
   readonly etcdQuotaInBytes?: number;
   /** An empty directory for data, sockets and logs. Keep socket paths short: sun_path holds 104 bytes on macOS. */
@@ -143,3 +184,6 @@ export interface ClusterOptions {
 
 /** Starts a cluster; resolves when its API answers /readyz and the namespaces `default` and `kube-system` exist. */
 export type ClusterFactory = (options: ClusterOptions) => Promise<SandboxCluster>;
+
+/** What AKS's own parts call themselves in requests to the cluster: its node, its add-ons. */
+export const AKS_AGENT = 'sandbox-aks';

@@ -30,6 +30,8 @@ export interface ServerConfig {
   readonly kubernetesMinor: string;
   /** Path of the binary. */
   readonly binary: string;
+  /** Who issues service account tokens; the issuer inside the cluster when absent. */
+  readonly issuer?: string;
 }
 
 /** What a control plane is put together from. */
@@ -237,6 +239,7 @@ export class ControlPlane {
       serial: this.#startedServers,
       layout,
       etcdUrl,
+      issuer: config.issuer,
       encryption: encryptionConfiguration(
         config.encryption,
         (plugin) => plugins.endpointOf(plugin),

@@ -25,6 +25,9 @@ export interface ClusterLayout {
   readonly frontAuthorityCert: string;
   readonly frontCert: string;
   readonly frontKey: string;
+  /** Whom the kubelets of nodes let in. */
+  readonly kubeletClientCert: string;
+  readonly kubeletClientKey: string;
   readonly serviceAccountPublicKey: string;
   readonly serviceAccountPrivateKey: string;
   readonly authentication: string;
@@ -44,6 +47,8 @@ export function layoutOf(directory: string): ClusterLayout {
     frontAuthorityCert: pki('front-proxy-ca.crt'),
     frontCert: pki('front-proxy-client.crt'),
     frontKey: pki('front-proxy-client.key'),
+    kubeletClientCert: pki('kubelet-client.crt'),
+    kubeletClientKey: pki('kubelet-client.key'),
     serviceAccountPublicKey: pki('sa.pub'),
     serviceAccountPrivateKey: pki('sa.key'),
     authentication: join(directory, 'config', 'authentication.json'),
@@ -52,9 +57,11 @@ export function layoutOf(directory: string): ClusterLayout {
 
 /**
  * Makes the directories, the cluster's own authority, and what it issues.
- * @returns the credentials of cluster-admin; they are not written to disk
+ * @returns the credentials of cluster-admin, and what the kubelets of nodes serve with; they are not written to disk
  */
-export async function prepareLayout(directory: string): Promise<{ layout: ClusterLayout; admin: ApiCredentials }> {
+export async function prepareLayout(
+  directory: string,
+): Promise<{ layout: ClusterLayout; admin: ApiCredentials; kubelet: ApiCredentials }> {
   const layout = layoutOf(directory);
   for (const path of [layout.etcd, layout.kms, layout.logs, layout.encryption, join(directory, 'pki')]) {
     await mkdir(path, { recursive: true, mode: 0o700 });
@@ -79,6 +86,8 @@ export async function prepareLayout(directory: string): Promise<{ layout: Cluste
     organizations: ['system:masters'],
     usage: 'client',
   });
+  const kubelet = await authority.issue({ commonName: 'system:node', ipAddresses: ['127.0.0.1'], usage: 'server' });
+  const kubeletClient = await authority.issue({ commonName: 'kube-apiserver-kubelet-client', usage: 'client' });
   // An authority of its own, as kubeadm makes it: what it signs is believed about others.
   const frontAuthority = await createAuthority('front-proxy-ca');
   const front = await frontAuthority.issue({ commonName: FRONT_PROXY, usage: 'client' });
@@ -91,10 +100,13 @@ export async function prepareLayout(directory: string): Promise<{ layout: Cluste
     writeSecretFile(layout.frontAuthorityCert, frontAuthority.certPem),
     writeSecretFile(layout.frontCert, front.certPem),
     writeSecretFile(layout.frontKey, front.keyPem),
+    writeSecretFile(layout.kubeletClientCert, kubeletClient.certPem),
+    writeSecretFile(layout.kubeletClientKey, kubeletClient.keyPem),
     writeSecretFile(layout.serviceAccountPublicKey, serviceAccount.publicPem),
     writeSecretFile(layout.serviceAccountPrivateKey, serviceAccount.privatePem),
   ]);
-  return { layout, admin: { caPem: authority.certPem, certPem: admin.certPem, keyPem: admin.keyPem } };
+  const caPem = authority.certPem;
+  return { layout, admin: { caPem, ...admin }, kubelet: { caPem, ...kubelet } };
 }
 
 /** Only the owner may read it, whatever the umask. */

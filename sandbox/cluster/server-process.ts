@@ -32,6 +32,8 @@ export interface ServerOptions {
   /** Gives up earlier when the server has given the same answer for so long. Silence does not count: it may be starting. */
   readonly stallInMs: number;
   readonly intervalInMs: number;
+  /** Variables for it beside PATH and TMPDIR. */
+  readonly env?: NodeJS.ProcessEnv;
   /** Sentences that only the caller knows, for the message when the server does not get ready. */
   readonly hints?: () => readonly string[];
   readonly signal?: AbortSignal;
@@ -64,7 +66,7 @@ export async function startServer<Attempt extends ServerAttempt>(
       name: options.name,
       command: options.binary,
       args: current.args,
-      env: { PATH: process.env['PATH'], TMPDIR: process.env['TMPDIR'] },
+      env: { PATH: process.env['PATH'], TMPDIR: process.env['TMPDIR'], ...options.env },
       logFile: options.logFile,
     });
     try {

@@ -30,6 +30,11 @@ export function armFrontDoor(tokens: TokenService, tenantId: string, faults: Fau
     const { principal } = await tokens.verifyAppToken(token, cloud.armAudiences).catch((error: unknown) => {
       throw error instanceof TokenRejected ? rejection(error, tenantId, cloud.armAudiences) : error;
     });
+    if (!principal.administrator && request.method === 'GET' && request.path === '/subscriptions') {
+      // ARM lets everybody ask, and shows what the caller may see.
+      response.json({ value: [], count: { type: 'Total', value: 0 } });
+      return;
+    }
     if (!principal.administrator || isForbidden(request, faults))
       throw authorizationFailed(request, principal.appId, principal.objectId);
     if (typeof request.query['api-version'] !== 'string' || request.query['api-version'] === '') {

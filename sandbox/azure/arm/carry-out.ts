@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import type { ClusterFactory, EncryptionState, SandboxCluster } from '../../cluster/contract';
 import type { Directory } from '../entra/directory';
+import type { FederatedCredentials } from '../entra/federated-credentials';
 import type { Faults } from '../faults';
 import type { Journal } from '../journal';
 import type { VaultAudit } from '../vault/audit';
@@ -22,6 +23,7 @@ import type { Identities } from './identities';
 import { nextEncryption } from './kms-rules';
 import type { KubernetesRelease } from './kubernetes-versions';
 import { upgradedBody, type ManagedCluster } from './managed-cluster';
+import { issuerOf } from './oidc-issuer';
 import type { Operations } from './operations';
 import type { PrivateEndpoints } from './private-endpoints';
 import type { ResourceGroups } from './resource-groups';
@@ -36,6 +38,7 @@ export interface ClustersOptions {
   readonly directory: Directory;
   readonly groups: ResourceGroups;
   readonly identities: Identities;
+  readonly federations: FederatedCredentials;
   readonly registry: VaultRegistry;
   readonly assignments: RoleAssignments;
   readonly endpoints: PrivateEndpoints;
@@ -72,8 +75,10 @@ export async function carryOut(
     cluster.release = release;
     cluster.vnetIntegrated = asksForVnetIntegration(cluster.body);
     cluster.running = await make(options, cluster, wanted);
+    cluster.issuer = issuerOf(cluster.body);
     applyFaults(options, cluster);
   } else if (cluster.release.minor !== release.minor) {
+    await issueUnder(cluster, issuerOf(cluster.body));
     await cluster.running.upgrade(release.minor);
     cluster.release = release;
     cluster.body = withPoolsAt(upgradedBody(cluster.body, release), pools);
@@ -82,8 +87,16 @@ export async function carryOut(
     await cluster.running.applyEncryption(wanted);
   }
   cluster.applied = wanted;
+  await issueUnder(cluster, issuerOf(cluster.body));
   dropUnusedLinks(options, cluster);
   cluster.body = withPoolsAt(cluster.body, pools);
+}
+
+/** Gives API servers the issuer of the resource: a roll, when they have another one. */
+async function issueUnder(cluster: ManagedCluster, issuer: string | undefined): Promise<void> {
+  if (issuer === undefined || cluster.issuer === issuer) return;
+  await cluster.running?.setIssuer(issuer);
+  cluster.issuer = issuer;
 }
 
 async function make(
@@ -98,6 +111,7 @@ async function make(
     kubernetesMinor: cluster.release.minor,
     encryption,
     konnectivityAgents: !cluster.vnetIntegrated,
+    issuer: issuerOf(cluster.body),
     ...taggedOptions(cluster.body, cluster.release),
     crypto: clusterVaultCrypto({
       registry,

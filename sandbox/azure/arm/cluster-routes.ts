@@ -61,8 +61,10 @@ export function clustersRouter(clusters: Clusters, operations: Operations, fault
     response.json(kubernetesVersionsBody());
   });
 
-  router.put(one, (request, response) => {
+  router.put(one, async (request, response) => {
     const { group, name } = request.params;
+    await clusters.checkSecretsProviderUnused(clusters.find(group, name), request.body);
+    // Nothing below waits: what is checked here holds until the change is accepted.
     const existing = clusters.find(group, name);
     checkPreconditions(request, existing);
     checkNotBusy(existing);
@@ -101,8 +103,11 @@ export function clustersRouter(clusters: Clusters, operations: Operations, fault
     accept(clusters.delete(cluster), request, response);
   });
 
-  router.post(`${one}/stop`, (request, response) => {
+  router.post(`${one}/stop`, async (request, response) => {
     const cluster = required(request.params);
+    checkNotBusy(cluster);
+    await clusters.checkStop(cluster);
+    // Another request may have come first while the webhooks were read.
     checkNotBusy(cluster);
     accept(clusters.stop(cluster), request, response);
   });

@@ -5,6 +5,7 @@
  * Does: checks, changes ARM's record at once, and carries the change to the real cluster in a long-running operation.
  * Never does: run etcd or an API server itself.
  */
+import { randomUUID } from 'node:crypto';
 import { isDeepStrictEqual } from 'node:util';
 import { z } from 'zod';
 import type { AzureCloud } from '../clouds';
@@ -24,8 +25,18 @@ import {
   type ManagedCluster,
   type ProvisioningState,
 } from './managed-cluster';
+import {
+  applyNodeFeatures,
+  endNodeSide,
+  ensureIdentity,
+  tellNodeFeatures,
+  type NodeFeaturesListener,
+} from './node-side';
+import { issuerUrl, withOidcIssuer } from './oidc-issuer';
 import type { Operation } from './operations';
+import { disablesSecretsProvider, secretProviderClassesExist, withSecretsProvider } from './secrets-provider';
 import { taggedOptions } from './sandbox-tags';
+import { checkStop } from './stop-rules';
 import { checkUpgrade } from './upgrade-rules';
 import { dropUnusedLinks, nodeResourceGroup } from './vault-links';
 import { asksForVnetIntegration, withVnetIntegration } from './vnet-integration';
@@ -53,6 +64,7 @@ export class Clusters {
   readonly #clusters = new Map<string, ManagedCluster>();
   readonly #options: ClustersOptions;
   readonly #stopListening: () => void;
+  #nodeSide: NodeFeaturesListener | undefined;
 
   constructor(options: ClustersOptions) {
     this.#options = options;
@@ -63,6 +75,23 @@ export class Clusters {
 
   find(resourceGroup: string, name: string): ManagedCluster | undefined {
     return this.#clusters.get(`${resourceGroup}/${name}`.toLowerCase());
+  }
+
+  /** The cluster whose API servers issue tokens under this URL. */
+  findByIssuer(issuer: string): ManagedCluster | undefined {
+    return this.all().find((cluster) => cluster.issuer === issuer);
+  }
+
+  /** Sets who serves the features of nodes: the CSI driver and the workload identity webhook. */
+  onNodeFeatures(listener: NodeFeaturesListener): void {
+    this.#nodeSide = listener;
+  }
+
+  /** @throws AzureError 400 when a PUT would turn the add-on off while the cluster has SecretProviderClasses */
+  async checkSecretsProviderUnused(cluster: ManagedCluster | undefined, sent: unknown): Promise<void> {
+    if (cluster?.running === undefined || cluster.powerState === 'Stopped') return;
+    if (!disablesSecretsProvider(sent, cluster.body)) return;
+    if ((await cluster.running.countSecretProviderClasses()) > 0) throw secretProviderClassesExist();
   }
 
   /** @throws AzureError 404 ResourceGroupNotFound */
@@ -87,7 +116,7 @@ export class Clusters {
     const { directory, groups, registry, assignments } = this.#options;
     const existing = this.find(resourceGroup, name);
     if (existing?.powerState === 'Stopped') throw stoppedRefusal(name);
-    const sent = withVnetIntegration(given, existing?.body, name);
+    const asked = withVnetIntegration(given, existing?.body, name);
     const { kubernetesVersion } = parsed.data.properties;
     const before = existing === undefined ? undefined : kmsProfileOf(objectAt(existing.body, 'properties'));
     const kmsOn = before?.enabled === true || existing?.applied.write === 'kms';
@@ -97,6 +126,9 @@ export class Clusters {
       checkUpgrade({ clusterName: name, from: existing.release, to: similar, pools: [], kmsOn, kmsChanged: false });
     }
     const release = wantedRelease(kubernetesVersion, existing);
+    const reserved = existing?.issuerUrl ?? issuerUrl(cloud, parsed.data.location, directory.tenantId, randomUUID());
+    const context = { before: existing?.body, kubernetesMinor: release.minor, url: reserved };
+    const sent = withSecretsProvider(withOidcIssuer(asked, context), existing?.body);
     if (existing?.running === undefined) taggedOptions(sent, release);
 
     const { identity, principal } = resolveIdentity(this.#options, parsed.data.identity, {
@@ -136,28 +168,28 @@ export class Clusters {
       name: existing?.name ?? name,
       resourceGroup: groups.require(resourceGroup).name,
       subscriptionId: groups.require(resourceGroup).subscriptionId,
-      tenantId: directory.tenantId,
       // Until an upgrade is done, the versions that run are the old ones.
       release: existing?.running === undefined ? release : existing.release,
       pools,
       identity,
-      kubeletIdentity: (id) => this.#registerKubelet(id, name),
+      kubeletIdentity: (id) => this.#registerKubelet(id, parsed.data.location),
       before: existing?.body,
     });
     if (existing !== undefined && this.#options.faults.about('ignore-change', existing.id)) {
       const operation = this.#startOperation(existing, 'Updating', async () => undefined);
       return { cluster: existing, operation, created: false, kmsChanged };
     }
-    const cluster = existing ?? this.#add(resourceGroup, name, cloud, release, body);
+    const cluster = existing ?? this.#add(resourceGroup, { name, cloud, release, body, issuerUrl: reserved });
     cluster.body = body;
-    const operation = this.#startOperation(cluster, existing === undefined ? 'Creating' : 'Updating', () =>
-      carryOut(this.#options, cluster, {
+    const operation = this.#startOperation(cluster, existing === undefined ? 'Creating' : 'Updating', async () => {
+      await carryOut(this.#options, cluster, {
         kid,
         isPrivate: profile?.keyVaultNetworkAccess === 'Private',
         release,
         pools,
-      }),
-    );
+      });
+      await applyNodeFeatures(this.#options, cluster, this.#nodeSide);
+    });
     return { cluster, operation, created: existing === undefined, kmsChanged };
   }
 
@@ -193,9 +225,15 @@ export class Clusters {
     return this.#startOperation(cluster, 'Updating', async () => undefined);
   }
 
+  /** Looks, before a stop is accepted, for what AKS refuses it for. @throws AzureError 400 ValidationError */
+  async checkStop(cluster: ManagedCluster): Promise<void> {
+    checkStop((await cluster.running?.webhooks()) ?? []);
+  }
+
   /** az aks stop. */
   stop(cluster: ManagedCluster): Operation {
     return this.#startOperation(cluster, 'Stopping', async () => {
+      await tellNodeFeatures(cluster, this.#nodeSide, { ends: true });
       await cluster.running?.stop();
       cluster.powerState = 'Stopped';
     });
@@ -207,9 +245,11 @@ export class Clusters {
       await cluster.running?.start();
       const restarted = cluster.powerState === 'Stopped';
       cluster.powerState = 'Running';
-      if (!restarted || cluster.vnetIntegrated || !asksForVnetIntegration(cluster.body)) return;
-      cluster.vnetIntegrated = true;
-      await cluster.running?.setKonnectivityAgents(false);
+      if (restarted && !cluster.vnetIntegrated && asksForVnetIntegration(cluster.body)) {
+        cluster.vnetIntegrated = true;
+        await cluster.running?.setKonnectivityAgents(false);
+      }
+      await applyNodeFeatures(this.#options, cluster, this.#nodeSide);
     });
   }
 
@@ -236,8 +276,10 @@ export class Clusters {
   /** az aks delete. */
   delete(cluster: ManagedCluster): Operation {
     return this.#startOperation(cluster, 'Deleting', async () => {
+      await endNodeSide(this.#options, cluster, this.#nodeSide);
       await cluster.running?.destroy();
       cluster.running = undefined;
+      cluster.issuer = undefined;
       cluster.applied = { write: 'identity', slots: [] };
       dropUnusedLinks(this.#options, cluster);
       this.#options.groups.removeManaged(nodeResourceGroup(cluster), cluster.id);
@@ -281,19 +323,13 @@ export class Clusters {
 
   #add(
     resourceGroup: string,
-    name: string,
-    cloud: AzureCloud,
-    release: ManagedCluster['release'],
-    body: JsonObject,
+    made: Pick<ManagedCluster, 'name' | 'cloud' | 'release' | 'body' | 'issuerUrl'>,
   ): ManagedCluster {
     const group = this.#options.groups.require(resourceGroup);
     const cluster: ManagedCluster = {
-      name,
+      ...made,
       resourceGroup: group.name,
-      id: `${this.#options.groups.idOf(group.name)}/providers/${MANAGED_CLUSTERS}/${name}`,
-      cloud,
-      release,
-      body,
+      id: `${this.#options.groups.idOf(group.name)}/providers/${MANAGED_CLUSTERS}/${made.name}`,
       etag: newEtag(),
       poolEtags: new Map(),
       provisioningState: 'Creating',
@@ -304,14 +340,14 @@ export class Clusters {
       lostAnswers: 0,
     };
     const { subscriptionId } = group;
-    const location = String(body['location']);
+    const location = String(made.body['location']);
     this.#options.groups.addManaged({ name: nodeResourceGroup(cluster), location, subscriptionId }, cluster.id);
     this.#clusters.set(keyOf(cluster), cluster);
     return cluster;
   }
 
-  #registerKubelet(id: string, clusterName: string): JsonObject {
-    const { appId, objectId } = this.#options.directory.registerManagedIdentity(`${clusterName}-agentpool`);
+  #registerKubelet(id: string, location: string): JsonObject {
+    const { appId, objectId } = ensureIdentity(this.#options, { id, location }).principal;
     return { resourceId: id, clientId: appId, objectId };
   }
 }

@@ -8,6 +8,7 @@
 import { Router } from 'express';
 import { z } from 'zod';
 import type { Directory, ServicePrincipal } from '../entra/directory';
+import type { FederatedCredentials } from '../entra/federated-credentials';
 import { badRequest, resourceNotFound } from '../errors';
 import { describeIssues, type JsonObject } from '../json';
 import type { ResourceGroups } from './resource-groups';
@@ -51,7 +52,11 @@ export class Identities {
 }
 
 /** Routes of user-assigned identities. */
-export function identitiesRouter(identities: Identities, groups: ResourceGroups, directory: Directory): Router {
+export function identitiesRouter(
+  identities: Identities,
+  groups: ResourceGroups,
+  { directory, federations }: { readonly directory: Directory; readonly federations: FederatedCredentials },
+): Router {
   const router = Router();
   const list = `/subscriptions/:subscription/resourceGroups/:group/providers/${TYPE}`;
 
@@ -85,6 +90,7 @@ export function identitiesRouter(identities: Identities, groups: ResourceGroups,
     if (identity !== undefined) {
       identities.remove(identity);
       directory.remove(identity.principal);
+      federations.removeAll(identity.principal.objectId);
     }
     response.status(identity === undefined ? 204 : 200).end();
   });

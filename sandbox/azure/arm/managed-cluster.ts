@@ -43,6 +43,10 @@ export interface ManagedCluster {
   vnetIntegrated: boolean;
   /** How often each write of an object loses its answer; 0 is never. */
   lostAnswers: number;
+  /** The URL of its OIDC issuer, now or once that is turned on. */
+  readonly issuerUrl: string;
+  /** The issuer that its API servers run with; undefined when it is the one inside the cluster. */
+  issuer?: string;
 }
 
 /** A new etag. */
@@ -82,7 +86,6 @@ export interface ServerFilledFields {
   readonly name: string;
   readonly resourceGroup: string;
   readonly subscriptionId: string;
-  readonly tenantId: string;
   readonly release: KubernetesRelease;
   /** The versions of the pools that the client sent. */
   readonly pools: readonly PoolVersion[];
@@ -107,7 +110,6 @@ export function filledBody(sent: JsonObject, fields: ServerFilledFields): JsonOb
   const dnsPrefix = textOr(given['dnsPrefix'], textOr(old['dnsPrefix'], name));
   const nodeResourceGroup = textOr(given['nodeResourceGroup'], `MC_${resourceGroup}_${name}_${location}`);
   const kubeletId = `/subscriptions/${fields.subscriptionId}/resourcegroups/${nodeResourceGroup}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/${name}-agentpool`;
-  const oidc = objectAt(given, 'oidcIssuerProfile');
   return {
     ...sent,
     location,
@@ -132,14 +134,6 @@ export function filledBody(sent: JsonObject, fields: ServerFilledFields): JsonOb
       identityProfile: old['identityProfile'] ??
         given['identityProfile'] ?? { kubeletidentity: fields.kubeletIdentity(kubeletId) },
       agentPoolProfiles: filledPools(sent, fields),
-      ...(oidc['enabled'] === true
-        ? {
-            oidcIssuerProfile: {
-              ...oidc,
-              issuerURL: `https://${location}.oic.prod-aks.azure.com/${fields.tenantId}/${stableGuid(label)}/`,
-            },
-          }
-        : {}),
     },
   };
 }

@@ -85,6 +85,11 @@ export class Operations {
     await running?.ended;
   }
 
+  /** Resolves when an operation has ended, in whatever way. */
+  async ended(id: string): Promise<void> {
+    await this.#running.get(id)?.ended;
+  }
+
   get(id: string): Operation | undefined {
     return this.#operations.get(id.toLowerCase());
   }

@@ -2,9 +2,8 @@
  * Private endpoints to vaults: who reaches which vault past its firewall.
  *
  * Needs: nothing.
- * Does: keeps endpoints, those that AKS makes for a cluster and those that a client makes by hand. Every client of the sandbox is on this
- *       machine, so one made by hand lets all of them in; AKS's lets only its cluster in.
- * Never does: networks. An endpoint stands for its virtual network.
+ * Does: keeps endpoints, those that AKS makes for a cluster's API servers and those that a client makes by hand.
+ * Never does: say who is in the network of one that was made by hand: node-networks.ts does.
  */
 import { createHash } from 'node:crypto';
 
@@ -33,11 +32,6 @@ export class PrivateEndpoints {
   /** Whether a cluster reaches a vault by an approved endpoint of its own. */
   reaches(clusterId: string, vaultId: string): boolean {
     return this.of(clusterId).some((one) => same(one.vaultId, vaultId) && one.status === 'Approved');
-  }
-
-  /** Whether the clients on this machine reach a vault by an approved endpoint that was made by hand. */
-  reachedByClients(vaultId: string): boolean {
-    return this.to(vaultId).some(({ clusterId, status }) => clusterId === undefined && status === 'Approved');
   }
 
   find(id: string): PrivateEndpoint | undefined {

@@ -8,6 +8,7 @@
 import { randomUUID } from 'node:crypto';
 import { json, Router } from 'express';
 import type { Directory } from '../entra/directory';
+import type { FederatedCredentials } from '../entra/federated-credentials';
 import type { TokenService } from '../entra/tokens';
 import { AzureError } from '../errors';
 import type { Faults } from '../faults';
@@ -18,11 +19,17 @@ import { clustersRouter } from './cluster-routes';
 import type { Clusters } from './clusters';
 import { denyAssignmentsRouter } from './deny-assignments';
 import { diagnosticSettingsRouter, type DiagnosticSettings } from './diagnostic-settings';
+import { federatedCredentialsRouter } from './federated-credential-routes';
 import { identitiesRouter, type Identities } from './identities';
+import { linkersRouter } from './linker-routes';
+import type { Linkers } from './linkers';
+import { nodeMachinesRouter } from './node-machine-routes';
+import type { NodeMachines } from './node-machines';
 import { operationsRouter, type Operations } from './operations';
 import { privateEndpointsRouter } from './private-endpoint-routes';
 import type { PrivateEndpoints } from './private-endpoints';
 import { resourceGroupsRouter, type ResourceGroups } from './resource-groups';
+import { resourceProvidersRouter, type ResourceProviders } from './resource-providers';
 import { roleAssignmentsRouter, type RoleAssignments } from './role-assignments';
 import { roleDefinitionsRouter } from './role-definitions';
 import { vaultKeysRouter } from './vault-keys';
@@ -36,6 +43,10 @@ export interface ArmOptions {
   readonly faults: Faults;
   readonly groups: ResourceGroups;
   readonly identities: Identities;
+  readonly federations: FederatedCredentials;
+  readonly machines: NodeMachines;
+  readonly linkers: Linkers;
+  readonly providers: ResourceProviders;
   readonly assignments: RoleAssignments;
   readonly endpoints: PrivateEndpoints;
   readonly registry: VaultRegistry;
@@ -47,7 +58,7 @@ export interface ArmOptions {
 /** The routes of ARM. Paths match in any case, which is Express's default. */
 export function armRouter(options: ArmOptions): Router {
   const { directory, tokens, faults, groups, identities, assignments, endpoints, registry } = options;
-  const { clusters, operations, diagnostics } = options;
+  const { clusters, operations, diagnostics, federations, machines, linkers, providers } = options;
   const router = Router();
   router.use((_request, response, next) => {
     response.set({ 'x-ms-request-id': randomUUID(), 'x-ms-correlation-request-id': randomUUID() });
@@ -66,7 +77,9 @@ export function armRouter(options: ArmOptions): Router {
   router.use(resourceGroupsRouter(groups));
   router.use(roleAssignmentsRouter(assignments, directory));
   router.use(roleDefinitionsRouter(assignments.definitions));
-  router.use(identitiesRouter(identities, groups, directory));
+  router.use(identitiesRouter(identities, groups, { directory, federations }));
+  router.use(federatedCredentialsRouter({ identities, federations, groups, faults }));
+  router.use(nodeMachinesRouter(machines, identities, groups));
   router.use(denyAssignmentsRouter(assignments.denials));
   router.use(privateEndpointsRouter(endpoints, groups, registry));
   router.use(vaultsRouter(registry, groups, { endpoints, assignments }));
@@ -76,6 +89,8 @@ export function armRouter(options: ArmOptions): Router {
   router.use(operationsRouter(operations));
   router.use(clustersRouter(clusters, operations, faults));
   router.use(agentPoolsRouter(clusters, operations));
+  router.use(linkersRouter(linkers, clusters, operations));
+  router.use(resourceProvidersRouter(providers));
   router.use((request) => {
     throw new AzureError(
       404,

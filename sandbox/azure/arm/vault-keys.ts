@@ -16,6 +16,7 @@ const TYPE = 'Microsoft.KeyVault/vaults/keys';
 const VAULTS = 'Microsoft.KeyVault/vaults';
 
 const bodySchema = z.looseObject({
+  tags: z.record(z.string(), z.string()).default({}),
   properties: z.looseObject({
     kty: z.enum(['RSA', 'RSA-HSM']),
     keySize: z.union([z.literal(2048), z.literal(3072), z.literal(4096)]).default(2048),
@@ -53,8 +54,9 @@ export function vaultKeysRouter(registry: VaultRegistry): Router {
       response.json(bodyOf(vault, known, latestVersion(known)));
       return;
     }
-    const { keySize, keyOps, attributes } = parsed.data.properties;
-    const { key, version } = await vault.keys.create(name, { ...attributes, sizeInBits: keySize, keyOps, tags: {} });
+    const { tags, properties } = parsed.data;
+    const { keySize, keyOps, attributes } = properties;
+    const { key, version } = await vault.keys.create(name, { ...attributes, sizeInBits: keySize, keyOps, tags });
     response.json(bodyOf(vault, key, version));
   });
 

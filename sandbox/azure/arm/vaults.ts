@@ -10,6 +10,7 @@ import { z } from 'zod';
 import { hostRole, type AzureCloud } from '../clouds';
 import { AzureError, badRequest, resourceNotFound } from '../errors';
 import { describeIssues, isJsonObject, mergePatch, objectAt, type JsonObject } from '../json';
+import { CertificateBook } from '../vault/certificate-book';
 import { KeyRing } from '../vault/key-ring';
 import {
   vaultHost,
@@ -18,6 +19,7 @@ import {
   type VaultProperties,
   type VaultRegistry,
 } from '../vault/registry';
+import { SecretBook } from '../vault/secret-book';
 import { connectionBody } from './private-endpoint-routes';
 import type { PrivateEndpoints } from './private-endpoints';
 import type { ResourceGroups } from './resource-groups';
@@ -68,6 +70,8 @@ export function vaultsRouter(
         tags: parsed.data.tags ?? {},
         properties: parseProperties(properties, undefined, request),
         keys: new KeyRing(),
+        secrets: new SecretBook(),
+        certificates: new CertificateBook(),
       };
       registry.add(vault);
       response.status(201).json(bodyOf(vault));
@@ -202,12 +206,10 @@ function parseProperties(given: unknown, before: Vault | undefined, request: Req
   };
 }
 
+type Policies = VaultProperties['accessPolicies'];
+
 /** `add` joins permissions of the same principal, `remove` takes them away, `replace` sets the list. */
-function changePolicies(
-  before: VaultProperties,
-  change: VaultProperties['accessPolicies'],
-  kind: string,
-): VaultProperties['accessPolicies'] {
+function changePolicies(before: VaultProperties, change: Policies, kind: string): Policies {
   const ofSame = (policy: { objectId: string }): ((other: { objectId: string }) => boolean) => {
     return (other) => sameName(other.objectId, policy.objectId);
   };
@@ -217,20 +219,38 @@ function changePolicies(
     case 'add': {
       const joined = change.map((policy) => {
         const old = before.accessPolicies.find(ofSame(policy));
-        const keys = [...new Set([...(old?.permissions.keys ?? []), ...(policy.permissions.keys ?? [])])];
-        return { ...old, ...policy, permissions: { ...old?.permissions, ...policy.permissions, keys } };
+        const words = (kind: PolicyKind): string[] => [...new Set([...wordsOf(old, kind), ...wordsOf(policy, kind)])];
+        return { ...old, ...policy, permissions: permissionsOf(words) };
       });
       return [...before.accessPolicies.filter((old) => !change.some(ofSame(old))), ...joined];
     }
     case 'remove':
       return before.accessPolicies.flatMap((old) => {
-        const gone = change.find(ofSame(old))?.permissions.keys ?? [];
-        const keys = (old.permissions.keys ?? []).filter((word) => !gone.some((other) => sameName(word, other)));
-        return keys.length === 0 ? [] : [{ ...old, permissions: { ...old.permissions, keys } }];
+        const gone = change.find(ofSame(old));
+        const permissions = permissionsOf((kind) =>
+          wordsOf(old, kind).filter((word) => !wordsOf(gone, kind).some((other) => sameName(word, other))),
+        );
+        return Object.keys(permissions).length === 0 ? [] : [{ ...old, permissions }];
       });
     default:
       throw badRequest(`The operation kind '${kind}' is not one of add, replace, remove.`);
   }
+}
+
+type Policy = VaultProperties['accessPolicies'][number];
+const POLICY_KINDS = ['keys', 'secrets', 'certificates', 'storage'] as const;
+type PolicyKind = (typeof POLICY_KINDS)[number];
+
+function wordsOf(policy: Policy | undefined, kind: PolicyKind): string[] {
+  const words: unknown = policy?.permissions[kind];
+  return Array.isArray(words) ? words.map(String) : [];
+}
+
+/** Kinds without a word are left out. */
+function permissionsOf(words: (kind: PolicyKind) => string[]): Policy['permissions'] {
+  return Object.fromEntries(
+    POLICY_KINDS.map((kind) => [kind, words(kind)] as const).filter(([, all]) => all.length > 0),
+  );
 }
 
 function refuseTakenName(existing: Vault | undefined, name: string, group: string): void {

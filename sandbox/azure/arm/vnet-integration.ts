@@ -1,6 +1,7 @@
 /**
  * API Server VNet Integration: `apiServerAccessProfile.enableVnetIntegration`. Pure.
  *
+ * On a cluster that exists it is turned on with a subnet for the API servers (REST API reference, `apiServerAccessProfile.subnetId`).
  * It cannot be turned off, and on a cluster that exists it takes effect with the next stop and start (AKS documents, "API Server VNet
  * Integration": "this operation is a one-way operation", "the cluster must be restarted").
  */
@@ -12,9 +13,18 @@ export function asksForVnetIntegration(body: JsonObject | undefined): boolean {
   return accessProfile(body)['enableVnetIntegration'] === true;
 }
 
-/** What a PUT asks for, with what it leaves out kept. @throws AzureError 400 when it would turn the integration off */
+/** What a PUT asks for, with what it leaves out kept. @throws AzureError 400 when it would turn the integration off, or on without a subnet */
 export function withVnetIntegration(sent: JsonObject, before: JsonObject | undefined, clusterName: string): JsonObject {
-  if (!asksForVnetIntegration(before)) return sent;
+  const isOn = asksForVnetIntegration(before);
+  const hasSubnet = typeof accessProfile(sent)['subnetId'] === 'string';
+  if (before !== undefined && !isOn && asksForVnetIntegration(sent) && !hasSubnet) {
+    throw badRequest(
+      `Turning API Server VNet Integration on for the managed cluster ${clusterName} needs apiServerAccessProfile.subnetId.`,
+      'SandboxApiServerSubnetMissing',
+      { shape: 'bare' },
+    );
+  }
+  if (!isOn) return sent;
   const profile = accessProfile(sent);
   if (profile['enableVnetIntegration'] === false) {
     throw badRequest(

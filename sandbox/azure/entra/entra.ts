@@ -1,40 +1,36 @@
 /**
  * Entra ID: discovery, signing keys and the token endpoint.
  *
- * Needs: the directory and the token service.
- * Does: answers what MSAL, go-autorest and JWT libraries ask of login.microsoftonline.com, client credentials only.
- * Never does: sign people in. Their tokens are minted by the sandbox itself.
+ * Needs: the directory, the token service, federated credentials.
+ * Does: answers what MSAL, go-autorest, OpenID clients and JWT libraries ask of login.microsoftonline.com: client credentials, by a secret
+ *       or an assertion of another issuer; for people the device code flow.
+ * Never does: ask a person for anything. Who has entered a device code is what the control API says.
  */
 import { randomUUID } from 'node:crypto';
 import { Router, urlencoded, type Request, type Response } from 'express';
 import { z } from 'zod';
 import { CLOUDS, hostRole } from '../clouds';
-import { sameSecret, type Directory } from './directory';
-import { APP_TOKEN_LIFETIME_IN_SECONDS, KEYTURN_AUDIENCE, type TokenService } from './tokens';
+import { JWT_BEARER, principalOfAssertion, type AssertionSources } from './assertions';
+import { DEVICE_CODE_GRANT, type DeviceCodes } from './device-codes';
+import { sameSecret, type Directory, type ServicePrincipal } from './directory';
+import { applicationNotFound, EntraError } from './entra-error';
+import { APP_TOKEN_LIFETIME_IN_SECONDS, isKnownResource, type TokenService } from './tokens';
 
 const tokenRequestSchema = z.object({
   client_id: z.string().min(1),
   grant_type: z.string().min(1),
   client_secret: z.string().optional(),
+  client_assertion_type: z.string().optional(),
+  client_assertion: z.string().optional(),
   scope: z.string().optional(),
+  device_code: z.string().optional(),
+  refresh_token: z.string().optional(),
   resource: z.string().optional(),
 });
 
-/** A refusal in Entra's form. */
-class EntraError extends Error {
-  constructor(
-    readonly status: number,
-    readonly error: string,
-    readonly code: number,
-    text: string,
-  ) {
-    super(`AADSTS${code}: ${text}`);
-    this.name = 'EntraError';
-  }
-}
-
 /** The routes of login.microsoftonline.com (and its siblings in other clouds). */
-export function entraRouter(directory: Directory, tokens: TokenService): Router {
+export function entraRouter(sources: AssertionSources, tokens: TokenService, codes: DeviceCodes): Router {
+  const { directory } = sources;
   const router = Router();
   router.use(urlencoded({ extended: false }));
 
@@ -42,10 +38,10 @@ export function entraRouter(directory: Directory, tokens: TokenService): Router 
     response.json({
       tenant_discovery_endpoint: `https://login.microsoftonline.com/${directory.tenantId}/v2.0/.well-known/openid-configuration`,
       'api-version': '1.1',
-      metadata: CLOUDS.map(({ loginHost }) => ({
-        preferred_network: loginHost,
-        preferred_cache: loginHost === 'login.microsoftonline.com' ? 'login.windows.net' : loginHost,
-        aliases: [loginHost],
+      metadata: CLOUDS.map(({ loginHost, issuerHost }) => ({
+        preferred_network: issuerHost,
+        preferred_cache: issuerHost === 'login.microsoftonline.com' ? 'login.windows.net' : issuerHost,
+        aliases: [...new Set([loginHost, issuerHost])],
       })),
     });
   });
@@ -55,9 +51,10 @@ export function entraRouter(directory: Directory, tokens: TokenService): Router 
     const base = `https://${host}/${directory.tenantId}`;
     response.json({
       ...commonMetadata(base, host),
-      issuer: `${base}/v2.0`,
+      issuer: `https://${issuerHostOf(host)}/${directory.tenantId}/v2.0`,
       authorization_endpoint: `${base}/oauth2/v2.0/authorize`,
       token_endpoint: `${base}/oauth2/v2.0/token`,
+      device_authorization_endpoint: `${base}/oauth2/v2.0/devicecode`,
       jwks_uri: `${base}/discovery/v2.0/keys`,
     });
   });
@@ -78,13 +75,27 @@ export function entraRouter(directory: Directory, tokens: TokenService): Router 
     response.json(tokens.jwks);
   });
 
+  router.post('/:tenant/oauth2/v2.0/devicecode', (request, response) => {
+    requireTenant(directory, request);
+    const { scope } = z.object({ scope: z.string().optional() }).parse(request.body ?? {});
+    response.json(codes.begin(scope));
+  });
   router.post('/:tenant/oauth2/v2.0/token', async (request, response) => {
     requireTenant(directory, request);
-    response.json(await issue(directory, tokens, request, 'v2'));
+    const { grant_type: grant, ...form } = tokenRequestSchema.partial().parse(request.body ?? {});
+    if (grant === DEVICE_CODE_GRANT) {
+      response.json(await codes.redeem(form.device_code));
+      return;
+    }
+    if (grant === 'refresh_token') {
+      response.json(await codes.refresh(form.refresh_token));
+      return;
+    }
+    response.json(await issue(sources, tokens, request, 'v2'));
   });
   router.post('/:tenant/oauth2/token', async (request, response) => {
     requireTenant(directory, request);
-    response.json(await issue(directory, tokens, request, 'v1'));
+    response.json(await issue(sources, tokens, request, 'v1'));
   });
 
   router.use((request: Request, response: Response) => {
@@ -95,20 +106,14 @@ export function entraRouter(directory: Directory, tokens: TokenService): Router 
 }
 
 async function issue(
-  directory: Directory,
+  sources: AssertionSources,
   tokens: TokenService,
   request: Request,
   version: 'v1' | 'v2',
 ): Promise<Record<string, unknown>> {
   const parsed = tokenRequestSchema.safeParse(request.body ?? {});
   if (!parsed.success) {
-    const missing = String(parsed.error.issues[0]?.path[0] ?? 'client_id');
-    throw new EntraError(
-      400,
-      'invalid_request',
-      900144,
-      `The request body must contain the following parameter: '${missing}'.`,
-    );
+    throw missing(String(parsed.error.issues[0]?.path[0] ?? 'client_id'));
   }
   const form = parsed.data;
   if (form.grant_type !== 'client_credentials') {
@@ -119,30 +124,14 @@ async function issue(
       `The app requested an unsupported grant type '${form.grant_type}'. The sandbox serves client_credentials only.`,
     );
   }
-  const app = directory.findByAppId(form.client_id);
-  if (app?.kind !== 'application' || app.secret === undefined) {
-    throw new EntraError(
-      400,
-      'unauthorized_client',
-      700016,
-      `Application with identifier '${form.client_id}' was not found in the directory '${directory.tenantId}'. This can happen if the application has not been installed by the administrator of the tenant or consented to by any user in the tenant. You may have sent your authentication request to the wrong tenant.`,
-    );
-  }
-  if (form.client_secret === undefined || !sameSecret(form.client_secret, app.secret)) {
-    throw new EntraError(
-      401,
-      'invalid_client',
-      7000215,
-      `Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '${app.appId}'.`,
-    );
-  }
+  const app = await authenticated(sources, form);
   const resource = version === 'v2' ? resourceOfScope(form.scope) : form.resource;
   if (resource === undefined || !isKnownResource(resource)) {
     throw new EntraError(
       400,
       'invalid_resource',
       500011,
-      `The resource principal named ${resource ?? '(none)'} was not found in the tenant named ${directory.tenantId}.`,
+      `The resource principal named ${resource ?? '(none)'} was not found in the tenant named ${sources.directory.tenantId}.`,
     );
   }
   const accessToken = await tokens.mintAppToken(app, resource);
@@ -163,21 +152,44 @@ async function issue(
   };
 }
 
+/** Who asks: by a client secret, or by an assertion of another issuer. @throws EntraError */
+async function authenticated(
+  sources: AssertionSources,
+  form: z.infer<typeof tokenRequestSchema>,
+): Promise<ServicePrincipal> {
+  const { directory } = sources;
+  const { client_id: clientId, client_secret: secret, client_assertion: assertion } = form;
+  if (form.client_assertion_type !== undefined || assertion !== undefined) {
+    if (form.client_assertion_type !== JWT_BEARER) throw missing('client_assertion_type');
+    if (assertion === undefined || assertion === '') throw missing('client_assertion');
+    return principalOfAssertion(sources, clientId, assertion);
+  }
+  const app = directory.findByAppId(clientId);
+  if (app?.kind !== 'application' || app.secret === undefined) throw applicationNotFound(clientId, directory.tenantId);
+  if (secret === undefined || !sameSecret(secret, app.secret)) {
+    throw new EntraError(
+      401,
+      'invalid_client',
+      7000215,
+      `Invalid client secret provided. Ensure the secret being sent in the request is the client secret value, not the client secret ID, for a secret added to app '${app.appId}'.`,
+    );
+  }
+  return app;
+}
+
+function missing(parameter: string): EntraError {
+  return new EntraError(
+    400,
+    'invalid_request',
+    900144,
+    `The request body must contain the following parameter: '${parameter}'.`,
+  );
+}
+
 /** `https://vault.azure.net/.default` asks for `https://vault.azure.net`; a doubled slash keeps one, as Entra does. */
 function resourceOfScope(scope: string | undefined): string | undefined {
   const first = scope?.split(' ').find((part) => part.endsWith('/.default'));
   return first?.slice(0, -'/.default'.length);
-}
-
-function isKnownResource(resource: string): boolean {
-  const plain = resource.replace(/\/$/, '');
-  return (
-    plain === KEYTURN_AUDIENCE ||
-    CLOUDS.some(
-      ({ armAudiences, graphHost, vaultAudience }) =>
-        armAudiences.includes(plain) || vaultAudience === plain || plain === `https://${graphHost}`,
-    )
-  );
 }
 
 /** The login host that was asked; the tenant in the path must be ours. */
@@ -225,4 +237,8 @@ function sendEntraError(error: unknown, _request: Request, response: Response, n
     correlation_id: correlationId,
     error_uri: `https://${response.req.hostname}/error?code=${error.code}`,
   });
+}
+
+function issuerHostOf(loginHost: string): string {
+  return CLOUDS.find((cloud) => cloud.loginHost === loginHost)?.issuerHost ?? loginHost;
 }

@@ -9,6 +9,7 @@ import { createHash, generateKeyPair as generateKeyPairCallback, randomUUID, typ
 import { promisify } from 'node:util';
 import { decodeJwt, errors, exportJWK, jwtVerify, SignJWT, type JWK, type JWTPayload } from 'jose';
 import { messageOf } from '../../message-of';
+import { CLOUDS, STORAGE_AUDIENCE, type AzureCloud } from '../clouds';
 import type { Directory, ServicePrincipal } from './directory';
 
 const generateKeyPair = promisify(generateKeyPairCallback);
@@ -37,6 +38,8 @@ export interface UserTokenOptions {
   readonly expiresInSeconds?: number;
   /** An app-only token: `idtyp` app, and neither scope nor user name. */
   readonly appOnly?: boolean;
+  /** The cloud whose Entra issues it. Default the public one. */
+  readonly cloud?: AzureCloud['name'];
 }
 
 /** Who a checked token speaks for. */
@@ -104,7 +107,8 @@ export class TokenService {
         iss: this.issuerV1,
         tid: this.#directory.tenantId,
         appid: principal.appId,
-        appidacr: '1',
+        // 1 is a secret, 2 an assertion or a certificate; managed identities have no secrets.
+        appidacr: principal.kind === 'application' ? '1' : '2',
         idtyp: 'app',
         oid: principal.objectId,
         sub: principal.objectId,
@@ -152,7 +156,7 @@ export class TokenService {
     const objectId = options.objectId ?? userObjectId(tenantId, name);
     return {
       aud: options.audience ?? KEYTURN_AUDIENCE,
-      iss: `https://login.microsoftonline.com/${tenantId}/v2.0`,
+      iss: `https://${issuerHost(options.cloud)}/${tenantId}/v2.0`,
       tid: tenantId,
       oid: objectId,
       sub: stableUuid(`sub/${objectId}`),
@@ -175,6 +179,23 @@ export class TokenService {
       .setProtectedHeader({ alg: 'RS256', typ: 'JWT', kid: this.#keyId })
       .sign(this.#privateKey);
   }
+}
+
+function issuerHost(cloud: AzureCloud['name'] = 'AzureCloud'): string {
+  return CLOUDS.find(({ name }) => name === cloud)?.issuerHost ?? '';
+}
+
+/** Whether tokens are issued for a resource, with or without a slash at its end: ARM, Graph, vaults, Keyturn's API. */
+export function isKnownResource(resource: string): boolean {
+  const plain = resource.replace(/\/$/, '');
+  return (
+    plain === KEYTURN_AUDIENCE ||
+    plain === STORAGE_AUDIENCE ||
+    CLOUDS.some(
+      ({ armAudiences, graphHost, vaultAudience }) =>
+        armAudiences.includes(plain) || vaultAudience === plain || plain === `https://${graphHost}`,
+    )
+  );
 }
 
 /** The object id of a person: the same in every token. */

@@ -3,16 +3,23 @@
  *
  * Needs: role assignments, a vault's access policies and network rules.
  * Does: decides, in Key Vault's order: network first, then the permission model that the vault uses.
- * Never does: look at keys. A refused caller must not learn whether a key exists.
+ * Never does: look at what is inside. A refused caller must not learn whether an object exists.
  */
 import type { RoleAssignments } from '../arm/role-assignments';
 import type { ServicePrincipal } from '../entra/directory';
 import { AzureError } from '../errors';
-import { grants, KEY_PERMISSIONS, type KeyPermission } from './permissions';
+import { grants, KEY_PERMISSIONS, type KeyPermission, type Right } from './permissions';
 import type { Vault } from './registry';
 
 /** Where a call comes from. */
-export type CallOrigin = { readonly kind: 'internet'; readonly address: string } | { readonly kind: 'private-link' };
+export type CallOrigin =
+  | {
+      readonly kind: 'internet';
+      readonly address: string;
+      /** Whether the call comes from a subnet, by its service endpoint. Nodes have subnets, other clients here have none. */
+      readonly fromSubnet?: (subnetId: string) => boolean;
+    }
+  | { readonly kind: 'private-link' };
 
 /** Who calls a vault, and from where. */
 export interface VaultCaller {
@@ -32,26 +39,26 @@ export function checkNetwork(vault: Vault, caller: VaultCaller): void {
     );
   }
   if (networkAcls?.defaultAction !== 'Deny') return;
-  const { address } = caller.origin;
+  const { address, fromSubnet } = caller.origin;
   if (networkAcls.ipRules.some((rule) => rule.value === address || rule.value === `${address}/32`)) return;
+  if (networkAcls.virtualNetworkRules.some(({ id }) => fromSubnet?.(id) === true)) return;
   throw forbidden(
     'ForbiddenByFirewall',
     `Client address is not authorized and caller is not a trusted service.\r\nClient address: ${address}\r\nCaller: ${callerText(caller)}\r\n${vaultText(vault)}`,
   );
 }
 
-/** Whether the vault's permission model gives a principal a right, at the vault or at one key. */
-export function isPermitted(
+/** Whether the vault's permission model gives a principal a right, at the vault or at one object. */
+export function isGranted(
   vault: Vault,
   assignments: RoleAssignments,
   principal: ServicePrincipal,
-  permission: KeyPermission,
-  keyName?: string,
+  { kind, policyWord, dataAction }: Right,
+  name?: string,
 ): boolean {
   if (principal.administrator) return true;
   if (vault.properties.enableRbacAuthorization === true) {
-    const { dataAction } = KEY_PERMISSIONS[permission];
-    const resource = resourceOf(vault, keyName);
+    const resource = resourceOf(vault, kind, name);
     if (assignments.denials.deny(principal.objectId, resource, { dataAction })) return false;
     return assignments.forPrincipal(principal.objectId, resource).some((assignment) => {
       const role = assignments.definitions.find(assignment.roleGuid);
@@ -61,14 +68,37 @@ export function isPermitted(
   return vault.properties.accessPolicies.some(
     (policy) =>
       policy.objectId.toLowerCase() === principal.objectId &&
-      (policy.permissions.keys ?? []).some((word) => ['all', permission].includes(word.toLowerCase())),
+      (policy.permissions[kind] ?? []).some((word) => ['all', policyWord.toLowerCase()].includes(word.toLowerCase())),
   );
+}
+
+/** Whether a principal has a right on keys, at the vault or at one key. */
+export function isPermitted(
+  vault: Vault,
+  assignments: RoleAssignments,
+  principal: ServicePrincipal,
+  permission: KeyPermission,
+  keyName?: string,
+): boolean {
+  return isGranted(vault, assignments, principal, keyRight(permission), keyName);
 }
 
 /**
  * Lets a call pass, or throws the refusal.
  * @throws AzureError 403 with ForbiddenByConnection, ForbiddenByFirewall, ForbiddenByPolicy or ForbiddenByRbac inside.
  */
+export function authorizeRight(
+  vault: Vault,
+  assignments: RoleAssignments,
+  caller: VaultCaller,
+  right: Right,
+  name?: string,
+): void {
+  checkNetwork(vault, caller);
+  if (!isGranted(vault, assignments, caller.principal, right, name)) throw refusalOf(vault, caller, right, name);
+}
+
+/** `authorizeRight` for keys. */
 export function authorize(
   vault: Vault,
   assignments: RoleAssignments,
@@ -76,23 +106,34 @@ export function authorize(
   permission: KeyPermission,
   keyName?: string,
 ): void {
-  checkNetwork(vault, caller);
-  if (!isPermitted(vault, assignments, caller.principal, permission, keyName))
-    throw lacksRight(vault, caller, permission, keyName);
+  authorizeRight(vault, assignments, caller, keyRight(permission), keyName);
+}
+
+/** The refusal of a caller who lacks a right on keys. */
+export function lacksRight(vault: Vault, caller: VaultCaller, permission: KeyPermission, keyName?: string): AzureError {
+  return refusalOf(vault, caller, keyRight(permission), keyName);
+}
+
+function keyRight(permission: KeyPermission): Right {
+  return { kind: 'keys', ...KEY_PERMISSIONS[permission] };
 }
 
 /** The refusal of a caller who lacks a right, in the words of the vault's permission model. */
-export function lacksRight(vault: Vault, caller: VaultCaller, permission: KeyPermission, keyName?: string): AzureError {
-  const { policyWord, dataAction } = KEY_PERMISSIONS[permission];
+function refusalOf(
+  vault: Vault,
+  caller: VaultCaller,
+  { kind, policyWord, dataAction }: Right,
+  name: string | undefined,
+): AzureError {
   if (vault.properties.enableRbacAuthorization === true) {
     return forbidden(
       'ForbiddenByRbac',
-      `Caller is not authorized to perform action on resource.\r\nIf role assignments, deny assignments or role definitions were changed recently, please observe propagation time.\r\nCaller: ${callerText(caller)}\r\nAction: '${dataAction}'\r\nResource: '${resourceOf(vault, keyName)}'\r\nAssignment: (not found)\r\nDenyAssignmentId: null\r\nDecisionReason: null \r\n${vaultText(vault)}\r\n`,
+      `Caller is not authorized to perform action on resource.\r\nIf role assignments, deny assignments or role definitions were changed recently, please observe propagation time.\r\nCaller: ${callerText(caller)}\r\nAction: '${dataAction}'\r\nResource: '${resourceOf(vault, kind, name)}'\r\nAssignment: (not found)\r\nDenyAssignmentId: null\r\nDecisionReason: null \r\n${vaultText(vault)}\r\n`,
     );
   }
   return forbidden(
     'ForbiddenByPolicy',
-    `The user, group or application '${callerText(caller)}' does not have keys ${policyWord} permission on key vault '${vault.name};location=${vault.location}'. For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125287`,
+    `The user, group or application '${callerText(caller)}' does not have ${kind} ${policyWord} permission on key vault '${vault.name};location=${vault.location}'. For help resolving this issue, please see https://go.microsoft.com/fwlink/?linkid=2125287`,
   );
 }
 
@@ -108,6 +149,6 @@ function vaultText(vault: Vault): string {
   return `Vault: ${vault.name};location=${vault.location}`;
 }
 
-function resourceOf(vault: Vault, keyName: string | undefined): string {
-  return keyName === undefined ? vault.id : `${vault.id}/keys/${keyName}`;
+function resourceOf(vault: Vault, kind: Right['kind'], name: string | undefined): string {
+  return name === undefined ? vault.id : `${vault.id}/${kind}/${name}`;
 }

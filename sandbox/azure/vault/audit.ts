@@ -57,19 +57,26 @@ export function callOf(
   };
 }
 
+/** What each collection is called in the names of operations. */
+const NOUNS: Readonly<Record<string, string>> = { keys: 'Key', secrets: 'Secret', certificates: 'Certificate' };
+
 function operationOf(method: string, path: string): string {
-  const [collection = '', name, ...rest] = path.split('/').filter((segment) => segment !== '');
+  const [first = '', name, ...rest] = path.split('/').filter((segment) => segment !== '');
+  const collection = first.toLowerCase().replace(/^deleted/, '');
+  const noun = NOUNS[collection] ?? 'Key';
+  const deleted = first.toLowerCase().startsWith('deleted') ? 'Deleted' : '';
   const last = rest.at(-1)?.toLowerCase() ?? '';
-  const deleted = collection.toLowerCase() === 'deletedkeys' ? 'Deleted' : '';
   switch (method) {
     case 'POST':
-      return POSTED[last] ?? 'Unknown';
+      return noun === 'Key' ? (POSTED[last] ?? 'Unknown') : `${noun}${last.replace(/^./, (one) => one.toUpperCase())}`;
+    case 'PUT':
+      return `${noun}Set`;
     case 'PATCH':
-      return 'KeyUpdate';
+      return `${noun}Update`;
     case 'DELETE':
-      return deleted === '' ? 'KeyDelete' : 'KeyPurge';
+      return deleted === '' ? `${noun}Delete` : `${noun}Purge`;
     default:
-      if (name === undefined) return `KeyList${deleted}`;
-      return last === 'versions' ? 'KeyListVersions' : `KeyGet${deleted}`;
+      if (name === undefined) return `${noun}List${deleted}`;
+      return last === 'versions' ? `${noun}ListVersions` : `${noun}Get${deleted}`;
   }
 }

@@ -4,7 +4,7 @@
  * Needs: the token service.
  * Does: answers a request without a token with the 401 that tells the SDK which tenant and audience to ask, whatever
  *       else may be wrong with the request; makes a caller from a valid token.
- * Never does: decide permissions.
+ * Never does: decide permissions, or where a request comes from.
  */
 import type { Request } from 'express';
 import type { AzureCloud } from '../clouds';
@@ -18,7 +18,7 @@ export async function authenticateVaultCaller(
   cloud: AzureCloud,
   tokens: TokenService,
   tenantId: string,
-): Promise<VaultCaller> {
+): Promise<Omit<VaultCaller, 'origin'>> {
   const challenge = `Bearer authorization="https://${cloud.loginHost}/${tenantId}", resource="${cloud.vaultAudience}"`;
   const refuse = (message: string): AzureError =>
     new AzureError(401, 'Unauthorized', message, { headers: { 'WWW-Authenticate': challenge } });
@@ -27,7 +27,7 @@ export async function authenticateVaultCaller(
   if (token === undefined) throw refuse('AKV10000: Request is missing a Bearer or PoP token.');
   try {
     const { principal, issuer } = await tokens.verifyAppToken(token, [cloud.vaultAudience]);
-    return { principal, issuer, origin: { kind: 'internet', address: clientAddress(request) } };
+    return { principal, issuer };
   } catch (error) {
     if (!(error instanceof TokenRejected)) throw error;
     if (error.reason === 'audience') {
@@ -38,6 +38,6 @@ export async function authenticateVaultCaller(
 }
 
 /** The tunnel's peer is the proxy's own socket: every client of the sandbox is on this machine. */
-function clientAddress(request: Request): string {
+export function clientAddress(request: Request): string {
   return request.socket.remoteAddress?.replace(/^::ffff:/, '') ?? '127.0.0.1';
 }

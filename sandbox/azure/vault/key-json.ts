@@ -1,5 +1,6 @@
 /** Keys as Key Vault writes them on the wire (facts section 3). Public parts only. */
 import type { JsonObject } from '../json';
+import { datesOf, recoveryOf } from './attributes';
 import { latestVersion, type KeyVersion, type NamedKey } from './key-ring';
 import { vaultHost, type Vault } from './registry';
 
@@ -16,18 +17,29 @@ export function keyBundle(vault: Vault, name: string, version: KeyVersion): Json
     key: { kid: kidOf(vault, name, version), kty: 'RSA', key_ops: version.keyOps, n: jwk.n, e: jwk.e },
     attributes: keyAttributes(vault, version),
     tags: version.tags,
+    ...managedFlag(version),
   };
 }
 
 /** A KeyItem of `GET /keys`: the id has no version, the attributes are those of the latest. */
 export function keyItem(vault: Vault, key: NamedKey): JsonObject {
   const latest = latestVersion(key);
-  return { kid: kidOf(vault, key.name), attributes: keyAttributes(vault, latest), tags: latest.tags };
+  return {
+    kid: kidOf(vault, key.name),
+    attributes: keyAttributes(vault, latest),
+    tags: latest.tags,
+    ...managedFlag(latest),
+  };
 }
 
 /** A KeyItem of `GET /keys/{name}/versions`. */
 export function keyVersionItem(vault: Vault, name: string, version: KeyVersion): JsonObject {
-  return { kid: kidOf(vault, name, version), attributes: keyAttributes(vault, version), tags: version.tags };
+  return {
+    kid: kidOf(vault, name, version),
+    attributes: keyAttributes(vault, version),
+    tags: version.tags,
+    ...managedFlag(version),
+  };
 }
 
 /** What a deleted key shows besides its bundle or item. */
@@ -35,18 +47,15 @@ export function deletionFields(vault: Vault, key: NamedKey): JsonObject {
   return { recoveryId: `https://${vaultHost(vault)}/deletedkeys/${key.name}`, ...key.deleted };
 }
 
+function managedFlag(version: KeyVersion): JsonObject {
+  return version.managed === true ? { managed: true } : {};
+}
+
 function keyAttributes(vault: Vault, version: KeyVersion): JsonObject {
-  const { enablePurgeProtection, softDeleteRetentionInDays: days } = vault.properties;
-  const recoverable = days === 90 ? 'Recoverable' : 'CustomizedRecoverable';
   return {
-    enabled: version.enabled,
-    ...(version.nbf === undefined ? {} : { nbf: version.nbf }),
-    ...(version.exp === undefined ? {} : { exp: version.exp }),
-    created: version.created,
-    updated: version.updated,
-    recoveryLevel: enablePurgeProtection === true ? recoverable : `${recoverable}+Purgeable`,
-    recoverableDays: days,
-    exportable: false,
+    ...datesOf(version),
+    ...recoveryOf(vault),
+    exportable: version.exportable ?? false,
     hsmPlatform: '0',
   };
 }

@@ -40,6 +40,10 @@ export interface KeyVersion {
   nbf?: number;
   keyOps: readonly string[];
   tags: Readonly<Record<string, string>>;
+  /** The key of a certificate: its life is the certificate's. */
+  readonly managed?: true;
+  /** Whether the private key may leave the vault; false when absent. */
+  readonly exportable?: boolean;
 }
 
 /** When a key was soft-deleted and when it goes. */
@@ -99,6 +103,29 @@ export class KeyRing {
     const key: NamedKey = { name: before?.name ?? name, versions: [...(before?.versions ?? []), version] };
     this.#keys.set(name.toLowerCase(), key);
     return { key, version };
+  }
+
+  /** Takes the key of a certificate: the same name, the same version. */
+  adopt(name: string, version: KeyVersion & { readonly managed: true }): void {
+    this.#refuseDeleted(name);
+    const before = this.#keys.get(name.toLowerCase());
+    this.#keys.set(name.toLowerCase(), {
+      name: before?.name ?? name,
+      versions: [...(before?.versions ?? []), version],
+    });
+  }
+
+  /** Whether a live key of this name exists that is no certificate's. */
+  hasOwn(name: string): boolean {
+    const key = this.#keys.get(name.toLowerCase());
+    return key !== undefined && key.deleted === undefined && latestVersion(key).managed !== true;
+  }
+
+  /** Forgets the key of a certificate that is deleted. */
+  disown(name: string): readonly KeyVersion[] {
+    const versions = this.#keys.get(name.toLowerCase())?.versions ?? [];
+    this.#keys.delete(name.toLowerCase());
+    return versions;
   }
 
   /** A new version like the latest one, without its dates: only a rotation policy would set them. */

@@ -38,6 +38,44 @@ export const KEY_PERMISSIONS: Readonly<
   purge: { policyWord: 'purge', dataAction: `${KEYS}/purge/action` },
 };
 
+const SECRETS = 'Microsoft.KeyVault/vaults/secrets';
+const CERTIFICATES = 'Microsoft.KeyVault/vaults/certificates';
+
+/** What a vault holds, as access policies and paths spell it. */
+export type ObjectKind = 'keys' | 'secrets' | 'certificates';
+
+/** A right on objects of one kind, in the words of both permission models. */
+export interface Right {
+  readonly kind: ObjectKind;
+  readonly policyWord: string;
+  readonly dataAction: string;
+}
+
+const right = (kind: ObjectKind, policyWord: string, dataAction: string): Right => ({ kind, policyWord, dataAction });
+
+/** The rights on secrets. */
+export const SECRET_RIGHTS = {
+  get: right('secrets', 'get', `${SECRETS}/getSecret/action`),
+  list: right('secrets', 'list', `${SECRETS}/readMetadata/action`),
+  set: right('secrets', 'set', `${SECRETS}/setSecret/action`),
+  update: right('secrets', 'set', `${SECRETS}/update/action`),
+  delete: right('secrets', 'delete', `${SECRETS}/delete`),
+  recover: right('secrets', 'recover', `${SECRETS}/recover/action`),
+  purge: right('secrets', 'purge', `${SECRETS}/purge/action`),
+} as const;
+
+/** The rights on certificates. */
+export const CERTIFICATE_RIGHTS = {
+  get: right('certificates', 'get', `${CERTIFICATES}/read`),
+  list: right('certificates', 'list', `${CERTIFICATES}/read`),
+  create: right('certificates', 'create', `${CERTIFICATES}/create/action`),
+  import: right('certificates', 'import', `${CERTIFICATES}/import/action`),
+  update: right('certificates', 'update', `${CERTIFICATES}/update/action`),
+  delete: right('certificates', 'delete', `${CERTIFICATES}/delete`),
+  recover: right('certificates', 'recover', `${CERTIFICATES}/recover/action`),
+  purge: right('certificates', 'purge', `${CERTIFICATES}/purge/action`),
+} as const;
+
 /** A role. */
 export interface Role {
   readonly name: string;
@@ -122,13 +160,24 @@ export const BUILT_IN_ROLES: readonly Role[] = [
   {
     name: 'Key Vault Secrets Officer',
     guid: 'b86a8fe4-44ce-4948-aee5-eccb2c155cd7',
+    actions: READS,
     dataActions: ['Microsoft.KeyVault/vaults/secrets/*'],
+  },
+  {
+    name: 'Key Vault Certificates Officer',
+    guid: 'a4417e6f-fecd-4de8-b567-7b0420556985',
+    actions: READS,
+    dataActions: [
+      'Microsoft.KeyVault/vaults/certificatecas/*',
+      'Microsoft.KeyVault/vaults/certificates/*',
+      'Microsoft.KeyVault/vaults/certificatecontacts/write',
+    ],
   },
   {
     name: 'Key Vault Reader',
     guid: '21090545-7ca7-4776-b22c-e363652d74d2',
     actions: READS,
-    dataActions: ['Microsoft.KeyVault/vaults/*/read'],
+    dataActions: ['Microsoft.KeyVault/vaults/*/read', `${SECRETS}/readMetadata/action`],
   },
   {
     name: 'Key Vault Administrator',

@@ -1,5 +1,5 @@
 /**
- * The vaults: ARM's record of each, and the keys inside.
+ * The vaults: ARM's record of each, and the keys, secrets and certificates inside.
  *
  * Needs: nothing.
  * Does: keeps vaults by name and cloud, live and soft-deleted.
@@ -7,19 +7,25 @@
  */
 import { z } from 'zod';
 import type { AzureCloud } from '../clouds';
+import type { CertificateBook } from './certificate-book';
 import type { KeyRing } from './key-ring';
+import type { SecretBook } from './secret-book';
 
 const accessPolicySchema = z.looseObject({
   tenantId: z.string().optional(),
   objectId: z.string(),
-  permissions: z.looseObject({ keys: z.array(z.string()).nullish() }),
+  permissions: z.looseObject({
+    keys: z.array(z.string()).nullish(),
+    secrets: z.array(z.string()).nullish(),
+    certificates: z.array(z.string()).nullish(),
+  }),
 });
 
 const networkAclsSchema = z.looseObject({
   bypass: z.string().default('AzureServices'),
   defaultAction: z.enum(['Allow', 'Deny']).default('Allow'),
   ipRules: z.array(z.looseObject({ value: z.string() })).default([]),
-  virtualNetworkRules: z.array(z.unknown()).default([]),
+  virtualNetworkRules: z.array(z.looseObject({ id: z.string() })).default([]),
 });
 
 /** `properties` of a vault, as the sandbox reads them; unknown properties stay as they were sent. */
@@ -38,7 +44,7 @@ export const vaultPropertiesSchema = z.looseObject({
 /** `properties` of a vault with the defaults filled in. */
 export type VaultProperties = z.infer<typeof vaultPropertiesSchema>;
 
-/** A vault. The ARM part is replaced whole by a PUT; the keys stay. */
+/** A vault. The ARM part is replaced whole by a PUT; what is inside stays. */
 export interface Vault {
   readonly name: string;
   readonly cloud: AzureCloud;
@@ -49,6 +55,8 @@ export interface Vault {
   tags: Record<string, unknown>;
   properties: VaultProperties;
   readonly keys: KeyRing;
+  readonly secrets: SecretBook;
+  readonly certificates: CertificateBook;
   /** When it was soft-deleted; undefined while it lives. */
   deletedAt?: Date;
 }
@@ -82,7 +90,7 @@ export class VaultRegistry {
     this.#vaults.set(vaultHost(vault), vault);
   }
 
-  /** Forgets a vault and its keys for good. */
+  /** Forgets a vault and its content for good. */
   purge(vault: Vault): void {
     this.#vaults.delete(vaultHost(vault));
   }

@@ -1,48 +1,46 @@
 /**
- * The HTTP face of every vault's keys.
+ * The HTTP face of every vault: its keys here, its secrets and certificates by the routes of their own files.
  *
  * Needs: the registry, tokens, role assignments.
  * Does: routes, parses, authenticates and authorizes each request, then calls key ring or crypto.
- * Never does: secrets, certificates, or anything with a key that is not RSA.
+ * Never does: anything with a key that is not RSA.
  */
 import { randomUUID } from 'node:crypto';
 import { json, Router, type Request, type Response } from 'express';
 import { z } from 'zod';
-import type { PrivateEndpoints } from '../arm/private-endpoints';
+import type { NodeNetworks } from '../arm/node-networks';
 import type { RoleAssignments } from '../arm/role-assignments';
+import { clusterOf } from '../caller';
 import { hostRole } from '../clouds';
 import type { TokenService } from '../entra/tokens';
 import { AzureError, badRequest } from '../errors';
 import { concerns, type Faults } from '../faults';
-import { describeIssues } from '../json';
-import { authorize, lacksRight, type VaultCaller } from './access';
+import { authorize, authorizeRight, lacksRight, type VaultCaller } from './access';
+import { attributesOf, attributesSchema, tagsSchema } from './attributes';
 import { auditRequest, type VaultAudit } from './audit';
-import { authenticateVaultCaller } from './authentication';
+import { authenticateVaultCaller, clientAddress } from './authentication';
+import { certificateRoutes } from './certificate-routes';
 import { cryptoOperationSchema, performCrypto } from './crypto';
 import { deletionFields, keyBundle, keyItem, keyVersionItem, kidOf } from './key-json';
 import { DEFAULT_KEY_OPS, latestVersion, nowInSeconds, requireKeyName, type KeyVersion } from './key-ring';
+import { parseBody } from './parse-body';
 import type { KeyPermission } from './permissions';
 import type { Vault, VaultRegistry } from './registry';
 import { rsaAlgorithmSchema } from './rsa';
+import { secretRoutes, type Entitled } from './secret-routes';
 
 /** What the routes work with. */
 export interface VaultRouterOptions {
   readonly registry: VaultRegistry;
   readonly tokens: TokenService;
   readonly assignments: RoleAssignments;
-  readonly endpoints: PrivateEndpoints;
+  readonly networks: NodeNetworks;
   readonly tenantId: string;
   readonly faults: Faults;
   /** Hears of each request whose caller is known. */
   readonly audit: VaultAudit;
 }
 
-const attributesSchema = z.looseObject({
-  enabled: z.boolean().optional(),
-  exp: z.int().optional(),
-  nbf: z.int().optional(),
-});
-const tagsSchema = z.record(z.string(), z.string());
 const keyOpsSchema = z.array(z.enum([...DEFAULT_KEY_OPS, 'import', 'export']));
 const createSchema = z.looseObject({
   kty: z.string(),
@@ -58,8 +56,6 @@ const updateSchema = z.looseObject({
 });
 const cryptoSchema = z.looseObject({ alg: rsaAlgorithmSchema, value: z.base64url() });
 
-const PRIVATE_LINK = { kind: 'private-link' } as const;
-
 /** A vault, and who calls it. */
 interface Call {
   readonly vault: Vault;
@@ -68,7 +64,7 @@ interface Call {
 
 /** The routes of `*.vault.azure.net` (and its siblings in other clouds). */
 export function vaultRouter(options: VaultRouterOptions): Router {
-  const { registry, tokens, assignments, endpoints, tenantId, faults, audit } = options;
+  const { registry, tokens, assignments, networks, tenantId, faults, audit } = options;
   const router = Router();
   router.use(json({ type: () => true, limit: '1mb' }));
   router.use(async (request, response, next) => {
@@ -96,7 +92,8 @@ export function vaultRouter(options: VaultRouterOptions): Router {
     if (typeof request.query['api-version'] !== 'string') {
       throw badRequest('api-version must be specified', 'BadParameter');
     }
-    return { vault, caller: endpoints.reachedByClients(vault.id) ? { ...caller, origin: PRIVATE_LINK } : caller };
+    const from = { clusterId: clusterOf(request), address: clientAddress(request) };
+    return { vault, caller: { ...caller, origin: networks.originOf(vault.id, from) } };
   }
 
   /** The vault of a request whose caller holds a permission. */
@@ -119,6 +116,14 @@ export function vaultRouter(options: VaultRouterOptions): Router {
     );
   }
 
+  const entitled: Entitled = (response, right, name) => {
+    const { vault, caller } = response.locals['call'] as Call;
+    authorizeRight(vault, assignments, caller, right, name);
+    return vault;
+  };
+  router.use(secretRoutes(entitled));
+  router.use(certificateRoutes(entitled));
+
   router.get('/keys', (_request, response) => {
     const vault = permitted(response, 'list');
     response.json({ value: vault.keys.list().map((key) => keyItem(vault, key)), nextLink: null });
@@ -128,7 +133,7 @@ export function vaultRouter(options: VaultRouterOptions): Router {
     const { name } = request.params;
     const vault = permitted(response, 'create', name);
     requireKeyName(name);
-    const body = parse(createSchema, request.body);
+    const body = parseBody(createSchema, request.body);
     if (body.kty !== 'RSA') {
       throw badRequest(
         `The sandbox makes keys of type RSA only, not ${body.kty}: AKS takes no other.`,
@@ -172,7 +177,7 @@ export function vaultRouter(options: VaultRouterOptions): Router {
   router.patch('/keys/:name{/:version}', (request, response) => {
     const { name, version } = request.params;
     const vault = permitted(response, 'update', name);
-    const body = parse(updateSchema, request.body);
+    const body = parseBody(updateSchema, request.body);
     const found = vault.keys.getVersion(name, version);
     requireExpiry(vault, name, body.attributes?.exp ?? found.exp);
     updateVersion(found, body);
@@ -197,7 +202,7 @@ export function vaultRouter(options: VaultRouterOptions): Router {
     }
     const { vault, caller } = response.locals['call'] as Call;
     authorize(vault, assignments, caller, operation.data, request.params.name);
-    const body = parse(cryptoSchema, request.body);
+    const body = parseBody(cryptoSchema, request.body);
     const { name, version: versionId } = request.params;
     const { version, value } = performCrypto(vault, assignments, caller, {
       keyName: name,
@@ -259,19 +264,4 @@ function updateVersion(version: KeyVersion, body: z.infer<typeof updateSchema>):
   if (body.key_ops !== undefined) version.keyOps = body.key_ops;
   if (body.tags !== undefined) version.tags = body.tags;
   version.updated = nowInSeconds();
-}
-
-function attributesOf(given: z.infer<typeof attributesSchema> | undefined): {
-  enabled?: boolean;
-  exp?: number;
-  nbf?: number;
-} {
-  return { enabled: given?.enabled, exp: given?.exp, nbf: given?.nbf };
-}
-
-function parse<T>(schema: z.ZodType<T>, body: unknown): T {
-  const parsed = schema.safeParse(body ?? {});
-  if (!parsed.success)
-    throw badRequest(`The request body is not valid: ${describeIssues(parsed.error)}.`, 'BadParameter');
-  return parsed.data;
 }
