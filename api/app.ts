@@ -1,4 +1,5 @@
 /** The express application: the route table, served. */
+import { setMaxListeners } from 'node:events';
 import { pipeline, Readable } from 'node:stream';
 import express, {
   type ErrorRequestHandler,
@@ -7,71 +8,90 @@ import express, {
   type RequestHandler,
   type Response,
 } from 'express';
-import { rateLimit } from 'express-rate-limit';
+import { ipKeyGenerator, rateLimit } from 'express-rate-limit';
 import helmet from 'helmet';
 import { ERRORS } from '../domain/errors';
+import { RequestAudit } from './audit';
 import { bodyReader, run } from './body';
-import { authenticator, type Caller } from './caller';
+import { authenticator } from './caller';
 import type { ApiDeps } from './deps';
-import { docsPage } from './docs-page';
+import { fileOf } from './docs-files';
 import { remoteKeySet } from './key-set';
+import { ON_BEHALF_OF, withInitiator } from './on-behalf-of';
+import { known } from './policy/authorize';
+import { claimedBy, LoginRefused } from './login-refused';
 import { factsOf, requestIdOf, requestLogger, serializeError } from './logging';
 import { openApiDocument } from './openapi';
+import { createOperationPoller } from './operation-poller';
 import { ApiError, problemDocument } from './problem';
-import { expressPath, type Answer, type Route } from './route';
+import { expressPath, type Answer, type Incoming, type Route } from './route';
 import { acceptSecrets } from './routes/accept';
 import { createOperation } from './routes/create-operation';
 import { approveOperation, denyOperation } from './routes/decisions';
 import { getEvidence } from './routes/evidence';
 import { getOperation } from './routes/get-operation';
-import { getClusterEncryption } from './routes/inspect-cluster';
+import { getDoctor } from './routes/doctor';
+import { getClusterCsi, getClusterEncryption, getClusterLedger } from './routes/inspect-cluster';
+import { getKeyUsers } from './routes/key-users';
+import { listOperations } from './routes/list-operations';
+import { getOperationEvents } from './routes/operation-events';
+import { pauseOperation, resumeOperation } from './routes/pausing';
 import { getRefusedSecrets } from './routes/refused-secrets';
 import { documentRoutes, probeRoutes } from './routes/service';
 import { cancelOperation, retryOperation } from './routes/steering';
+import { listDeliveries, replayDelivery } from './routes/webhooks';
+import type { Caller } from './token-claims';
 
 const DEFAULT_RATE_LIMIT = { limit: 600, windowInMs: 60_000 };
 
 /** Every route of the API. */
 export function routesOf(deps: ApiDeps): Route[] {
+  // Shared by all who wait for an operation.
+  const poller = createOperationPoller(deps.gateway);
   const routes: Route[] = [
     createOperation(deps),
-    getOperation(deps),
+    listOperations(deps),
+    getOperation(deps, poller),
+    getOperationEvents(deps, poller),
     approveOperation(deps),
     denyOperation(deps),
     cancelOperation(deps),
     retryOperation(deps),
+    pauseOperation(deps),
+    resumeOperation(deps),
     acceptSecrets(deps),
     getEvidence(deps),
     getRefusedSecrets(deps),
     getClusterEncryption(deps),
+    getClusterCsi(deps),
+    listDeliveries(deps),
+    replayDelivery(deps),
+    getClusterLedger(deps),
+    getKeyUsers(deps),
+    getDoctor(deps),
     ...probeRoutes(deps),
   ];
-  // Both are made once, at the start: the API must not serve a table that it cannot document.
-  let document: object = {};
-  let page = '';
-  routes.push(
-    ...documentRoutes(
-      () => document,
-      () => page,
-    ),
-  );
-  document = openApiDocument(routes);
-  page = docsPage(document);
+  // Made once, at the start: the API must not serve a table that it cannot document.
+  let document = fileOf(Buffer.alloc(0), 'application/json');
+  routes.push(...documentRoutes(() => document));
+  document = fileOf(Buffer.from(JSON.stringify(openApiDocument(routes))), 'application/json');
   return routes;
 }
 
 /** Makes the application. It listens nowhere yet. */
 export function createApp(deps: ApiDeps): Express {
+  // Each request under way listens to it.
+  if (deps.stopping) setMaxListeners(0, deps.stopping);
   const app = express();
   app.disable('x-powered-by');
   app.disable('etag');
   app.use(requestLogger(deps.logger));
   app.use(
     helmet({
-      // No answer of this API loads anything; the page at /docs contains its style.
+      // No answer of this API loads anything; the page at /docs has a policy of its own.
       contentSecurityPolicy: {
         useDefaults: false,
-        directives: { defaultSrc: ["'none'"], styleSrc: ["'unsafe-inline'"], frameAncestors: ["'none'"] },
+        directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
       },
     }),
   );
@@ -95,18 +115,32 @@ export function createApp(deps: ApiDeps): Express {
 
 /** What every route does around its handler: see the order in route.ts. */
 function server(deps: ApiDeps): (route: Route) => RequestHandler {
-  const { auth, clock } = deps;
-  const authenticate = authenticator(auth, auth.keySet ?? remoteKeySet(auth.jwksUrl), clock);
+  const { auth, clock, logger } = deps;
+  const keySet =
+    auth.keySet ??
+    remoteKeySet(auth.jwksUrl ?? auth, {
+      keptInMs: auth.keysKeptInMs,
+      onFailure: (error) => logger.warn({ cause: serializeError(error) }, 'signing keys not fetched'),
+    });
+  const authenticate = authenticator(auth, keySet, clock);
   const readBody = bodyReader();
   const limit = rateLimiter(deps.rateLimit ?? DEFAULT_RATE_LIMIT);
+  const audit = new RequestAudit(deps.audit, logger);
 
   const admit = async (request: Request, response: Response): Promise<Caller> => {
-    const caller = await authenticate(request.headers.authorization);
+    const authenticated = await authenticate(request.headers.authorization).catch((error: unknown) => {
+      logRefusal(error, request.headers.authorization, request, logger, audit);
+      throw error;
+    });
     const facts = factsOf(response);
-    facts.tenantId = caller.person.tenantId;
-    facts.caller = caller.person.objectId;
+    facts.tenantId = authenticated.person.tenantId;
+    facts.caller = authenticated.person.objectId;
     await run(limit, request, response);
-    return caller;
+    const caller = await withInitiator(authenticated, request, authenticate).catch((error: unknown) => {
+      logRefusal(error, request.get(ON_BEHALF_OF), request, logger, audit);
+      throw error;
+    });
+    return { ...caller, person: known(deps.access?.current(), caller.person) };
   };
 
   return (route) => async (request, response) => {
@@ -115,17 +149,48 @@ function server(deps: ApiDeps): (route: Route) => RequestHandler {
     const { id } = request.params;
     if (typeof id === 'string') facts.operationId = id.slice(0, 64);
     const caller = route.roles === 'public' ? undefined : await admit(request, response);
-    const answer = await route.handle({
-      request,
-      response,
-      requestId: requestIdOf(request),
-      signal: goneSignal(response, deps.stopping),
-      caller,
-      readBody: () => readBody(request, response),
-    });
+    if (route.limitedByAddress) await run(limit, request, response);
+    const requestId = requestIdOf(request);
+    const handle = (announce: Incoming['announce']): Promise<Answer> =>
+      route.handle({
+        request,
+        response,
+        requestId,
+        signal: goneSignal(response, deps.stopping),
+        caller,
+        readBody: () => readBody(request, response),
+        announce,
+      });
+    const { operationId: operation } = facts;
+    const answer =
+      caller === undefined
+        ? await handle(() => Promise.resolve())
+        : await audit.around({ route, caller, requestId, operation }, handle);
     if ('id' in answer.body && typeof answer.body.id === 'string') facts.operationId = answer.body.id;
     send(response, route, answer);
   };
+}
+
+/** A login that failed has a line of its own: what was wrong, and what the token claims to be; never the token. */
+function logRefusal(
+  error: unknown,
+  authorization: string | undefined,
+  request: Request,
+  logger: ApiDeps['logger'],
+  audit: RequestAudit,
+): void {
+  if (!(error instanceof LoginRefused)) return;
+  const claimed = claimedBy(authorization);
+  audit.loginRefused(error, requestIdOf(request), claimed);
+  logger.warn(
+    {
+      requestId: requestIdOf(request),
+      code: error.code,
+      fault: error.fault,
+      claimed,
+    },
+    'login refused',
+  );
 }
 
 function send(response: Response, route: Route, { status, headers, body }: Answer): void {
@@ -138,23 +203,27 @@ function send(response: Response, route: Route, { status, headers, body }: Answe
     response.json(body);
     return;
   }
+  if (status === 304) {
+    response.end();
+    return;
+  }
   // Not express's `set`, which would add a charset: the bytes are what they are.
-  response.setHeader('Content-Type', route.answers[0].mediaType ?? 'application/json');
+  if (status !== 304) response.setHeader('Content-Type', route.answers[0].mediaType ?? 'application/json');
   if (Buffer.isBuffer(body)) response.end(body);
   // An error in the middle cuts the answer off, so that the client notices.
   else pipeline(body, response, () => undefined);
 }
 
-/** Requests are counted for each caller, not for each address: a company has few addresses. */
+/** Requests are counted for each caller, not for each address: a company has few addresses. What needs no token has only that. */
 function rateLimiter({ limit, windowInMs }: { readonly limit: number; readonly windowInMs: number }): RequestHandler {
   return rateLimit({
     limit,
     windowMs: windowInMs,
     standardHeaders: 'draft-8',
     legacyHeaders: false,
-    keyGenerator: (_request, response) => {
+    keyGenerator: (request, response) => {
       const { tenantId, caller } = factsOf(response);
-      return `${tenantId}:${caller}`;
+      return caller === undefined ? `address:${ipKeyGenerator(request.ip ?? '')}` : `${tenantId}:${caller}`;
     },
     handler: (_request, response, next) => {
       const after = Number(response.getHeader('Retry-After')) || Math.ceil(windowInMs / 1000);

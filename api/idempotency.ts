@@ -22,7 +22,7 @@ export function operationIdFor(caller: Actor, idempotencyKey: string): string {
 }
 
 /** Reads the Idempotency-Key header. */
-export const idempotencyKey: HeaderReader<{ readonly idempotencyKey: string }> = {
+export const idempotencyKey = {
   documented: z.object({
     'Idempotency-Key': z.string().regex(KEY).meta({
       description:
@@ -30,8 +30,8 @@ export const idempotencyKey: HeaderReader<{ readonly idempotencyKey: string }> =
       example: 'CHG0030192-1',
     }),
   }),
-  read: (request) => ({ idempotencyKey: readKey(request) }),
-};
+  read: (request: Request) => ({ idempotencyKey: readKey(request) }),
+} satisfies HeaderReader<{ readonly idempotencyKey: string }>;
 
 function readKey(request: Request): string {
   const given = request.headersDistinct['idempotency-key'];

@@ -1,11 +1,12 @@
 /**
  * The API process.
  *
- * Prints one line of JSON on standard output when it listens: `{"url":"http://…"}`; its log is on standard error. Ends on
+ * Reads the policy file again on SIGHUP. Prints one line of JSON on standard output when it listens: `{"url":"http://…"}`; its log is on standard error. Ends on
  * SIGTERM or SIGINT after it has answered the requests under way.
  */
 import { observeAzure } from '../activities/observe-azure';
 import { createAzureAccess } from '../azure/access';
+import { openStore } from '../evidence/open-store';
 import { SettingsError } from '../settings/environment';
 import { createLogger } from './logging';
 import { startApi } from './server';
@@ -18,6 +19,7 @@ async function main(): Promise<void> {
   const azure = createAzureAccess(settings.cloud);
   const api = await startApi(settings, {
     observeAzure: (request, options) => observeAzure(azure, request, options),
+    store: openStore(settings.evidenceStore, settings.cloud),
     logger,
   });
   process.stdout.write(`${JSON.stringify({ url: api.url })}\n`);
@@ -25,6 +27,12 @@ async function main(): Promise<void> {
     { url: api.url, temporal: settings.temporal.connection.address, namespace: settings.temporal.namespace },
     'listening',
   );
+
+  if (settings.auth.approvalClients === undefined)
+    logger.warn('KEYTURN_APPROVAL_CLIENTS is not set: decisions count through every application.');
+
+  // Without this the signal would end the process.
+  process.on('SIGHUP', () => api.reloadPolicy());
 
   const signal = await new Promise<NodeJS.Signals>((resolve) => {
     process.once('SIGTERM', resolve);

@@ -8,6 +8,7 @@ import {
 import type { z } from 'zod';
 import { ERRORS, type ErrorCode } from '../domain/errors';
 import { Role } from '../domain/people';
+import { headersOfAnswer, headersOfProblem } from './documented-headers';
 import { ProblemDocument } from './problem';
 import { codesOf, type DocumentedAnswer, type RouteFacts } from './route';
 
@@ -50,11 +51,13 @@ function operationOf(route: RouteFacts): ZodOpenApiOperationObject {
       : `Needs ${route.roles.length === 1 ? 'the role' : 'one of the roles'} ${route.roles.join(', ')}.`;
   return {
     operationId: route.operationId,
+    tags: [tagOf(route.path)],
     summary: route.summary,
     description: [route.description, needs].filter((text) => text !== undefined).join('\n\n'),
     security: route.roles === 'public' ? [] : [{ entra: [] }],
     requestParams: {
       ...(route.params === undefined ? {} : { path: route.params }),
+      ...(route.query === undefined ? {} : { query: route.query }),
       ...(route.headers === undefined ? {} : { header: route.headers.documented }),
     },
     ...(route.body === undefined
@@ -63,31 +66,24 @@ function operationOf(route: RouteFacts): ZodOpenApiOperationObject {
           requestBody: { required: !takesNothing(route.body), content: { 'application/json': { schema: route.body } } },
         }),
     responses: {
-      ...Object.fromEntries(route.answers.map((answer) => [String(answer.status), answerOf(answer)])),
+      ...Object.fromEntries(route.answers.map((answer) => [String(answer.status), answerOf(route, answer)])),
       ...problemsOf(route),
     },
   };
 }
 
-function answerOf({
-  description,
-  mediaType = 'application/json',
-  schema,
-  headers,
-}: DocumentedAnswer): ZodOpenApiResponseObject {
+/** Where the page for people shows a route: Operations, Clusters and so on, by the first part of its path. */
+function tagOf(path: string): string {
+  const [, first] = /^\/v1\/([a-z]+)/.exec(path) ?? [];
+  return first === undefined ? 'Service' : `${first.charAt(0).toUpperCase()}${first.slice(1)}`;
+}
+
+function answerOf(route: RouteFacts, answer: DocumentedAnswer): ZodOpenApiResponseObject {
+  const { description, mediaType = 'application/json', schema, empty = false } = answer;
   return {
     description,
-    content: { [mediaType]: schema === undefined ? { schema: { type: 'string' } } : { schema } },
-    ...(headers === undefined
-      ? {}
-      : {
-          headers: Object.fromEntries(
-            Object.entries(headers).map(([name, text]) => [
-              name,
-              { description: text, schema: { type: 'string' as const } },
-            ]),
-          ),
-        }),
+    headers: headersOfAnswer(route, answer),
+    ...(empty ? {} : { content: { [mediaType]: { schema: schema ?? { type: 'string' } } } }),
   };
 }
 
@@ -100,13 +96,14 @@ function problemsOf(route: RouteFacts): ZodOpenApiResponsesObject {
   }
   const responses = [...byStatus]
     .sort(([a], [b]) => a - b)
-    .map(([status, codes]) => [String(status), problemResponse(codes)]);
+    .map(([status, codes]) => [String(status), problemResponse(route, status, codes)]);
   return Object.fromEntries(responses) as ZodOpenApiResponsesObject;
 }
 
-function problemResponse(codes: readonly ErrorCode[]): ZodOpenApiResponseObject {
+function problemResponse(route: RouteFacts, status: number, codes: readonly ErrorCode[]): ZodOpenApiResponseObject {
   return {
     description: codes.map((code) => `\`${code}\`: ${ERRORS[code].title}`).join('\n\n'),
+    headers: headersOfProblem(route, status, codes),
     content: {
       'application/problem+json': {
         schema: {

@@ -17,22 +17,26 @@ export const OperationLinks = z.object({
   deny: url('POST: deny the plan.'),
   cancel: url('POST: stop at the next safe point.'),
   retry: url('POST: retry a blocked step.'),
+  pause: url('POST: pause at the next safe point.'),
+  resume: url('POST: end a pause.'),
   accept: url('POST: accept the Secrets that a blocked step waits for as they are.'),
   evidence: url('GET: the signed evidence, once `evidence` is not null.'),
   temporalUi: url('The operation in the Temporal UI; absent when the API does not know where that is.').optional(),
 });
 
 /** An operation as the API answers it. */
-export const OperationView = Operation.extend({
-  progressText: z.string().meta({
-    description:
-      'Markdown: the progress of the operation, what it waits for, and who can act. The Temporal UI and the command line show the same.',
-  }),
-  links: OperationLinks,
-}).meta({
-  id: 'Operation',
-  description: 'An operation. Times are ISO 8601 in UTC. Succeeded, Failed and Canceled are final.',
-});
+export const OperationView = Operation.omit({ milestones: true })
+  .extend({
+    progressText: z.string().meta({
+      description:
+        'Markdown: the progress of the operation, what it waits for, and who can act. The Temporal UI and the command line show the same.',
+    }),
+    links: OperationLinks,
+  })
+  .meta({
+    id: 'Operation',
+    description: 'An operation. Times are ISO 8601 in UTC. Succeeded, Failed and Canceled are final.',
+  });
 /** An operation as the API answers it. */
 export type OperationView = z.infer<typeof OperationView>;
 
@@ -46,25 +50,30 @@ export interface LinkSettings {
 
 /** The view of an operation. */
 export function viewOf(operation: Operation, request: Request, settings: LinkSettings): OperationView {
-  const self = `${baseUrl(request, settings.publicUrl)}/v1/operations/${operation.id}`;
+  // Clients get them as events.
+  const { milestones: _asEvents, ...shown } = operation;
+  return { ...shown, progressText: renderProgress(operation), links: linksOf(operation.id, request, settings) };
+}
+
+/** The links of an operation. */
+export function linksOf(id: string, request: Request, settings: LinkSettings): OperationView['links'] {
+  const self = `${baseUrl(request, settings.publicUrl)}/v1/operations/${id}`;
   const { temporalUiUrl, namespace } = settings;
   return {
-    ...operation,
-    progressText: renderProgress(operation),
-    links: {
-      self,
-      approve: `${self}:approve`,
-      deny: `${self}:deny`,
-      cancel: `${self}:cancel`,
-      retry: `${self}:retry`,
-      accept: `${self}:accept`,
-      evidence: `${self}/evidence`,
-      ...(temporalUiUrl === undefined
-        ? {}
-        : {
-            temporalUi: `${temporalUiUrl}/namespaces/${encodeURIComponent(namespace)}/workflows/${encodeURIComponent(operation.id)}`,
-          }),
-    },
+    self,
+    approve: `${self}:approve`,
+    deny: `${self}:deny`,
+    cancel: `${self}:cancel`,
+    retry: `${self}:retry`,
+    pause: `${self}:pause`,
+    resume: `${self}:resume`,
+    accept: `${self}:accept`,
+    evidence: `${self}/evidence`,
+    ...(temporalUiUrl === undefined
+      ? {}
+      : {
+          temporalUi: `${temporalUiUrl}/namespaces/${encodeURIComponent(namespace)}/workflows/${encodeURIComponent(id)}`,
+        }),
   };
 }
 
@@ -74,7 +83,7 @@ export function pollHeaders(operation: Operation): Record<string, string> {
 }
 
 /** The URL that the client used for the API, without a slash at the end. */
-function baseUrl(request: Request, publicUrl: string | undefined): string {
+export function baseUrl(request: Request, publicUrl: string | undefined): string {
   if (publicUrl !== undefined) return publicUrl;
   const { host } = request.headers;
   if (host !== undefined && HOST.test(host)) return `${request.protocol}://${host}`;

@@ -4,9 +4,14 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { Client, Connection } from '@temporalio/client';
 import type { Logger } from 'pino';
+import { openSigningKey } from '../evidence/key';
+import { createStatementSigner } from '../trust/sign';
 import { createApp } from './app';
+import { createDeliveriesGateway } from './deliveries-gateway';
 import type { ObserveAzure } from './deps';
-import { issuerOf, keySetUrl } from './key-set';
+import { PolicyFile } from './policy/policy-file';
+import { AuditLog } from '../evidence/audit-log';
+import type { RecordStore } from '../evidence/store';
 import type { ApiSettings } from './settings';
 import { createTemporalGateway } from './temporal-gateway';
 
@@ -22,30 +27,43 @@ export interface RunningApi {
   readonly url: string;
   /** Accepts no more requests, ends long polls, waits for the other requests (15 s at most), closes the connection to Temporal. May be called twice. */
   close(): Promise<void>;
+  /** Reads the policy file again, if there is one. */
+  reloadPolicy(): void;
 }
 
 /**
  * Starts the API. Temporal need not run yet: until it does, the API answers requests with 503.
- * @throws Error that says what to do when the address cannot be listened on
+ * @throws Error that says what to do when the address cannot be listened on; SettingsError when the policy file cannot be used
  */
 export async function startApi(
   settings: ApiSettings,
-  parts: { readonly observeAzure: ObserveAzure; readonly logger: Logger },
+  parts: { readonly observeAzure: ObserveAzure; readonly store: RecordStore; readonly logger: Logger },
 ): Promise<RunningApi> {
-  const { temporal, tenantId, audience, cloud } = settings;
+  const { temporal, auth } = settings;
+  const access = settings.policyFile === undefined ? undefined : new PolicyFile(settings.policyFile);
   const connection = Connection.lazy(temporal.connection);
   const client = new Client({ connection, namespace: temporal.namespace });
   const clock = (): Date => new Date();
+  const signer = createStatementSigner(await openSigningKey(settings.signingKeyFile, { create: true }), clock);
   const stopping = new AbortController();
+  const audit = new AuditLog(parts.store, 'api');
   const app = createApp({
     gateway: createTemporalGateway({ client, taskQueue: settings.taskQueue, clock }),
     observeAzure: parts.observeAzure,
-    auth: { issuer: issuerOf(cloud, tenantId), audience, tenantId, jwksUrl: keySetUrl(cloud, tenantId) },
+    auth,
+    signer,
     policy: { approvalsRequired: settings.approvalsRequired, approvalTimeoutInMs: settings.approvalTimeoutInMs },
-    evidenceDirectory: settings.evidenceDirectory,
+    access,
+    store: parts.store,
+    audit,
     temporalUiUrl: settings.temporalUiUrl,
     publicUrl: settings.publicUrl,
     rateLimit: { limit: settings.rateLimitPerMinute, windowInMs: 60_000 },
+    webhooks: {
+      endpoints: settings.webhookEndpoints,
+      deliveries: createDeliveriesGateway(client, settings.taskQueue),
+    },
+    openLimits: settings.openLimits,
     logger: parts.logger,
     clock,
     stopping: stopping.signal,
@@ -58,6 +76,8 @@ export async function startApi(
     },
     app,
   );
+  server.maxConnections = settings.maxConnections;
+  server.on('drop', () => parts.logger.warn({ most: settings.maxConnections }, 'connection refused: too many'));
   try {
     await listen(server, settings);
   } catch (error) {
@@ -65,13 +85,20 @@ export async function startApi(
     throw error;
   }
   const { address, port, family } = server.address() as AddressInfo;
+  if (access) {
+    parts.logger.info({ policy: access.digest, rules: access.current().rules.length }, 'The policy file decides.');
+    access.watch(parts.logger);
+  } else parts.logger.warn('KEYTURN_POLICY_FILE is not set: the roles of a token hold on every cluster.');
   let closing: Promise<void> | undefined;
   return {
+    reloadPolicy: () => void access?.reload(),
     url: `http://${family === 'IPv6' ? `[${address}]` : address}:${port}`,
     close: () =>
       (closing ??= (async () => {
         stopping.abort();
+        access?.close();
         await closeServer(server);
+        await audit.drained();
         await connection.close();
       })()),
   };

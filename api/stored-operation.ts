@@ -9,7 +9,8 @@ import type { WorkflowExecutionDescription } from '@temporalio/client';
 import { tsToMs } from '@temporalio/common/lib/time';
 import { z } from 'zod';
 import type { WaitProgress, PassProgress } from '../activities/contract';
-import { isFinal, type Operation, OperationStatus, stepsAtEnd, type StepProgress } from '../domain/operation';
+import { endedFromOutside } from '../domain/ended-outside';
+import { type Operation, OperationStatus, type StepProgress } from '../domain/operation';
 import { MemoKey, operationInMemo } from '../domain/operation-memo';
 import type { StoredOperation } from './operations-gateway';
 import { ApiError } from './problem';
@@ -36,31 +37,18 @@ const Wait: z.ZodType<WaitProgress> = z.object({ waitsFor: z.string() });
 /** While the plan is made no step runs: the counts are those of the census. */
 const CENSUS = 'census';
 
-/** Sentences for Temporal's statuses of a workflow that was ended from outside. `COMPLETED` without a final view is one, too. */
-const ENDS: Partial<Record<WorkflowExecutionDescription['status']['name'], string>> = {
-  TERMINATED: 'was terminated in Temporal',
-  TIMED_OUT: 'ran into a time limit of Temporal',
-  CANCELLED: 'was canceled in Temporal',
-  FAILED: 'failed in Temporal',
-  COMPLETED: 'was completed in Temporal',
-};
-
 /**
  * The operation that a workflow is.
  * @throws ApiError `InternalError` when its memo is not one of an operation
  */
 export function storedOperation(description: DescribedWorkflow): StoredOperation {
   const { operation, fingerprint } = recordIn(description);
-  const how = ENDS[description.status.name];
-  const view =
-    how !== undefined && !isFinal(operation.status)
-      ? endedFromOutside(operation, how, description.closeTime)
-      : {
-          ...operation,
-          progress: liveProgress(operation, description) ?? operation.progress,
-          waitingFor: faultOutside(description) ?? liveWait(operation, description) ?? operation.waitingFor,
-        };
-  return { operation: view, fingerprint };
+  const view = endedFromOutside(operation, description.status.name, description.closeTime?.toISOString()) ?? {
+    ...operation,
+    progress: liveProgress(operation, description) ?? operation.progress,
+    waitingFor: faultOutside(description) ?? liveWait(operation, description) ?? operation.waitingFor,
+  };
+  return { operation: view, fingerprint, closed: description.status.name !== 'RUNNING' };
 }
 
 function recordIn({ memo, workflowId }: DescribedWorkflow): StoredOperation {
@@ -75,29 +63,6 @@ function recordIn({ memo, workflowId }: DescribedWorkflow): StoredOperation {
       { cause: error },
     );
   }
-}
-
-/** An operation whose workflow was ended from outside. The workflow cannot update its view, which would look as if it still ran. */
-function endedFromOutside(operation: Operation, how: string, closeTime: Date | undefined): Operation {
-  const running = operation.steps.find(({ status }) => status === 'running' || status === 'blocked');
-  const where = running === undefined ? '' : `, in the step "${running.title}"`;
-  const reason = {
-    code: 'InternalError',
-    detail: `The workflow of this operation ${how} while it was ${operation.status}${where}, and could not clean up. The cluster is as that step left it. Keep every key listed under keysNeeded, inspect the cluster, then ask for a new operation, which starts from what it finds.`,
-  };
-  return {
-    ...operation,
-    status: OperationStatus.Failed,
-    reason,
-    faults: [reason, ...operation.faults],
-    endedAt: closeTime?.toISOString() ?? null,
-    approvalDeadline: null,
-    progress: null,
-    waitingFor: null,
-    offers: [],
-    blockedSecrets: null,
-    steps: stepsAtEnd(operation.steps),
-  };
 }
 
 /** The visible wait for an outside fault to end: what Temporal retries, and why. */

@@ -32,10 +32,16 @@ export function isNotFound(error: unknown): boolean {
   return failure instanceof ApplicationFailure && failure.type === 'AcceptedUpdateCompletedWorkflow';
 }
 
-/** Whether Temporal refused an argument with a message of a certain form. */
-export function isRefusedArgument(error: unknown, message: RegExp): boolean {
+/**
+ * `WorkerUnavailable`, when the namespace lacks the search attributes of operations: the worker registers them when it starts for the
+ * first time. Undefined for any other error.
+ * @param meaning one sentence: what that means for the request
+ */
+export function unknownAttributes(error: unknown, namespace: string, meaning: string): ApiError | undefined {
   const grpc = grpcErrorOf(error);
-  return grpc?.code === INVALID_ARGUMENT && message.test(grpc.details);
+  if (grpc?.code !== INVALID_ARGUMENT || !/search attribute/i.test(grpc.details)) return undefined;
+  const detail = `The Temporal namespace "${namespace}" does not know the search attributes of operations yet. ${meaning} Start a worker: it registers them, or logs the command that an administrator of the namespace must run. Then send the request again.`;
+  return new ApiError({ code: 'WorkerUnavailable', detail }, { cause: error });
 }
 
 /** Whether an operation accepts no more updates: by Temporal's limit for one workflow, or by the operation's own. */
@@ -95,6 +101,20 @@ export function inspectionFault(error: unknown): ApiError | undefined {
   const failure = error.cause instanceof ActivityFailure ? error.cause.cause : error.cause;
   const detail = `The look at the cluster failed. ${failure instanceof Error ? failure.message : 'Azure does not answer.'} Ask again.`;
   return new ApiError({ code: 'AzureUnavailable', detail }, { cause: error });
+}
+
+/** Why a plan alone was not made: no worker in time, or what it asks does not answer; undefined for any other error. */
+export function planFault(error: unknown): ApiError | undefined {
+  if (!(error instanceof WorkflowFailedError)) return undefined;
+  if (error.cause instanceof TimeoutFailure) {
+    const detail = 'No worker made the plan within 25 s. Nothing was started. Start a worker, or ask again.';
+    return new ApiError({ code: 'WorkerUnavailable', detail }, { cause: error });
+  }
+  const failure = error.cause instanceof ActivityFailure ? error.cause.cause : error.cause;
+  const type = failure instanceof ApplicationFailure ? failure.type : undefined;
+  const code = type === 'ClusterUnavailable' ? type : 'AzureUnavailable';
+  const detail = `The plan could not be made. ${failure instanceof Error ? failure.message : 'Azure does not answer.'} Nothing was started. Ask again.`;
+  return new ApiError({ code, detail }, { cause: error });
 }
 
 /** The client wraps what gRPC throws, sometimes twice. */

@@ -3,44 +3,58 @@
  *
  * Needs: a client; its connection may be lazy, so that the API starts and answers 503 while Temporal is away.
  * Does: starts operations, reads their memo, sends them updates; every call has a deadline.
- * Never does: query a workflow (that needs a worker) or list workflows (that is not consistent).
+ * Never does: query a workflow (that needs a worker), or decide by a list of workflows (that is not consistent).
  */
 import {
   WorkflowExecutionAlreadyStartedError,
   type Client,
   type WorkflowExecutionDescription,
-  type WorkflowHandle,
   type WorkflowStartOptions,
 } from '@temporalio/client';
-import { temporal } from '@temporalio/proto';
+import type { CsiInspected, Inspected, LedgerInspected } from '../activities/contract';
+import type { KeyUsers } from '../domain/key-users';
+import type { WorkerReport } from '../domain/worker-report';
 import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { assertNever } from '../domain/assert-never';
 import { KINDS } from '../domain/kinds';
 import { memoOf, MemoKey } from '../domain/operation-memo';
-import { clusterLockId, parseClusterId, resourceName } from '../domain/resource-ids';
+import type { RequestSeal } from '../domain/trust/statements';
+import { requesterName } from '../domain/people';
+import { clusterLockId, parseClusterId, resourceName, shortKeyId } from '../domain/resource-ids';
 import {
   accept,
   approve,
   cancel,
   cancelSignal,
+  clusterAttribute,
   deny,
+  CSI_INSPECTION_WORKFLOW,
+  EXAMINATION_WORKFLOW,
   INSPECTION_WORKFLOW,
+  KEY_USERS_WORKFLOW,
+  LEDGER_INSPECTION_WORKFLOW,
+  pause,
+  PLAN_ONLY_WORKFLOW,
+  resume,
+  resumeSignal,
   retry,
   SearchAttributes,
   workflowTypeOf,
 } from '../workflows/messages';
-import type { inspectCluster } from '../workflows/inspect-cluster';
-import type { Message, Missing, NewOperation, OperationsGateway, StoredOperation } from './operations-gateway';
-import { stillPolls } from './pollers';
+import type { Message, NewOperation, OperationsGateway, StoredOperation } from './operations-gateway';
+import { missingSearchAttributes } from './missing-attributes';
+import { missingPollers } from './pollers';
 import { ApiError } from './problem';
 import { storedOperation } from './stored-operation';
+import { countOpen, listOperations } from './temporal-list';
 import {
   inspectionFault,
   isNotFound,
-  isRefusedArgument,
   isUpdateLimit,
+  planFault,
   temporalFault,
+  unknownAttributes,
   updateFault,
 } from './temporal-faults';
 
@@ -59,6 +73,16 @@ export interface TemporalGatewayOptions {
   readonly clock: () => Date;
 }
 
+/** A workflow that ends while a client waits. */
+interface ShortWorkflow {
+  readonly type: string;
+  /** The beginning of its id. */
+  readonly id: string;
+  readonly summary: string;
+  /** What a failure of it means. */
+  readonly fault: (error: unknown) => ApiError | undefined;
+}
+
 /** Makes the gateway. */
 export function createTemporalGateway({ client, taskQueue, clock }: TemporalGatewayOptions): OperationsGateway {
   const { namespace } = client.options;
@@ -70,6 +94,32 @@ export function createTemporalGateway({ client, taskQueue, clock }: TemporalGate
     } catch (error) {
       throw temporalFault(error, namespace) ?? error;
     }
+  };
+
+  /** Has a worker run a short workflow that a client waits for. */
+  const ask = async <Input, Result>({ type, id, summary, fault }: ShortWorkflow, input: Input): Promise<Result> => {
+    const started: WorkflowStartOptions<(input: Input) => Promise<Result>> = {
+      workflowId: `${id}-${randomUUID()}`,
+      taskQueue,
+      args: [input],
+      workflowExecutionTimeout: INSPECTION_TIMEOUT_IN_MS,
+      staticSummary: summary,
+    };
+    try {
+      // Longer than the workflow may take: Temporal says then that no worker answered.
+      const deadline = Date.now() + INSPECTION_TIMEOUT_IN_MS + CALL_TIMEOUT_IN_MS;
+      return await client.withDeadline(deadline, () =>
+        client.workflow.execute<(input: Input) => Promise<Result>>(type, started),
+      );
+    } catch (error) {
+      throw fault(error) ?? temporalFault(error, namespace) ?? error;
+    }
+  };
+
+  /** Has a worker look at a cluster. */
+  const look = <Result>(type: string, cluster: string): Promise<Result> => {
+    const summary = `Look at ${resourceName(cluster)}`;
+    return ask({ type, id: 'inspect', summary, fault: inspectionFault }, { cluster });
   };
 
   const describe = async (workflowId: string): Promise<WorkflowExecutionDescription | undefined> => {
@@ -98,19 +148,13 @@ export function createTemporalGateway({ client, taskQueue, clock }: TemporalGate
         return 'started';
       } catch (error) {
         if (error instanceof WorkflowExecutionAlreadyStartedError) return 'exists';
-        // The worker registers the search attributes of operations when it starts for the first time.
-        if (isRefusedArgument(error, /search attribute/i)) {
-          throw new ApiError(
-            {
-              code: 'WorkerUnavailable',
-              detail: `The Temporal namespace "${namespace}" does not know the search attributes of operations yet. Nothing was started. Start a worker: it registers them, or logs the command that an administrator of the namespace must run. Then send the request again.`,
-            },
-            { cause: error },
-          );
-        }
-        throw error;
+        throw unknownAttributes(error, namespace, 'Nothing was started.') ?? error;
       }
     },
+
+    list: (wanted) => listOperations({ client, call, types: OPERATION_TYPES, clock }, wanted),
+
+    countOpen: (filters) => countOpen({ client, call, types: OPERATION_TYPES, clock }, filters),
 
     async holderOf(cluster) {
       const lock = await describe(clusterLockId(cluster));
@@ -130,23 +174,30 @@ export function createTemporalGateway({ client, taskQueue, clock }: TemporalGate
       }
     },
 
-    async inspect(cluster) {
-      const started: WorkflowStartOptions<typeof inspectCluster> = {
-        workflowId: `inspect-${randomUUID()}`,
-        taskQueue,
-        args: [{ cluster }],
-        workflowExecutionTimeout: INSPECTION_TIMEOUT_IN_MS,
-        staticSummary: `Look at ${resourceName(cluster)}`,
-      };
-      try {
-        // Longer than the workflow may take: Temporal says then that no worker answered.
-        const deadline = Date.now() + INSPECTION_TIMEOUT_IN_MS + CALL_TIMEOUT_IN_MS;
-        return await client.withDeadline(deadline, () =>
-          client.workflow.execute<typeof inspectCluster>(INSPECTION_WORKFLOW, started),
-        );
-      } catch (error) {
-        throw inspectionFault(error) ?? temporalFault(error, namespace) ?? error;
-      }
+    inspect: (cluster) => look<Inspected>(INSPECTION_WORKFLOW, cluster),
+    inspectCsi: (cluster) => look<CsiInspected>(CSI_INSPECTION_WORKFLOW, cluster),
+    inspectLedger: (cluster) => look<LedgerInspected>(LEDGER_INSPECTION_WORKFLOW, cluster),
+    keyUsers: (keyId) =>
+      ask<{ keyId: string }, KeyUsers>(
+        {
+          type: KEY_USERS_WORKFLOW,
+          id: 'key-users',
+          summary: `Who needs ${shortKeyId(keyId)}`,
+          fault: inspectionFault,
+        },
+        { keyId },
+      ),
+    examineWorker: () =>
+      ask<object, WorkerReport>(
+        { type: EXAMINATION_WORKFLOW, id: 'doctor', summary: 'What the worker has and may', fault: inspectionFault },
+        {},
+      ),
+    missingSearchAttributes: () => call(() => missingSearchAttributes(client)),
+
+    plan: (input) => {
+      const { kind, cluster } = input.request;
+      const summary = `Only the plan: ${kind} of ${resourceName(cluster)}`;
+      return ask({ type: PLAN_ONLY_WORKFLOW, id: 'plan', summary, fault: planFault }, input);
     },
 
     async missing() {
@@ -156,7 +207,7 @@ export function createTemporalGateway({ client, taskQueue, clock }: TemporalGate
         const detail =
           error instanceof ApiError
             ? error.faults[0].detail
-            : `Temporal does not tell who polls the task queue "${taskQueue}".`;
+            : 'Temporal does not tell who polls the task queue of this API.';
         return [{ code: 'TemporalUnavailable', detail }];
       }
     },
@@ -164,30 +215,35 @@ export function createTemporalGateway({ client, taskQueue, clock }: TemporalGate
 }
 
 function startOptions({ operation, fingerprint, input }: NewOperation, taskQueue: string): WorkflowStartOptions {
-  const { id, kind, status, request, requestedBy } = operation;
+  const { id, kind, status, request, requestedBy, requestedAt } = operation;
   const cluster = parseClusterId(request.cluster);
-  const names = cluster ? [cluster.subscriptionId, cluster.resourceGroup, cluster.name] : [];
   return {
     workflowId: id,
     taskQueue,
     args: [input],
     workflowIdReusePolicy: 'REJECT_DUPLICATE',
     workflowIdConflictPolicy: 'FAIL',
-    memo: { [MemoKey.Fingerprint]: fingerprint, ...memoOf(operation) },
+    memo: { [MemoKey.Fingerprint]: fingerprint, [MemoKey.Seal]: sealOf(input), ...memoOf(operation) },
     typedSearchAttributes: [
       { key: SearchAttributes.kind, value: kind },
       { key: SearchAttributes.status, value: status },
-      // Not the resource id: it can be longer than the 255 characters that a Keyword has room for in SQL visibility.
-      { key: SearchAttributes.cluster, value: names.join('/').toLowerCase() },
+      { key: SearchAttributes.cluster, value: cluster ? clusterAttribute(cluster) : '' },
       { key: SearchAttributes.change, value: request.change.number },
+      { key: SearchAttributes.requester, value: requestedBy.objectId.toLowerCase() },
+      { key: SearchAttributes.requestedAt, value: new Date(requestedAt) },
     ],
-    staticSummary: `${kind} of ${names.at(-1) ?? 'a cluster'}, ${request.change.number}`,
+    staticSummary: `${kind} of ${cluster?.name ?? 'a cluster'}, ${request.change.number}`,
     staticDetails: [
       `Cluster: \`${request.cluster}\``,
-      `Asked for by: ${requestedBy.name} (${requestedBy.type} ${requestedBy.objectId})`,
+      `Asked for by: ${requesterName(requestedBy)} (${requestedBy.type} ${requestedBy.objectId})`,
       `Change: ${request.change.number}${request.change.reason === undefined ? '' : `. ${request.change.reason}`}`,
     ].join('\n\n'),
   };
+}
+
+/** What activities verify the request by. */
+function sealOf({ policy, approvalTimeoutInMs, signature }: NewOperation['input']): RequestSeal {
+  return { policy: { ...policy }, approvalTimeoutInMs, signature };
 }
 
 async function tellWorkflow(client: Client, id: string, message: Message): Promise<void> {
@@ -197,10 +253,22 @@ async function tellWorkflow(client: Client, id: string, message: Message): Promi
       return await handle.executeUpdate(approve, { args: [message.decision], updateId: message.id });
     case 'deny':
       return await handle.executeUpdate(deny, { args: [message.decision], updateId: message.id });
-    case 'cancel':
-      return await cancelByAnyMeans(handle, message);
+    case 'cancel': {
+      const { cancellation } = message;
+      return await orBySignal(handle.executeUpdate(cancel, { args: [cancellation], updateId: message.id }), () =>
+        handle.signal(cancelSignal, cancellation),
+      );
+    }
     case 'retry':
       return await handle.executeUpdate(retry, { args: [{ by: message.by }], updateId: message.id });
+    case 'pause': {
+      const { by, reason } = message;
+      return await handle.executeUpdate(pause, { args: [{ by, reason }], updateId: message.id });
+    }
+    case 'resume':
+      return await orBySignal(handle.executeUpdate(resume, { args: [{ by: message.by }], updateId: message.id }), () =>
+        handle.signal(resumeSignal, { by: message.by }),
+      );
     case 'accept':
       return await handle.executeUpdate(accept, { args: [message.decision], updateId: message.id });
     default:
@@ -208,39 +276,12 @@ async function tellWorkflow(client: Client, id: string, message: Message): Promi
   }
 }
 
-/** After a flood of updates an operation accepts no more of them; it can still be canceled, by a signal. */
-async function cancelByAnyMeans(
-  handle: WorkflowHandle,
-  { by, comment, id }: Extract<Message, { type: 'cancel' }>,
-): Promise<void> {
-  const cancellation = { by, comment };
+/** After a flood of updates an operation accepts no more of them; it can still be canceled and resumed, by a signal. */
+async function orBySignal(update: Promise<void>, signal: () => Promise<void>): Promise<void> {
   try {
-    await handle.executeUpdate(cancel, { args: [cancellation], updateId: id });
+    await update;
   } catch (error) {
     if (!isUpdateLimit(error)) throw error;
-    await handle.signal(cancelSignal, cancellation);
+    await signal();
   }
-}
-
-/** A worker polls separately for workflow tasks and for activity tasks; one that polls for only one kind cannot run an operation. */
-async function missingPollers(client: Client, taskQueue: string, clock: () => Date): Promise<Missing[]> {
-  const { namespace } = client.options;
-  const { TASK_QUEUE_TYPE_WORKFLOW, TASK_QUEUE_TYPE_ACTIVITY } = temporal.api.enums.v1.TaskQueueType;
-  const polls = await Promise.all(
-    [TASK_QUEUE_TYPE_WORKFLOW, TASK_QUEUE_TYPE_ACTIVITY].map(async (taskQueueType) => {
-      const { pollers } = await client.workflowService.describeTaskQueue({
-        namespace,
-        taskQueue: { name: taskQueue },
-        taskQueueType,
-      });
-      return (pollers ?? []).some((poller) => stillPolls(poller, clock().getTime()));
-    }),
-  );
-  if (polls.every(Boolean)) return [];
-  return [
-    {
-      code: 'WorkerUnavailable',
-      detail: `No worker polls the task queue "${taskQueue}" of the Temporal namespace "${namespace}". Operations are kept, and go on when a worker is started.`,
-    },
-  ];
 }

@@ -48,6 +48,19 @@ export function faultsOfBody(schema: z.ZodType, body: unknown, issues: readonly 
   return [own, ...shared.flatMap(faultsOf)].slice(0, MOST_FAULTS) as [Fault, ...Fault[]];
 }
 
+/** The faults of a query: its parameters are named in the sentences, since a pointer would point into a body. */
+export function faultsOfQuery(issues: readonly Issue[]): [Fault, ...Fault[]] {
+  const sayParameter = ({ code, detail, pointer = '' }: Fault): Fault => {
+    const name = pointer.split('/')[1] ?? '';
+    return {
+      code,
+      detail: `The query parameter ${JSON.stringify(name)}: ${detail.replace(/\bmember(s?)\b/g, 'parameter$1')}`,
+    };
+  };
+  const [first, ...others] = faultsOfIssues(issues);
+  return [sayParameter(first), ...others.map(sayParameter)];
+}
+
 /** A JSON Pointer (RFC 6901). The empty one is the whole document. */
 export function jsonPointer(path: readonly PropertyKey[]): string {
   return path.map((member) => `/${String(member).replaceAll('~', '~0').replaceAll('/', '~1')}`).join('');

@@ -6,11 +6,13 @@
 import { z } from 'zod';
 import { acceptanceFault, AcceptanceDecision } from '../../domain/acceptance';
 import { Role } from '../../domain/people';
+import { ownRoles, requireDecider } from '../caller';
 import type { ApiDeps } from '../deps';
+import { known, requireRight } from '../policy/authorize';
 import { ApiError } from '../problem';
 import { route, type Route } from '../route';
 import { blockOf, messageId, refuseEnded, tellOperation } from './ended';
-import { findOperation, OperationIdParams } from './get-operation';
+import { OperationIdParams, readableOperation } from './get-operation';
 import { OPERATION_NOW, operationNow } from './operation-answer';
 
 const AcceptanceBody = z
@@ -25,7 +27,7 @@ const AcceptanceBody = z
 
 /** `:accept`. */
 export function acceptSecrets(deps: ApiDeps): Route {
-  const { gateway, clock } = deps;
+  const { clock, signer } = deps;
   return route({
     method: 'post',
     path: '/v1/operations/{id}:accept',
@@ -40,10 +42,13 @@ export function acceptSecrets(deps: ApiDeps): Route {
     codes: [
       'OperationNotFound',
       'RoleMissing',
+      'RightMissing',
       'ProgramCannotApprove',
+      'ClientCannotApprove',
       'RequesterCannotApprove',
       'NothingToAccept',
       'BlockedListChanged',
+      'NotSigned',
       'TooManyMessages',
       'OperationEnded',
       'ApprovalExpired',
@@ -51,11 +56,15 @@ export function acceptSecrets(deps: ApiDeps): Route {
       'WorkerUnavailable',
     ],
     handle: async ({ request, caller, params: { id }, body }) => {
-      const decision: AcceptanceDecision = { by: caller.person, roles: [...caller.roles], ...body };
-      const before = await findOperation(gateway, id);
+      requireDecider(caller);
+      const asked = { by: caller.person, roles: ownRoles(caller), ...body };
+      const before = await readableOperation(deps, caller, id);
+      requireRight(deps, caller, ['approve'], before);
       refuseEnded(before, clock());
-      const fault = acceptanceFault(decision, { requestedBy: before.requestedBy, blocked: before.blockedSecrets });
+      const requestedBy = known(deps.access?.current(), before.requestedBy);
+      const fault = acceptanceFault(asked, { requestedBy, blocked: before.blockedSecrets });
       if (fault) throw new ApiError(fault);
+      const decision = signer.signDecision(id, 'accept', asked, asked.reason);
       const { tenantId, objectId } = caller.person;
       const message = messageId('accept', tenantId, objectId, decision.digest, ...blockOf(before));
       return operationNow(await tellOperation(deps, id, { type: 'accept', decision, id: message }), request, deps);

@@ -2,28 +2,38 @@
  * POST /v1/operations: asks for one change.
  *
  * In this order:
+ * 0. When the policy does not let the caller ask for this, the route refuses, without looking anything up.
  * 1. When this Idempotency-Key stands for an operation already, the route answers with it, without asking Azure again.
- * 2. When another operation executes on the cluster, the route refuses and names it. This comes before Azure is asked, since
+ * 2. When the window of the change has ended, the route refuses.
+ * 3. When another operation executes on the cluster, the route refuses and names it. This comes before Azure is asked, since
  *    that operation may be the cause of what Azure would report.
- * 3. When preconditions do not hold, the route refuses with all of them.
- * 4. The route starts the operation.
+ * 4. When preconditions do not hold, the route refuses with all of them.
+ * 5. When the caller or the cluster has too many open operations, the route refuses.
+ * 6. The route starts the operation.
+ *
+ * With `validateOnly` it does 2 to 4, and then has a worker make the plan instead of 5 and 6 (docs/decisions/029).
  */
+import { windowFaults } from '../../domain/change/window';
 import { digestOf } from '../../domain/canonical';
-import type { ErrorCode, Fault } from '../../domain/errors';
+import { isErrorCode, type ErrorCode, type Fault } from '../../domain/errors';
 import { newOperation } from '../../domain/new-operation';
 import type { AzureObservation } from '../../domain/observed';
 import type { Operation } from '../../domain/operation';
-import { Role } from '../../domain/people';
+import { Role, type Actor } from '../../domain/people';
 import { KINDS } from '../../domain/kinds';
 import { ruleCodes, ruleFaults } from '../../domain/planner';
+import { factsOfRequest } from '../../domain/trust/statements';
 import { OperationRequest } from '../../domain/request';
 import type { ApiDeps } from '../deps';
-import { idempotencyKey, operationIdFor } from '../idempotency';
+import { operationIdFor } from '../idempotency';
+import { createOpenOperations, DEFAULT_OPEN_LIMITS } from '../open-operations';
 import type { NewOperation } from '../operations-gateway';
+import { approvalTerms, requireRequest } from '../policy/authorize';
 import { OperationView, pollHeaders, viewOf } from '../operation-view';
 import { ApiError } from '../problem';
 import { route, type Answer, type Route } from '../route';
 import type { Request } from 'express';
+import { CreationQuery, keyOfOperation, PLANNING_CODES, PlanPreview } from './plan-preview';
 
 /** Azure is asked for this long at most; a change-management system waits about 30 s for an answer. */
 const OBSERVATION_TIMEOUT_IN_MS = 25_000;
@@ -40,9 +50,16 @@ const ENDS_WITH_THE_HOLDER: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
   'CurrentKeyUnusable',
 ]);
 
+/** What was found out before a start. */
+interface Checked {
+  readonly holder: string | undefined;
+  readonly tags: Readonly<Record<string, string>>;
+}
+
 /** The route. */
 export function createOperation(deps: ApiDeps): Route {
-  const { gateway, policy } = deps;
+  const { gateway, signer } = deps;
+  const open = createOpenOperations(gateway, deps.openLimits ?? DEFAULT_OPEN_LIMITS);
   return route({
     method: 'post',
     path: '/v1/operations',
@@ -51,7 +68,8 @@ export function createOperation(deps: ApiDeps): Route {
     description:
       'Keyturn checks the request against Azure before it accepts it. The operation then plans and waits for approval; nothing is changed before that. Send the same request with the same Idempotency-Key as often as needed: it is one operation.',
     roles: [Role.Operator],
-    headers: idempotencyKey,
+    query: CreationQuery,
+    headers: keyOfOperation,
     body: OperationRequest,
     answers: [
       {
@@ -64,6 +82,7 @@ export function createOperation(deps: ApiDeps): Route {
           'Idempotent-Replayed': '`true` when the operation had been asked for before.',
         },
       },
+      { status: 200, description: 'With `validateOnly=true`: the plan. Nothing was started.', schema: PlanPreview },
     ],
     codes: [
       'InvalidClusterId',
@@ -71,15 +90,21 @@ export function createOperation(deps: ApiDeps): Route {
       'IdempotencyKeyMissing',
       'IdempotencyKeyInvalid',
       'IdempotencyKeyReused',
+      'RightMissing',
+      'TooManyOperations',
       'ClusterBusy',
+      'ChangeWindowEnded',
       ...ruleCodes(KINDS),
+      ...PLANNING_CODES,
       'AzureUnavailable',
       'TemporalUnavailable',
       'WorkerUnavailable',
     ],
-    handle: async ({ request, caller, headers, body, signal }) => {
+    handle: async ({ request, caller, headers: { idempotencyKey: key }, body, signal }) => {
+      requireRequest(deps, caller, body);
+      if (key === undefined) return { status: 200, body: await preview(body, caller.person, signal) };
       const asked = newOperation({
-        id: operationIdFor(caller.person, headers.idempotencyKey),
+        id: operationIdFor(caller.person, key),
         request: body,
         requestedBy: caller.person,
         requestedAt: deps.clock().toISOString(),
@@ -88,13 +113,9 @@ export function createOperation(deps: ApiDeps): Route {
       const known = await replayed(asked.id, fingerprint);
       if (known) return accepted(known, request, { again: true });
 
-      const holder = await refuseWhenBusy(body);
-      const faults = ruleFaults(body, await observe(deps, body, signal));
-      // The executing operation may cause these faults, so a request that waits for it is not refused for them. Its plan is made
-      // when the other operation has ended, and refuses what is still wrong then.
-      refuse(holder === undefined ? faults : faults.filter(({ code }) => !ENDS_WITH_THE_HOLDER.has(code)));
-
-      const started = await gateway.start(startOf(asked, fingerprint));
+      const { tags } = await refuseWhatDoesNotHold(body, signal);
+      await open.admit(asked);
+      const started = await gateway.start(startOf(asked, fingerprint, tags));
       if (started === 'started') return accepted(asked, request, { again: false });
       // Another request with the same key arrived at the same moment, and was first.
       const winner = await replayed(asked.id, fingerprint);
@@ -114,6 +135,30 @@ export function createOperation(deps: ApiDeps): Route {
     return stored?.operation;
   }
 
+  async function preview(request: OperationRequest, by: Actor, signal: AbortSignal): Promise<PlanPreview> {
+    const { holder, tags } = await refuseWhatDoesNotHold(request, signal);
+    if (holder !== undefined) {
+      const waitingFor = `operation ${holder} to end: it executes on this cluster. The plan is made from what it leaves.`;
+      return { plan: null, censusTaken: null, waitingFor };
+    }
+    const { policy } = approvalTerms(deps, request, by, tags);
+    const { plan, faults, censusTaken } = await gateway.plan({ request, policy });
+    refuse(faults.map(({ code, ...fault }) => ({ code: isErrorCode(code) ? code : 'InternalError', ...fault })));
+    return { plan, censusTaken, waitingFor: null };
+  }
+
+  /** @returns the operation that the new one must wait for, if there is one, and the tags of the cluster */
+  async function refuseWhatDoesNotHold(request: OperationRequest, signal: AbortSignal): Promise<Checked> {
+    refuse(windowFaults(request.change, deps.clock().toISOString()));
+    const holder = await refuseWhenBusy(request);
+    const observed = await observe(deps, request, signal);
+    const faults = ruleFaults(request, observed);
+    // The executing operation may cause these faults, so a request that waits for it is not refused for them. Its plan is made
+    // when the other operation has ended, and refuses what is still wrong then.
+    refuse(holder === undefined ? faults : faults.filter(({ code }) => !ENDS_WITH_THE_HOLDER.has(code)));
+    return { holder, tags: observed.cluster.found ? observed.cluster.cluster.tags : {} };
+  }
+
   /** @returns the operation that the new one must wait for, if there is one */
   async function refuseWhenBusy({ cluster, whenBusy }: OperationRequest): Promise<string | undefined> {
     const holder = await gateway.holderOf(cluster);
@@ -125,19 +170,17 @@ export function createOperation(deps: ApiDeps): Route {
     });
   }
 
-  function startOf(operation: Operation, fingerprint: string): NewOperation {
-    const { request, requestedBy, requestedAt } = operation;
-    const { approvalsRequired, approvalTimeoutInMs } = policy;
-    const asked = request.approvalTimeoutInSeconds;
+  function startOf(operation: Operation, fingerprint: string, tags: Checked['tags']): NewOperation {
+    const { id: operationId, request, requestedBy, requestedAt } = operation;
+    const { policy, timeoutInMs: approvalTimeoutInMs } = approvalTerms(deps, request, requestedBy, tags);
+    const asked = { request, requestedBy, requestedAt, policy, approvalTimeoutInMs };
     return {
       operation,
       fingerprint,
       input: {
-        request,
-        requestedBy,
-        requestedAt,
-        policy: { approvalsRequired },
-        approvalTimeoutInMs: asked === undefined ? approvalTimeoutInMs : asked * 1000,
+        ...asked,
+        signature: signer.signRequest({ operationId, ...factsOfRequest(asked, fingerprint) }),
+        ...(deps.webhooks !== undefined && deps.webhooks.endpoints.length > 0 ? { webhooks: true } : {}),
       },
     };
   }

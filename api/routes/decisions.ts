@@ -5,15 +5,25 @@
  * no worker runs. The workflow checks the same again before it counts the decision.
  */
 import { z } from 'zod';
-import { approvedBy, Decision, decisionFault, START_GATE, type GateState } from '../../domain/approval';
+import {
+  approvedBy,
+  BreakGlass,
+  Decision,
+  decisionFault,
+  START_GATE,
+  type GateState,
+  type UnsignedDecision,
+} from '../../domain/approval';
 import { canonicalJson, sha256Hex } from '../../domain/canonical';
 import { OperationStatus, type Operation } from '../../domain/operation';
-import { Role } from '../../domain/people';
+import { Role, sameActor } from '../../domain/people';
+import { ownRoles, requireDecider } from '../caller';
 import type { ApiDeps } from '../deps';
+import { known, requireRight } from '../policy/authorize';
 import { ApiError } from '../problem';
 import { route, type Route } from '../route';
 import { endedFault } from './ended';
-import { findOperation, OperationIdParams } from './get-operation';
+import { findOperation, OperationIdParams, readableOperation } from './get-operation';
 import { OPERATION_NOW, operationNow } from './operation-answer';
 
 const DecisionBody = z
@@ -22,13 +32,20 @@ const DecisionBody = z
       description: '`plan.digest` of the operation as the person read it. The decision counts for that plan only.',
       example: 'sha256:4f0c…',
     }),
-    gate: Decision.shape.gate.meta({
+    gate: Decision.shape.gate.optional().meta({
       description: 'The gate to approve, by step id: the gate that `waitingFor` names. Default: the start gate.',
       example: 'approve-plaintext',
     }),
     comment: Decision.shape.comment.meta({ description: 'Why, for the auditor.' }),
   })
   .meta({ id: 'Decision' });
+
+const ApprovalBody = DecisionBody.extend({
+  breakGlass: BreakGlass.optional().meta({
+    description:
+      'Emergency: passes the gate alone, also as the requester. Needs the role Kms.BreakGlass and the right `break-glass`. It is shown in the operation, logged as an error, and recorded in the evidence.',
+  }),
+}).meta({ id: 'Approval' });
 
 /** `:approve`. */
 export function approveOperation(deps: ApiDeps): Route {
@@ -41,7 +58,7 @@ export function denyOperation(deps: ApiDeps): Route {
 }
 
 function decisionRoute(deps: ApiDeps, verb: 'approve' | 'deny'): Route {
-  const { gateway, clock } = deps;
+  const { gateway, clock, signer } = deps;
   return route({
     method: 'post',
     path: `/v1/operations/{id}:${verb}`,
@@ -49,18 +66,21 @@ function decisionRoute(deps: ApiDeps, verb: 'approve' | 'deny'): Route {
     summary: verb === 'approve' ? 'Approve the plan of an operation' : 'Deny the plan of an operation',
     description:
       verb === 'approve'
-        ? 'The requester cannot approve their own request, and a program cannot approve. A second approval by the same person changes nothing.'
+        ? 'The requester cannot approve their own request, and a program cannot approve. A second approval by the same person changes nothing. In an emergency a person with the role Kms.BreakGlass may pass the gate alone, with `breakGlass`.'
         : 'The operation ends Canceled. Nothing was changed. The requester may deny it, too.',
-    roles: [Role.Approver],
+    roles: verb === 'approve' ? [Role.Approver, Role.BreakGlass] : [Role.Approver],
     params: OperationIdParams,
-    body: DecisionBody,
+    body: verb === 'approve' ? ApprovalBody : DecisionBody,
     answers: OPERATION_NOW,
     codes: [
       'OperationNotFound',
       'RoleMissing',
+      'RightMissing',
       'ProgramCannotApprove',
+      'ClientCannotApprove',
       'PlanDigestMismatch',
       'NotAwaitingApproval',
+      'NotSigned',
       'OperationEnded',
       'ApprovalExpired',
       'TooManyMessages',
@@ -69,21 +89,32 @@ function decisionRoute(deps: ApiDeps, verb: 'approve' | 'deny'): Route {
       ...(verb === 'approve' ? (['RequesterCannotApprove', 'ClusterBusy'] as const) : []),
     ],
     handle: async ({ request, caller, params: { id }, body }) => {
-      const decision: Decision = { by: caller.person, roles: [...caller.roles], ...body };
-      const operation = await findOperation(gateway, id);
-      refuseWhatDoesNotCount(decision, operation);
-      const counted = verb === 'approve' && approvedBy(decision, operation.approvals);
+      const asked: UnsignedDecision = {
+        by: caller.person,
+        roles: ownRoles(caller),
+        ...body,
+        gate: body.gate ?? START_GATE,
+      };
+      const breakGlass = asked.breakGlass !== undefined;
+      requireDecider(caller, { breakGlass });
+      const operation = await readableOperation(deps, caller, id);
+      requireRight(deps, caller, [breakGlass ? 'break-glass' : 'approve'], operation);
+      refuseWhatDoesNotCount(asked, operation);
+      const { approvals, at } = gateOf(operation);
+      const counted = verb === 'approve' && approvedBy(asked, approvals, at);
       if (!counted) {
         if (verb === 'approve') await refuseWhenBusy(operation);
-        const told = await gateway.tell(id, { type: verb, decision, id: messageId(decision, operation) });
-        if (told === 'ended') refuseWhatDoesNotCount(decision, await findOperation(gateway, id));
+        if (breakGlass) logBreakGlass(asked, operation);
+        const decision = signer.signDecision(id, verb, asked, asked.comment);
+        const told = await gateway.tell(id, { type: verb, decision, id: messageId(verb, decision, operation) });
+        if (told === 'ended') refuseWhatDoesNotCount(asked, await findOperation(gateway, id));
       }
       const now = await findOperation(gateway, id);
       return operationNow(now, request, deps);
     },
   });
 
-  function refuseWhatDoesNotCount(decision: Decision, operation: Operation): void {
+  function refuseWhatDoesNotCount(decision: UnsignedDecision, operation: Operation): void {
     const fault = decisionFault(decision, gateOf(operation), verb);
     if (fault === undefined) return;
     // "Does not wait for approval" is true of an operation that has ended, and says too little.
@@ -91,14 +122,25 @@ function decisionRoute(deps: ApiDeps, verb: 'approve' | 'deny'): Route {
     throw new ApiError(fault);
   }
 
+  /** Before it is sent: what is under way when the process dies is in the log. */
+  function logBreakGlass({ by, breakGlass }: UnsignedDecision, { id, request }: Operation): void {
+    const { kind, cluster } = request;
+    deps.logger.error(
+      { operationId: id, kind, cluster, by: by.objectId, name: by.name, reason: breakGlass?.reason },
+      'BREAK-GLASS: one person passes a gate alone',
+    );
+  }
+
   function gateOf(operation: Operation): GateState {
+    const policy = deps.access?.current();
     const waits = operation.status === OperationStatus.AwaitingApproval;
     return {
-      requestedBy: operation.requestedBy,
+      requestedBy: known(policy, operation.requestedBy),
       planDigest: operation.plan?.digest ?? null,
       open: waits && endedFault(operation, clock()) === undefined,
       gate: openGate(operation),
-      approvals: operation.approvals,
+      approvals: operation.approvals.map((approval) => ({ ...approval, by: known(policy, approval.by) })),
+      at: clock().toISOString(),
     };
   }
 
@@ -121,8 +163,15 @@ function openGate({ plan, steps }: Operation): string | null {
 
 /**
  * One person's decision on one plan is one message, however often it is sent. The id has the plan's revision, because a plan
- * may return with the same digest after another plan, and then needs a new approval.
+ * may return with the same digest after another plan, and then needs a new approval. So does an approval that counts no more.
  */
-function messageId({ by, planDigest, gate = START_GATE }: Decision, { planRevision }: Operation): string {
-  return sha256Hex(canonicalJson([by.tenantId, by.objectId, planDigest, planRevision, gate])).slice(0, 32);
+function messageId(
+  verb: 'approve' | 'deny',
+  { by, planDigest, gate, breakGlass }: Decision,
+  { planRevision, approvals }: Operation,
+): string {
+  const earlier = approvals.filter((approval) => approval.gate === gate && sameActor(approval.by, by)).length;
+  const alone = breakGlass !== undefined;
+  const parts = [verb, by.tenantId, by.objectId, planDigest, planRevision, gate, earlier, alone];
+  return sha256Hex(canonicalJson(parts)).slice(0, 32);
 }

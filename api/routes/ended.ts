@@ -4,8 +4,11 @@ import type { Fault } from '../../domain/errors';
 import { isFinal, OperationStatus, type Operation } from '../../domain/operation';
 import type { ApiDeps } from '../deps';
 import type { Message } from '../operations-gateway';
+import { requireRight } from '../policy/authorize';
+import type { Right } from '../policy/policy';
 import { ApiError } from '../problem';
-import { findOperation } from './get-operation';
+import type { Caller } from '../token-claims';
+import { findOperation, readableOperation } from './get-operation';
 
 /** The fault of asking something of an operation that has ended; undefined while it goes on. */
 export function endedFault(operation: Operation, now: Date): Fault | undefined {
@@ -35,6 +38,17 @@ export function endedFault(operation: Operation, now: Date): Fault | undefined {
 export function refuseEnded(operation: Operation, now: Date): void {
   const fault = endedFault(operation, now);
   if (fault) throw new ApiError(fault);
+}
+
+/** Who may ask for an operation, or approve it, may steer it: one of these rights is needed. */
+const STEERS: readonly Right[] = ['request', 'approve'];
+
+/** An operation that goes on, and that the caller may steer. @throws ApiError */
+export async function steerableOperation(deps: ApiDeps, caller: Caller, id: string): Promise<Operation> {
+  const operation = await readableOperation(deps, caller, id);
+  requireRight(deps, caller, STEERS, operation);
+  refuseEnded(operation, deps.clock());
+  return operation;
 }
 
 /** Says something to an operation. @returns it as it stands then @throws ApiError when it has ended meanwhile */

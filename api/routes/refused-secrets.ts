@@ -1,15 +1,14 @@
 /** GET /v1/operations/{id}/refused-secrets: all Secrets that the last rewrite or proof was refused, as lines of JSON. */
-import { open, type FileHandle } from 'node:fs/promises';
-import { join } from 'node:path';
 import { Role } from '../../domain/people';
-import { refusedReportName, reportingSteps } from '../../domain/refused-report';
+import { latestReport, refusedReportPrefix, reportingSteps } from '../../domain/refused-report';
 import type { ApiDeps } from '../deps';
 import { ApiError } from '../problem';
 import { route, type Route } from '../route';
-import { findOperation, OperationIdParams } from './get-operation';
+import { OperationIdParams, readableOperation } from './get-operation';
 
 /** The route. */
-export function getRefusedSecrets({ gateway, evidenceDirectory }: ApiDeps): Route {
+export function getRefusedSecrets(deps: ApiDeps): Route {
+  const { store } = deps;
   return route({
     method: 'get',
     path: '/v1/operations/{id}/refused-secrets',
@@ -21,28 +20,22 @@ export function getRefusedSecrets({ gateway, evidenceDirectory }: ApiDeps): Rout
     params: OperationIdParams,
     answers: [{ status: 200, description: 'Lines of JSON.', mediaType: 'application/x-ndjson' }],
     codes: ['OperationNotFound', 'NoRefusedSecrets', 'TemporalUnavailable'],
-    handle: async ({ params: { id } }) => {
-      const operation = await findOperation(gateway, id);
+    handle: async ({ caller, params: { id } }) => {
+      const operation = await readableOperation(deps, caller, id);
       for (const step of reportingSteps(operation)) {
         // The memo is not trusted with the name of a file.
-        const name = refusedReportName(id, step);
-        const file = name === undefined ? undefined : await opened(join(evidenceDirectory, name));
+        const prefix = refusedReportPrefix(id, step);
+        const name = prefix && latestReport(await store.list(`${id}.${step}`), id, step);
+        const report = name && (await store.open(name));
+        // The last pass of the step refused none.
+        if (report && report.size === 0) break;
         // Streamed: there may be as many as the cluster has Secrets.
-        if (file) return { status: 200, body: file.createReadStream() };
+        if (report) return { status: 200, body: report.stream() };
       }
       throw new ApiError({
         code: 'NoRefusedSecrets',
-        detail: `The last rewrite or proof of operation ${id} refused no Secret, or none has ended yet. Worker and API must share KEYTURN_EVIDENCE_DIRECTORY.`,
+        detail: `The last rewrite or proof of operation ${id} refused no Secret, or none has ended yet. Worker and API must share the evidence store (KEYTURN_EVIDENCE_STORE).`,
       });
     },
   });
-}
-
-async function opened(file: string): Promise<FileHandle | undefined> {
-  try {
-    return await open(file);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw error;
-  }
 }

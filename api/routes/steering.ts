@@ -5,8 +5,8 @@ import { Role } from '../../domain/people';
 import type { ApiDeps } from '../deps';
 import { ApiError } from '../problem';
 import { route, type Route } from '../route';
-import { blockOf, messageId, refuseEnded, tellOperation } from './ended';
-import { findOperation, OperationIdParams } from './get-operation';
+import { blockOf, messageId, steerableOperation, tellOperation } from './ended';
+import { OperationIdParams } from './get-operation';
 import { OPERATION_NOW, operationNow } from './operation-answer';
 
 /** `:cancel`. */
@@ -23,13 +23,20 @@ export function cancelOperation(deps: ApiDeps): Route {
       .strictObject({ comment: z.string().max(500).optional().meta({ description: 'Why, for the auditor.' }) })
       .meta({ id: 'Cancellation' }),
     answers: OPERATION_NOW,
-    codes: ['OperationNotFound', 'OperationEnded', 'ApprovalExpired', 'TemporalUnavailable', 'WorkerUnavailable'],
+    codes: [
+      'OperationNotFound',
+      'RightMissing',
+      'OperationEnded',
+      'ApprovalExpired',
+      'NotSigned',
+      'TemporalUnavailable',
+      'WorkerUnavailable',
+    ],
     handle: async ({ request, caller, params: { id }, body }) => {
-      refuseEnded(await findOperation(deps.gateway, id), deps.clock());
+      await steerableOperation(deps, caller, id);
       const operation = await tellOperation(deps, id, {
         type: 'cancel',
-        by: caller.person,
-        ...body,
+        cancellation: deps.signer.signDecision(id, 'cancel', { by: caller.person, ...body }, body.comment),
         id: messageId('cancel', caller.person.tenantId, caller.person.objectId),
       });
       return operationNow(operation, request, deps);
@@ -51,6 +58,7 @@ export function retryOperation(deps: ApiDeps): Route {
     answers: OPERATION_NOW,
     codes: [
       'OperationNotFound',
+      'RightMissing',
       'OperationEnded',
       'ApprovalExpired',
       'NotBlocked',
@@ -59,8 +67,7 @@ export function retryOperation(deps: ApiDeps): Route {
       'WorkerUnavailable',
     ],
     handle: async ({ request, caller, params: { id } }) => {
-      const before = await findOperation(deps.gateway, id);
-      refuseEnded(before, deps.clock());
+      const before = await steerableOperation(deps, caller, id);
       if (before.status !== OperationStatus.Blocked) {
         throw new ApiError({
           code: 'NotBlocked',

@@ -1,0 +1,96 @@
+/**
+ * Pages with the newest first, from a store that counts and lists what lies within a span of time, and has no useful order: Temporal
+ * lists what runs before what has ended, by its end, and SQL visibility refuses any other order.
+ *
+ * Each page is found by its time, so that one that ends between two pages is neither left out nor shown twice.
+ */
+import type { Span } from './list-query';
+
+/** Where in a list an entry is: no two have the same place. */
+export interface Place {
+  /** Milliseconds since 1970. */
+  readonly at: number;
+  readonly id: string;
+}
+
+/** What is paged through. */
+export interface Store<Entry extends Place> {
+  count(span: Span): Promise<number>;
+  /** In any order, and perhaps one twice. */
+  list(span: Span): Promise<readonly Entry[]>;
+}
+
+/** Which page. */
+export interface Page {
+  /** Entries on it, at most. */
+  readonly size: number;
+  /** Milliseconds since 1970; nothing older is on any page. */
+  readonly oldest: number;
+  /** The last place of the page before; absent for the first page. */
+  readonly after?: Place;
+  /** Milliseconds since 1970. */
+  readonly now: number;
+}
+
+/** So many more than a page needs may be read: fewer spans are tried. */
+const SPARE = 100;
+const FIRST_SPAN_IN_MS = 3_600_000;
+const GROWTH = 8;
+
+/** One page. @returns `next` is the last place on it, when more follow */
+export async function newestFirst<Entry extends Place>(
+  store: Store<Entry>,
+  { size, oldest, after, now }: Page,
+): Promise<{ readonly entries: readonly Entry[]; readonly next?: Place }> {
+  const found = new Map<string, Entry>();
+  // Those that were asked for in the same millisecond are told apart by their ids.
+  for (let until = after?.at; until === undefined || until >= oldest;) {
+    // One more, to know whether another page follows.
+    const since = await sinceWhen(store, { until, oldest, now, needed: size + 1 - found.size });
+    for (const entry of await store.list({ since, until })) {
+      if (after === undefined || isBefore(after, entry)) found.set(entry.id, entry);
+    }
+    if (found.size > size) break;
+    until = since - 1;
+  }
+  const sorted = [...found.values()].sort((a, b) => (isBefore(a, b) ? -1 : 1));
+  const entries = sorted.slice(0, size);
+  const last = entries.at(-1);
+  return { entries, ...(sorted.length > size && last ? { next: { at: last.at, id: last.id } } : {}) };
+}
+
+/** The beginning of a span that has what is needed and not much more; `oldest` when the rest has not much more. */
+async function sinceWhen(
+  { count }: Pick<Store<Place>, 'count'>,
+  {
+    until,
+    oldest,
+    now,
+    needed,
+  }: { readonly until?: number; readonly oldest: number; readonly now: number; readonly needed: number },
+): Promise<number> {
+  const most = needed + SPARE;
+  const end = until ?? now;
+  const startOf = (length: number): number => Math.max(oldest, end - length);
+  const within = (length: number): Promise<number> => count({ since: startOf(length), until });
+  if ((await count({ since: oldest, until })) <= most) return oldest;
+  let short = 0;
+  let long = FIRST_SPAN_IN_MS;
+  let inLong = await within(long);
+  while (inLong < needed && startOf(long) > oldest) {
+    [short, long] = [long, long * GROWTH];
+    inLong = await within(long);
+  }
+  while (inLong > most && long - short > 1) {
+    const middle = Math.floor((short + long) / 2);
+    const inMiddle = await within(middle);
+    if (inMiddle < needed) short = middle;
+    else [long, inLong] = [middle, inMiddle];
+  }
+  return startOf(long);
+}
+
+/** Whether the first is nearer to the beginning of the list. */
+function isBefore(a: Place, b: Place): boolean {
+  return a.at === b.at ? a.id > b.id : a.at > b.at;
+}
