@@ -1,5 +1,8 @@
 /** The API as a change-management system calls it: plain HTTP and JSON. */
 import { z } from 'zod';
+import { OperationList } from '../api/routes/list-operations';
+import { PlanPreview } from '../api/routes/plan-preview';
+import { CsiInspection } from '../domain/csi/inspection';
 import { Inspection } from '../domain/inspection';
 import { Operation } from '../domain/operation';
 
@@ -38,10 +41,21 @@ export class ApiClient {
     return { status: response.status, operation: await operationOf(response) };
   }
 
+  /** The plan that a request would get now, or its refusal. Starts nothing. @throws ApiProblem */
+  async validate(body: unknown): Promise<PlanPreview> {
+    return PlanPreview.parse(await (await this.send('POST', '/v1/operations?validateOnly=true', body)).json());
+  }
+
   /** Reads an operation; waits up to so many seconds for a change of its status when asked to. @throws ApiProblem */
   async get(id: string, waitInSeconds = 0): Promise<OperationAnswer> {
     const headers: Record<string, string> = waitInSeconds > 0 ? { prefer: `wait=${waitInSeconds}` } : {};
     return await operationOf(await this.send('GET', `/v1/operations/${id}`, undefined, headers));
+  }
+
+  /** A page of operations, the newest first. @param query filters, `pageSize` and `pageToken` @throws ApiProblem */
+  async list(query: Readonly<Record<string, string>> = {}): Promise<OperationList> {
+    const response = await this.send('GET', `/v1/operations?${new URLSearchParams(query).toString()}`);
+    return OperationList.parse(await response.json());
   }
 
   /** Approves the plan with this digest. @param gate by step id; the start gate when absent @throws ApiProblem */
@@ -64,6 +78,16 @@ export class ApiClient {
     return await operationOf(await this.send('POST', `/v1/operations/${id}:retry`, {}));
   }
 
+  /** Asks for a pause at the next safe point. @throws ApiProblem */
+  async pause(id: string, reason?: string): Promise<OperationAnswer> {
+    return await operationOf(await this.send('POST', `/v1/operations/${id}:pause`, { reason }));
+  }
+
+  /** Ends a pause. @throws ApiProblem */
+  async resume(id: string): Promise<OperationAnswer> {
+    return await operationOf(await this.send('POST', `/v1/operations/${id}:resume`, {}));
+  }
+
   /** Accepts the Secrets that a blocked step waits for as they are. @throws ApiProblem */
   async accept(id: string, digest: string, reason: string): Promise<OperationAnswer> {
     return await operationOf(await this.send('POST', `/v1/operations/${id}:accept`, { digest, reason }));
@@ -72,6 +96,11 @@ export class ApiClient {
   /** How the encryption of a cluster stands, by its ARM resource id. @throws ApiProblem */
   async encryption(cluster: string): Promise<Inspection> {
     return Inspection.parse(await (await this.send('GET', `/v1/clusters${cluster}/encryption`)).json());
+  }
+
+  /** What connects the pods of a cluster with vaults, by its ARM resource id. @throws ApiProblem */
+  async csi(cluster: string): Promise<CsiInspection> {
+    return CsiInspection.parse(await (await this.send('GET', `/v1/clusters${cluster}/csi`)).json());
   }
 
   private async send(

@@ -1,7 +1,10 @@
 /** The journeys that the demo can show: the cluster that each starts from, and what is asked for. */
+import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 import { makeKey, type SandboxClusterFacts, type SandboxClusterOptions } from '../launch/sandbox-cluster';
 import { connectAzure } from '../launch/azure-client';
+import { makeCertificate, setSecret } from '../launch/sandbox-objects';
+import { groupOf, vaultId } from '../launch/sandbox-vault';
 import type { SandboxFacts } from '../launch/sandbox';
 import type { KmsScheme } from '../domain/encryption';
 import { mustParseKeyId } from '../domain/resource-ids';
@@ -14,7 +17,7 @@ export interface Journey {
   readonly does: string;
   /** Why, in the words of the change-management system. */
   readonly reason: string;
-  readonly cluster: Pick<SandboxClusterOptions, 'kubernetesVersion'>;
+  readonly cluster: Pick<SandboxClusterOptions, 'kubernetesVersion' | 'vaultPermissions'>;
   /** What the cluster encrypts with before the operation, and after it. */
   readonly schemes: { readonly before: KmsScheme; readonly after: KmsScheme };
   /** Makes what the request names, as a key administrator would. @returns the parameters of the request */
@@ -55,6 +58,39 @@ export const JOURNEYS: readonly [Journey, ...Journey[]] = [
     async prepare(facts: SandboxFacts, { keyId }: SandboxClusterFacts): Promise<Readonly<Record<string, unknown>>> {
       const [first, second] = await makeKeys(facts, keyId, ['demo-b', 'demo-c']);
       return { keyId: first, nextKeyId: second, soakInSeconds: DEMO_SOAK_IN_SECONDS };
+    },
+  },
+  {
+    name: 'csi',
+    kind: 'connect-csi',
+    does: 'Connects pods with a vault by workload identity; a pod compares what it mounts with the vault, and another sees a new version.',
+    reason: 'A team needs a password, a key and a certificate in its pods',
+    cluster: { vaultPermissions: 'rbac' },
+    schemes: { before: 'kms-v2', after: 'kms-v2' },
+    async prepare(facts: SandboxFacts, { keyId }: SandboxClusterFacts): Promise<Readonly<Record<string, unknown>>> {
+      const { vaultUrl, vaultName } = mustParseKeyId(keyId);
+      const azure = await connectAzure(facts);
+      try {
+        await setSecret(azure.request, vaultUrl, { name: 'db-password', value: randomUUID() });
+        await makeKey(azure.request, vaultUrl, { name: 'signing' });
+        await makeCertificate(azure.request, vaultUrl, 'web');
+      } finally {
+        await azure.close();
+      }
+      return {
+        mode: 'workload-identity',
+        vaultId: vaultId(facts, vaultName),
+        namespace: 'default',
+        secretProviderClass: 'app-secrets',
+        serviceAccount: 'app',
+        identity: `${groupOf(facts)}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/app`,
+        rotationPollInterval: '10s',
+        objects: [
+          { objectName: 'db-password', objectType: 'secret' },
+          { objectName: 'signing', objectType: 'key', objectAlias: 'signing.pem' },
+          { objectName: 'web', objectType: 'cert', objectAlias: 'web.pem' },
+        ],
+      };
     },
   },
 ];

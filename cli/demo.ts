@@ -126,6 +126,9 @@ async function runDemo(stack: SandboxStack, directory: string, secrets: number, 
       `Writes to ARM      ${armWrites}`,
       `The old key        ${(await keyObjectExists(sandbox.facts, cluster.keyId)) ? 'the vault has it' : 'the vault shows it as deleted'}`,
     );
+  } else if (operation.status === 'Succeeded') {
+    // The last step of a kind that proves no Secret says what it showed.
+    say(operation.steps.at(-1)?.result ?? '', `Writes to ARM      ${armWrites}`);
   } else {
     say(`There is none: the operation is ${operation.status}. ${operation.reason?.detail ?? ''}`);
   }
@@ -134,6 +137,7 @@ async function runDemo(stack: SandboxStack, directory: string, secrets: number, 
     `Temporal UI        ${operation.links.temporalUi ?? temporal.uiUrl}`,
     `API documentation  ${service.apiUrl}/docs`,
     `Evidence           ${operation.evidence?.file ?? 'none'}`,
+    ...(options.keep === true ? [`Go on with         npx keyturn --url ${service.apiUrl} show ${operation.id}`] : []),
     ...(operation.evidence
       ? [`Check it           npm run verify-evidence -- ${path.relative('.', operation.evidence.file)}`]
       : []),
@@ -144,7 +148,7 @@ async function runDemo(stack: SandboxStack, directory: string, secrets: number, 
     operationId: operation.id,
     secrets: operation.result?.proof?.secrets ?? 0,
     rewritten: operation.result?.rewrite?.rewritten ?? 0,
-    unproven: operation.result?.proof?.unproven ?? secrets,
+    unproven: operation.result?.proof?.unproven ?? (operation.status === 'Succeeded' ? 0 : secrets),
     etcd: after,
     armWrites,
     seconds: Math.round((Date.now() - startedAt) / 100) / 10,

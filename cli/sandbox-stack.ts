@@ -35,6 +35,7 @@ export async function startSandboxStack(directory: string): Promise<SandboxStack
       ...process.env,
       KEYTURN_EVIDENCE_DIRECTORY: path.join(state, 'evidence'),
       KEYTURN_EVIDENCE_KEY_FILE: path.join(state, 'evidence-key.pem'),
+      KEYTURN_API_SIGNING_KEY_FILE: path.join(state, 'api-key.pem'),
     },
     sandbox: true,
     temporal: true,

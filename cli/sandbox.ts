@@ -68,6 +68,7 @@ async function describe(stack: SandboxStack, directory: string, count: number): 
       approver2: approver2.token,
       reader: reader.token,
     },
+    serviceNow: facts.serviceNow,
     control: facts.control,
   };
 }

@@ -7,8 +7,10 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fetch, ProxyAgent } from 'undici';
 import { z } from 'zod';
+import { CLOUDS, type Cloud } from '../domain/clouds';
 import { authorityOf, type SandboxFacts } from './sandbox';
 
+/** URLs of ARM are of the public cloud; a connection to another one sends them there. */
 const ARM = 'https://management.azure.com';
 const API_VERSION = 'api-version=2026-04-01';
 const POLL_INTERVAL_IN_MS = 250;
@@ -27,23 +29,31 @@ export interface AzureAnswer {
   readonly operationUrl: string | null;
 }
 
-/** Signs in as the sandbox's service principal. */
+/** The name of a cloud, as `az cloud list` prints it. */
+export type CloudName = Cloud['name'];
+
+/** Signs in as the sandbox's service principal. @param name of the cloud; the public one when absent */
 export async function connectAzure(
   facts: SandboxFacts,
+  name: CloudName = 'AzureCloud',
 ): Promise<{ readonly request: AzureRequest; close(): Promise<void> }> {
+  const cloud = CLOUDS.find((one) => one.name === name);
+  if (cloud === undefined) throw new Error(`There is no cloud ${name}.`);
   const dispatcher = new ProxyAgent({ uri: facts.proxyUrl, requestTls: { ca: authorityOf(facts) } });
   const tokens = {
-    arm: await token(facts, dispatcher, `${ARM}/.default`),
-    vault: await token(facts, dispatcher, 'https://vault.azure.net/.default'),
+    arm: await token(facts, { cloud, dispatcher, resource: cloud.resourceManager }),
+    vault: await token(facts, { cloud, dispatcher, resource: `https://${cloud.vaultSuffix}` }),
   };
   return {
     close: () => dispatcher.close(),
-    async request(method, url, body) {
+    async request(method, given, body) {
+      const isArm = given.startsWith(ARM) || given.startsWith(cloud.resourceManager);
+      const url = given.startsWith(ARM) ? `${cloud.resourceManager}${given.slice(ARM.length)}` : given;
       const response = await fetch(url, {
         method,
         dispatcher,
         headers: {
-          authorization: `Bearer ${url.startsWith(ARM) ? tokens.arm : tokens.vault}`,
+          authorization: `Bearer ${isArm ? tokens.arm : tokens.vault}`,
           ...(body === undefined ? {} : { 'content-type': 'application/json' }),
         },
         ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -96,15 +106,22 @@ export async function armDelete(request: AzureRequest, path: string): Promise<vo
   await request('DELETE', `${ARM}${path}?${API_VERSION}`);
 }
 
-async function token(facts: SandboxFacts, dispatcher: ProxyAgent, scope: string): Promise<string> {
-  const response = await fetch(`https://login.microsoftonline.com/${facts.tenantId}/oauth2/v2.0/token`, {
+async function token(
+  facts: SandboxFacts,
+  {
+    cloud,
+    dispatcher,
+    resource,
+  }: { readonly cloud: Cloud; readonly dispatcher: ProxyAgent; readonly resource: string },
+): Promise<string> {
+  const response = await fetch(`${cloud.authorityHost}/${facts.tenantId}/oauth2/v2.0/token`, {
     method: 'POST',
     dispatcher,
     body: new URLSearchParams({
       grant_type: 'client_credentials',
       client_id: facts.clientId,
       client_secret: facts.clientSecret,
-      scope,
+      scope: `${resource}/.default`,
     }),
   });
   return z.object({ access_token: z.string() }).parse(await response.json()).access_token;

@@ -2,7 +2,7 @@
 import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
-import { armPost, armPut, connectAzure, type AzureRequest } from './azure-client';
+import { armPost, armPut, connectAzure, type AzureRequest, type CloudName } from './azure-client';
 import type { SandboxFacts } from './sandbox';
 import { SandboxControl } from './sandbox-control';
 import {
@@ -61,6 +61,8 @@ export interface SandboxClusterOptions {
    * approve the private endpoint. `Public` when absent.
    */
   readonly vaultAccess?: VaultAccess;
+  /** The public one when absent. */
+  readonly cloud?: CloudName;
   /** Bits of the RSA key: 2048, 3072 or 4096; 2048 when absent. */
   readonly keySize?: number;
 }
@@ -70,7 +72,7 @@ export async function makeSandboxCluster(
   facts: SandboxFacts,
   options: SandboxClusterOptions,
 ): Promise<SandboxClusterFacts> {
-  const azure = await connectAzure(facts);
+  const azure = await connectAzure(facts, options.cloud);
   const { request } = azure;
   try {
     const group = groupOf(facts, options.subscription);

@@ -127,6 +127,16 @@ export class SandboxControl {
     await this.send('POST', `/clusters/${cluster}/restart-servers`);
   }
 
+  /** Makes a change request in the sandbox's ServiceNow, or changes one. @param fields as its database has them */
+  async setChange(number: string, fields: Readonly<Record<string, string>>): Promise<void> {
+    await this.send('PUT', `/service-now/changes/${number}`, fields);
+  }
+
+  /** Has its ServiceNow answer, show a page, or refuse for want of capacity. */
+  async setServiceNow(mode: 'up' | 'maintenance' | 'throttled'): Promise<void> {
+    await this.send('PUT', '/service-now/mode', { mode });
+  }
+
   /** How many requests about Secrets the cluster's API servers have answered so far, by verb. */
   async secretRequests(cluster: string): Promise<Record<string, number>> {
     return z.record(z.string(), z.int()).parse(await this.send('GET', `/clusters/${cluster}/secret-requests`));
@@ -140,8 +150,20 @@ export class SandboxControl {
     readonly tenantId?: string;
     readonly expiresInSeconds?: number;
     readonly appOnly?: boolean;
+    /** The cloud whose Entra issues it; the public one when absent. */
+    readonly cloud?: string;
   }): Promise<string> {
     return z.object({ token: z.string() }).parse(await this.send('POST', '/tokens', token)).token;
+  }
+
+  /** A person enters the code that a program shows, and signs in. */
+  async enterDeviceCode(entered: {
+    readonly userCode: string;
+    readonly name: string;
+    readonly roles: readonly string[];
+    readonly expiresInSeconds?: number;
+  }): Promise<void> {
+    await this.send('POST', '/device-codes', entered);
   }
 
   private async send(method: string, path: string, body?: unknown): Promise<unknown> {

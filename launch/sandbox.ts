@@ -17,6 +17,13 @@ export const SandboxFacts = z.object({
   clientId: z.string(),
   clientSecret: z.string(),
   people: z.object({ requester: Person, approver1: Person, approver2: Person, reader: Person }),
+  serviceNow: z.object({
+    url: z.string(),
+    clientId: z.string(),
+    clientSecret: z.string(),
+    user: z.string(),
+    password: z.string(),
+  }),
   control: z.object({ url: z.string(), token: z.string() }),
 });
 /** What the sandbox says of itself. */

@@ -2,7 +2,9 @@
 import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
+import { openSigningKey, publicKeyFile } from '../evidence/key';
 import { freePort } from '../tools/ports';
+import { nonEmpty } from '../settings/environment';
 import { startNodeProcess } from './node-process';
 import { startBoth } from './start-both';
 import { supervise, type Supervised } from './supervise';
@@ -35,12 +37,25 @@ const NODE_OPTIONS = { api: [], worker: ['--heap-growing-percent=20'] };
 
 const apiSaid = z.object({ url: z.string() });
 
+/**
+ * The key that the API signs with, and its public half, which the worker believes: on one machine both are made here. Where API and
+ * worker are configured apart, a person gives the worker the public keys.
+ */
+async function apiKeys(env: NodeJS.ProcessEnv): Promise<NodeJS.ProcessEnv> {
+  const keyFile = path.resolve(nonEmpty(env.KEYTURN_API_SIGNING_KEY_FILE) ?? path.join('.keyturn', 'api-key.pem'));
+  await openSigningKey(keyFile, { create: true });
+  return {
+    KEYTURN_API_SIGNING_KEY_FILE: keyFile,
+    KEYTURN_API_PUBLIC_KEYS: nonEmpty(env.KEYTURN_API_PUBLIC_KEYS) ?? publicKeyFile(keyFile),
+  };
+}
+
 /** Starts both processes; resolves when the API listens and the worker polls. */
 export async function startService(options: ServiceOptions): Promise<Service> {
   mkdirSync(options.logDirectory, { recursive: true });
   const port = options.apiPort ?? (await freePort());
   const onRestart = options.onRestart ?? ((what) => console.error(what));
-  const env = { ...options.env, KEYTURN_API_PORT: String(port) };
+  const env = { ...options.env, KEYTURN_API_PORT: String(port), ...(await apiKeys(options.env)) };
   let apiUrl = '';
   const start = (name: 'api' | 'worker') => async () => {
     const ready = await startNodeProcess({

@@ -73,6 +73,8 @@ export async function startStack(options: StackOptions): Promise<Stack> {
     if (temporal) stops.push(() => temporal.child.stop());
     const service = await startService({
       env: {
+        // A person started all of it by one command; a worker alone makes no key unless it is told to.
+        KEYTURN_EVIDENCE_KEY_CREATE: 'true',
         ...options.env,
         ...(sandbox ? sandbox.env : {}),
         ...(temporal

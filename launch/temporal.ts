@@ -8,7 +8,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { startChild, type Child } from '../tools/child-process';
 import { findTool } from '../tools';
 import { freePort } from '../tools/ports';
-import { SearchAttributes } from '../workflows/messages';
+import { SEARCH_ATTRIBUTE_TYPES, SearchAttributes } from '../workflows/messages';
 
 /** A running dev server. */
 export interface TemporalServer {
@@ -37,9 +37,9 @@ export async function startTemporal(options: TemporalOptions): Promise<TemporalS
   const command = await findTool('temporal', { onProgress: options.onProgress });
   const port = options.port ?? (await freePort());
   const uiPort = options.uiPort ?? (await freePort());
-  const searchAttributes = Object.values(SearchAttributes).flatMap(({ name }) => [
+  const searchAttributes = Object.values(SearchAttributes).flatMap(({ name, type }) => [
     '--search-attribute',
-    `${name}=Keyword`,
+    `${name}=${SEARCH_ATTRIBUTE_TYPES[type]}`,
   ]);
   const database = options.databaseFile === undefined ? [] : ['--db-filename', options.databaseFile];
   const child = startChild({

@@ -12,9 +12,12 @@
  */
 import { spawn, type ChildProcess } from 'node:child_process';
 import { closeSync, openSync, readFileSync } from 'node:fs';
+import type { Readable, Writable } from 'node:stream';
 
 // `read` and `kill` are the shell's own: the guard must not depend on the child's PATH.
 const GUARD = '{ read -r eof <&3; kill -KILL $$; } </dev/null >/dev/null 2>&1 & exec "$@" 3<&-';
+// The child leads a session, and so a group: `-$$` is everything that it started and that stayed in it.
+const GUARD_OF_GROUP = GUARD.replace('-KILL ', '-KILL -');
 const TAIL_LIMIT_IN_BYTES = 16 * 1024;
 
 /** How to start a child. */
@@ -28,6 +31,10 @@ export interface ChildOptions {
   readonly cwd?: string;
   /** A file that gets the child's output, appended; standard output goes to `onStdout` instead when that is given. */
   readonly logFile?: string;
+  /** Whether what the child itself starts dies too, also when the child ends by itself; false when absent. */
+  readonly withDescendants?: boolean;
+  /** Whether the parent holds standard input, output and error: `streams` of the child. Then there is no tail. */
+  readonly piped?: boolean;
   /** Called with each chunk of standard output, for a parent that reads what the child says. */
   readonly onStdout?: (chunk: string) => void;
 }
@@ -38,10 +45,19 @@ export interface ChildExit {
   readonly signal: NodeJS.Signals | null;
 }
 
+/** What a parent says to a child and hears from it, as bytes. */
+export interface ChildStreams {
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+}
+
 /** A running child. */
 export interface Child {
   readonly name: string;
   readonly pid: number;
+  /** When it was started `piped`. */
+  readonly streams?: ChildStreams;
   /** Settles when the child has ended; never rejects. */
   readonly exited: Promise<ChildExit>;
   /** The end of what the child printed, for error messages. */
@@ -60,8 +76,9 @@ export function startChild(options: ChildOptions): Child {
   const log = options.logFile === undefined ? undefined : openSync(options.logFile, 'a');
   const output = log ?? 'pipe';
   const stdout = options.onStdout === undefined ? output : 'pipe';
-  const process_ = spawn('/bin/sh', ['-c', GUARD, options.name, options.command, ...options.args], {
-    stdio: ['ignore', stdout, output, 'pipe'],
+  const guard = options.withDescendants === true ? GUARD_OF_GROUP : GUARD;
+  const process_ = spawn('/bin/sh', ['-c', guard, options.name, options.command, ...options.args], {
+    stdio: [options.piped === true ? 'pipe' : 'ignore', stdout, output, 'pipe'],
     // A session of its own: Ctrl-C on a terminal goes to the parent alone, which stops its children in order.
     detached: true,
     env: options.env ?? process.env,
@@ -75,7 +92,12 @@ export function startChild(options: ChildOptions): Child {
     throw new Error(`${options.name} could not be started: ${needed} is missing, or no more processes are allowed.`);
   }
 
-  const keptTail = keepTail(process_, options.onStdout);
+  const { stdin, stdout: out, stderr } = process_;
+  const streams =
+    options.piped === true && stdin !== null && out !== null && stderr !== null
+      ? { stdin, stdout: out, stderr }
+      : undefined;
+  const keptTail = streams === undefined ? keepTail(process_, options.onStdout) : () => '';
   const { logFile } = options;
   const tail = logFile === undefined ? keptTail : () => readFileSync(logFile, 'utf8').slice(-TAIL_LIMIT_IN_BYTES);
   const exited = new Promise<ChildExit>((resolve) => {
@@ -88,6 +110,7 @@ export function startChild(options: ChildOptions): Child {
   return {
     name: options.name,
     pid: process_.pid,
+    streams,
     exited,
     tail,
     kill: (signal) => void process_.kill(signal),
