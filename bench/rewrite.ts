@@ -71,6 +71,7 @@ async function start(options: BenchOptions, directory: string): Promise<Started>
       ...process.env,
       KEYTURN_EVIDENCE_DIRECTORY: path.join(directory, 'evidence'),
       KEYTURN_EVIDENCE_KEY_FILE: path.join(directory, 'evidence-key.pem'),
+      KEYTURN_API_SIGNING_KEY_FILE: path.join(directory, 'api-key.pem'),
       ...(options.inFlight === undefined ? {} : { KEYTURN_REWRITE_IN_FLIGHT: String(options.inFlight) }),
       ...(options.latencyLimit === undefined ? {} : { KEYTURN_REWRITE_LATENCY_LIMIT: options.latencyLimit }),
     },
