@@ -5,6 +5,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { refuseUsedOperationId, sealEvidence } from '../../activities/evidence';
 import type { EvidenceRecord } from '../../domain/evidence';
+import { SIGNED } from '../domain/fixtures';
+import { folderStore } from '../../evidence/folder-store';
 import { openSigningKey, publicKeyFile, type SigningKey } from '../../evidence/key';
 import { verifyEvidence } from '../../evidence/verify';
 
@@ -34,13 +36,15 @@ function record(id = 'op-1a2b3c'): Omit<EvidenceRecord, 'sealedAt' | 'format'> {
       planRevision: 0,
       approvals: [
         {
+          ...SIGNED,
           by: requestedBy,
           at: '2026-01-01T00:00:00.500Z',
           planDigest: 'sha256:00',
           gate: 'approve',
-          comment: undefined,
         },
       ],
+      denial: null,
+      cancellation: null,
       approvalDeadline: null,
       steps: [],
       progress: null,
@@ -49,9 +53,12 @@ function record(id = 'op-1a2b3c'): Omit<EvidenceRecord, 'sealedAt' | 'format'> {
       offers: [],
       blockedSecrets: null,
       acceptance: null,
+      paused: null,
+      resumed: null,
       result: null,
       evidence: null,
     },
+    seal: { policy: { approvalsRequired: 1 }, approvalTimeoutInMs: 1_000, signature: SIGNED.signature },
     outputs: {
       'rotate.take-baseline': {
         type: 'take-baseline' as const,
@@ -66,10 +73,10 @@ describe('evidence', () => {
   let key: SigningKey;
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'kt-evidence-'));
-    key = await openSigningKey(join(directory, 'keys', 'evidence.pem'));
+    key = await openSigningKey(join(directory, 'keys', 'evidence.pem'), { create: true });
   });
   afterEach(() => rm(directory, { recursive: true, force: true }));
-  const seal = () => sealEvidence(record(), { directory: join(directory, 'out'), key });
+  const seal = () => sealEvidence(record(), { store: folderStore(join(directory, 'out')), key });
 
   it('verifies as it was sealed, with and without the published key', async () => {
     const { file, digest, signingKeyId } = await seal();
@@ -119,8 +126,8 @@ describe('evidence', () => {
   });
 
   it('is refused when it is signed anew with another key and the published key is known', async () => {
-    const other = await openSigningKey(join(directory, 'other.pem'));
-    const forged = await sealEvidence(record(), { directory, key: other });
+    const other = await openSigningKey(join(directory, 'other.pem'), { create: true });
+    const forged = await sealEvidence(record(), { store: folderStore(directory), key: other });
     const bytes = await readFile(forged.file);
     expect(verifyEvidence(bytes)).toMatchObject({ ok: true, keyId: other.keyId });
     expect(verifyEvidence(bytes, { publicKeyPem: key.publicKeyPem })).toMatchObject({
@@ -130,7 +137,7 @@ describe('evidence', () => {
   });
 
   it('is written once: the same record again is the file as it was, another record is refused', async () => {
-    const store = { directory: join(directory, 'out'), key };
+    const store = { store: folderStore(join(directory, 'out')), key };
     const first = await seal();
     const bytes = await readFile(first.file);
     const again = await sealEvidence(record(), store, () => '2030-01-01T00:00:00.000Z');
@@ -142,7 +149,7 @@ describe('evidence', () => {
     await expect(refuseUsedOperationId('op-1a2b3c', store)).rejects.toMatchObject(refused);
     await expect(refuseUsedOperationId('op-unused', store)).resolves.toBeUndefined();
     expect(await readFile(first.file)).toEqual(bytes);
-    expect(await readdir(store.directory)).toEqual(['op-1a2b3c.json']);
+    expect(await readdir(join(directory, 'out'))).toEqual(['op-1a2b3c.json']);
   });
 
   it('has one winner when several seal at the same moment, and every one is told of the same file', async () => {
@@ -152,20 +159,24 @@ describe('evidence', () => {
   });
 
   it('is not replaced when the file that is there is no evidence', async () => {
-    const store = { directory, key };
+    const store = { store: folderStore(directory), key };
     await writeFile(join(directory, 'op-1a2b3c.json'), 'something else');
     await expect(sealEvidence(record(), store)).rejects.toMatchObject({ type: 'EvidenceExists' });
     expect(await readFile(join(directory, 'op-1a2b3c.json'), 'utf8')).toBe('something else');
   });
 
   it('takes no operation id for a path', async () => {
-    await expect(sealEvidence(record('../op'), { directory, key })).rejects.toThrow('cannot be the name');
-    await expect(refuseUsedOperationId('../op', { directory, key })).rejects.toThrow('cannot be the name');
+    await expect(sealEvidence(record('../op'), { store: folderStore(directory), key })).rejects.toThrow(
+      'cannot be the name',
+    );
+    await expect(refuseUsedOperationId('../op', { store: folderStore(directory) })).rejects.toThrow(
+      'cannot be the name',
+    );
   });
 
   it('makes the key once, readable by its owner only, even when several start together', async () => {
     const file = join(directory, 'together', 'evidence.pem');
-    const keys = await Promise.all(Array.from({ length: 8 }, () => openSigningKey(file)));
+    const keys = await Promise.all(Array.from({ length: 8 }, () => openSigningKey(file, { create: true })));
     expect(new Set(keys.map(({ keyId }) => keyId)).size).toBe(1);
     expect((await stat(file)).mode & 0o777).toBe(0o600);
     expect(await readFile(publicKeyFile(file), 'utf8')).toBe(keys[0]?.publicKeyPem);
@@ -174,12 +185,23 @@ describe('evidence', () => {
 
   it('does not replace a key file that it cannot use', async () => {
     const file = join(directory, 'broken.pem');
-    await writeFile(file, 'not a key');
-    await expect(openSigningKey(file)).rejects.toThrow('does not hold a private key');
+    await writeFile(file, 'not a key', { mode: 0o600 });
+    await expect(openSigningKey(file, { create: true })).rejects.toThrow('does not hold a private key');
     expect(await readFile(file, 'utf8')).toBe('not a key');
     const { privateKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
     await writeFile(file, privateKey.export({ type: 'pkcs8', format: 'pem' }));
-    await expect(openSigningKey(file)).rejects.toThrow('rsa');
+    await expect(openSigningKey(file, { create: true })).rejects.toThrow('rsa');
+  });
+
+  it('signs with no key that is missing, that others may read, or whose public half is another one', async () => {
+    const file = join(directory, 'strict.pem');
+    await expect(openSigningKey(file, { create: false })).rejects.toThrow('KEYTURN_EVIDENCE_KEY_CREATE=true');
+    const made = await openSigningKey(file, { create: true });
+    expect(await openSigningKey(file, { create: false })).toMatchObject({ keyId: made.keyId });
+    await chmod(file, 0o640);
+    await expect(openSigningKey(file, { create: true })).rejects.toThrow('mode 640');
     await chmod(file, 0o600);
+    await writeFile(publicKeyFile(file), key.publicKeyPem);
+    await expect(openSigningKey(file, { create: true })).rejects.toThrow('not the public half');
   });
 });

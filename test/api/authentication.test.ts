@@ -35,6 +35,8 @@ describe('a caller', () => {
     ['that is not valid yet', { nbf: now + 60 }, /not valid yet/],
     ['without an object id', { oid: undefined }, /"oid"/],
     ['without an expiry', { exp: undefined }, /"exp"/],
+    ['without the time of its issue', { iat: undefined }, /"iat"/],
+    ['that was issued in the future', { iat: now + 60 }, /issued in the future/],
   ])('with a token %s is refused', async (_what, claims, detail) => {
     const reply = await api.call('GET', PATH, { token: await api.tokens.of('Olga', [Role.Operator], claims) });
     expect(reply.problem()).toMatchObject({
@@ -59,7 +61,15 @@ describe('a caller', () => {
 
   it('with a token that another key signed is refused', async () => {
     const { privateKey } = await generateKeyPair('RS256');
-    const claims = { iss: ISSUER, aud: AUDIENCE, tid: TENANT, oid: 'o', roles: [Role.Operator], exp: now + 600 };
+    const claims = {
+      iss: ISSUER,
+      aud: AUDIENCE,
+      tid: TENANT,
+      oid: 'o',
+      roles: [Role.Operator],
+      iat: now,
+      exp: now + 600,
+    };
     const token = await new SignJWT(claims).setProtectedHeader({ alg: 'RS256', kid: 'k' }).sign(privateKey);
     expect((await api.call('GET', PATH, { token })).problem()).toMatchObject({ code: 'Unauthenticated' });
   });
@@ -109,7 +119,7 @@ describe('a caller', () => {
     expect(reply.text).not.toContain(signature);
     const line: unknown = JSON.parse(api.log.filter((text) => text.includes(reply.problem().requestId)).at(-1) ?? '');
     expect(line).toMatchObject({
-      caller: 'oid-Rita',
+      caller: 'oid-rita',
       tenantId: TENANT,
       route: '/v1/operations/{id}',
       status: 404,
@@ -127,10 +137,6 @@ describe('while the signing keys cannot be fetched', () => {
   it('no caller is let in, and the answer says that it may work later', async () => {
     const api = await startTestApi({
       auth: {
-        issuer: ISSUER,
-        audience: AUDIENCE,
-        tenantId: TENANT,
-        jwksUrl: 'http://127.0.0.1:9/',
         keySet: () =>
           Promise.reject(
             new KeySetUnavailable('https://login.microsoftonline.com/keys', { cause: new Error('ECONNREFUSED') }),
@@ -138,7 +144,7 @@ describe('while the signing keys cannot be fetched', () => {
       },
     });
     const reply = await api.call('GET', PATH, { token: api.as.rita });
-    expect(reply.problem()).toMatchObject({ status: 503, code: 'AzureUnavailable', retryAfter: 10 });
+    expect(reply.problem()).toMatchObject({ status: 503, code: 'IssuerUnavailable', retryAfter: 10 });
     expect(reply.headers.get('retry-after')).toBe('10');
     await api.close();
   });

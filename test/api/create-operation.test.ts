@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { OperationView } from '../../api/operation-view';
 import { ApiError } from '../../api/problem';
 import { Role } from '../../domain/people';
-import { CLUSTER, HEALTHY, idOf, KEY, REQUEST, startTestApi, type TestApi } from './support';
+import { CLUSTER, HEALTHY, idOf, KEY, OF_PROGRAM, REQUEST, startTestApi, type TestApi } from './support';
 
 let api: TestApi;
 beforeEach(async () => void (api = await startTestApi({ temporalUiUrl: 'http://127.0.0.1:8233' })));
@@ -16,7 +16,7 @@ describe('a request for an operation', () => {
     expect(view).toMatchObject({
       status: 'Planning',
       kind: 'rotate-key',
-      requestedBy: { objectId: 'oid-Olga', type: 'user' },
+      requestedBy: { objectId: 'oid-olga', type: 'user' },
       plan: null,
     });
     expect(view.id).toMatch(/^op-[0-9a-f]{26}$/);
@@ -43,7 +43,7 @@ describe('a request for an operation', () => {
   });
 
   it('by a program is taken, and known to be one', async () => {
-    const token = await api.tokens.of('pipeline', [Role.Operator], { scp: undefined });
+    const token = await api.tokens.of('pipeline', [Role.Operator], OF_PROGRAM);
     const reply = await api.call('POST', '/v1/operations', {
       token,
       body: REQUEST,
@@ -54,7 +54,7 @@ describe('a request for an operation', () => {
 
   it('that was sent before is the same operation, and Azure is not asked again', async () => {
     const first = await api.ask('k1');
-    api.gateway.plan(idOf(first));
+    api.gateway.planFor(idOf(first));
     const again = await api.ask('k1', { change: REQUEST.change, cluster: CLUSTER, kind: 'rotate-key' });
     expect(idOf(again)).toBe(idOf(first));
     expect(again.status).toBe(202);

@@ -2,7 +2,7 @@ import { afterEach, beforeEach, describe, expect, it } from '@jest/globals';
 import { OperationView } from '../../api/operation-view';
 import { ApiError } from '../../api/problem';
 import { Role } from '../../domain/people';
-import { CLUSTER, idOf, REQUEST, startTestApi, type Reply, type TestApi } from './support';
+import { CLUSTER, idOf, REQUEST, startTestApi, TENANT, type Reply, type TestApi } from './support';
 
 let api: TestApi;
 let id: string;
@@ -10,7 +10,7 @@ let digest: string;
 beforeEach(async () => {
   api = await startTestApi();
   id = idOf(await api.ask('k1'));
-  digest = api.gateway.plan(id);
+  digest = api.gateway.planFor(id);
 });
 afterEach(() => api.close());
 
@@ -22,7 +22,7 @@ describe('an approval', () => {
     const reply = await decide('approve', api.as.anna, { planDigest: digest, comment: 'Looks right.' });
     expect(reply.status).toBe(200);
     expect(reply.json(OperationView).approvals).toMatchObject([
-      { by: { objectId: 'oid-Anna' }, planDigest: digest, comment: 'Looks right.' },
+      { by: { objectId: 'oid-anna' }, planDigest: digest, comment: 'Looks right.' },
     ]);
     expect(api.gateway.told).toMatchObject([{ type: 'approve', decision: { roles: [Role.Approver] } }]);
   });
@@ -33,11 +33,14 @@ describe('an approval', () => {
     // A changed name does not make another person.
     const renamed = await api.tokens.of('Olga', [Role.Approver], { name: 'Not Olga' });
     expect((await decide('approve', renamed)).problem().code).toBe('RequesterCannotApprove');
+    // Neither does an id in other letters.
+    const capital = await api.tokens.of('Olga', [Role.Approver], { oid: 'OID-OLGA', tid: TENANT.toUpperCase() });
+    expect((await decide('approve', capital)).problem().code).toBe('RequesterCannotApprove');
     expect(api.gateway.told).toEqual([]);
   });
 
   it('by a program is refused, even with the role Approver', async () => {
-    for (const claims of [{ scp: undefined }, { idtyp: 'app' }]) {
+    for (const claims of [{ scp: undefined, sub: 'oid-pipeline' }, { idtyp: 'app' }]) {
       const token = await api.tokens.of('pipeline', [Role.Approver], claims);
       expect((await decide('approve', token)).problem()).toMatchObject({ status: 403, code: 'ProgramCannotApprove' });
     }
@@ -59,7 +62,7 @@ describe('an approval', () => {
   });
 
   it('has one message id for one person and plan, and another for the next plan', async () => {
-    api.gateway.plan(id, { approvals: [] });
+    api.gateway.planFor(id, { approvals: [] });
     await decide('approve', api.as.anna);
     api.gateway.change(id, { approvals: [] });
     await decide('approve', api.as.anna);
@@ -122,7 +125,7 @@ describe('an approval', () => {
 
   it('of an operation that is ready to wait is taken while another one executes', async () => {
     id = idOf(await api.ask('k2', { ...REQUEST, whenBusy: 'wait' }));
-    digest = api.gateway.plan(id);
+    digest = api.gateway.planFor(id);
     api.gateway.holders.set(CLUSTER, 'op-holder');
     expect((await decide('approve', api.as.anna)).status).toBe(200);
   });

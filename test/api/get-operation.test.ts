@@ -1,9 +1,15 @@
 import { createHash } from 'node:crypto';
+import { setMaxListeners } from 'node:events';
 import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { createOperationPoller } from '../../api/operation-poller';
+import type { EvidenceFile } from '../../domain/evidence';
+import type { Operation } from '../../domain/operation';
 import { OperationView } from '../../api/operation-view';
+import { folderStore } from '../../evidence/folder-store';
+import { ApiError } from '../../api/problem';
 import { idOf, startTestApi, type TestApi } from './support';
 
 let api: TestApi;
@@ -14,7 +20,7 @@ beforeAll(async () => void (directory = await mkdtemp(join(tmpdir(), 'evidence-'
 afterAll(() => rm(directory, { recursive: true }));
 beforeEach(async () => {
   api = await startTestApi({
-    evidenceDirectory: directory,
+    store: folderStore(directory),
     publicUrl: 'https://keyturn.example',
     stopping: stopping.signal,
   });
@@ -44,7 +50,7 @@ describe('an operation', () => {
 
   it('is waited for until its status changes', async () => {
     const reply = get('', { prefer: 'respond-async, wait=15' });
-    setTimeout(() => api.gateway.plan(id), 200);
+    setTimeout(() => api.gateway.planFor(id), 200);
     const started = Date.now();
     expect((await reply).json(OperationView).status).toBe('AwaitingApproval');
     expect(Date.now() - started).toBeLessThan(10_000);
@@ -52,7 +58,7 @@ describe('an operation', () => {
   });
 
   it('is waited for until its plan changes', async () => {
-    api.gateway.plan(id);
+    api.gateway.planFor(id);
     const started = Date.now();
     const reply = get('', { prefer: 'wait=15' });
     setTimeout(() => api.gateway.change(id, { planRevision: 2 }), 200);
@@ -87,6 +93,71 @@ describe('an operation', () => {
   });
 });
 
+describe('the entity tag of an operation', () => {
+  const tagOf = (reply: Awaited<ReturnType<typeof get>>) => reply.headers.get('etag') ?? '';
+
+  it('saves an answer while nothing but live counts changes', async () => {
+    const tag = tagOf(await get());
+    api.gateway.change(id, { progress: { step: 'census', done: 1, total: 2 } });
+    const same = await get('', { 'if-none-match': `"other", W/${tag}` });
+    expect([same.status, same.text, tagOf(same), same.headers.get('retry-after')]).toEqual([304, '', tag, '2']);
+    expect((await get('', { 'if-none-match': '"other"' })).status).toBe(200);
+    api.gateway.change(id, { waitingFor: 'the census.' });
+    const other = await get('', { 'if-none-match': tag });
+    expect(other.status).toBe(200);
+    expect(tagOf(other)).not.toBe(tag);
+  });
+
+  it('is waited for until it is another one, or the time is up', async () => {
+    const tag = tagOf(await get());
+    const none = await get('', { 'if-none-match': tag, prefer: 'wait=1' });
+    expect([none.status, none.headers.get('preference-applied')]).toEqual([304, 'wait=1']);
+    const reply = get('', { 'if-none-match': tag, prefer: 'wait=20' });
+    api.gateway.change(id, { waitingFor: 'something else.' });
+    expect((await reply).json(OperationView).waitingFor).toBe('something else.');
+    // What the client has is old already.
+    expect((await get('', { 'if-none-match': tag, prefer: 'wait=20' })).status).toBe(200);
+  });
+
+  it('of 200 clients that wait costs one read in each interval, also through an outage of Temporal', async () => {
+    let reads = 0;
+    let [failing, most] = [false, 0];
+    const find = async (one: string) => {
+      reads += 1;
+      await Promise.resolve();
+      if (failing) throw new ApiError({ code: 'TemporalUnavailable', detail: 'Temporal does not answer.' });
+      return api.gateway.find(one);
+    };
+    const poller = createOperationPoller({ find }, 20);
+    const gone = new AbortController();
+    setMaxListeners(0, gone.signal);
+    const waits = Array.from({ length: 200 }, async () => {
+      const seen = [];
+      for await (const operation of poller.watch(id, gone.signal)) {
+        seen.push(operation.waitingFor);
+        most = Math.max(most, seen.length);
+      }
+      return seen;
+    });
+    while (reads < 3) await new Promise((resolve) => setTimeout(resolve, 10));
+    expect(most).toBe(1);
+    api.gateway.change(id, { waitingFor: 'something else.' });
+    while (most < 2) await new Promise((resolve) => setTimeout(resolve, 10));
+    failing = true;
+    const before = reads;
+    while (reads < before + 3) await new Promise((resolve) => setTimeout(resolve, 10));
+    // It works again by itself.
+    failing = false;
+    api.gateway.change(id, { waitingFor: 'a third.' });
+    while (most < 3) await new Promise((resolve) => setTimeout(resolve, 10));
+    gone.abort();
+    for (const seen of await Promise.all(waits)) expect(seen.at(-1)).toBe('a third.');
+    const after = reads;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    expect(reads).toBeLessThanOrEqual(after + 1);
+  });
+});
+
 describe('evidence', () => {
   it('is not there before it is sealed', async () => {
     const reply = await get('/evidence');
@@ -94,7 +165,7 @@ describe('evidence', () => {
   });
 
   it('is given byte for byte', async () => {
-    const bytes = '{ "record": {  "odd":"white  space" } }\n\n';
+    const bytes = `${JSON.stringify(sealed(api.gateway.operation(id))).replaceAll(',', '  ,')}\n\n`;
     await writeFile(join(directory, `${id}.json`), bytes);
     const digest = `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
     api.gateway.change(id, { evidence: { file: `/elsewhere/${id}.json`, digest, signingKeyId: 'k' } });
@@ -123,3 +194,21 @@ describe('evidence', () => {
     expect(reply.text).not.toContain('root:');
   });
 });
+
+/** The least that the API document calls evidence. */
+function sealed(operation: Operation): EvidenceFile {
+  return {
+    record: {
+      format: 'keyturn-evidence/3',
+      sealedAt: '2026-01-01T00:00:00.000Z',
+      operation,
+      outputs: {},
+      seal: {
+        policy: { approvalsRequired: 1 },
+        approvalTimeoutInMs: 1_000,
+        signature: { keyId: 'sha256:k', value: '' },
+      },
+    },
+    signature: { algorithm: 'Ed25519', keyId: 'sha256:k', publicKey: '', value: '' },
+  };
+}

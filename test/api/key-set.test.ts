@@ -1,7 +1,7 @@
 import { once } from 'node:events';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
-import { describe, expect, it } from '@jest/globals';
+import { afterEach, beforeEach, describe, expect, it, jest } from '@jest/globals';
 import { exportJWK, generateKeyPair, jwtVerify, SignJWT } from 'jose';
 import { issuerOf, keySetUrl, KeySetUnavailable, remoteKeySet } from '../../api/key-set';
 import { CLOUDS } from '../../domain/clouds';
@@ -80,3 +80,87 @@ describe('the signing keys', () => {
 function fail(): never {
   throw new Error('There is no cloud.');
 }
+
+describe('the last known keys', () => {
+  const HOUR = 3_600_000;
+  let server: ReturnType<typeof createServer>;
+  let answers = true;
+  let asked: string[] = [];
+  let time = 0;
+  let issuer = '';
+  let tokenOf: (kid: string) => Promise<string>;
+
+  beforeEach(async () => {
+    const { privateKey, publicKey } = await generateKeyPair('RS256', { extractable: true });
+    const jwk = { ...(await exportJWK(publicKey)), kid: 'k', use: 'sig' };
+    answers = true;
+    asked = [];
+    server = createServer((request, response) => {
+      asked.push(request.url ?? '');
+      const isMetadata = request.url?.endsWith('/openid-configuration') === true;
+      response
+        .writeHead(answers ? 200 : 503)
+        .end(JSON.stringify(isMetadata ? { issuer, jwks_uri: `${issuer}keys` } : { keys: [jwk] }));
+    });
+    issuer = `${await listening(server)}/`;
+    tokenOf = (kid) => new SignJWT({ a: 1 }).setProtectedHeader({ alg: 'RS256', kid }).sign(privateKey);
+    time = Date.now();
+    jest.spyOn(Date, 'now').mockImplementation(() => time);
+  });
+  afterEach(() => {
+    jest.restoreAllMocks();
+    server.close();
+    server.closeAllConnections();
+  });
+
+  it('are used for a bounded time while the issuer does not answer, which is asked every 10 s', async () => {
+    const failures: unknown[] = [];
+    const keys = remoteKeySet(`${issuer}keys`, { keptInMs: 4 * HOUR, onFailure: (error) => failures.push(error) });
+    const token = await tokenOf('k');
+    await jwtVerify(token, keys);
+    answers = false;
+    time += 4 * HOUR - 20_000;
+    await jwtVerify(token, keys);
+    await jwtVerify(token, keys);
+    expect([asked.length, failures.length]).toEqual([2, 1]);
+    time += 10_000;
+    await jwtVerify(token, keys);
+    expect(asked.length).toBe(3);
+    time += 10_000;
+    await expect(jwtVerify(token, keys)).rejects.toMatchObject({ name: 'KeySetUnavailable', retryAfterInSeconds: 10 });
+    time += 4_000;
+    await expect(jwtVerify(token, keys)).rejects.toMatchObject({ name: 'KeySetUnavailable', retryAfterInSeconds: 6 });
+    expect(asked.length).toBe(4);
+    answers = true;
+    time += 6_000;
+    await jwtVerify(token, keys);
+  });
+
+  it('do not show that an unknown key is wrong', async () => {
+    const keys = remoteKeySet(`${issuer}keys`);
+    await jwtVerify(await tokenOf('k'), keys);
+    answers = false;
+    time += 31_000;
+    for (const kid of ['new', 'newer'])
+      await expect(jwtVerify(await tokenOf(kid), keys)).rejects.toThrow(KeySetUnavailable);
+    expect(asked.length).toBe(2);
+    await jwtVerify(await tokenOf('k'), keys);
+  });
+
+  it('are asked for once more for an unknown key, then not for 30 s', async () => {
+    const keys = remoteKeySet(`${issuer}keys`);
+    await jwtVerify(await tokenOf('k'), keys);
+    time += 31_000;
+    for (const kid of ['new', 'newer', 'newest'])
+      await expect(jwtVerify(await tokenOf(kid), keys)).rejects.toMatchObject({ code: 'ERR_JWKS_NO_MATCHING_KEY' });
+    expect(asked.length).toBe(2);
+  });
+
+  it('are where the metadata of an issuer says, if they are its own', async () => {
+    await jwtVerify(await tokenOf('k'), remoteKeySet({ issuer }));
+    expect(asked).toEqual(['/.well-known/openid-configuration', '/keys']);
+    const other = remoteKeySet({ issuer: issuer.slice(0, -1) });
+    await expect(jwtVerify(await tokenOf('k'), other)).rejects.toThrow(KeySetUnavailable);
+    expect(asked.length).toBe(3);
+  });
+});

@@ -1,10 +1,26 @@
 /** Operations in memory: an honest stand-in for Temporal where a test is about HTTP. The real one is tested on a real server. */
-import type { Inspected } from '../../activities/contract';
+import type { CsiInspected, Inspected, LedgerInspected } from '../../activities/contract';
 import { approvedBy, decisionFault, type Decision } from '../../domain/approval';
-import { OperationStatus, stepStates, type Operation } from '../../domain/operation';
+import type { KeyUsers } from '../../domain/key-users';
+import type { WorkerReport } from '../../domain/worker-report';
+import { isFinal, OperationStatus, stepStates, type Operation } from '../../domain/operation';
 import { sealPlan } from '../../domain/plan/plan';
-import type { Message, Missing, NewOperation, OperationsGateway, StoredOperation } from '../../api/operations-gateway';
+import { statusesOf, type Span } from '../../api/list-query';
+import { newestFirst } from '../../api/newest-first';
+import { isReadable } from '../../api/policy/decide';
+import type {
+  Message,
+  Missing,
+  NewOperation,
+  OperationsGateway,
+  OperationsPage,
+  StoredOperation,
+  WantedPage,
+} from '../../api/operations-gateway';
 import { ApiError } from '../../api/problem';
+import type { PlannedOnly, PlanOnlyInput } from '../../workflows/messages';
+
+const AT = '2026-01-01T00:00:00.000Z';
 
 export class MemoryGateway implements OperationsGateway {
   readonly namespace = 'default';
@@ -14,6 +30,20 @@ export class MemoryGateway implements OperationsGateway {
   readonly holders = new Map<string, string>();
   /** By cluster resource id. */
   readonly inspected = new Map<string, Inspected>();
+  /** By cluster resource id. */
+  readonly inspectedCsi = new Map<string, CsiInspected>();
+  /** By cluster resource id. */
+  readonly inspectedLedgers = new Map<string, LedgerInspected>();
+  users: Omit<KeyUsers, 'keyId'> = { users: [], clusters: 0, unread: [], refusedSubscriptions: [] };
+  report: WorkerReport = {
+    at: new Date().toISOString(),
+    signingKeyId: 'sha256:00',
+    azure: { objectId: 'oid', clusters: 1, refusedSubscriptions: [] },
+  };
+  missingAttributes: { name: string; command: string }[] = [];
+  /** What was asked to be planned and not started, and the answer. */
+  readonly planned: PlanOnlyInput[] = [];
+  plans: PlannedOnly = { plan: null, faults: [], censusTaken: null };
   lacks: Missing[] = [];
   /** Thrown by every call while it is set. */
   outage: ApiError | undefined;
@@ -23,12 +53,53 @@ export class MemoryGateway implements OperationsGateway {
     return this.#answer(() => this.#stored.get(id));
   }
 
+  list({ filters, size, after, within: grants }: WantedPage): Promise<OperationsPage> {
+    const { cluster, kind, changeNumber, requester, since = 0 } = filters;
+    const statuses = statusesOf(filters);
+    const wanted = [...this.#stored.values()]
+      .map(({ operation }) => ({ operation, id: operation.id, at: Date.parse(operation.requestedAt) }))
+      .filter(
+        ({ operation: { request, requestedBy, status }, at }) =>
+          statuses.includes(status) &&
+          isReadable(grants, request) &&
+          (cluster ?? request.cluster.toLowerCase()) === request.cluster.toLowerCase() &&
+          (kind ?? request.kind) === request.kind &&
+          (changeNumber ?? request.change.number) === request.change.number &&
+          (requester ?? requestedBy.objectId.toLowerCase()) === requestedBy.objectId.toLowerCase() &&
+          at >= since,
+      );
+    const within = (span: Span) => wanted.filter(({ at }) => at >= span.since && at <= (span.until ?? Infinity));
+    return this.#answer(async () => {
+      const page = { size, oldest: since, after, now: Date.now() };
+      const store = { count: async (span: Span) => within(span).length, list: async (span: Span) => within(span) };
+      const { entries, next } = await newestFirst(store, page);
+      return { operations: entries.map(({ operation }) => operation), unreadable: [], next };
+    });
+  }
+
+  countOpen({ cluster, requester }: { cluster?: string; requester?: string }): Promise<number> {
+    const open = [...this.#stored.values()].filter(
+      ({ operation: { status, request, requestedBy } }) =>
+        !isFinal(status) &&
+        (cluster ?? request.cluster) === request.cluster &&
+        (requester ?? requestedBy.objectId) === requestedBy.objectId,
+    );
+    return this.#answer(() => open.length);
+  }
+
   start(asked: NewOperation): Promise<'started' | 'exists'> {
     return this.#answer(() => {
       if (this.#stored.has(asked.operation.id)) return 'exists';
       this.#stored.set(asked.operation.id, asked);
       this.started.push(asked);
       return 'started';
+    });
+  }
+
+  plan(input: PlanOnlyInput): Promise<PlannedOnly> {
+    return this.#answer(() => {
+      this.planned.push(input);
+      return this.plans;
     });
   }
 
@@ -43,6 +114,13 @@ export class MemoryGateway implements OperationsGateway {
       if (message.type === 'approve') this.#approve(operation, message.decision);
       if (message.type === 'deny' || message.type === 'cancel')
         this.change(id, { status: OperationStatus.Canceled, offers: [] });
+      if (message.type === 'pause') {
+        const { by, reason } = message;
+        this.change(id, { paused: { by, at: new Date().toISOString(), reason }, offers: ['resume', 'cancel'] });
+      }
+      if (message.type === 'resume') {
+        this.change(id, { paused: null, resumed: { by: message.by, at: new Date().toISOString() } });
+      }
       if (message.type === 'retry') this.change(id, { status: OperationStatus.Running });
       return 'taken';
     });
@@ -50,6 +128,28 @@ export class MemoryGateway implements OperationsGateway {
 
   inspect(cluster: string): Promise<Inspected> {
     return this.#answer(() => this.inspected.get(cluster) ?? { found: false, why: 'ARM knows no such cluster.' });
+  }
+
+  inspectCsi(cluster: string): Promise<CsiInspected> {
+    return this.#answer(() => this.inspectedCsi.get(cluster) ?? { found: false, why: 'ARM knows no such cluster.' });
+  }
+
+  inspectLedger(cluster: string): Promise<LedgerInspected> {
+    return this.#answer(
+      () => this.inspectedLedgers.get(cluster) ?? { found: false, why: 'ARM knows no such cluster.' },
+    );
+  }
+
+  keyUsers(keyId: string): Promise<KeyUsers> {
+    return this.#answer(() => ({ keyId, ...this.users }));
+  }
+
+  examineWorker(): Promise<WorkerReport> {
+    return this.#answer(() => this.report);
+  }
+
+  missingSearchAttributes(): Promise<{ name: string; command: string }[]> {
+    return this.#answer(() => this.missingAttributes);
   }
 
   missing(): Promise<readonly Missing[]> {
@@ -68,7 +168,7 @@ export class MemoryGateway implements OperationsGateway {
   }
 
   /** Lets an operation have a plan that waits for approval. @returns the plan's digest */
-  plan(id: string, change: Partial<Operation> = {}): string {
+  planFor(id: string, change: Partial<Operation> = {}): string {
     const { request } = this.operation(id);
     const plan = sealPlan({
       kind: request.kind,
@@ -106,20 +206,17 @@ export class MemoryGateway implements OperationsGateway {
     const open = status === OperationStatus.AwaitingApproval;
     const fault = decisionFault(
       decision,
-      { requestedBy, planDigest: plan?.digest ?? null, open, gate: open ? 'approve' : null, approvals },
+      { requestedBy, planDigest: plan?.digest ?? null, open, gate: open ? 'approve' : null, approvals, at: AT },
       'approve',
     );
     if (fault) throw new ApiError(fault);
-    if (approvedBy(decision, approvals)) return;
-    const { by, planDigest, comment } = decision;
-    this.change(operation.id, {
-      approvals: [...approvals, { by, planDigest, gate: 'approve', comment, at: '2026-01-01T00:00:00.000Z' }],
-    });
+    if (approvedBy(decision, approvals, AT)) return;
+    this.change(operation.id, { approvals: [...approvals, decision] });
   }
 
-  async #answer<T>(work: () => T): Promise<T> {
+  async #answer<T>(work: () => T | Promise<T>): Promise<T> {
     await Promise.resolve();
     if (this.outage) throw this.outage;
-    return work();
+    return await work();
   }
 }

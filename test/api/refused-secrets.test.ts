@@ -4,6 +4,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { stepStates, type StepStatus } from '../../domain/operation';
+import { folderStore } from '../../evidence/folder-store';
 import { planned } from '../domain/fixtures';
 import { idOf, startTestApi, type Reply, type TestApi } from './support';
 
@@ -13,7 +14,7 @@ describe('the refused Secrets of an operation', () => {
   let id: string;
   beforeEach(async () => {
     directory = await mkdtemp(join(tmpdir(), 'kt-refused-'));
-    api = await startTestApi({ evidenceDirectory: directory });
+    api = await startTestApi({ store: folderStore(directory) });
     id = idOf(await api.ask('key-1'));
   });
   afterEach(async () => {

@@ -128,7 +128,7 @@ describe('an answer', () => {
     ['GET', '/'],
     ['GET', '/v2/operations'],
     ['DELETE', '/v1/operations/op-1'],
-    ['GET', '/v1/operations'],
+    ['PUT', '/v1/operations'],
     ['GET', '/v1/operations/%E0%A4%A'],
   ])('to %s %s is a problem document with the code RouteNotFound', async (method, path) => {
     expect((await api.call(method, path, { token: api.as.rita })).problem()).toMatchObject({

@@ -17,7 +17,7 @@ describe('the settings of the API', () => {
       cloud: { name: 'AzureCloud' },
       approvalsRequired: 1,
       approvalTimeoutInMs: 259_200_000,
-      evidenceDirectory: resolve('.keyturn/evidence'),
+      evidenceStore: resolve('.keyturn/evidence'),
       logLevel: 'info',
     });
   });
@@ -70,9 +70,107 @@ describe('the settings of the API', () => {
     ]);
   });
 
+  it('need the public URL where others reach the API', () => {
+    const env = { AZURE_TENANT_ID: TENANT, KEYTURN_API_HOST: '0.0.0.0' };
+    expect(faultsOf(env)).toEqual([expect.stringMatching(/^KEYTURN_API_PUBLIC_URL is not set.*0\.0\.0\.0/)]);
+    const publicUrl = 'https://keyturn.example';
+    expect(readApiSettings({ ...env, KEYTURN_API_PUBLIC_URL: publicUrl }).publicUrl).toBe(publicUrl);
+    for (const host of ['127.0.0.1', '127.1.2.3', 'localhost', '::1'])
+      expect(readApiSettings({ AZURE_TENANT_ID: TENANT, KEYTURN_API_HOST: host }).host).toBe(host);
+  });
+
+  it('refuse the namespace that teams share, but on this machine or where it is allowed', () => {
+    const env = { AZURE_TENANT_ID: TENANT, TEMPORAL_ADDRESS: 'temporal.example:7233' };
+    expect(faultsOf(env)).toEqual([expect.stringMatching(/^TEMPORAL_NAMESPACE is "default"/)]);
+    for (const more of [
+      { TEMPORAL_ADDRESS: 'localhost:7233' },
+      { TEMPORAL_ADDRESS: '127.0.0.1:7233' },
+      { TEMPORAL_ADDRESS: '[::1]:7233' },
+      { KEYTURN_ALLOW_DEFAULT_NAMESPACE: 'true' },
+    ])
+      expect(readApiSettings({ ...env, ...more }).temporal.namespace).toBe('default');
+    expect(readApiSettings({ ...env, TEMPORAL_NAMESPACE: 'keyturn' }).temporal.namespace).toBe('keyturn');
+  });
+
   it('refuse a tenant that is no id, and say it once', () => {
     expect(faultsOf({ KEYTURN_TENANT_ID: 'contoso.com' })).toEqual([
       'KEYTURN_TENANT_ID must be a tenant id: 8-4-4-4-12 hexadecimal digits, not "contoso.com".',
+    ]);
+  });
+});
+
+describe('the evidence store', () => {
+  const store = (value: string) =>
+    readApiSettings({ AZURE_TENANT_ID: TENANT, KEYTURN_EVIDENCE_STORE: value }).evidenceStore;
+
+  it('is a folder, or a container of the cloud', () => {
+    expect(store('somewhere')).toBe(resolve('somewhere'));
+    expect(store('https://ktaudit.blob.core.windows.net/evidence/')).toBe(
+      'https://ktaudit.blob.core.windows.net/evidence',
+    );
+  });
+
+  it.each([
+    'https://ktaudit.blob.core.chinacloudapi.cn/evidence',
+    'http://ktaudit.blob.core.windows.net/evidence',
+    'https://ktaudit.blob.core.windows.net/evidence?sig=x',
+    'https://example.org/evidence',
+  ])('is not %s', (value) => {
+    expect(faultsOf({ AZURE_TENANT_ID: TENANT, KEYTURN_EVIDENCE_STORE: value })).toEqual([
+      expect.stringMatching(/^KEYTURN_EVIDENCE_STORE must be a folder, or https:/),
+    ]);
+  });
+});
+
+describe('the settings of tokens', () => {
+  const OWN = 'https://id.example/realms/keys/';
+
+  it('are those of Entra by default', () => {
+    expect(readApiSettings({ AZURE_TENANT_ID: TENANT }).auth).toEqual({
+      issuer: `https://login.microsoftonline.com/${TENANT.toLowerCase()}/v2.0`,
+      audience: 'api://keyturn',
+      tenantId: TENANT.toLowerCase(),
+      jwksUrl: `https://login.microsoftonline.com/${TENANT.toLowerCase()}/discovery/v2.0/keys`,
+      keysKeptInMs: 14_400_000,
+      algorithm: 'RS256',
+      scope: 'access_as_user',
+      maximumAgeInSeconds: 43_200,
+      approvalClients: undefined,
+      claims: { subject: 'oid', roles: 'roles', groups: undefined },
+      groupsOf: { 'Kms.Reader': [], 'Kms.Operator': [], 'Kms.Approver': [], 'Kms.BreakGlass': [] },
+    });
+  });
+
+  it('may name another issuer, exactly as it is written, whatever tenant Azure has', () => {
+    const settings = readApiSettings({
+      AZURE_TENANT_ID: TENANT,
+      KEYTURN_AUTH_ISSUER: OWN,
+      KEYTURN_AUTH_ROLES_CLAIM: 'realm_access.roles',
+      KEYTURN_AUTH_APPROVER_GROUPS: 'key-owners, on-call ,',
+      KEYTURN_APPROVAL_CLIENTS: 'Portal,cli',
+    });
+    expect(settings.tenantId).toBeUndefined();
+    expect(settings.auth).toMatchObject({
+      issuer: OWN,
+      claims: { subject: 'sub', roles: 'realm_access.roles', groups: 'groups' },
+      groupsOf: { 'Kms.Approver': ['key-owners', 'on-call'] },
+      approvalClients: ['portal', 'cli'],
+    });
+    expect([settings.auth.tenantId, settings.auth.jwksUrl]).toEqual([undefined, undefined]);
+  });
+
+  it.each([
+    ['KEYTURN_AUTH_ISSUER', 'http://id.example', /must be an https URL/],
+    ['KEYTURN_AUTH_ISSUER', `https://id.example/${'x'.repeat(100)}`, /100 characters/],
+    ['KEYTURN_AUTH_KEYS_URL', 'ftp://id.example', /must be an https URL/],
+    ['KEYTURN_AUTH_ALGORITHM', 'HS256', /must be one of RS256/],
+    ['KEYTURN_AUTH_ALGORITHM', 'none', /must be one of RS256/],
+    ['KEYTURN_AUTH_MAX_AGE_SECONDS', '0', /from 60 to 86400/],
+    ['KEYTURN_AUTH_KEYS_KEPT_SECONDS', '86401', /from 600 to 86400/],
+    ['KEYTURN_TENANT_ID', TENANT, /KEYTURN_AUTH_ISSUER names another issuer/],
+  ])('refuse %s=%s', (name, value, fault) => {
+    expect(faultsOf({ KEYTURN_AUTH_ISSUER: OWN, [name]: value })).toEqual([
+      expect.stringMatching(new RegExp(`^${name} .*${fault.source}`)),
     ]);
   });
 });

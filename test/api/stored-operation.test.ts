@@ -63,6 +63,7 @@ function described(operation: Partial<Operation>, change: Partial<DescribedWorkf
 describe('a workflow in Temporal', () => {
   it('is the operation that it wrote into its memo', () => {
     expect(storedOperation(described({ status: 'AwaitingApproval' }))).toEqual({
+      closed: false,
       fingerprint: 'sha256:f',
       operation: {
         ...NEW,

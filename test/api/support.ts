@@ -1,7 +1,11 @@
 /** The API on a real port of 127.0.0.1, with tokens signed by a key of the test's own. */
+import { generateKeyPairSync } from 'node:crypto';
 import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { createServer } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
 import { Writable } from 'node:stream';
 import {
   createLocalJWKSet,
@@ -15,10 +19,15 @@ import {
 import { pino } from 'pino';
 import { z } from 'zod';
 import { createApp } from '../../api/app';
+import type { AuthSettings } from '../../api/auth-settings';
 import type { ApiDeps } from '../../api/deps';
 import { ProblemDocument } from '../../api/problem';
 import type { AzureObservation } from '../../domain/observed';
 import { Role } from '../../domain/people';
+import { createStatementSigner } from '../../trust/sign';
+import { AuditLog } from '../../evidence/audit-log';
+import { folderStore } from '../../evidence/folder-store';
+import type { RecordStore } from '../../evidence/store';
 import { MemoryGateway } from './memory-gateway';
 
 export const TENANT = '72f988bf-86f1-41af-91ab-2d7cd011db47';
@@ -28,6 +37,24 @@ export const CLUSTER =
   '/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg/providers/Microsoft.ContainerService/managedClusters/aks1';
 export const KEY = 'https://kv1.vault.azure.net/keys/k1/95a76f34842c4fcf9e2cc929e38359c0';
 export const REQUEST = { kind: 'rotate-key', cluster: CLUSTER, change: { number: 'CHG0030192' } };
+
+/** The application that people sign in with. */
+export const CLIENT = '5c7f2a10-9f4e-4c1b-8d0a-2b6d7e8f9a01';
+/** What the API accepts as Entra's. */
+export const AUTH: AuthSettings = {
+  issuer: ISSUER,
+  audience: AUDIENCE,
+  tenantId: TENANT,
+  jwksUrl: 'http://127.0.0.1:9/',
+  keysKeptInMs: 3_600_000,
+  algorithm: 'RS256',
+  scope: 'access_as_user',
+  maximumAgeInSeconds: 7200,
+  claims: { subject: 'oid', roles: 'roles' },
+  groupsOf: { 'Kms.Reader': [], 'Kms.Operator': [], 'Kms.Approver': [], 'Kms.BreakGlass': [] },
+};
+/** What makes a program's token of a person's. */
+export const OF_PROGRAM: JWTPayload = { idtyp: 'app', scp: undefined, name: undefined };
 
 /** A cluster that any rotation may start on. */
 export const HEALTHY: AzureObservation = {
@@ -75,15 +102,18 @@ export class Tokens {
     roles: readonly string[],
     claims: JWTPayload = {},
     alg: 'RS256' | 'PS256' = 'RS256',
+    typ?: string,
   ): Promise<string> {
     const now = Math.floor(Date.now() / 1000);
     const all = {
       iss: ISSUER,
       aud: AUDIENCE,
       tid: TENANT,
-      oid: `oid-${name}`,
+      oid: `oid-${name.toLowerCase()}`,
+      sub: `sub-${name.toLowerCase()}`,
+      azp: CLIENT,
       name,
-      scp: 'access',
+      scp: 'access_as_user',
       roles,
       iat: now,
       nbf: now - 5,
@@ -91,7 +121,9 @@ export class Tokens {
       ...claims,
     };
     const key = await importJWK(await exportJWK(this.privateKey), alg);
-    return await new SignJWT(all).setProtectedHeader({ alg, kid: 'k' }).sign(key);
+    return await new SignJWT(all)
+      .setProtectedHeader({ alg, kid: 'k', ...(typ === undefined ? {} : { typ }) })
+      .sign(key);
   }
 }
 
@@ -110,6 +142,10 @@ export interface TestApi {
   readonly tokens: Tokens;
   /** What was logged, one JSON text for each line. */
   readonly log: string[];
+  /** A folder of this API's own, unless the test gave one. */
+  readonly store: RecordStore;
+  /** The audit log that the API writes there, unless the test gave one. */
+  readonly audit: AuditLog;
   /** How often Azure was asked, and what it says. */
   readonly azure: { asked: number; says: AzureObservation | Error };
   /** Tokens of Olga (Operator), Anna and Arne (Approver), Rita (Reader). */
@@ -125,7 +161,10 @@ export interface TestApi {
 }
 
 /** Starts the API. */
-export async function startTestApi(change: Partial<ApiDeps> = {}): Promise<TestApi> {
+export async function startTestApi({
+  auth,
+  ...change
+}: Partial<Omit<ApiDeps, 'auth'>> & { readonly auth?: Partial<AuthSettings> } = {}): Promise<TestApi> {
   const gateway = new MemoryGateway();
   const tokens = await Tokens.create();
   const log: string[] = [];
@@ -135,6 +174,9 @@ export async function startTestApi(change: Partial<ApiDeps> = {}): Promise<TestA
       done();
     },
   });
+  const directory = mkdtempSync(join(tmpdir(), 'kt-api-'));
+  const store = change.store ?? folderStore(directory);
+  const audit = new AuditLog(store, 'api');
   const azure: TestApi['azure'] = { asked: 0, says: HEALTHY };
   const app = createApp({
     gateway,
@@ -144,15 +186,11 @@ export async function startTestApi(change: Partial<ApiDeps> = {}): Promise<TestA
       if (azure.says instanceof Error) throw azure.says;
       return azure.says;
     },
-    auth: {
-      issuer: ISSUER,
-      audience: AUDIENCE,
-      tenantId: TENANT,
-      jwksUrl: 'http://127.0.0.1:9/',
-      keySet: tokens.keySet,
-    },
+    auth: { ...AUTH, keySet: tokens.keySet, ...auth },
+    signer: createStatementSigner({ privateKey: generateKeyPairSync('ed25519').privateKey, keyId: 'sha256:test' }),
     policy: { approvalsRequired: 1, approvalTimeoutInMs: 3_600_000 },
-    evidenceDirectory: '/nonexistent',
+    store,
+    audit,
     logger: pino({ level: 'debug' }, sink),
     clock: () => new Date(),
     ...change,
@@ -187,6 +225,8 @@ export async function startTestApi(change: Partial<ApiDeps> = {}): Promise<TestA
     gateway,
     tokens,
     log,
+    store,
+    audit,
     azure,
     as,
     call,
@@ -196,6 +236,8 @@ export async function startTestApi(change: Partial<ApiDeps> = {}): Promise<TestA
       server.close();
       server.closeAllConnections();
       await once(server, 'close');
+      await audit.drained();
+      rmSync(directory, { recursive: true, force: true });
     },
   };
 }

@@ -14,7 +14,7 @@ import tempfile
 import time
 import traceback
 
-from groups import china, everyday, kms, private, refusals, upgrade
+from groups import china, csi, everyday, kms, private, refusals, upgrade
 from install import installed_az
 from lines import LOGIN
 from sandbox import Sandbox, ensured_tools
@@ -27,10 +27,10 @@ GROUPS = {
     'REF': refusals.run,
     'DAY': everyday.run,
     'CHINA': china.run,
+    'CSI': csi.run,
 }
-NOT_YET = {
-    'CSI': 'the Secrets Store CSI driver, workload identity, service connector: the sandbox has no nodes that run them'
-}
+# Lines of the documents that no sandbox can run, and why.
+NOT_RUN = {'CSI': 'git clone of the sample: it is on GitHub, and a sandbox reaches nothing outside; the group writes its files'}
 
 
 def main():
@@ -80,8 +80,8 @@ def print_table(checks):
         failed = sum(1 for check in mine if check.problem)
         documented = sum(1 for check in mine if check.documented)
         print(f'{group:5}  {len(mine) - failed:6}  {failed:6}  {documented:6}')
-    for group, what in NOT_YET.items():
-        print(f'{group:5}  not yet: {what}')
+    for group, what in NOT_RUN.items():
+        print(f'{group:5}  not run: {what}')
     print()
     for check in checks:
         if check.problem:

@@ -10,7 +10,7 @@ import threading
 import time
 
 # Variables that later lines of a scenario use.
-KEPT = r'^(KEY_ID|NEW_KEY_ID|NewKEY_ID|KEYVAULT_|IDENTITY_|SP_|SUBSCRIPTION)'
+KEPT = r'^(KEY_ID|NEW_KEY_ID|NewKEY_ID|KEYVAULT_|IDENTITY_|SP_|SUBSCRIPTION|USER_ASSIGNED_|AKS_OIDC_)'
 # Lines on standard error that say nothing about a failure.
 NOISE = re.compile(
     r'^(WARNING|Command group|Argument|This command|The behavior|In a future|Reference and|\s*$)|in preview'

@@ -102,7 +102,7 @@ describe("the cluster's identity", () => {
     const { faults } = rig.azure.sandbox;
     expect(rightsOf(await read('kv-nowhere'))).toEqual({
       missing: [],
-      unknown: [expect.stringContaining('sees no vault kv-nowhere')],
+      unknown: [expect.stringMatching(/sees no vault kv-nowhere .* and in 1 other\(s\) of its tenant.*--role Reader/)],
     });
     faults.set('forbidden', { path: '/vaults/kv-unseen' });
     expect(rightsOf(await read('kv-unseen'))).toEqual({
@@ -131,6 +131,34 @@ describe("the cluster's identity", () => {
     await revoke(granted);
   });
 
+  it('is found for a vault in another subscription of the tenant, which is looked in only when the first one has none', async () => {
+    const { otherSubscriptionId, journal, tenantId } = rig.azure.sandbox;
+    const group = `/subscriptions/${otherSubscriptionId}/resourceGroups/elsewhere`;
+    const id = `${group}/providers/Microsoft.KeyVault/vaults/kv-elsewhere`;
+    const token = await rig.azure.token('https://management.azure.com');
+    const put = (path: string, body: unknown): Promise<RawAnswer> =>
+      rig.azure.raw('PUT', `https://management.azure.com${path}?api-version=2024-11-01`, { token, body });
+    await put(group, { location: LOCATION });
+    const properties = { tenantId, sku: { family: 'A', name: 'standard' }, enableRbacAuthorization: true };
+    expect((await put(id, { location: LOCATION, properties })).status).toBe(201);
+    expect(await read('kv-elsewhere')).toMatchObject({ vault: { known: true, value: { vaultId: id } } });
+    const searches = (): number => journal.entries().filter(({ path }) => path.endsWith('/resources')).length;
+    const before = searches();
+    expect((await read('kv-rbac')).vault.known).toBe(true);
+    expect(searches()).toBe(before);
+    // AKS knows where the vault of a cluster with private access is, and the id may be an old one.
+    const hinted = (vaultId: string): Promise<IdentityAccess> =>
+      readIdentityAccess(rig.access, {
+        identity: { name: 'id-other', principalId },
+        keyId: `https://kv-elsewhere.vault.azure.net/keys/etcd/${'0'.repeat(32)}`,
+        subscriptionId: rig.azure.sandbox.subscriptionId,
+        vaultId,
+      });
+    expect((await hinted(id)).vault).toMatchObject({ known: true, value: { vaultId: id } });
+    expect(searches()).toBe(before);
+    expect((await hinted(vaultId('kv-elsewhere'))).vault).toMatchObject({ known: true, value: { vaultId: id } });
+  });
+
   it('is an error, which is tried again, while Azure does not answer', async () => {
     rig.azure.sandbox.faults.set('server-error', { requests: 1 });
     await expect(read('kv-rbac')).rejects.toMatchObject({ name: 'ArmError', status: 503, retryable: true });
@@ -143,5 +171,15 @@ describe("the cluster's identity", () => {
     expect((await read('kv-closed')).vault).toMatchObject({ value: { openToAllNetworks: false } });
     await vault('kv-closed', { enableRbacAuthorization: true, networkAcls: { defaultAction: 'Allow' } });
     expect((await read('kv-closed')).vault).toMatchObject({ value: { openToAllNetworks: true } });
+  });
+
+  it('needs a vault of the same tenant, with soft delete and purge protection', async () => {
+    await vault('kv-guarded', { enablePurgeProtection: true });
+    const { tenantId } = rig.azure.sandbox;
+    expect((await read('kv-guarded')).vault).toMatchObject({
+      value: { tenantId, softDelete: true, purgeProtection: true },
+    });
+    await vault('kv-other-tenant', { tenantId: OWNER });
+    expect((await read('kv-other-tenant')).vault).toMatchObject({ value: { tenantId: OWNER, purgeProtection: false } });
   });
 });

@@ -1,12 +1,16 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
+import { RestError, type HttpClient } from '@azure/core-rest-pipeline';
+import { createKey } from '../../activities/provision/key';
 import { createKeyVersion, type NewVersion } from '../../activities/vault';
 import { observeAzure } from '../../activities/observe-azure';
 import { createAzureAccess } from '../../azure/access';
+import { createHttpClient } from '../../azure/http-client';
 import { NONCE_TAG, OPERATION_TAG } from '../../azure/keys';
 import { ruleFaults } from '../../domain/planner';
 import type { OperationRequest } from '../../domain/request';
-import { AzureRig, keyOf, VAULT } from './support';
+import { GROUP } from '../sandbox/azure-support';
+import { AzureRig, keyOf, PUBLIC_CLOUD, VAULT } from './support';
 
 const never = new AbortController().signal;
 
@@ -160,6 +164,43 @@ describe('keys in a vault', () => {
     });
     expect(await observeAzure(rig.access, request({}))).not.toHaveProperty('requestedKey');
     expect(await observeAzure(rig.access, request({}, `${rig.cluster}x`))).toMatchObject({ cluster: { found: false } });
+  });
+
+  it('are seen and made through ARM, once, where the name of the vault does not resolve', async () => {
+    const http = createHttpClient();
+    const unresolved: HttpClient = {
+      sendRequest: (one) =>
+        new URL(one.url).hostname.endsWith('.vault.azure.net')
+          ? Promise.reject(new RestError('getaddrinfo ENOTFOUND', { code: 'ENOTFOUND' }))
+          : http.sendRequest(one),
+    };
+    const access = createAzureAccess(PUBLIC_CLOUD, unresolved);
+    const { subscriptionId } = rig.azure.sandbox;
+    expect(await access.keys.lookUp(rig.key)).toMatchObject({ found: false, missing: 'vault' });
+    expect(await access.keys.lookUpAnywhere(rig.key, { subscriptionId })).toMatchObject({
+      found: true,
+      key: { keyId: rig.key, keySizeInBits: 3072, seenThrough: 'arm' },
+    });
+    const step = {
+      vaultId: `/subscriptions/${subscriptionId}/resourceGroups/${GROUP}/providers/Microsoft.KeyVault/vaults/${VAULT}`,
+      permissionModel: 'rbac' as const,
+      keyName: 'through-arm',
+      keyType: 'RSA' as const,
+      sizeInBits: 2048,
+      expiry: { at: '2031-02-03T04:05:06Z' },
+      exists: null,
+    };
+    const mark = { operationId: 'op-arm', nonce: randomUUID() };
+    const first = await createKey(access, step, mark, never);
+    expect(first).toMatchObject({ created: true, through: 'arm' });
+    expect(await createKey(access, step, mark, never)).toEqual(first);
+    const others = createKey(access, step, { ...mark, nonce: randomUUID() }, never);
+    await expect(others).rejects.toMatchObject({ type: 'KeyNotAsApproved', nonRetryable: true });
+    // The same try, where the vault answers, finds it by the same tags.
+    expect(await createKey(rig.access, step, mark, never)).toEqual({ keyId: first.keyId, created: true });
+    expect(await rig.access.keys.lookUp(first.keyId)).toMatchObject({
+      key: { operations: ['encrypt', 'decrypt'], expiresOn: '2031-02-03T04:05:06.000Z' },
+    });
   });
 
   it('of another vault are not asked for', async () => {

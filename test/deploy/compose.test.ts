@@ -17,8 +17,13 @@ const ENV = { POSTGRES_PASSWORD: 'secret', AZURE_TENANT_ID: '72f988bf-86f1-41af-
 
 /** Where each program of Keyturn reads its variables. */
 const READERS: Record<string, string[]> = {
-  api: ['api/settings.ts'],
-  worker: ['worker/settings.ts'],
+  api: ['api/settings.ts', 'api/auth-settings.ts', 'settings/evidence-store.ts'],
+  worker: [
+    'worker/settings.ts',
+    'worker/webhook-settings.ts',
+    'worker/change-settings.ts',
+    'settings/evidence-store.ts',
+  ],
 };
 
 describe('the images of docker-compose.yml', () => {
@@ -63,11 +68,12 @@ describe('the variables of docker-compose.yml', () => {
       temporal: api.temporal,
       taskQueue: api.taskQueue,
       cloud: api.cloud,
-      evidenceDirectory: api.evidenceDirectory,
+      evidenceStore: api.evidenceStore,
     });
     // What they write is in a volume: the rest of the file system is read-only.
     const volumes = written.services.worker?.volumes.map((volume) => volume.split(':')[1]);
-    expect(volumes).toEqual([worker.evidenceDirectory, path.dirname(worker.evidenceKeyFile)]);
+    const [publicKey = ''] = worker.apiPublicKeys;
+    expect(volumes).toEqual([worker.evidenceStore, path.dirname(worker.evidenceKeyFile), path.dirname(publicKey)]);
     expect(api).toMatchObject({ host: '0.0.0.0', port: 8080, tenantId: ENV.AZURE_TENANT_ID });
     expect(api.temporal).toMatchObject({ namespace: 'keyturn', connection: { address: 'temporal:7233' } });
   });
@@ -107,7 +113,12 @@ describe('the commands of docker-compose.yml', () => {
     const scripts = services.flatMap(([, { command, healthcheck }]) =>
       [...command, ...(healthcheck?.test ?? [])].filter((argument) => argument.startsWith('dist/')),
     );
-    expect(scripts.sort()).toEqual(['dist/api/main.js', 'dist/cli/worker-health.js', 'dist/worker/main.js']);
+    expect(scripts.sort()).toEqual([
+      'dist/api/main.js',
+      'dist/cli/make-keys.js',
+      'dist/cli/worker-health.js',
+      'dist/worker/main.js',
+    ]);
     for (const script of scripts) {
       expect(existsSync(path.join(ROOT, script.replace('dist/', '').replace('.js', '.ts')))).toBe(true);
     }
@@ -116,9 +127,12 @@ describe('the commands of docker-compose.yml', () => {
   it('add the search attributes by which Keyturn lists operations', () => {
     const [script = ''] = written.services['temporal-namespace']?.command ?? [];
     const added = /^for name in (.*); do$/m.exec(script)?.[1]?.split(' ') ?? [];
-    const names = Object.values(SearchAttributes).map(({ name }) => name);
-    expect(added.sort()).toEqual([...names].sort());
-    for (const name of names) expect(script).toContain(`${name} = ''`);
+    const times = [...script.matchAll(/--name (Keyturn\w+) --type Datetime$/gm)].map(([, name]) => name ?? '');
+    const named = (of: string): string[] =>
+      Object.values(SearchAttributes).flatMap(({ name, type }) => (type === of ? [name] : []));
+    expect([added.sort(), times]).toEqual([named('KEYWORD').sort(), named('DATETIME')]);
+    for (const name of named('KEYWORD')) expect(script).toContain(`${name} = ''`);
+    for (const name of times) expect(script).toContain(`${name} IS NULL`);
   });
 
   it('wait for what they need: health where a service stays, an end where it does not', () => {
@@ -163,8 +177,13 @@ describe('what docker-compose.yml lets out', () => {
     for (const name of ['api', 'worker']) {
       expect(written.services[name]).toMatchObject({ user: '65532:65532', read_only: true });
     }
-    // The API reads evidence, and has no signing key.
-    expect(written.services.api?.volumes).toEqual(['evidence:/var/lib/keyturn/evidence:ro']);
+    // The API reads evidence and writes the audit log. It has its own key, and not the one that signs evidence; the worker has the
+    // public half of the API's.
+    expect(written.services.api?.volumes).toEqual([
+      'evidence:/var/lib/keyturn/evidence',
+      'api-key:/var/lib/keyturn/api-key:ro',
+    ]);
+    expect(written.services.worker?.volumes).not.toContain(expect.stringMatching(/^api-key:/));
   });
 });
 

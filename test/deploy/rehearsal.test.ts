@@ -77,11 +77,12 @@ describe('the services of docker-compose.yml', () => {
   });
 
   it('start in the order of depends_on', () => {
-    expect(rehearsal.order.slice(0, 6)).toEqual([
+    expect(rehearsal.order.slice(0, 7)).toEqual([
       'postgresql',
       'temporal-schema',
       'temporal',
       'temporal-namespace',
+      'api-key',
       'worker',
       'api',
     ]);

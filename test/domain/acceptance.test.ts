@@ -10,7 +10,7 @@ import {
 } from '../../domain/acceptance';
 import type { RefusalReason, RefusedSecret } from '../../domain/refusal';
 import { refusedSecret } from '../../domain/refusal';
-import { NOW, person } from './fixtures';
+import { person, SIGNED } from './fixtures';
 
 const refused = (name: string, reason: RefusalReason = 'AdmissionDenied', message = 'No.'): RefusedSecret =>
   refusedSecret({ namespace: 'n', name }, reason, message);
@@ -18,8 +18,8 @@ const acceptable = { acceptable: true };
 const blocked = blockedSecrets(2, [refused('x'), refused('y')], acceptable);
 const accepted = (secrets: RefusedSecret[]): Acceptance => ({
   step: 'rotate.prove',
+  ...SIGNED,
   by: person('bob'),
-  at: NOW,
   reason: 'They go next week.',
   digest: blocked.digest,
   secrets,
@@ -75,8 +75,8 @@ describe('what is refused now', () => {
 
 describe('a wish to accept', () => {
   const wish = (change: Partial<AcceptanceDecision> = {}): AcceptanceDecision => ({
+    ...SIGNED,
     by: person('bob'),
-    roles: ['Kms.Approver'],
     digest: blocked.digest,
     reason: 'They go next week.',
     ...change,

@@ -20,6 +20,7 @@ import {
   NOW,
   observation,
   planned,
+  provisioning,
   requestOf,
   VAULT_ID,
 } from './fixtures';
@@ -29,6 +30,7 @@ const subnet = (name: string): string =>
   `/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/net/subnets/${name}`;
 const SUBNETS = { apiServerSubnetId: subnet('api'), nodeSubnetId: subnet('nodes') };
 const PARAMETERS = { location: 'westeurope', identityId: IDENTITY, keyId: KEY_2 };
+const KEY_9 = `https://kv9.vault.azure.net/keys/etcd/${'9'.repeat(32)}`;
 const EXISTS = { state: 'exists', principalId: 'principal-9' } as const;
 
 function made(parameters: Record<string, unknown> = {}, change: Partial<AzureObservation> = {}) {
@@ -79,6 +81,79 @@ describe('a plan of a new cluster', () => {
     expect(steps[2]).toMatchObject({ vaultId: VAULT_ID, principalId: 'principal-9' });
     expect(to).toMatchObject({ access: 'Private', vaultId: VAULT_ID });
     expect(warnings.map(({ code }) => code)).toEqual(['ClusterIsNew', 'IdentityExists', 'SubnetRightsNeeded']);
+  });
+
+  const PROVISION = { vaultName: 'kv9', keyName: 'etcd' };
+  const provisioned = (parameters: Record<string, unknown> = {}, facts: Partial<AzureObservation> = {}) =>
+    made(
+      { keyId: undefined, provision: PROVISION, ...parameters },
+      { requestedKey: undefined, clusterToMake: { identity: EXISTS }, provisioning: provisioning(), ...facts },
+    );
+
+  it('makes vault and key first where the request names them, and needs the key once the cluster is asked for', () => {
+    const whole = provisioned({ vaultAccess: 'Private', ...SUBNETS }).plan;
+    expect(whole?.steps.map(({ type }) => type)).toEqual([
+      'gate',
+      'create-vault',
+      'create-key',
+      'grant-key-access',
+      'grant-endpoint-approval',
+      'create-cluster',
+      'converge',
+      'prove',
+      'record-proof',
+    ]);
+    const { vaultId } = provisioning();
+    expect(whole?.steps.slice(1, 5)).toMatchObject([
+      { vaultId, access: 'Private', location: 'westeurope', exists: false },
+      { vaultId, keyName: 'etcd', exists: null },
+      { vaultId, keyName: 'etcd', principalId: 'principal-9' },
+      { vaultId },
+    ]);
+    expect(whole?.to).toMatchObject({ key: { madeBy: 'create-key' }, access: 'Private', vaultId });
+    expect(whole?.summary).toMatch(
+      /^First make the vault kv9 and the key etcd\. Create the cluster .* with the new key /,
+    );
+    expect(whole?.warnings.map(({ code }) => code)).toEqual(
+      expect.arrayContaining(['KeyMadeThroughArm', 'PurgeProtectionIsFinal', 'ClusterIsNew']),
+    );
+    if (!whole) return;
+    const outputs = { 'create-key': { type: 'create-key', keyId: KEY_9, created: true } } as const;
+    const begun = (...ids: string[]) => ids.map((id) => ({ id, status: 'done' as const, startedAt: NOW }));
+    expect(keysNeededNow(whole, begun('create-key'), outputs)).toEqual([]);
+    expect(keysNeededNow(whole, begun('create-key', 'create-cluster'), outputs)).toEqual([KEY_9]);
+    expect(stateLeft(whole, begun('create-vault', 'create-key'), { outputs })).toMatch(
+      /not made\. The vault kv9 was made and stays.*The key etcd .*9{32}\) was made and stays/,
+    );
+    const without = whole.steps.filter(({ type }) => type !== 'create-key');
+    expect(planFaults(without, { state: whole.from, proven: false }).join()).toMatch(
+      /its key is made by no earlier step/,
+    );
+  });
+
+  it('uses vault and key that are there unchanged, and refuses what is not fit under the name of its parameter', () => {
+    const vault = {
+      state: 'exists' as const,
+      vault: {
+        location: 'westeurope',
+        tenantId: 'tenant-1',
+        permissionModel: 'rbac' as const,
+        softDelete: true,
+        purgeProtection: true,
+        openToAllNetworks: true,
+      },
+    };
+    const facts = { provisioning: provisioning({ vault, key: 'exists' }), provisionedKey: goodKey(KEY_9) };
+    const there = provisioned({}, facts).plan;
+    expect(there?.to).toMatchObject({ key: KEY_9 });
+    expect(there?.steps.slice(1, 3)).toMatchObject([{ exists: true }, { exists: KEY_9 }]);
+    const faults = provisioned({ provision: { ...PROVISION, permissionModel: 'access-policy' } }, facts).faults;
+    expect(faults).toMatchObject([{ code: 'VaultUnsuited', pointer: '/parameters/provision/vaultName' }]);
+  });
+
+  it('names either a key or what is to be made', () => {
+    expect(() => made({ provision: PROVISION })).toThrow(/Name either the key version/);
+    expect(() => made({ keyId: undefined })).toThrow(/Name either the key version/);
   });
 
   it('asks for a Kubernetes version before 1.27 with KMS v1, and says what that weakens', () => {
@@ -137,7 +212,7 @@ describe('create-cluster is refused', () => {
       'for a vault that Keyturn does not see',
       'VaultNotFound',
       '/parameters/keyId',
-      { clusterToMake: { identity: { state: 'missing' }, vault: unknownVault } },
+      { clusterToMake: { ...clusterToMake(), vault: unknownVault } },
       {},
     ],
     [

@@ -1,5 +1,6 @@
 /** Facts and requests that the domain's tests start from; each test changes what it is about. */
 import type { IdentityAccess, ObservedVault } from '../../domain/identity-access';
+import type { CsiFacts, CsiInside, ReadVault } from '../../domain/csi/facts';
 import type { ClusterToMake } from '../../domain/cluster-to-make';
 import type { KeyUsers } from '../../domain/key-users';
 import type { Ledger } from '../../domain/ledger';
@@ -14,6 +15,13 @@ import { OperationRequest } from '../../domain/request';
 export const CLUSTER =
   '/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg/providers/Microsoft.ContainerService/managedClusters/aks1';
 export const NOW = '2026-11-22T12:00:00.000Z';
+/** What the API adds to a decision; the signature is of nobody, and as long as a real one. */
+export const SIGNED = {
+  roles: ['Kms.Approver'],
+  at: NOW,
+  texts: `sha256:${'0'.repeat(64)}`,
+  signature: { keyId: `sha256:${'0'.repeat(64)}`, value: `${'A'.repeat(86)}==` },
+};
 const LATER = '2026-11-22T14:00:00.000Z';
 const version = (digit: string): string => digit.repeat(32);
 /** A key version that has left its slots. */
@@ -85,10 +93,14 @@ export const identityAccess = (
     permissionModel: 'access-policy',
     policyKeys: ['encrypt', 'decrypt'],
     openToAllNetworks: true,
+    tenantId: 'tenant-1',
+    softDelete: true,
+    purgeProtection: true,
     ...vault,
   };
   return {
     keyId: KEY_2,
+    tenantId: 'tenant-1',
     identity: { name: 'id1', principalId: 'principal-1' },
     vault: { known: true, value },
     ...rest,
@@ -167,8 +179,45 @@ export const clusterToMake = (
 ): ClusterToMake => {
   const { vault, ...rest } = change;
   const access = identityAccess({ vault: { permissionModel: 'rbac', ...vault } });
-  return { identity: { state: 'missing' }, vault: access.vault, ...rest };
+  return { identity: { state: 'missing' }, tenantId: 'tenant-1', vault: access.vault, ...rest };
 };
+
+/** A vault that pods are to read. */
+export const READ_VAULT_ID =
+  '/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg/providers/Microsoft.KeyVault/vaults/kv-app';
+
+/** What Azure shows before pods are connected by workload identity: a vault, and no identity yet. */
+export const csiFacts = (
+  change: Partial<Omit<CsiFacts, 'vault'>> & { readonly vault?: Partial<ReadVault> } = {},
+): CsiFacts => {
+  const { vault, ...rest } = change;
+  const value: ReadVault = {
+    vaultId: READ_VAULT_ID,
+    tenantId: 'tenant-1',
+    permissionModel: 'rbac',
+    openToAllNetworks: true,
+    policy: { secrets: [], keys: [], certificates: [] },
+    ...vault,
+  };
+  return {
+    cloud: 'AzureCloud',
+    vault: { known: true, value },
+    identity: { state: 'to-be-made' },
+    credentials: { known: true, value: [] },
+    ...rest,
+  };
+};
+
+/** What the cluster shows: nothing of a connection. */
+export const csiInside = (change: Partial<CsiInside> = {}): CsiInside => ({
+  namespaceFound: true,
+  classes: [],
+  otherInstallations: [],
+  notReady: [],
+  ...change,
+});
+
+const CSI_PLACE = { namespace: 'apps', secretProviderClass: 'web', serviceAccount: 'web', identity: IDENTITY };
 
 /** What else a good request of a kind names. */
 const PARAMETERS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = {
@@ -176,6 +225,17 @@ const PARAMETERS: Readonly<Record<string, Readonly<Record<string, unknown>>>> = 
   'enable-vault-diagnostics': { workspaceId: WORKSPACE },
   'provision-kms': { vaultName: 'kv9', keyName: 'etcd' },
   'create-cluster': { location: 'westeurope', identityId: IDENTITY },
+  'connect-csi': {
+    ...CSI_PLACE,
+    mode: 'workload-identity',
+    vaultId: READ_VAULT_ID,
+    objects: [
+      { objectName: 'secret1', objectType: 'secret' },
+      { objectName: 'key1', objectType: 'key' },
+    ],
+    rotationPollInterval: '2m',
+  },
+  'disconnect-csi': { ...CSI_PLACE, disableAddOn: true },
 };
 
 /** A request of any kind; kinds that need a key name one. */
@@ -226,6 +286,7 @@ export function azureFor(kind: string): AzureObservation {
     cluster: {
       ...(kind === 'upgrade-to-kms-v2' ? CLUSTER_WITH_KMS_V1 : {}),
       ...(kind === 'change-vault-access' ? { vnetIntegration: true } : {}),
+      ...(kind === 'disconnect-csi' ? { secretsProvider: { enabled: true, pollInterval: null } } : {}),
     },
   });
   const { currentKey: _none, ...off } = azure({ cluster: { kms: { enabled: false } } });
@@ -241,7 +302,10 @@ export function azureFor(kind: string): AzureObservation {
         }
       : {}),
     ...(kind === 'upgrade-to-kms-v2'
-      ? { upgradeProfile: { current: '1.26.6', offered: ['1.26.10', '1.27.3', '1.27.7'] } }
+      ? {
+          identityAccess: identityAccess({ keyId: KEY_1 }),
+          upgradeProfile: { current: '1.26.6', offered: ['1.26.10', '1.27.3', '1.27.7'] },
+        }
       : {}),
     ...(retired === undefined ? {} : { keyUsers: keyUsers(retired) }),
     ...(kind === 'enable-vault-diagnostics'
@@ -249,6 +313,7 @@ export function azureFor(kind: string): AzureObservation {
       : {}),
     ...(kind === 'provision-kms' ? { provisioning: provisioning() } : {}),
     ...(kind === 'recover-key' ? { recovery: recovery() } : {}),
+    ...(kind === 'connect-csi' ? { csi: csiFacts() } : {}),
     ...(kind === 'create-cluster'
       ? {
           cluster: { found: false as const, state: 'missing' as const, why: 'ARM knows no such cluster.' },
@@ -282,9 +347,22 @@ export function ledgerFor(kind: string, { proven }: { readonly proven: boolean }
   };
 }
 
+/** What the cluster shows before a plan of the CSI kinds: nothing, or what connect-csi made. */
+export function insideFor(kind: string): CsiInside | undefined {
+  if (kind === 'connect-csi') return csiInside();
+  if (kind !== 'disconnect-csi') return undefined;
+  return csiInside({
+    classes: [{ namespace: 'apps', name: 'web', ours: true, problems: [], pods: [] }],
+    serviceAccount: { namespace: 'apps', name: 'web', ours: true },
+  });
+}
+
 /** The plan of a kind on a good cluster in the state that the kind needs. */
 export function planned(kind: string, { proven = true }: { readonly proven?: boolean } = {}): Plan {
-  const facts = observation(azureFor(kind), kind === 'create-cluster' ? null : ledgerFor(kind, { proven }));
+  const facts = {
+    ...observation(azureFor(kind), kind === 'create-cluster' ? null : ledgerFor(kind, { proven })),
+    csiInside: insideFor(kind),
+  };
   // An hour after the last switch: KMS v1 does not show which key API servers write with.
   const result = plan(requestOf(kind), { ...facts, azure: { ...facts.azure, at: LATER } }, { approvalsRequired: 1 });
   if (!result.plan) throw new Error(JSON.stringify(result.faults));

@@ -137,6 +137,51 @@ describe('an inspection', () => {
     expect(found({ recovery: purged, keys: [PURGED.key, ...keys.slice(1)] })).toEqual([['KeyPurged']]);
   });
 
+  it('names a rotation where a purged key is in the second slot, and nothing where Secrets may be under it', () => {
+    const gone = { ...PURGED, key: { ...PURGED.key, keyId: KEY_2 } };
+    const lost = recovery({ slots: [slotFacts('current', KEY_1), slotFacts('previous', KEY_2, gone)], kms: undefined });
+    const keys = [{ found: true as const, key: goodKey(KEY_1) }, gone.key];
+    expect(found({ recovery: lost, keys })).toEqual([['KeyPurged', 'rotate-key']]);
+    expect(found({ recovery: lost, keys, inside: inside({ changedSinceProof: true }) })).toEqual([
+      ['KeyPurged'],
+      ['NotProven', 'rewrite-secrets'],
+    ]);
+  });
+
+  it('names recover-key for a key that expires within a day, and a rotation for one that lives longer', () => {
+    const expiring = (expiresOn: string): (string | undefined)[][] => {
+      const key = { found: true as const, key: goodKey(KEY_1, { expiresOn }) };
+      const slots = [slotFacts('current', KEY_1, { key })];
+      return found({
+        recovery: recovery({ slots, kms: undefined }),
+        keys: [key, { found: true, key: goodKey(KEY_2) }],
+      });
+    };
+    expect(expiring('2026-11-23T11:00:00.000Z')).toEqual([['KeyExpiresSoon', 'recover-key']]);
+    expect(expiring('2026-11-24T11:00:00.000Z')).toEqual([['KeyExpiresSoon', 'rotate-key']]);
+  });
+
+  it('of a cluster that Failed names recover-key, or the key to set again where others have set one', () => {
+    const cluster = goodCluster({ provisioningState: 'Failed' });
+    expect(found({ cluster })).toEqual([['ClusterNotReady', 'recover-key']]);
+    const byHand = goodCluster({ provisioningState: 'Failed', kms: { enabled: true, keyId: KEY_3 } });
+    const inspection = inspect(facts({ cluster: byHand, keys: [{ found: true, key: goodKey(KEY_3) }] }));
+    expect(inspection.findings[0]).toMatchObject({
+      code: 'ClusterNotReady',
+      detail: expect.stringContaining(`--azure-keyvault-kms-key-id ${KEY_1}.`),
+    });
+    expect(inspection.findings[0]).not.toHaveProperty('repair');
+    // The change that failed has evicted none.
+    expect(inspection.keysNeeded).toEqual([KEY_2, KEY_1, KEY_3]);
+  });
+
+  it('tells of older keys where API servers say that KMS does not work, and Azure shows no cause', () => {
+    const unknown = recovery({ slots: [slotFacts('current', KEY_1)] });
+    const { findings } = inspect(facts({ recovery: unknown }));
+    expect(findings).toMatchObject([{ code: 'KmsUnhealthy', repair: 'recover-key' }]);
+    expect(findings[0]?.detail).toContain('enable or recover older key versions by hand');
+  });
+
   it('finds an identity that lost its grant, and names only kinds that there are', () => {
     const access = identityAccess({ vault: { policyKeys: ['decrypt'] } });
     const lost = recovery({ slots: [slotFacts('current', KEY_1, { access })], kms: undefined });

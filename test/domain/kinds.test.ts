@@ -32,6 +32,20 @@ const MADE = ['create-key-version', ...SWITCH];
 const DISABLED = ['check-key-unused', 'disable-key-version'];
 const SOAKED = ['soak', 'check-key-unused'];
 const UPGRADE = ['upgrade-control-plane', 'upgrade-pool'];
+const ADD_ON = ['enable-secrets-provider', 'enable-workload-identity'];
+const CONNECTED = [
+  'grant-vault-read',
+  'create-service-account',
+  'create-secret-provider-class',
+  'prove-mount',
+  'prove-rotation',
+];
+const DISCONNECTED = [
+  'delete-secret-provider-class',
+  'delete-federated-credential',
+  'delete-service-account',
+  'disable-secrets-provider',
+];
 
 describe('the order of steps', () => {
   it.each([
@@ -56,6 +70,10 @@ describe('the order of steps', () => {
     ['recover-key', true, ['gate', 'enable-key-version', 'extend-key-expiry', 'await-kms', ...IN_PLACE]],
     ['recover-key', false, ['gate', 'enable-key-version', 'extend-key-expiry', 'await-kms', ...IN_PLACE]],
     ['create-cluster', false, ['gate', 'create-identity', 'grant-key-access', 'create-cluster', ...IN_PLACE]],
+    ['connect-csi', true, ['gate', ...ADD_ON, 'create-identity', 'create-federated-credential', ...CONNECTED]],
+    ['connect-csi', false, ['gate', ...ADD_ON, 'create-identity', 'create-federated-credential', ...CONNECTED]],
+    ['disconnect-csi', true, ['gate', ...DISCONNECTED]],
+    ['disconnect-csi', false, ['gate', ...DISCONNECTED]],
     ['enable-kms', true, ['gate', ...SWITCH]],
     ['enable-kms', false, ['gate', ...IN_PLACE, ...SWITCH]],
   ])('of %s, with the current state proven: %s', (name, proven, types) => {

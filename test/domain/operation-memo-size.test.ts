@@ -5,6 +5,8 @@ import { acceptedSecrets, blockedSecrets } from '../../domain/acceptance';
 import type { Census } from '../../domain/census';
 import { KINDS } from '../../domain/kinds';
 import type { Generation } from '../../domain/ledger';
+import type { Milestone } from '../../domain/milestone';
+import { MOST_BESIDE_STEPS } from '../../domain/milestones';
 import { newOperation } from '../../domain/new-operation';
 import { OperationStatus, stepStates, type Operation } from '../../domain/operation';
 import { MEMO_BYTES, memoOf, operationInMemo } from '../../domain/operation-memo';
@@ -17,7 +19,8 @@ import { jsonBytes } from '../../domain/text-budget';
 import type { Recovery } from '../../domain/recovery';
 import {
   azure,
-  clusterToMake,
+  csiFacts,
+  csiInside,
   goodKey,
   identityAccess,
   NOW,
@@ -26,12 +29,16 @@ import {
   provisioning,
   request,
   slotFacts,
+  SIGNED,
 } from './fixtures';
 
 const ORDINARY_BYTES = 16_000;
 /** Pools of a cluster up to which the limit holds for an upgrade: each is a step of the plan. */
 const POOLS = 10;
-const FINGERPRINT = { fingerprint: `sha256:${'f'.repeat(64)}` };
+const FINGERPRINT = {
+  fingerprint: `sha256:${'f'.repeat(64)}`,
+  seal: { policy: { approvalsRequired: 5 }, approvalTimeoutInMs: 1_209_600_000, signature: SIGNED.signature },
+};
 
 // As long as Azure and Kubernetes let names be.
 const GROUP = `/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/${'g'.repeat(90)}/providers`;
@@ -59,25 +66,55 @@ const WORKSPACE = `${GROUP}/Microsoft.OperationalInsights/workspaces/${'w'.repea
 
 const SUBNET = `${GROUP}/Microsoft.Network/virtualNetworks/${'n'.repeat(64)}/subnets/${'s'.repeat(80)}`;
 
-const PARAMETERS: Readonly<Record<string, Readonly<Record<string, string>>>> = {
+const PROVISIONED = { vaultName: 'v'.repeat(24), vaultResourceGroup: 'g'.repeat(90), keyName: 'k'.repeat(127) };
+
+const POD_IDENTITY = `${GROUP}/Microsoft.ManagedIdentity/userAssignedIdentities/${'i'.repeat(128)}`;
+const CSI_PLACE = {
+  namespace: 'n'.repeat(63),
+  secretProviderClass: 's'.repeat(253),
+  serviceAccount: 'a'.repeat(253),
+  identity: POD_IDENTITY,
+};
+
+const PARAMETERS: Readonly<Record<string, Readonly<Record<string, unknown>> & { readonly keyId?: string }>> = {
   'enable-kms': { keyId: OTHER },
   'rotate-key': { keyId: OTHER },
   'replace-key': { keyId: OTHER },
-  'change-vault': { keyId: ELSEWHERE },
+  // With API Server VNet Integration: four steps and a gate more.
+  'change-vault': {
+    keyId: ELSEWHERE,
+    vaultAccess: 'Private',
+    enableVnetIntegration: true,
+    apiServerSubnetId: SUBNET,
+  },
   'retire-key': { keyId: OLDEST },
   'change-vault-access': { vaultAccess: 'Public' },
   'enable-vault-diagnostics': { workspaceId: WORKSPACE, settingName: 's'.repeat(100) },
-  'provision-kms': { vaultName: 'v'.repeat(24), vaultResourceGroup: 'g'.repeat(90), keyName: 'k'.repeat(127) },
+  'provision-kms': { ...PROVISIONED, vaultAccess: 'Private' },
   'create-cluster': {
     location: 'l'.repeat(40),
     identityId: `${GROUP}/Microsoft.ManagedIdentity/userAssignedIdentities/${'i'.repeat(128)}`,
-    keyId: ELSEWHERE,
     vaultAccess: 'Private',
     apiServerSubnetId: SUBNET,
     nodeSubnetId: SUBNET,
     dnsPrefix: 'd'.repeat(54),
     vmSize: 's'.repeat(60),
   },
+  'connect-csi': {
+    ...CSI_PLACE,
+    mode: 'workload-identity',
+    vaultId: VAULT_ID,
+    // As much as a request may name.
+    objects: Array.from({ length: 2 }, (_, index) => ({
+      objectName: `${index}`.padEnd(127, 'o'),
+      objectType: 'secret',
+      objectAlias: `${index}`.padEnd(200, '界'.repeat(25)),
+      objectVersion: 'f'.repeat(32),
+    })),
+    image: 'i'.repeat(255),
+    rotationPollInterval: '1799s',
+  },
+  'disconnect-csi': { ...CSI_PLACE, disableAddOn: true },
 };
 
 /** Two keys of two vaults, each disabled and expired, and an identity that is gone. */
@@ -116,7 +153,12 @@ function longestPlan(kind: string): Plan {
     since: '2026-01-01T00:00:00.000Z',
   });
   const made = plan(
-    OperationRequest.parse({ kind, cluster: CLUSTER, change: { number: 'C'.repeat(64) }, parameters }),
+    OperationRequest.parse({
+      kind,
+      cluster: CLUSTER,
+      change: { number: 'C'.repeat(64) },
+      parameters: kind === 'create-cluster' ? { ...parameters, provision: PROVISIONED } : parameters,
+    }),
     {
       ...observation(
         {
@@ -126,6 +168,7 @@ function longestPlan(kind: string): Plan {
               kubernetesVersion: version,
               wantedKubernetesVersion: version,
               agentPools,
+              vnetIntegration: true,
               kms,
             },
             ...(kms.enabled ? { currentKey: { keyId: CURRENT } } : {}),
@@ -137,11 +180,12 @@ function longestPlan(kind: string): Plan {
           identityAccess: identityAccess(),
           vaultDiagnostics: { known: true, vaultId: VAULT_ID, settings: [], workspaceFound: true },
           provisioning: provisioning({ vaultId: VAULT_ID }),
+          csi: csiFacts({ vault: { vaultId: VAULT_ID, openToAllNetworks: false } }),
           recovery: EVERYTHING_BROKEN,
           ...(kind === 'create-cluster'
             ? {
                 cluster: { found: false as const, state: 'missing' as const, why: 'None.' },
-                clusterToMake: clusterToMake({ vault: { vaultId: VAULT_ID } }),
+                clusterToMake: { identity: { state: 'missing' as const } },
               }
             : {}),
           upgradeProfile: { current: version, offered: ['1.27.3'] },
@@ -169,6 +213,12 @@ function longestPlan(kind: string): Plan {
         },
       ),
       census: CENSUS,
+      csiInside: csiInside({
+        serviceAccount:
+          kind === 'disconnect-csi'
+            ? { namespace: CSI_PLACE.namespace, name: CSI_PLACE.serviceAccount, ours: true }
+            : undefined,
+      }),
       changedSinceProof: true,
       ledgerNotConfirmed: true,
     },
@@ -226,6 +276,22 @@ const counts = {
   refused: 900,
 };
 
+/** As many as there can be, a year after the request: each step, and what people cause again and again. */
+function allMilestones({ steps }: Plan): Milestone[] {
+  const at = '2027-11-22T12:00:00.000Z';
+  const [longest = ''] = steps.map(({ id }) => id).sort((a, b) => b.length - a.length);
+  const block = { type: 'blocked' as const, at, step: longest, attempt: 99, code: 'ResourceVersionWentBackwards' };
+  const each = 14 + longest.length + block.code.length;
+  return [
+    ...steps.flatMap(({ id: step }) =>
+      (['step.started', 'step.done'] as const).map((type) => ({ type, at: NOW, step })),
+    ),
+    ...Array.from({ length: Math.ceil(MOST_BESIDE_STEPS / each) }, () => block),
+    { type: 'canceled', at, code: 'CanceledOnRequest' },
+    { type: 'evidence_sealed', at },
+  ];
+}
+
 const operations = fc
   .record({
     plan: fc.constantFrom(...PLANS),
@@ -262,8 +328,8 @@ const operations = fc
       plan: of.plan,
       planRevision: 99,
       approvals: of.approvals.map((approval) => ({
+        ...SIGNED,
         ...approval,
-        at: NOW,
         planDigest: of.plan.digest,
         gate: 'approve-plaintext',
       })),
@@ -277,9 +343,9 @@ const operations = fc
       offers: ['approve', 'deny', 'retry', 'accept', 'cancel'],
       blockedSecrets: blockedSecrets(of.blocked.count, of.blocked.secrets, { acceptable: true }),
       acceptance: {
+        ...SIGNED,
         ...of.acceptance,
         step: 'rotate.rewrite',
-        at: NOW,
         digest: FINGERPRINT.fingerprint,
         secrets: acceptedSecrets(of.accepted),
       },
@@ -301,11 +367,12 @@ const operations = fc
         digest: FINGERPRINT.fingerprint,
         signingKeyId: FINGERPRINT.fingerprint,
       },
+      milestones: allMilestones(of.plan),
     };
   });
 
 describe('the memo', () => {
-  it('of any operation has at most 32 kB, and tells its lists, its counts and its plan again', () => {
+  it('of any operation has at most 36 kB, and tells its lists, its counts and its plan again', () => {
     fc.assert(
       fc.property(operations, (operation) => {
         const memo: unknown = JSON.parse(JSON.stringify({ ...FINGERPRINT, ...memoOf(operation) }));
@@ -316,11 +383,13 @@ describe('the memo', () => {
           plan: read,
           result,
           faults,
+          milestones,
         } = operationInMemo(memo as object as Record<string, unknown>);
         expect(blocked).toEqual(operation.blockedSecrets);
         expect(acceptance?.secrets).toEqual(operation.acceptance?.secrets);
         expect(read).toEqual(operation.plan);
         expect(result?.proof?.unproven).toBe(9);
+        expect(milestones).toEqual(operation.milestones);
         expect(faults.map(({ code }) => code)).toEqual(operation.faults.map(({ code }) => code));
       }),
       // A counterexample is large, and shrinking one takes minutes.
@@ -342,7 +411,9 @@ describe('the memo', () => {
       status: OperationStatus.Succeeded,
       plan: { ...rotation, warnings },
       planRevision: 1,
-      approvals: [{ by: actorOf('Anna'), at: NOW, planDigest: rotation.digest, gate: 'approve', comment: 'Reviewed.' }],
+      approvals: [
+        { ...SIGNED, by: actorOf('Anna'), planDigest: rotation.digest, gate: 'approve', comment: 'Reviewed.' },
+      ],
       steps: stepStates(
         { ...rotation, warnings },
         rotation.steps.map(({ id }) => ({ id, status: 'done', startedAt: NOW, endedAt: NOW, result: 'r'.repeat(160) })),

@@ -43,7 +43,7 @@ import {
   withoutProofBefore,
   type Mistake,
 } from './plan-model/mistakes';
-import type { Breach } from './plan-model/world';
+import type { Breach } from './plan-model/judge';
 import { awayAndBack, breachesOf, inQuiet, play, retirements, stories, type Story } from './plan-model/stories';
 
 /** A fault found once is found each time; other stories are told with another seed. */

@@ -25,6 +25,8 @@ This page lists what a requester can ask for with \`POST /v1/operations\`: one s
   The steps of \`upgrade-to-kms-v2\` are those of a cluster with KMS v1. Where the current state is proven, the plan leaves out the
   steps that begin with \`current.\`, except in \`rewrite-secrets\` and \`retire-key\`. The steps of \`recover-key\` are those of a cluster whose
   current key version is disabled and expired: each plan has the repairs that its cluster needs.
+  With \`enableVnetIntegration\` a plan has the gate \`approve-vnet-integration\` too, and before all other steps \`vnet.enable-integration\`,
+  \`vnet.stop-cluster\`, \`vnet.start-cluster\` and \`vnet.await-api-servers\`.
 - **Gates.** At a step of the type \`gate\` the operation waits for an approver. The id of the step is the name of the gate.
 - **Refusals.** Keyturn also refuses a cluster whose ledger it cannot read, or whose Secrets the API server cannot read.
 
@@ -37,7 +39,7 @@ function sectionOf(kind: Kind): string {
   return [
     `## ${kind.name}`,
     '',
-    `${kind.does} It never ${kind.never} Follows the section "${kind.section}" of the AKS documents on KMS etcd encryption.`,
+    `${kind.does} It never ${kind.never} Follows the section "${kind.section}" of the AKS documents on ${kind.needs.includes('csi') ? 'the Secrets Store CSI driver' : 'KMS etcd encryption'}.`,
     '',
     ...parametersOf(kind),
     '| step | type | what is done | why |',

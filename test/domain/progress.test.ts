@@ -4,7 +4,7 @@ import { newOperation } from '../../domain/new-operation';
 import { OperationStatus, type Operation, type StepProgress } from '../../domain/operation';
 import { renderProgress } from '../../domain/progress';
 import { refusedSecret, suggestionFor, type RefusedSecret } from '../../domain/refusal';
-import { KEY_1, KEY_2, NOW, person, request } from './fixtures';
+import { KEY_1, KEY_2, NOW, person, request, SIGNED } from './fixtures';
 
 const operation = (change: Partial<Operation> = {}): Operation => ({
   ...newOperation({ id: 'op-1', request: request(), requestedBy: person('ada'), requestedAt: NOW }),
@@ -79,9 +79,9 @@ describe('blocked Secrets', () => {
 it('what was accepted is told with who accepted it and why', () => {
   const by = person('bob');
   const acceptance = {
+    ...SIGNED,
     step: 'rotate.prove',
     by,
-    at: NOW,
     reason: 'They go next week.',
     digest: 'sha256:1',
     secrets: refused(21),

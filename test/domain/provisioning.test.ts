@@ -69,6 +69,41 @@ describe('a plan of vault, key and grant', () => {
     });
   });
 
+  it('makes a private vault that is closed from the beginning, and lets AKS approve its endpoint', () => {
+    const privately = { parameters: { vaultAccess: 'Private' }, cluster: { vnetIntegration: true } };
+    const { plan: whole, faults } = made({}, privately);
+    expect(faults).toEqual([]);
+    expect(whole?.steps.slice(1)).toMatchObject([
+      { type: 'create-vault', access: 'Private', reason: expect.stringMatching(/answers to nobody/) },
+      { type: 'create-key', reason: expect.stringMatching(/ARM makes it\.$/) },
+      { type: 'grant-key-access' },
+      { type: 'grant-endpoint-approval', principalId: 'principal-1' },
+    ]);
+    expect(whole?.summary).toMatch(/ask for enable-kms afterwards, .* and `vaultAccess` Private\.$/);
+    // ARM makes the key: Keyturn needs no rights in the vault itself.
+    expect(whole?.warnings.map(({ code }) => code)).toEqual(['KeyMadeThroughArm', 'PurgeProtectionIsFinal']);
+    // The cluster may get API Server VNet Integration afterwards.
+    expect(made({}, { ...privately, cluster: {} }).faults).toEqual([]);
+    const open = made({ vault: fit(), key: 'none' }, privately);
+    expect(open.faults).toMatchObject([
+      { code: 'VaultUnsuited', detail: expect.stringMatching(/answers to all networks, and private access/) },
+    ]);
+    expect(made({ vault: fit({ openToAllNetworks: false }), key: 'none' }, privately).faults).toEqual([]);
+  });
+
+  it('names the rotation where the key is for the vault of the current key, and ARM where that one does not answer', () => {
+    const kms = { enabled: true, keyId: KEY_9, networkAccess: 'Private' };
+    const facts = { vault: fit({ openToAllNetworks: false }), key: 'none', keyThroughArm: true } as const;
+    const { plan: whole } = made(facts, {
+      parameters: { vaultAccess: 'Private', keyName: 'next' },
+      cluster: { kms, vnetIntegration: true },
+    });
+    expect(whole?.summary).toMatch(/ask for rotate-key afterwards/);
+    expect(whole?.warnings).toMatchObject([
+      { code: 'KeyMadeThroughArm', detail: expect.stringMatching(/does not answer.*never another one/) },
+    ]);
+  });
+
   it('warns of what is final, and of the rights that Keyturn needs itself', () => {
     const warnings = (facts: Partial<Provisioning>, parameters = {}): string[] =>
       (made(facts, { parameters }).plan?.warnings ?? []).map(({ code }) => code);
@@ -115,7 +150,12 @@ describe('provision-kms is refused', () => {
       expect(made({ vault: fit(change), key: 'none' }).faults).toEqual([
         { code: 'VaultUnsuited', pointer: '/parameters/vaultName', detail },
       ]);
-      const wanted = { location: 'westeurope', tenantId: 'tenant-1', permissionModel: 'rbac' as const };
+      const wanted = {
+        location: 'westeurope',
+        tenantId: 'tenant-1',
+        permissionModel: 'rbac' as const,
+        access: 'Public' as const,
+      };
       expect(vaultShortcomings('kv9', FIT, wanted)).toEqual([]);
     },
   );

@@ -6,12 +6,16 @@ import type { Observation, ObservedCluster } from '../../domain/observed';
 import { planFaults } from '../../domain/plan/check-plan';
 import type { Plan } from '../../domain/plan/plan';
 import { plan, ruleFaults } from '../../domain/planner';
+import { activated, activating, type Ledger } from '../../domain/ledger';
 import type { Recovery, SlotFacts } from '../../domain/recovery';
+import { recoveryKeys } from '../../domain/recovery-keys';
 import { monthAfterAYear } from '../../domain/times';
 import {
   azure,
   FOREIGN_KEY,
+  goodCluster,
   identityAccess,
+  KEY_0,
   KEY_1,
   KEY_2,
   NOW,
@@ -83,7 +87,12 @@ describe('a recovery', () => {
           slotFacts('previous', KEY_1.replace(/1{32}$/, 'f'.repeat(32)), { key: gone(KEY_1), softDeleted: 'yes' }),
         ],
       },
-      [{ type: 'recover-deleted-key', key: KEY_1 }],
+      [
+        { type: 'recover-deleted-key', key: KEY_1 },
+        // Nothing shows how the versions were before: each is enabled if it is not.
+        { type: 'enable-key-version', key: KEY_1 },
+        { type: 'enable-key-version' },
+      ],
     ],
     [
       'opens a vault that is closed',
@@ -175,10 +184,106 @@ describe('a recovery', () => {
     expect(made.plan?.warnings.map(({ code }) => code)).toContain('NotProvenAfterwards');
   });
 
+  it('moves an expiry that is less than a day away, or a month with KMS off: no other operation can begin, or helps', () => {
+    const at = (expiresOn: string): Partial<Recovery> => ({
+      slots: [slotFacts('current', KEY_1, { version: { expiresOn } })],
+    });
+    const off = { cluster: { kms: { enabled: false, keyId: KEY_1 } } };
+    expect(stepsOf(asked(at('2026-11-23T11:00:00.000Z')))).toMatchObject([
+      { id: 'repair.extend-key-in-time', type: 'extend-key-expiry', key: KEY_1 },
+    ]);
+    expect(codes(asked(at('2026-11-24T00:00:00.000Z')))).toEqual(['NothingToRecover']);
+    expect(stepsOf(asked(at('2026-11-24T00:00:00.000Z'), off))).toMatchObject([{ type: 'extend-key-expiry' }]);
+  });
+
+  it('repairs what it can where another key is purged, and does not wait for what cannot come', () => {
+    const slots = [
+      slotFacts('current', KEY_1, { version: { enabled: false } }),
+      slotFacts('previous', FOREIGN_KEY, { vault: { state: 'purged', why: 'There is none.' } }),
+    ];
+    const { plan: made } = asked({ slots });
+    expect(made?.steps.map(({ type }) => type)).toEqual(['gate', 'enable-key-version']);
+    expect(made?.warnings.map(({ code }) => code)).toContain('NotProvenAfterwards');
+  });
+
+  it('repairs the last key of a cluster whose KMS is off: API servers go on reading with it', () => {
+    const slots = [slotFacts('previous', KEY_1, { version: { enabled: false } })];
+    const made = asked({ slots }, { cluster: { kms: { enabled: false, keyId: KEY_1 } } });
+    expect(stepsOf(made)).toMatchObject([{ type: 'enable-key-version', key: KEY_1 }]);
+    expect(made.plan).toMatchObject({
+      to: { mode: 'off' },
+      summary: expect.stringMatching(/^Have aks1 read what is under its last key again\./),
+    });
+  });
+
+  it('opens no vault of the second slot as long as API servers reach it, however they do', () => {
+    const slots = [
+      slotFacts('current', KEY_1),
+      slotFacts('previous', FOREIGN_KEY, { vault: { ...live, openToAllNetworks: false } }),
+    ];
+    expect(codes(asked({ slots }))).toEqual(['NothingToRecover']);
+    expect(stepsOf(asked({ slots, kms: recovery().kms }))).toMatchObject([{ type: 'set-vault-network', to: 'open' }]);
+  });
+
+  it('sends a cluster that Failed to Azure as it is, unless others have set its key', () => {
+    const cluster = { provisioningState: 'Failed' };
+    const ledger = activated(activating(provenLedger(KEY_2, KEY_1), KEY_1, 'op-1', NOW), KEY_1);
+    expect(stepsOf(asked({}, { cluster, ledger }))).toMatchObject([{ type: 'reconcile-cluster', replaces: null }]);
+    expect(codes(asked({}, { cluster, ledger: provenLedger(KEY_2) }))).toEqual(['NothingToRecover']);
+  });
+
+  it('needs the keys of its slots, also those that only evidence knows', () => {
+    const slots = [slotFacts('current', KEY_1, { version: { enabled: false } }), slotFacts('previous', KEY_2)];
+    expect(asked({ slots }, { ledger: null }).plan?.keysNeeded).toEqual([KEY_1, KEY_2]);
+  });
+
   it('waits for API servers that say that KMS does not work, where Azure shows no cause', () => {
     const made = asked({ kms: { answers: 1, causes: [kmsCause('nothing known')] } });
     expect(stepsOf(made)).toEqual([]);
     expect(made.plan?.warnings.map(({ code }) => code)).toContain('CauseUnknown');
+  });
+});
+
+describe('the keys that are looked at', () => {
+  const on = goodCluster();
+  const off = goodCluster({ kms: { enabled: false, keyId: KEY_1 } });
+  const proof = { operationId: 'op-1', at: NOW, convergedRv: '1', secrets: 1 };
+  const rotated: Ledger = {
+    version: 1,
+    generations: provenLedger(KEY_0, KEY_2).generations.map((one) => (one.keyId === KEY_2 ? { ...one, proof } : one)),
+  };
+  it.each<[string, ObservedCluster, Ledger | null, [string, string][]]>([
+    [
+      'are those of the slots',
+      on,
+      provenLedger(KEY_2, KEY_1),
+      [
+        ['current', KEY_1],
+        ['previous', KEY_2],
+      ],
+    ],
+    ['with KMS off, the key that the profile still has', off, null, [['previous', KEY_1]]],
+    [
+      'after a change by others, all that a Secret may be under',
+      on,
+      rotated,
+      [
+        ['current', KEY_1],
+        ['needed', KEY_2],
+      ],
+    ],
+    [
+      'after a change by others that failed, what was in a slot before, too',
+      goodCluster({ provisioningState: 'Failed' }),
+      rotated,
+      [
+        ['current', KEY_1],
+        ['needed', KEY_2],
+        ['needed', KEY_0],
+      ],
+    ],
+  ])('%s', (_what, cluster, ledger, expected) => {
+    expect(recoveryKeys(cluster, ledger, NOW).map(({ slot, keyId }) => [slot, keyId])).toEqual(expected);
   });
 });
 
@@ -190,10 +295,14 @@ describe('nothing is repaired', () => {
       'VaultPurged',
       {
         slots: [
-          slotFacts('current', KEY_1, { version: { enabled: false } }),
+          slotFacts('current', KEY_1),
           slotFacts('previous', FOREIGN_KEY, { vault: { state: 'purged', why: 'There is none.' } }),
         ],
       },
+    ],
+    [
+      'VaultNotReachable',
+      { slots: [slotFacts('current', KEY_1, { version: { enabled: false, seenThrough: 'arm' } })] },
     ],
     [
       'GrantRefused',
@@ -225,6 +334,15 @@ describe('nothing is repaired', () => {
     const made = asked(change);
     expect(made.plan).toBeNull();
     expect(codes(made)).toEqual([code]);
+  });
+
+  it('of a version whose vault does not answer, and the refusal says what to do there', () => {
+    const version = { enabled: false, seenThrough: 'arm' as const };
+    const made = asked({ slots: [slotFacts('current', KEY_1, { version })] });
+    expect(codes(made)).toEqual(['VaultNotReachable']);
+    expect(made.faults[0]?.detail).toMatch(
+      /--vault-name kv1 --name k1 --version 1{32} --enabled true\. Nothing was changed\. Then ask again/,
+    );
   });
 
   it('and the refusal says what was not seen', () => {

@@ -1,12 +1,29 @@
 import { describe, expect, it } from '@jest/globals';
 import type { Generation, Ledger } from '../../domain/ledger';
-import { plan } from '../../domain/planner';
-import type { Observation } from '../../domain/observed';
+import { plan, ruleFaults } from '../../domain/planner';
+import type { AzureObservation, Observation, ObservedKey } from '../../domain/observed';
+import { planFaults } from '../../domain/plan/check-plan';
+import { keysNeededNow } from '../../domain/plan/outputs';
 import type { Plan } from '../../domain/plan/plan';
 import type { RefusalReason } from '../../domain/refusal';
 import { CEILING_TAG } from '../../domain/rewrite-pace';
+import type { Provisioning } from '../../domain/provisioning';
+import { stateLeft } from '../../domain/state-left';
 import { minutesAfter } from '../../domain/times';
-import { azure, goodKey, KEY_1, KEY_2, KEY_3, NOW, observation, provenLedger, request, requestOf } from './fixtures';
+import {
+  azure,
+  goodKey,
+  KEY_1,
+  KEY_2,
+  KEY_3,
+  NOW,
+  observation,
+  provenLedger,
+  provisioning,
+  request,
+  requestOf,
+  VAULT_ID,
+} from './fixtures';
 
 const policy = { approvalsRequired: 1 };
 
@@ -29,6 +46,83 @@ describe('the plan of rotate-key', () => {
     const p = planned(request({ keyId: KEY_2 }), facts, policy);
     expect(stepsOf(p)).not.toContain('create-key-version');
     expect(p.to).toMatchObject({ mode: 'on', key: KEY_2 });
+  });
+
+  describe('to a key of a new name', () => {
+    const asked = (parameters: Record<string, unknown> = { newKeyName: 'next' }) => requestOf('rotate-key', parameters);
+    const vault = {
+      state: 'exists' as const,
+      vault: {
+        location: 'westeurope',
+        tenantId: 'tenant-1',
+        permissionModel: 'rbac' as const,
+        softDelete: true,
+        purgeProtection: true,
+        openToAllNetworks: false,
+      },
+    };
+    const facts = (change: Partial<Provisioning> = {}): AzureObservation => ({
+      ...azure({ currentKey: { seenThrough: 'arm', keyType: 'RSA-HSM', keySizeInBits: 3072 } }),
+      provisioning: provisioning({ vaultId: VAULT_ID, vault, keyThroughArm: true, ...change }),
+    });
+
+    it('makes it like the current one, where its vault does not answer too, and grants it before the switch', () => {
+      const p = planned(asked(), observation(facts(), provenLedger(KEY_1)), policy);
+      expect(stepsOf(p).slice(0, 5)).toEqual([
+        'approve',
+        'create-key',
+        'grant-key-access',
+        'rotate.take-baseline',
+        'rotate.set-kms',
+      ]);
+      expect(p.steps.slice(1, 3)).toMatchObject([
+        { vaultId: VAULT_ID, keyName: 'next', keyType: 'RSA-HSM', sizeInBits: 3072, exists: null },
+        { vaultId: VAULT_ID, keyName: 'next', principalId: 'principal-1', permissionModel: 'rbac' },
+      ]);
+      expect(p.to).toMatchObject({ key: { madeBy: 'create-key' } });
+      expect(p.summary).toContain('to a new key next of its vault');
+      expect(p.warnings.map(({ code }) => code)).toEqual(
+        expect.arrayContaining(['KeyMadeThroughArm', 'KeySeenThroughArm', 'OtherKeyObject']),
+      );
+      const start = { state: p.from, proven: true };
+      const without = (type: string): string =>
+        planFaults(
+          p.steps.filter((step) => step.type !== type),
+          start,
+        ).join();
+      expect(without('grant-key-access')).toMatch(/a key of a new name is not granted/);
+      expect(without('create-key')).toMatch(/not made by an earlier step/);
+      const elsewhere = p.steps.map((step) =>
+        step.type === 'create-key' ? { ...step, vaultId: VAULT_ID.replace(/kv1$/, 'kv2') } : step,
+      );
+      expect(planFaults(elsewhere, start).join()).toMatch(/not that of the current key/);
+    });
+
+    it('names what it leaves, as long as Azure was not seen to set it', () => {
+      const p = planned(asked(), observation(facts(), provenLedger(KEY_1)), policy);
+      const done = (...ids: string[]) => ids.map((id) => ({ id, status: 'done' as const, startedAt: NOW }));
+      const outputs = { 'create-key': { type: 'create-key', keyId: KEY_2, created: true } } as const;
+      expect(stateLeft(p, done('create-key'), { outputs })).toContain(
+        `(${KEY_2}) was made and stays, and Azure was not seen`,
+      );
+      expect(stateLeft(p, done('create-key', 'rotate.set-kms'), { outputs })).not.toContain(KEY_2);
+      expect(keysNeededNow(p, done('create-key', 'rotate.set-kms'), outputs)).toEqual([KEY_1, KEY_2]);
+    });
+
+    it('is refused for a name that is taken, a deleted key, a vault that is not seen, and beside a key id', () => {
+      const codes = (change: Partial<Provisioning>, key?: ObservedKey): string[] =>
+        ruleFaults(asked(), { ...facts(change), ...(key ? { provisionedKey: key } : {}) }).map(({ code }) => code);
+      expect(codes({})).toEqual([]);
+      expect(codes({ key: 'exists' }, goodKey(KEY_2))).toEqual(['KeyNameTaken']);
+      expect(codes({ key: 'soft-deleted' })).toEqual(['KeySoftDeleted']);
+      expect(codes({ vault: { state: 'unseen', why: 'A sentence.' } })).toEqual(['VaultNotFound']);
+      expect(() => asked({ newKeyName: 'next', keyId: KEY_2 })).toThrow(/Name either a key version/);
+      const [fault] = ruleFaults(asked({}), facts());
+      expect(fault).toMatchObject({
+        code: 'VaultNotReachable',
+        detail: expect.stringMatching(/again with `newKeyName`/),
+      });
+    });
   });
 
   it.each([

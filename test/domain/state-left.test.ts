@@ -39,4 +39,14 @@ describe('the state that an operation leaves', () => {
     expect(stateLeft(plan, refused, { outputs, blockedBy: 'ArmOperationFailed' })).toMatch(/provisioning state/);
     expect(stateLeft(plan, [...made, ...done('rotate.set-kms')], { outputs })).not.toContain(KEY_2);
   });
+
+  it('is told of a connection with a vault: what was made, what may have been, and how to be rid of it', () => {
+    const connecting = planned('connect-csi');
+    const outputs: Outputs = {};
+    expect(stateLeft(connecting, done('approve'), { outputs })).toMatch(/^The cluster was not changed/);
+    const half = [...done('approve', 'enable-secrets-provider'), begun('enable-workload-identity', 'blocked')];
+    expect(stateLeft(connecting, half, { outputs })).toMatch(
+      /^The cluster's key was not changed\..*this was done: enable-secrets-provider\. enable-workload-identity may have been done: look there\. .*disconnect-csi removes/,
+    );
+  });
 });

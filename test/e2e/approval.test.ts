@@ -14,7 +14,6 @@ import {
   people,
   rotateBody,
   startOwnService,
-  testStack,
   until,
 } from '../support/stack';
 
@@ -84,23 +83,6 @@ describe('approval', () => {
     await expect(approver1.approve(asked.id, asked.plan?.digest ?? '')).rejects.toMatchObject({ status: 409 });
     await recordHistory('denied', asked.id);
     expect(await writes()).toBe(0);
-  });
-
-  it('can come as a signal of the Temporal CLI or UI, under the same rules', async () => {
-    const { requester } = people();
-    const { sandbox } = testStack();
-    const asked = await askForRotation(requester, cluster.resourceId);
-    const { objectId, name, roles } = sandbox.people.approver1;
-    const by = { tenantId: sandbox.tenantId, objectId, name, type: 'user' };
-    const client = await openTemporal();
-    const handle = client.workflow.getHandle(asked.id);
-    const planDigest = asked.plan?.digest;
-    await handle.signal('deny-signal', { by, roles: ['Kms.Reader'], planDigest });
-    await handle.signal('deny-signal', { by, roles, planDigest: 'sha256:other' });
-    expect(await requester.get(asked.id, 2)).toMatchObject({ status: 'AwaitingApproval' });
-    await handle.signal('deny-signal', { by, roles, planDigest, comment: 'By signal.' });
-    expect(await ended(requester, asked.id)).toMatchObject({ status: 'Canceled', reason: { code: 'Denied' } });
-    await client.connection.close();
   });
 
   it('is not needed any more once somebody cancels the workflow in Temporal itself', async () => {

@@ -1,8 +1,7 @@
 /** What needs a person makes an operation blocked, never half-failed: it says why, what must not be touched, and what it offers. */
 import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import type { OperationAnswer } from '../../cli/api-client';
-import { readFileSync } from 'node:fs';
-import { verifyEvidence } from '../../evidence/verify';
+import { evidenceOf } from '../support/evidence';
 import { armPut, connectAzure } from '../../launch/azure-client';
 import type { SandboxClusterFacts } from '../../launch/sandbox-cluster';
 import { countByKey, readSecretRecords } from '../../sandbox/cluster/raw-records';
@@ -69,7 +68,7 @@ describe('an operation whose change Azure fails', () => {
       reason: { code: 'CanceledOnRequest', detail: expect.stringContaining('Keep every key listed under keysNeeded') },
     });
     expect([...over.keysNeeded].sort()).toEqual([...blocked.keysNeeded].sort());
-    expect(verifyEvidence(readFileSync(over.evidence?.file ?? ''))).toMatchObject({
+    expect(evidenceOf(over)).toMatchObject({
       ok: true,
       record: { operation: { status: 'Canceled' } },
     });

@@ -9,7 +9,7 @@ import type { ApiClient, OperationAnswer } from '../../cli/api-client';
 import { isFinal } from '../../domain/operation';
 import { armPut } from '../../launch/azure-client';
 import { clusterWrites } from '../../launch/sandbox-control';
-import { groupOf, LOCATION, setVaultAccess } from '../../launch/sandbox-vault';
+import { groupOf, LOCATION } from '../../launch/sandbox-vault';
 import { countByKey, readSecretRecords } from '../../sandbox/cluster/raw-records';
 import { asAdministrator, clusterIdOf, identityIdOf, makeVaultByHand } from '../support/by-hand';
 import { startDirectedService } from '../support/directed-service';
@@ -103,20 +103,17 @@ describe('a cluster that Keyturn makes', () => {
   });
 });
 
-describe('a cluster with a private vault', () => {
+describe('a cluster with a private vault that is made with it', () => {
   const name = 'create-private';
   const subnet = (of: string): string =>
     `${clusterIdOf(name).replace(/\/providers\/.*/, '')}/providers/Microsoft.Network/virtualNetworks/net/subnets/${of}`;
 
   it('is made once, though every answer of Azure is lost and the worker dies at every boundary', async () => {
-    const keyId = await makeVaultByHand(`kv-${name}`, 'access-policy');
-    const { sandbox: facts } = testStack();
-    await asAdministrator((send) => setVaultAccess(send, { facts, name: `kv-${name}` }, 'Private'));
     const service = await startDirectedService(name);
     try {
       const own = people(service.apiUrl);
       const asked = await ask(own.requester, name, {
-        keyId,
+        provision: { vaultName: `kv-${name}`, keyName: 'etcd', permissionModel: 'access-policy', retentionDays: 7 },
         vaultAccess: 'Private',
         apiServerSubnetId: subnet('api'),
         nodeSubnetId: subnet('nodes'),
@@ -126,9 +123,12 @@ describe('a cluster with a private vault', () => {
       await own.approver1.approve(asked.id, asked.plan?.digest ?? '');
       const over = await ended(own.requester, asked.id);
       await control().clearFault('lost-response');
+      const keyId = over.result?.keyId ?? '';
       expect(over).toMatchObject({ status: 'Succeeded', result: { currentKeyId: keyId, proof: { unproven: 0 } } });
 
       expect(service.crashes().map(({ when, step, activity }) => [when, activity ?? step])).toEqual([
+        ['after', 'createVault'],
+        ['after', 'createKey'],
         ['after', 'createIdentity'],
         ['after', 'grantKeyAccess'],
         ['after', 'grantEndpointApproval'],
@@ -138,6 +138,9 @@ describe('a cluster with a private vault', () => {
       ]);
 
       expect(await writesTo(name, 'PUT', /\/managedClusters\/[^/]+$/)).toBe(1);
+      expect(await writesTo(name, 'PUT', /\/vaults\/[^/]+$/)).toBe(1);
+      // Through ARM: the vault answers to nobody.
+      expect(await writesTo(name, 'PUT', /\/vaults\/[^/]+\/keys\/etcd$/)).toBe(1);
       expect(await writesTo(name, 'PUT', /\/userAssignedIdentities\/[^/]+$/)).toBe(1);
       expect(await writesTo(name, 'PUT', /\/roleAssignments\/[^/]+$/)).toBe(1);
       const { tags, properties } = Body.parse(await request('GET', clusterIdOf(name)));

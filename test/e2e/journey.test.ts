@@ -6,10 +6,9 @@
 import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { CustomObjectsApi, PolicyV1Api } from '@kubernetes/client-node';
 import { createHash, randomUUID } from 'node:crypto';
-import { readFileSync } from 'node:fs';
 import type { OperationAnswer } from '../../cli/api-client';
 import { isFinal } from '../../domain/operation';
-import { verifyEvidence } from '../../evidence/verify';
+import { evidenceOf } from '../support/evidence';
 import type { SandboxClusterFacts } from '../../launch/sandbox-cluster';
 import { countByKey, readSecretRecords, type KeyCount } from '../../sandbox/cluster/raw-records';
 import { mustParseKeyId } from '../../domain/resource-ids';
@@ -35,7 +34,7 @@ describe('a cluster on its way through every kind', () => {
 
   afterEach(async () => {
     if (last === undefined) return;
-    const verdict = verifyEvidence(readFileSync(last.evidence?.file ?? ''));
+    const verdict = evidenceOf(last);
     expect(verdict).toMatchObject({ ok: true, record: { operation: { id: last.id, status: 'Succeeded' } } });
     expect(await hashOfValues(cluster)).toBe(values);
     last = undefined;

@@ -1,8 +1,7 @@
 /** An operation whose lock is ended in Temporal writes nothing until it holds the lock again, and never beside another one (O1). */
 import { afterEach, describe, expect, it } from '@jest/globals';
-import { readFileSync } from 'node:fs';
 import { clusterLockId } from '../../domain/resource-ids';
-import { verifyEvidence } from '../../evidence/verify';
+import { evidenceOf } from '../support/evidence';
 import { countByKey, readSecretRecords } from '../../sandbox/cluster/raw-records';
 import { kubeApi } from '../support/kube';
 import { askForRotation, control, ended, makeCluster, people, until } from '../support/stack';
@@ -49,7 +48,7 @@ describe('an operation whose lock is ended in Temporal', () => {
     const over = await ended(requester, asked.id);
     expect(over).toMatchObject({ status: 'Succeeded', result: { proof: { secrets: SECRETS, unproven: 0 } } });
     expect(await askedWithoutLock(asked.id)).toEqual([]);
-    expect(verifyEvidence(readFileSync(over.evidence?.file ?? ''))).toMatchObject({ ok: true });
+    expect(evidenceOf(over)).toMatchObject({ ok: true });
     const newKeyId = over.result?.currentKeyId ?? '';
     expect(await countByKey(readSecretRecords(cluster.etcd), { newKeyId })).toMatchObject({ newKey: SECRETS });
     expect(await provenKeys(cluster)).toContain(newKeyId);

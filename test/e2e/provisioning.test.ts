@@ -127,7 +127,7 @@ describe('provision-kms', () => {
   };
 
   beforeAll(async () => {
-    cluster = await makeCluster('provisioned', { count: SECRETS }, { kms: false });
+    cluster = await makeCluster('provisioned', { count: SECRETS }, { kms: false, vnetIntegration: true });
   });
   afterEach(() => control().clearFault('vault-forbidden'));
 
@@ -200,6 +200,37 @@ describe('provision-kms', () => {
       ['encrypt', 'decrypt'],
     ]);
     expect(policies[1]?.objectId).toBe(cluster.principalId);
+  });
+
+  it('makes a private vault, and its key through ARM: change-vault with that key proves every Secret', async () => {
+    const vaultName = 'kv-made-private';
+    const over = await run('provision-kms', { ...names(vaultName), vaultAccess: 'Private' });
+    expect(over).toMatchObject({ status: 'Succeeded' });
+    expect(await vaultOf(vaultName)).toMatchObject({
+      publicNetworkAccess: 'Disabled',
+      enableRbacAuthorization: true,
+      enablePurgeProtection: true,
+    });
+    const [made, key, ...grants] = await writes(vaultName);
+    expect([made, key]).toEqual([`PUT vaults/${vaultName}`, 'PUT keys/etcd']);
+    expect(grants).toEqual([1, 2].map(() => expect.stringMatching(/^PUT roleAssignments\//)));
+
+    const keyId = over.result?.keyId ?? '';
+    const moved = await run('change-vault', { keyId, vaultAccess: 'Private' });
+    expect(moved).toMatchObject({
+      status: 'Succeeded',
+      result: { currentKeyId: keyId, proof: { secrets: SECRETS, unproven: 0 } },
+    });
+    expect(await underKey(cluster, keyId)).toBe(SECRETS);
+    // ARM gives back the key that is there, and makes no second version of it.
+    const again = await run('provision-kms', { ...names(vaultName), vaultAccess: 'Private' });
+    expect(again).toMatchObject({ status: 'Succeeded', result: { keyId } });
+    expect(again.plan?.warnings.map(({ code }) => code)).toEqual([
+      'KeyExists',
+      'KeyMadeThroughArm',
+      'KeySeenThroughArm',
+    ]);
+    expect((await writes(vaultName)).filter((write) => write.startsWith('PUT keys'))).toHaveLength(1);
   });
 
   it('stops at a vault that another client made after the approval, and leaves it as it is', async () => {

@@ -90,7 +90,8 @@ describe('a cluster that lost its key', () => {
       },
       finds: ['KeyUnusable'],
       says: /KeyNotFound/,
-      repairs: ['recover-deleted-key'],
+      // A version of each slot.
+      repairs: ['recover-deleted-key', 'enable-key-version', 'enable-key-version'],
     },
     {
       lost: 'because its identity lost the role',

@@ -1,4 +1,7 @@
-/** Every rule of every kind: a request that violates it is refused with its code, and nothing is touched. */
+/**
+ * Every rule: a request that violates it is refused with its code, and nothing is touched. Each is tried with the first and the last of the
+ * kinds that have it; test/domain/preconditions.test.ts has each precondition with each kind.
+ */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { randomUUID } from 'node:crypto';
@@ -33,6 +36,10 @@ import { control, ended, makeCluster, openTemporal, people, testStack, until } f
 
 const SECRETS = 20;
 const CODES = ruleCodes(KINDS);
+function firstAndLast<T>(all: readonly T[]): T[] {
+  return all.filter((_, index) => index === 0 || index === all.length - 1);
+}
+
 const Problem = z.object({ code: z.string(), errors: z.array(z.object({ code: z.string() })).optional() });
 
 describe('a request that violates a rule', () => {
@@ -85,7 +92,7 @@ describe('a request that violates a rule', () => {
           ]
         : [[name, 'keyId']],
     );
-    it.each(names)('refuses %s by its %s, and touches nothing', async (kind, member) => {
+    it.each(firstAndLast(names))('refuses %s by its %s, and touches nothing', async (kind, member) => {
       const row = rowOf(kind);
       const body = requestOf(row, startFor(row));
       const { cluster, parameters } = { ...REFUSALS[code], ...REFUSALS[code]?.of?.[kind] };
@@ -109,8 +116,11 @@ describe('a request that violates a rule', () => {
 
   describe('between approval and execution', () => {
     // AKS takes no change of a cluster whose key does not work, but it can be stopped.
-    const lateFor = (kind: string): ErrorCode =>
-      kind === 'recover-key' ? 'ClusterNotRunning' : 'PlatformManagedEncryption';
+    const lateFor = (kind: string): ErrorCode => {
+      if (kind === 'recover-key') return 'ClusterNotRunning';
+      // Keys of the cluster do not matter to pods that read a vault.
+      return kind.endsWith('-csi') ? 'LocalAccountsDisabled' : 'PlatformManagedEncryption';
+    };
 
     // What makes a cluster has none that could change: test/e2e/create-cluster.test.ts.
     const kinds = KINDS.filter(({ startsWithout }) => startsWithout === undefined);
@@ -148,11 +158,13 @@ describe('a request that violates a rule', () => {
 
   const said = Object.entries(SAID_BY_OPERATIONS) as [ErrorCode, (typeof SAID_BY_OPERATIONS)['KeyInUse'] & object][];
   describe.each(said)('%s, which the operation finds', (code, refusal) => {
-    const { cluster, says } = refusal;
+    const { cluster, parameters, says } = refusal;
     const arranged = arrangedFor(refusal);
 
-    const kinds = KINDS.filter((kind) => ruleCodes([kind]).includes(code));
-    it.each(kinds.map(({ name }) => name))('ends %s, and touches nothing', async (kind) => {
+    const kinds = KINDS.filter(
+      (kind) => ruleCodes([kind]).includes(code) && BY_KEY_ONLY[code]?.includes(kind.name) !== true,
+    );
+    it.each(firstAndLast(kinds.map(({ name }) => name)))('ends %s, and touches nothing', async (kind) => {
       const { requester } = people();
       const row = rowOf(kind);
       const body = requestOf(row, startFor(row));
@@ -164,6 +176,7 @@ describe('a request that violates a rule', () => {
           cluster: of,
           parameters: {
             ...(body['parameters'] as object),
+            ...parameters,
             ...(arranged.key === undefined ? {} : { keyId: arranged.key }),
           },
         },
@@ -228,8 +241,14 @@ describe('a request that violates a rule', () => {
   }
 
   async function expectLockFree(cluster: string): Promise<void> {
-    const { status } = await temporal.workflow.getHandle(clusterLockId(cluster)).describe();
-    expect(status.name).not.toBe('RUNNING');
+    const lock = await temporal.workflow
+      .getHandle(clusterLockId(cluster))
+      .describe()
+      .catch((error: unknown) => {
+        if (error instanceof WorkflowNotFoundError) return undefined;
+        throw error;
+      });
+    expect(lock?.status.name).not.toBe('RUNNING');
   }
 
   async function expectNoWorkflow(cluster: string): Promise<void> {

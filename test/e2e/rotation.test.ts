@@ -1,26 +1,17 @@
 /** The main job on the real parts: Temporal, kube-apiserver, etcd, and the real Azure SDKs against the sandbox. */
 import { beforeAll, describe, expect, it } from '@jest/globals';
 import { randomBytes, randomUUID } from 'node:crypto';
-import { readdirSync, readFileSync, statSync } from 'node:fs';
-import path from 'node:path';
+import { readFileSync } from 'node:fs';
 import type { OperationAnswer } from '../../cli/api-client';
 import { Ledger } from '../../domain/ledger';
-import { verifyEvidence } from '../../evidence/verify';
+import { verdictOn } from '../support/evidence';
 import { clusterWrites } from '../../launch/sandbox-control';
 import type { SandboxClusterFacts } from '../../launch/sandbox-cluster';
 import { countByKey, readSecretRecords } from '../../sandbox/cluster/raw-records';
 import { recordHistory } from '../support/histories';
 import { kubeApi } from '../support/kube';
-import {
-  askForRotation,
-  control,
-  ended,
-  makeCluster,
-  openTemporal,
-  people,
-  rotateBody,
-  testStack,
-} from '../support/stack';
+import { ownFiles } from '../support/own-files';
+import { askForRotation, control, ended, makeCluster, openTemporal, people, rotateBody } from '../support/stack';
 import { keyVersions } from '../support/vault';
 
 const SECRETS = 120;
@@ -101,12 +92,12 @@ describe('a rotation from request to proof', () => {
 
   it('seals evidence that verifies, and does not after one changed byte', () => {
     const bytes = readFileSync(operation.evidence?.file ?? '');
-    const verdict = verifyEvidence(bytes);
+    const verdict = verdictOn(bytes);
     expect(verdict).toMatchObject({ ok: true, record: { operation: { id: operation.id, status: 'Succeeded' } } });
     for (const at of [0, Math.floor(bytes.length / 2), bytes.length - 1]) {
       const changed = Buffer.from(bytes);
       changed[at] = (changed[at] ?? 0) ^ 1;
-      expect(verifyEvidence(changed)).toMatchObject({ ok: false });
+      expect(verdictOn(changed)).toMatchObject({ ok: false });
     }
   });
 
@@ -125,16 +116,12 @@ describe('a rotation from request to proof', () => {
     await client.connection.close();
     // The encodings in which a value travels: as it is, in base64, and in base64 of the envelope around it.
     const forms = [MARKER, Buffer.from(MARKER).toString('base64').slice(0, 30)];
-    const { directory } = testStack();
-    const files = readdirSync(directory, { recursive: true, encoding: 'utf8' })
-      .filter((file) => /^(logs|evidence)\b/.test(file) && statSync(path.join(directory, file)).isFile())
-      .map((file) => path.join(directory, file));
+    const files = ownFiles();
     expect(files.length).toBeGreaterThan(3);
     for (const form of forms) {
       expect(history).not.toContain(form);
       expect(JSON.stringify(operation)).not.toContain(form);
-      for (const file of files)
-        expect({ file, has: readFileSync(file, 'latin1').includes(form) }).toEqual({ file, has: false });
+      for (const { file, text } of files) expect({ file, has: text.includes(form) }).toEqual({ file, has: false });
     }
     // The search itself works: the marker is where it belongs, also in the metadata that Keyturn's lists have.
     const { data, metadata } = await kubeApi(cluster).secret('team-a', 'secret-00001');

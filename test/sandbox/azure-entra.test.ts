@@ -119,7 +119,7 @@ describe('the sandbox Entra', () => {
     expect(keys.body['keys']).toEqual([expect.not.objectContaining({ d: expect.anything() })]);
   });
 
-  it('answers instance discovery with the login hosts of all clouds', async () => {
+  it('answers instance discovery with the hosts of all clouds that MSAL asks for tokens', async () => {
     const answer = await azure.raw(
       'GET',
       'https://login.microsoftonline.com/common/discovery/instance?api-version=1.1',
@@ -127,7 +127,7 @@ describe('the sandbox Entra', () => {
     const { metadata } = answer.body as { metadata: { preferred_network: string }[] };
     expect(metadata.map((entry) => entry.preferred_network)).toEqual([
       'login.microsoftonline.com',
-      'login.chinacloudapi.cn',
+      'login.partner.microsoftonline.cn',
       'login.microsoftonline.us',
     ]);
   });

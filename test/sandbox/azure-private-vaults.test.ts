@@ -1,5 +1,8 @@
 /** KMS Private: VNet integration, the private endpoint that AKS makes, and who may approve it. The clusters are records. */
-import { afterAll, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, it } from '@jest/globals';
+import { readFile } from 'node:fs/promises';
+import { ProxyAgent } from 'undici';
+import { VaultReader } from '../../sandbox/cluster/node/vault-reader';
 import { GROUP, LOCATION, TestAzure, type RawAnswer } from './azure-support';
 
 const CONTRIBUTOR = 'f25e0fa2-a7c8-4377-a976-54943a77a395';
@@ -153,7 +156,10 @@ describe('a private vault in the sandbox', () => {
   it('needs VNet integration, which takes a restart on a cluster that exists and cannot be turned off', async () => {
     await azure.grant(idOf(vault), CONTRIBUTOR, principalId);
     expect(await ended(create({ enabled: false }, false))).toBe('Succeeded');
-    const on = { apiServerAccessProfile: { enableVnetIntegration: true } };
+    const subnetId = `${group()}/providers/Microsoft.Network/virtualNetworks/v/subnets/api`;
+    const on = { apiServerAccessProfile: { enableVnetIntegration: true, subnetId } };
+    const bare = { apiServerAccessProfile: { enableVnetIntegration: true } };
+    expect((await change({ enabled: false }, bare)).body).toMatchObject({ code: 'SandboxApiServerSubnetMissing' });
     const early = {
       code: 'BadRequest',
       message: 'Vnet integration should be enabled when KeyVault network access is Private.',
@@ -163,6 +169,17 @@ describe('a private vault in the sandbox', () => {
     expect((await change(privately(key))).body).toMatchObject(early);
     await post('start'); // No restart: it runs.
     expect((await change(privately(key))).body).toMatchObject(early);
+    const rules = [{ apiGroups: ['*'], resources: ['*'], scope: '*' }];
+    const records = azure.clusters.at(-1);
+    if (records === undefined) throw new Error('There is a cluster.');
+    records.webhooks = [{ name: 'policies', webhooks: [{ name: 'deny.example.com', failurePolicy: 'Fail', rules }] }];
+    expect((await azure.arm('POST', `${azure.clusterPath(cluster)}/stop`)).body).toMatchObject({
+      code: 'ValidationError',
+      message: expect.stringContaining(
+        "1. Webhook configuration 'policies': 'deny.example.com' Rule 1 has wildcard in both APIGroups and Resources.",
+      ),
+    });
+    records.webhooks = [{ name: 'policies', webhooks: [{ name: 'deny.example.com', failurePolicy: 'Ignore', rules }] }];
     await post('stop');
     await post('start');
     expect(azure.clusters.at(-1)?.events).toEqual(['start', 'stop', 'start', 'konnectivity agents off']);
@@ -183,5 +200,80 @@ describe('a private vault in the sandbox', () => {
     const privateLinkServiceConnectionState = { status: 'Rejected' };
     await azure.arm('PUT', `${list}/${name}`, { body: { properties: { privateLinkServiceConnectionState } } });
     await expect(azure.keys(vault).getKey('etcd')).rejects.toMatchObject({ statusCode: 403 });
+  });
+
+  describe('is read by the nodes of a cluster', () => {
+    const proxies: ProxyAgent[] = [];
+    afterEach(async () => {
+      for (const proxy of proxies.splice(0)) await proxy.close();
+    });
+
+    /** Reads the key as the provider on a node does: by the proxy of its cluster. @returns `read`, or the words of the refusal */
+    const read = async (): Promise<string> => {
+      const clusterId = `${subscription()}${azure.clusterPath(cluster)}`;
+      const proxy = new ProxyAgent({
+        uri: await azure.sandbox.proxyUrlForNodes(clusterId),
+        requestTls: { ca: await readFile(azure.sandbox.caFile) },
+      });
+      proxies.push(proxy);
+      const token = () => azure.token('https://vault.azure.net');
+      const reader = new VaultReader(`https://${vault}.vault.azure.net`, proxy, token);
+      return await reader.get('/keys/etcd/').then(
+        () => 'read',
+        (error: unknown) => (error as Error).message,
+      );
+    };
+    const makeCluster = async (vnetSubnetID?: string): Promise<string> => {
+      expect(await ended(create({ enabled: false }))).toBe('Succeeded');
+      const { body } = await azure.arm('GET', azure.clusterPath(cluster));
+      const properties = body['properties'] as { agentPoolProfiles: object[]; nodeResourceGroup: string };
+      const agentPoolProfiles = properties.agentPoolProfiles.map((pool) => ({ ...pool, vnetSubnetID }));
+      if (vnetSubnetID !== undefined) await change({ enabled: false }, { agentPoolProfiles });
+      return `${subscription()}/resourceGroups/${properties.nodeResourceGroup}/providers/Microsoft.Network/virtualNetworks`;
+    };
+    const endpoint = `/resourceGroups/${GROUP}/providers/Microsoft.Network/privateEndpoints/app`;
+    const makeEndpoint = async (subnetId: string): Promise<void> => {
+      const connection = { name: 'vault', properties: { privateLinkServiceId: idOf(vault), groupIds: ['vault'] } };
+      const properties = { subnet: { id: subnetId }, privateLinkServiceConnections: [connection] };
+      await azure.arm('PUT', endpoint, { body: { location: LOCATION, properties } });
+    };
+
+    it('by an endpoint in their network that its owner approves, and by no other', async () => {
+      const networks = await makeCluster();
+      expect(await read()).toMatch(
+        /RESPONSE 403: 403 Forbidden\nERROR CODE: Forbidden\n[^]*not from a trusted service nor via an approved private link[^]*ForbiddenByConnection/,
+      );
+      // One for the clients on this machine is not the nodes'.
+      await makeEndpoint(`${group()}/providers/Microsoft.Network/virtualNetworks/hub/subnets/endpoints`);
+      expect(await read()).toMatch(/ForbiddenByConnection/);
+      expect((await azure.keys(vault).getKey('etcd')).id).toBe(key);
+      await azure.arm('DELETE', endpoint);
+      await makeEndpoint(`${networks}/aks-vnet-1/subnets/endpoints`);
+      expect(await read()).toBe('read');
+      // It is in the cluster's network, where no other client is.
+      await expect(azure.keys(vault).getKey('etcd')).rejects.toMatchObject({ statusCode: 403 });
+      const list = `/resourceGroups/${GROUP}/providers/Microsoft.KeyVault/vaults/${vault}/privateEndpointConnections`;
+      const [{ name = '' } = {}] = (await azure.arm('GET', list)).body['value'] as { name?: string }[];
+      const privateLinkServiceConnectionState = { status: 'Rejected' };
+      await azure.arm('PUT', `${list}/${name}`, { body: { properties: { privateLinkServiceConnectionState } } });
+      expect(await read()).toMatch(/ForbiddenByConnection/);
+      await azure.arm('DELETE', endpoint);
+    });
+
+    it('by a firewall that names their subnet', async () => {
+      const network = `${group()}/providers/Microsoft.Network/virtualNetworks/spoke`;
+      await makeCluster(`${network}/subnets/nodes`);
+      const allow = (subnet: string): Promise<unknown> =>
+        azure.vaults.vaults.update(GROUP, vault, {
+          properties: {
+            publicNetworkAccess: 'Enabled',
+            networkAcls: { defaultAction: 'Deny', virtualNetworkRules: [{ id: `${network}/subnets/${subnet}` }] },
+          },
+        });
+      await allow('others');
+      expect(await read()).toMatch(/ForbiddenByFirewall/);
+      await allow('NODES');
+      expect(await read()).toBe('read');
+    });
   });
 });

@@ -3,6 +3,7 @@
  *
  * The clusters here are records of what ARM asked for: etcd and API servers have tests of their own.
  */
+import { createPublicKey, generateKeyPairSync, type KeyObject, type KeyPairKeyObjectResult } from 'node:crypto';
 import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -18,6 +19,8 @@ import {
   type ClusterOptions,
   type EncryptionState,
   type SandboxCluster,
+  type WebhookConfiguration,
+  type TokenKey,
 } from '../../sandbox/cluster/contract';
 import { startSandbox, type Sandbox } from '../../sandbox/sandbox';
 
@@ -30,8 +33,14 @@ export interface RecordedCluster {
   readonly states: EncryptionState[];
   readonly events: string[];
   readonly snapshots: string[];
+  /** What AKS finds before a stop. */
+  webhooks: readonly WebhookConfiguration[];
+  /** What its service account tokens are signed with. */
+  readonly tokenKey: KeyObject;
   latencyInMs: number;
   lateServers: number;
+  /** How many SecretProviderClasses it says it has. */
+  secretProviderClasses: number;
   /** The next roll-out rejects with this. */
   failNext?: Error;
 }
@@ -40,7 +49,20 @@ export interface RecordedCluster {
 export function recordingFactory(): { factory: ClusterFactory; clusters: RecordedCluster[] } {
   const clusters: RecordedCluster[] = [];
   const factory: ClusterFactory = async (options) => {
-    const record: RecordedCluster = { options, states: [], events: [], snapshots: [], latencyInMs: 0, lateServers: 0 };
+    let keys: KeyPairKeyObjectResult | undefined;
+    const record: RecordedCluster = {
+      options,
+      states: [],
+      events: [],
+      snapshots: [],
+      webhooks: [],
+      latencyInMs: 0,
+      lateServers: 0,
+      secretProviderClasses: 0,
+      get tokenKey() {
+        return (keys ??= generateKeyPairSync('rsa', { modulusLength: 2048 })).privateKey;
+      },
+    };
     const roll = async (state: EncryptionState): Promise<void> => {
       const failure = record.failNext;
       record.failNext = undefined;
@@ -88,8 +110,16 @@ export function recordingFactory(): { factory: ClusterFactory; clusters: Recorde
       secretRequests: async () => ({ GET: 3 }),
       traffic: () => ({ bytesToClients: 2, bytesFromClients: 1 }),
       restartServers: async () => void record.events.push('restart servers'),
+      webhooks: async () => record.webhooks,
       setKonnectivityAgents: async (present) =>
         void record.events.push(`konnectivity agents ${present ? 'on' : 'off'}`),
+      kubelet: { caPem: '', certPem: '', keyPem: '' },
+      tokenKeys: async () => {
+        const jwk = createPublicKey(record.tokenKey).export({ format: 'jwk' });
+        return [{ ...jwk, kid: `of ${options.name}`, use: 'sig', alg: 'RS256' } as TokenKey];
+      },
+      setIssuer: async (issuer) => void record.events.push(`issuer ${issuer}`),
+      countSecretProviderClasses: async () => record.secretProviderClasses,
       stop: async () => void record.events.push('stop'),
       start: async () => void record.events.push('start'),
       destroy: async () => void record.events.push('destroy'),
@@ -142,12 +172,13 @@ export class TestAzure {
     this.resources = new ResourceManagementClient(this.credential, sandbox.subscriptionId);
   }
 
-  static async start(): Promise<TestAzure> {
+  /** @param clusterFactory real clusters; without it they are records */
+  static async start(clusterFactory?: ClusterFactory): Promise<TestAzure> {
     const directory = await mkdtemp(join(tmpdir(), 'kt-azure-'));
     const { factory, clusters } = recordingFactory();
     const sandbox = await startSandbox({
       directory,
-      clusterFactory: factory,
+      clusterFactory: clusterFactory ?? factory,
       retryAfterInSeconds: 0,
       authorityDirectory: trustedAuthority(),
     });

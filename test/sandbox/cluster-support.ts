@@ -71,6 +71,8 @@ export interface AdminClient {
   /** The answer as text: metrics and probes are no JSON. */
   text(path: string): Promise<{ readonly status: number; readonly text: string }>;
   createSecret(name: string): Promise<Answer>;
+  /** Makes any object, or what is asked of one. */
+  post(path: string, body: unknown): Promise<{ readonly status: number; readonly body: Record<string, unknown> }>;
   /** A merge patch that changes nothing, and that asks for metadata only. */
   touch(name: string): Promise<Answer>;
   /** A merge patch that changes an annotation: a real write, whatever the API server thinks of the record. */
@@ -122,6 +124,8 @@ const MERGE_PATCH = {
 export interface ClientOptions {
   /** Without the admin's certificate. */
   readonly anonymous?: boolean;
+  /** A bearer token, for calls without the certificate. */
+  readonly token?: string;
   /** A new connection for each call. */
   readonly freshConnections?: boolean;
 }
@@ -138,7 +142,7 @@ export function adminClient(kubeconfig: string, options: ClientOptions = {}): Ad
     const response = await pool.request({
       method,
       path,
-      headers,
+      headers: options.token === undefined ? headers : { ...headers, authorization: `Bearer ${options.token}` },
       reset: options.freshConnections,
       body: body === undefined ? undefined : JSON.stringify(body),
     });
@@ -160,6 +164,10 @@ export function adminClient(kubeconfig: string, options: ClientOptions = {}): Ad
           { apiVersion: 'v1', kind: 'Secret', metadata: { name }, stringData: { password: `value of ${name}` } },
         ),
       ),
+    async post(path, body) {
+      const { status, text } = await call('POST', path, { 'content-type': 'application/json' }, body);
+      return { status, body: JSON.parse(text) as Record<string, unknown> };
+    },
     touch: (name) => json(call('PATCH', secretPath(name), MERGE_PATCH, {})),
     annotate: (name, value) =>
       json(call('PATCH', secretPath(name), MERGE_PATCH, { metadata: { annotations: { test: value } } })),

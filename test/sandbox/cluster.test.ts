@@ -5,6 +5,7 @@
 import { afterAll, beforeAll, describe, expect, test } from '@jest/globals';
 import { execFileSync } from 'node:child_process';
 import { existsSync } from 'node:fs';
+import { createLocalJWKSet, jwtVerify } from 'jose';
 import { request } from 'undici';
 import { createCluster } from '../../sandbox/cluster/cluster';
 import type { SandboxCluster } from '../../sandbox/cluster/contract';
@@ -97,6 +98,37 @@ describe('a sandbox cluster', () => {
     });
     const again = await admin.touch('born-under-first');
     expect(again.body.metadata?.resourceVersion).toBe(rewritten.body.metadata?.resourceVersion);
+  });
+
+  test('issues tokens under another URL after a roll, with the keys that it publishes; older ones stay valid', async () => {
+    const issuer = 'https://westeurope.oic.prod-aks.azure.com/tenant/id/';
+    await admin.post('/api/v1/namespaces/default/serviceaccounts', {
+      apiVersion: 'v1',
+      kind: 'ServiceAccount',
+      metadata: { name: 'app' },
+    });
+    const tokenFor = async (...audiences: string[]): Promise<string> => {
+      const { body } = await admin.post('/api/v1/namespaces/default/serviceaccounts/app/token', {
+        apiVersion: 'authentication.k8s.io/v1',
+        kind: 'TokenRequest',
+        spec: { audiences, expirationSeconds: 600 },
+      });
+      return String((body['status'] as { token: string }).token);
+    };
+    const isAccepted = async (token: string): Promise<boolean> => {
+      const client = adminClient(cluster.adminKubeconfig, { anonymous: true, token });
+      const { status } = await client.text('/version').finally(() => client.close());
+      return status === 200;
+    };
+    const older = await tokenFor();
+    await cluster.setIssuer(issuer);
+    const token = await tokenFor('api://AzureADTokenExchange');
+    const keys = { keys: [...(await cluster.tokenKeys())] };
+    const { payload } = await jwtVerify(token, createLocalJWKSet(keys), { issuer });
+    expect(payload).toMatchObject({ sub: 'system:serviceaccount:default:app', aud: ['api://AzureADTokenExchange'] });
+    expect(JSON.parse((await admin.text('/openid/v1/jwks')).text)).toEqual(keys);
+    expect(await Promise.all([older, await tokenFor(), token].map(isAccepted))).toEqual([true, true, false]);
+    expect(await cluster.countSecretProviderClasses()).toBe(0);
   });
 
   test('keeps its servers and says why when the vault refuses the next key', async () => {

@@ -1,6 +1,14 @@
 /** What a person does to a cluster and its vaults with `az`, without Keyturn. */
+import { AdmissionregistrationV1Api } from '@kubernetes/client-node';
 import { z } from 'zod';
-import { armDelete, armPut, connectAzure, operationEnd, type AzureRequest } from '../../launch/azure-client';
+import {
+  armDelete,
+  armPut,
+  connectAzure,
+  operationEnd,
+  type AzureRequest,
+  type CloudName,
+} from '../../launch/azure-client';
 import {
   makeKey,
   makeVault,
@@ -10,6 +18,7 @@ import {
 } from '../../launch/sandbox-cluster';
 import { mustParseKeyId } from '../../domain/resource-ids';
 import { makeClientLink, setApproval, setVaultAccess } from '../../launch/sandbox-vault';
+import { kubeApi } from './kube';
 import { testStack } from './stack';
 
 const Body = z.looseObject({
@@ -17,9 +26,9 @@ const Body = z.looseObject({
   properties: z.looseObject({ securityProfile: z.record(z.string(), z.unknown()).optional() }),
 });
 
-/** Requests as the administrator of the subscription. */
-export async function asAdministrator<T>(work: (request: AzureRequest) => Promise<T>): Promise<T> {
-  const azure = await connectAzure(testStack().sandbox);
+/** Requests as the administrator of the subscription. @param cloud the public one when absent */
+export async function asAdministrator<T>(work: (request: AzureRequest) => Promise<T>, cloud?: CloudName): Promise<T> {
+  const azure = await connectAzure(testStack().sandbox, cloud);
   try {
     return await work(azure.request);
   } finally {
@@ -78,20 +87,46 @@ export async function powerByHand(
   });
 }
 
+/**
+ * A validating webhook whose rule has wildcards, in a namespace that does not exist: it must answer only where an object has a label
+ * that no object has. @returns what removes it
+ */
+export async function addWebhookByHand(
+  cluster: Pick<SandboxClusterFacts, 'kubeconfig'>,
+  name: string,
+): Promise<() => Promise<void>> {
+  const api = kubeApi(cluster).config.makeApiClient(AdmissionregistrationV1Api);
+  const webhook = {
+    name: 'everything.example.com',
+    admissionReviewVersions: ['v1'],
+    sideEffects: 'None',
+    clientConfig: { service: { namespace: 'policies', name: 'policies' } },
+    objectSelector: { matchLabels: { 'example.com/policies': 'on' } },
+    rules: [{ apiGroups: ['*'], apiVersions: ['*'], operations: ['CREATE', 'UPDATE'], resources: ['*'] }],
+  };
+  await api.createValidatingWebhookConfiguration({ body: { metadata: { name }, webhooks: [webhook] } });
+  return async () => void (await api.deleteValidatingWebhookConfiguration({ name }));
+}
+
 /** `az keyvault key create`: another version of the same key. @returns its versioned id */
 export async function newVersionByHand(keyId: string): Promise<string> {
   const [, vaultUrl = '', name = ''] = /^(https:\/\/[^/]+)\/keys\/([^/]+)\//.exec(keyId) ?? [];
   return await asAdministrator((request) => makeKey(request, vaultUrl, { name }));
 }
 
-/** Opens the vault of a key to all networks for a moment, as somebody in its network need not: makes a version there. @returns its id */
+/** Makes a version of a key in a closed vault, from its network. @returns its id */
 export async function newVersionInClosedVault(keyId: string): Promise<string> {
+  return await inNetworkOf(keyId, () => newVersionByHand(keyId));
+}
+
+/** Does something while this machine, Keyturn included, has a private endpoint of the vault of a key. */
+export async function inNetworkOf<T>(keyId: string, work: () => Promise<T>): Promise<T> {
   const { sandbox: facts } = testStack();
   const { vaultName: name } = mustParseKeyId(keyId);
   return await asAdministrator(async (request) => {
     const link = await makeClientLink(request, { facts, name });
     try {
-      return await newVersionByHand(keyId);
+      return await work();
     } finally {
       await armDelete(request, link);
     }

@@ -37,13 +37,14 @@ export interface DirectedService {
 }
 
 /** Starts an API and a worker with a task queue of their own. @param name of the queue, and of the folder */
-export async function startDirectedService(name: string): Promise<DirectedService> {
+export async function startDirectedService(name: string, more: NodeJS.ProcessEnv = {}): Promise<DirectedService> {
   const folder = path.join(testStack().directory, 'directions', name);
   const logs = path.join(testStack().directory, 'logs', name);
   for (const one of [folder, logs]) mkdirSync(one, { recursive: true });
   const at = (file: string): string => path.join(folder, file);
   const env = {
     ...serviceEnvironment(name),
+    ...more,
     KEYTURN_API_PORT: String(await freePort()),
     KEYTURN_TEST_DIRECTIONS: folder,
   };

@@ -4,9 +4,10 @@
  * Jest's worker processes are started after this and inherit the environment: so the real Azure SDKs in the tests find
  * the sandbox, with its certificate authority, by default constructors.
  */
+import { mkdirSync } from 'node:fs';
+import path from 'node:path';
 import { startStack, type Stack } from '../../launch/stack';
 import { temporaryDirectory } from '../../cli/working-directory';
-import path from 'node:path';
 import { ensureTools } from '../../tools';
 import { TEST_STACK, type TestStackFacts } from './stack';
 
@@ -22,13 +23,16 @@ export default async function setup(): Promise<void> {
     onProgress,
   });
   const directory = temporaryDirectory();
+  keepCompiledCode(directory.path);
   const stack = await startStack({
     directory: directory.path,
     env: {
       ...process.env,
       KEYTURN_EVIDENCE_DIRECTORY: path.join(directory.path, 'evidence'),
       KEYTURN_EVIDENCE_KEY_FILE: path.join(directory.path, 'evidence-key.pem'),
+      KEYTURN_API_SIGNING_KEY_FILE: path.join(directory.path, 'api-key.pem'),
       KEYTURN_RATE_LIMIT_PER_MINUTE: '100000',
+      KEYTURN_MOUNT_FAILS_AFTER_SECONDS: '5',
     },
     sandbox: true,
     temporal: true,
@@ -45,4 +49,13 @@ export default async function setup(): Promise<void> {
   };
   process.env[TEST_STACK] = JSON.stringify(facts);
   Object.assign(process.env, sandbox.env);
+}
+
+/** Has every process of Node.js that this run starts keep its compiled packages for the next one: compile-cache.js says why. */
+function keepCompiledCode(directory: string): void {
+  const folder = path.join(directory, 'compiled');
+  mkdirSync(folder);
+  process.env['KEYTURN_TEST_COMPILE_CACHE'] = folder;
+  const given = process.env['NODE_OPTIONS'] ?? '';
+  process.env['NODE_OPTIONS'] = `${given} --require ${JSON.stringify(path.join(__dirname, 'compile-cache.js'))}`.trim();
 }

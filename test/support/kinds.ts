@@ -5,12 +5,11 @@
 import { expect } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { readFileSync } from 'node:fs';
 import type { ApiClient, OperationAnswer } from '../../cli/api-client';
 import { isFinal } from '../../domain/operation';
 import { mustParseKeyId } from '../../domain/resource-ids';
 import type { StepType } from '../../domain/plan/steps';
-import { verifyEvidence } from '../../evidence/verify';
+import { evidenceOf } from './evidence';
 import type { SandboxClusterFacts, SandboxClusterOptions } from '../../launch/sandbox-cluster';
 import { countByKey, readSecretRecords } from '../../sandbox/cluster/raw-records';
 import {
@@ -24,6 +23,7 @@ import {
   workspaceIdOf,
   tagByHand,
 } from './by-hand';
+import { connectByHand, fillVaultByHand, workloadIdentity } from './csi';
 import { timesStored } from './etcd';
 import { setEnabled } from './retirement';
 import { control, ended, makeCluster, people, until } from './stack';
@@ -36,6 +36,9 @@ export const CLUSTER_CHANGES: readonly StepType[] = [
   'upgrade-control-plane',
   'upgrade-pool',
   'reconcile-cluster',
+  'enable-secrets-provider',
+  'enable-workload-identity',
+  'disable-secrets-provider',
 ];
 
 /** Secrets of each cluster. */
@@ -58,8 +61,16 @@ export interface KindRow {
   readonly endsUnder: 'key' | 'other key' | 'new version' | 'plaintext';
   /** How often each Secret is stored, by whoever made it, by what was done before and by the operation. */
   readonly timesStored: number;
-  /** Writes to vaults of which each happens once, beside those that follow from the steps: what the paths of accepted requests match. */
-  readonly vaultWrites?: readonly { readonly method: 'PUT' | 'POST'; readonly path: RegExp }[];
+  /**
+   * Writes to vaults of which each happens once or `times`, `before` of them before the operation, beside those that follow from the steps:
+   * what the paths of accepted requests match.
+   */
+  readonly vaultWrites?: readonly {
+    readonly method: 'PUT' | 'POST' | 'DELETE';
+    readonly path: RegExp;
+    readonly times?: number;
+    readonly before?: number;
+  }[];
   /** What becomes of the key version that the cluster was made with; it stays enabled when absent. */
   readonly oldKey?: 'disabled' | 'deleted';
 }
@@ -153,6 +164,39 @@ export const KIND_ROWS: readonly KindRow[] = [
       location: 'westeurope',
       identityId: identityIdOf(nameOf(cluster)),
       keyId: cluster.keyId,
+    }),
+    endsUnder: 'key',
+    timesStored: 1,
+  },
+  {
+    kind: 'connect-csi',
+    cluster: { vaultPermissions: 'rbac' },
+    prepare: (cluster) => fillVaultByHand(mustParseKeyId(cluster.keyId).vaultName),
+    parameters: ({ cluster }) => ({
+      ...workloadIdentity(mustParseKeyId(cluster.keyId).vaultName, nameOf(cluster)),
+      rotationPollInterval: '2s',
+    }),
+    endsUnder: 'key',
+    timesStored: 1,
+    vaultWrites: [
+      { method: 'PUT', path: /\/federatedIdentityCredentials\/[^/]+$/ },
+      // One for the cluster's own identity when the cluster was made; two roles for the pods' identity.
+      { method: 'PUT', path: /\/vaults\/[^/]+\/.*\/roleAssignments\/[^/]+$/, times: 3, before: 1 },
+      // The probe of the rotation: two versions, whatever happens, and it is removed.
+      { method: 'PUT', path: /^\/secrets\/keyturn-probe-[0-9a-f]{16}$/, times: 2 },
+      { method: 'DELETE', path: /^\/secrets\/keyturn-probe-[0-9a-f]{16}$/ },
+    ],
+  },
+  {
+    kind: 'disconnect-csi',
+    cluster: {},
+    prepare: (cluster) => connectByHand(cluster, nameOf(cluster)),
+    parameters: ({ cluster }) => ({
+      namespace: 'default',
+      secretProviderClass: nameOf(cluster),
+      identity: identityIdOf(`id-${nameOf(cluster)}`),
+      serviceAccount: nameOf(cluster),
+      disableAddOn: true,
     }),
     endsUnder: 'key',
     timesStored: 1,
@@ -310,9 +354,10 @@ export async function expectEnd(
   // Where nothing is to be proven, nothing is noted.
   if (count('record-proof') === 0) expect(after.ledgerWrites).toBe(before.ledgerWrites);
   else await expectLedger(cluster, operation, key, { before, after, repeatedNotes });
-  for (const { method, path } of row.vaultWrites ?? []) expect(await writesTo(nameOf(cluster), method, path)).toBe(1);
+  for (const { method, path, times = 1 } of row.vaultWrites ?? [])
+    expect(await writesTo(nameOf(cluster), method, path)).toBe(times);
 
-  const verdict = verifyEvidence(readFileSync(operation.evidence?.file ?? ''));
+  const verdict = evidenceOf(operation);
   expect(verdict).toMatchObject({ ok: true, record: { operation: { id: operation.id, status: 'Succeeded', plan } } });
 }
 

@@ -2,13 +2,16 @@
  * For each code that a rule of a kind can answer with: how a cluster or a request comes to be so. A new rule is one row here, or one
  * line among those that the sandbox cannot bring about.
  */
+import { AppsV1Api, StorageV1Api } from '@kubernetes/client-node';
+import { randomUUID } from 'node:crypto';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { z } from 'zod';
 import type { ErrorCode } from '../../domain/errors';
 import { mustParseKeyId } from '../../domain/resource-ids';
 import { armDelete, armPut, connectAzure } from '../../launch/azure-client';
-import type { SandboxClusterFacts } from '../../launch/sandbox-cluster';
+import { makeKey, type SandboxClusterFacts } from '../../launch/sandbox-cluster';
 import {
+  addWebhookByHand,
   asAdministrator,
   grantByHand,
   letApproveByHand,
@@ -21,6 +24,8 @@ import {
   setKeyByHand,
   vaultIdOf,
 } from './by-hand';
+import { federateByHand, makeClassByHand, setAddOnByHand } from './csi';
+import { kubeApi } from './kube';
 import { control, testStack } from './stack';
 import { keyClient } from './vault';
 
@@ -66,6 +71,12 @@ export const NOT_IN_SANDBOX: Readonly<Partial<Record<ErrorCode, string>>> = {
 };
 
 const PRIVATELY = { vaultAccess: 'Private' } as const;
+const INTEGRATED = {
+  ...PRIVATELY,
+  enableVnetIntegration: true,
+  apiServerSubnetId:
+    '/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg/providers/Microsoft.Network/virtualNetworks/net/subnets/api',
+} as const;
 const DAY_IN_MS = 86_400_000;
 const inDays = (days: number): Date => new Date(Date.now() + days * DAY_IN_MS);
 
@@ -99,12 +110,89 @@ export const SAID_BY_OPERATIONS: Readonly<Partial<Record<ErrorCode, Refusal & { 
     cluster: ({ on }) => on,
     says: /refusals-off reach .* on its public address/,
   },
+  WebhooksPreventStop: {
+    // The webhook of another team, which AKS would refuse the stop for.
+    async arrange({ off }) {
+      await letApproveByHand(off, 'kv-refusals-off');
+      return await addWebhookByHand(off, 'refusals-policies');
+    },
+    cluster: ({ off }) => off,
+    parameters: INTEGRATED,
+    says: /webhook everything\.example\.com \(ValidatingWebhookConfiguration refusals-policies\) has wildcards in rule 1/,
+  },
   NothingToRecover: { cluster: ({ on }) => on, says: /found no cause in Azure.*say that their KMS works/ },
+  NamespaceNotFound: { parameters: { namespace: 'refusals' }, says: /no namespace refusals/ },
+  CsiDriverInstalledOtherwise: {
+    async arrange({ on }) {
+      const api = kubeApi(on).config.makeApiClient(AppsV1Api);
+      const at = { namespace: 'default', name: 'by-helm' };
+      const labels = { app: 'by-helm' };
+      const containers = [{ name: 'secrets-store', image: 'registry.k8s.io/csi-secrets-store/driver:v1.5.4' }];
+      const spec = { selector: { matchLabels: labels }, template: { metadata: { labels }, spec: { containers } } };
+      await api.createNamespacedDaemonSet({ ...at, body: { metadata: { name: at.name }, spec } });
+      return async () => void (await api.deleteNamespacedDaemonSet(at));
+    },
+    says: /did not install: .*by-helm/,
+  },
+  ServiceAccountDiffers: {
+    async arrange({ on }) {
+      const { core } = kubeApi(on);
+      const at = { namespace: 'default', name: 'refusals-on' };
+      const annotations = { 'azure.workload.identity/client-id': '00000000-0000-0000-0000-000000000001' };
+      await core.createNamespacedServiceAccount({ ...at, body: { metadata: { name: at.name, annotations } } });
+      return async () => void (await core.deleteNamespacedServiceAccount(at));
+    },
+    says: /default\/refusals-on names the identity with the client id 00000000-0000/,
+  },
+  SecretProviderClassDiffers: {
+    arrange: (world) => classOn(world, 'refusals-on'),
+    says: /default\/refusals-on is there, and not as it is wanted/,
+  },
+  NotMadeByKeyturn: {
+    arrange: (world) => classOn(world, 'refusals-on'),
+    says: /default\/refusals-on was not made by connect-csi/,
+  },
+  SecretProviderClassInUse: {
+    // The request wants the add-on off, too.
+    arrange: (world) => classOn(world, 'of-others'),
+    says: /AKS refuses to turn it off: default\/of-others/,
+  },
+  SecretsProviderIncomplete: {
+    async arrange(world) {
+      const addOnOff = await withAddOn(world);
+      const api = kubeApi(world.on).config.makeApiClient(StorageV1Api);
+      await api.deleteCSIDriver({ name: 'secrets-store.csi.k8s.io' });
+      return addOnOff;
+    },
+    says: /has no CSIDriver secrets-store\.csi\.k8s\.io/,
+  },
 };
 
-/** Kinds that have a rule, and whose requests name no key: their clusters would have to be brought there. Unit tests have them. */
+/** Kinds that have a rule and are not tried here, mostly because the key of the row does not violate it. Unit tests have them. */
 export const BY_KEY_ONLY: Readonly<Partial<Record<ErrorCode, readonly string[]>>> = {
-  IdentityLacksKeyAccess: ['change-vault-access'],
+  // Clusters with KMS on and without the integration, whose identities may approve private endpoints.
+  WebhooksPreventStop: ['change-vault', 'change-vault-access'],
+  IdentityLacksKeyAccess: ['change-vault-access', 'upgrade-to-kms-v2', 'rotate-key', 'replace-key'],
+  VaultInOtherTenant: ['change-vault-access', 'upgrade-to-kms-v2', 'connect-csi'],
+  // Its class must note a connection; test/domain/csi-plans.test.ts.
+  ServiceConnectionDiffers: ['disconnect-csi'],
+  VaultNotOpen: ['upgrade-to-kms-v2'],
+  VnetIntegrationMissing: ['upgrade-to-kms-v2'],
+  VaultNotSeen: ['upgrade-to-kms-v2'],
+  IdentityMayNotApproveEndpoint: ['upgrade-to-kms-v2'],
+  // One rule of many kinds, which unit tests try with each.
+  NodesScaledToZero: [
+    'enable-kms',
+    'replace-key',
+    'retire-key',
+    'change-vault',
+    'change-vault-access',
+    'rewrite-secrets',
+    'disable-kms',
+    'connect-csi',
+  ],
+  // Operations say it: test/e2e/recover-key-variants.test.ts.
+  VaultNotReachable: ['recover-key'],
 };
 
 /** How each of the others is brought about. */
@@ -178,6 +266,12 @@ export const REFUSALS: Readonly<Partial<Record<ErrorCode, Refusal>>> = {
   KeyNotYetValid: { keyId: ({ on }) => anotherVersion(on, { notBefore: inDays(1) }) },
   KeyOperationsMissing: { keyId: ({ on }) => anotherVersion(on, { keyOps: ['sign', 'verify'] }) },
   VnetIntegrationMissing: { cluster: ({ v1 }) => v1, parameters: PRIVATELY },
+  VnetIntegrationNotNeeded: { parameters: { vaultAccess: 'Public', enableVnetIntegration: true } },
+  ClusterCannotStop: {
+    arrange: ({ v1 }) => changed(v1, (properties) => ({ ...properties, nodeProvisioningProfile: { mode: 'Auto' } })),
+    cluster: ({ v1 }) => v1,
+    parameters: INTEGRATED,
+  },
   VaultNotSeen: {
     arrange: () => forbidden('GET', '/vaults/kv-refusals-on', '/vaults/kv-refusals-off', '/vaults/kv2-refusals'),
     cluster: ({ on }) => on,
@@ -199,7 +293,10 @@ export const REFUSALS: Readonly<Partial<Record<ErrorCode, Refusal>>> = {
     cluster: ({ on }) => on,
   },
   VaultAccessAlready: { cluster: ({ on }) => on, parameters: { vaultAccess: 'Public' } },
-  VaultNotFound: { arrange: () => forbidden('GET', '/vaults/kv-refusals-on', '/vaults/p-refusals-off') },
+  VaultNotFound: {
+    arrange: () => forbidden('GET', '/vaults/kv-refusals-on', '/vaults/p-refusals-off'),
+    of: { 'rotate-key': { parameters: { newKeyName: 'next' } } },
+  },
   WorkspaceNotFound: { arrange: () => forbidden('GET', '/workspaces/logs-refusals-on') },
   DiagnosticSettingDiffers: {
     async arrange() {
@@ -211,7 +308,7 @@ export const REFUSALS: Readonly<Partial<Record<ErrorCode, Refusal>>> = {
   },
   VaultNameTaken: {
     arrange: () => existing('kv-refusals-taken'),
-    parameters: { vaultName: 'kv-refusals-taken', vaultResourceGroup: 'refusals-other-group' },
+    ...provisions({ vaultName: 'kv-refusals-taken', vaultResourceGroup: 'refusals-other-group' }),
   },
   VaultSoftDeleted: {
     async arrange() {
@@ -219,7 +316,7 @@ export const REFUSALS: Readonly<Partial<Record<ErrorCode, Refusal>>> = {
       await asAdministrator((ask) => armDelete(ask, vaultIdOf('kv-refusals-gone')));
       return () => Promise.resolve();
     },
-    parameters: { vaultName: 'kv-refusals-gone' },
+    ...provisions({ vaultName: 'kv-refusals-gone' }),
   },
   ResourceGroupNotFound: {
     parameters: { vaultResourceGroup: 'refusals-no-group' },
@@ -235,7 +332,7 @@ export const REFUSALS: Readonly<Partial<Record<ErrorCode, Refusal>>> = {
   VaultUnsuited: {
     arrange: () => existing('kv-refusals-unfit'),
     // It gives rights by access policies.
-    parameters: { vaultName: 'kv-refusals-unfit', permissionModel: 'rbac' },
+    ...provisions({ vaultName: 'kv-refusals-unfit', permissionModel: 'rbac' }),
   },
   KeyUnsuited: {
     async arrange() {
@@ -243,21 +340,96 @@ export const REFUSALS: Readonly<Partial<Record<ErrorCode, Refusal>>> = {
       await keyClient(keyId).updateKeyProperties('etcd', mustParseKeyId(keyId).version, { enabled: false });
       return () => Promise.resolve();
     },
-    parameters: { vaultName: 'kv-refusals-badkey', keyName: 'etcd' },
+    ...provisions({ vaultName: 'kv-refusals-badkey' }),
   },
   ClusterExists: { cluster: ({ on }) => on },
-  IdentityNotSeen: { arrange: () => forbidden('GET', '/userAssignedIdentities/refusals-on') },
-  SubnetMissing: { parameters: { vaultAccess: 'Private' } },
+  SubnetMissing: {
+    cluster: ({ v1 }) => v1,
+    parameters: { ...PRIVATELY, enableVnetIntegration: true },
+    of: { 'create-cluster': { cluster: undefined, parameters: PRIVATELY } },
+  },
+  IdentityNotSeen: {
+    arrange: () => forbidden('GET', '/userAssignedIdentities/refusals-on', '/userAssignedIdentities/id-refusals-on'),
+  },
   KeySoftDeleted: {
-    async arrange() {
+    async arrange({ on }) {
       const keyId = await makeVaultByHand('kv-refusals-nokey', 'rbac');
       await (await keyClient(keyId).beginDeleteKey('etcd')).pollUntilDone();
+      await keyClient(on.keyId).createRsaKey('gone');
+      await (await keyClient(on.keyId).beginDeleteKey('gone')).pollUntilDone();
       return () => Promise.resolve();
     },
-    parameters: { vaultName: 'kv-refusals-nokey', keyName: 'etcd' },
+    ...provisions({ vaultName: 'kv-refusals-nokey' }, { 'rotate-key': { parameters: { newKeyName: 'gone' } } }),
   },
+  KeyNameTaken: { parameters: { newKeyName: 'refusals-on' } },
   ExpiryTooSoon: { parameters: { expiresOn: inDays(0.5).toISOString() } },
+  NodesScaledToZero: {
+    arrange: (world) =>
+      onEach([...clustersOf(world), world.retired], (cluster) =>
+        changed(cluster, (properties) => ({
+          ...properties,
+          agentPoolProfiles: Pools.parse(properties['agentPoolProfiles']).map((pool) => ({ ...pool, count: 0 })),
+        })),
+      ),
+  },
+  VaultInOtherTenant: { keyId: () => unfitVault('kv-refusals-tenant', { tenantId: randomUUID() }) },
+  VaultUnprotected: { keyId: () => unfitVault('kv-refusals-weak', { enablePurgeProtection: undefined }) },
+  SecretsProviderDiffers: { arrange: withAddOn, parameters: { rotationPollInterval: '7m' } },
+  FederatedCredentialDiffers: { arrange: ({ on }) => federateByHand(on, 'refusals-on') },
+  ServiceConnectionDiffers: {
+    arrange: () => forbidden('GET', '/linkers'),
+    parameters: { mode: 'service-connector', identity: undefined, serviceAccount: undefined },
+  },
+  VaultNotReachedByNodes: {
+    async arrange() {
+      await setVaultAccessByHand('kv-refusals-on', 'Private');
+      return () => setVaultAccessByHand('kv-refusals-on', 'Public');
+    },
+  },
 };
+
+/** What a request names of vault and key, as each kind that makes them has it. */
+function provisions(
+  asked: Readonly<Record<string, string>>,
+  of: Refusal['of'] = {},
+): Pick<Refusal, 'parameters' | 'of'> {
+  const names = { keyName: 'etcd', ...asked };
+  return { parameters: names, of: { ...of, 'create-cluster': { parameters: { keyId: undefined, provision: names } } } };
+}
+
+const Pools = z.array(z.record(z.string(), z.unknown()));
+
+/** A vault as `makeVaultByHand` makes it, but for some properties. @returns the id of a key of it */
+async function unfitVault(name: string, properties: Readonly<Record<string, unknown>>): Promise<string> {
+  const { tenantId } = testStack().sandbox;
+  const fit = {
+    tenantId,
+    sku: { family: 'A', name: 'standard' },
+    enableRbacAuthorization: true,
+    enablePurgeProtection: true,
+  };
+  return await asAdministrator(async (ask) => {
+    await armPut(ask, vaultIdOf(name), { location: 'westeurope', properties: { ...fit, ...properties } });
+    return await makeKey(ask, `https://${name}.vault.azure.net`, { name: 'etcd' });
+  });
+}
+
+/** The add-on is on. */
+async function withAddOn({ on }: RefusalWorld): Promise<() => Promise<void>> {
+  // The rotation that the row of connect-csi asks for.
+  await setAddOnByHand(on, true, '2s');
+  return () => setAddOnByHand(on, false);
+}
+
+/** The add-on is on, and a team has made a class. */
+async function classOn(world: RefusalWorld, name: string): Promise<() => Promise<void>> {
+  const addOnOff = await withAddOn(world);
+  const remove = await makeClassByHand(world.on, name);
+  return async () => {
+    await remove();
+    await addOnOff();
+  };
+}
 
 async function anotherVersion(
   { keyId }: SandboxClusterFacts,

@@ -17,7 +17,7 @@ export const nameOf = ({ resourceId }: SandboxClusterFacts): string => resourceI
 /** Asks for an operation and waits for its plan. */
 export async function ask(
   requester: ApiClient,
-  { resourceId }: SandboxClusterFacts,
+  { resourceId }: Pick<SandboxClusterFacts, 'resourceId'>,
   kind: string,
   parameters: Record<string, unknown> = {},
 ): Promise<OperationAnswer> {

@@ -41,10 +41,12 @@ class FileControl extends SandboxControl {
     await super.setFault(name, settings);
   }
 
-  override async clearFault(name: string): Promise<void> {
-    const paths = switchedOn.get(name) ?? new Set();
-    switchedOn.delete(name);
-    for (const path of paths) await super.clearFault(name, path);
+  override async clearFault(name: string, path?: string): Promise<void> {
+    const on = switchedOn.get(name) ?? new Set();
+    for (const one of path === undefined ? [...on] : [path]) {
+      on.delete(one);
+      await super.clearFault(name, one);
+    }
   }
 }
 
@@ -116,7 +118,11 @@ export function serviceEnvironment(taskQueue: string): NodeJS.ProcessEnv {
     KEYTURN_TASK_QUEUE: taskQueue,
     KEYTURN_EVIDENCE_DIRECTORY: path.join(directory, 'evidence'),
     KEYTURN_EVIDENCE_KEY_FILE: path.join(directory, 'evidence-key.pem'),
+    KEYTURN_API_SIGNING_KEY_FILE: path.join(directory, 'api-key.pem'),
+    KEYTURN_API_PUBLIC_KEYS: path.join(directory, 'api-key.pub.pem'),
+    KEYTURN_EVIDENCE_KEY_CREATE: 'true',
     KEYTURN_RATE_LIMIT_PER_MINUTE: '100000',
+    KEYTURN_MOUNT_FAILS_AFTER_SECONDS: '5',
   };
 }
 

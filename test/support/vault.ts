@@ -5,7 +5,8 @@ import { mustParseKeyId } from '../../domain/resource-ids';
 
 /** A client of the vault that holds a key. */
 export function keyClient(keyId: string): KeyClient {
-  return new KeyClient(mustParseKeyId(keyId).vaultUrl, new DefaultAzureCredential());
+  const { vaultUrl, cloud } = mustParseKeyId(keyId);
+  return new KeyClient(vaultUrl, new DefaultAzureCredential({ authorityHost: cloud.authorityHost }));
 }
 
 /** All versions of a key, oldest first. */

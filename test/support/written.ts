@@ -8,10 +8,11 @@ import { kubeApi } from './kube';
 import { control } from './stack';
 import { keyVersions } from './vault';
 
-/** How many accepted requests of a method wrote to something of a vault that has the name of a cluster in its path. */
+/** How many accepted requests of a method wrote to something that has the name of a cluster in its path, or to a vault that has it in its host. */
 export async function writesTo(name: string, method: string, path: RegExp): Promise<number> {
   return (await control().journal()).filter(
-    (one) => one.method === method && one.path.includes(name) && path.test(one.path) && one.status < 300,
+    (one) =>
+      one.method === method && `${one.host}${one.path}`.includes(name) && path.test(one.path) && one.status < 300,
   ).length;
 }
 

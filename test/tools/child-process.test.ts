@@ -1,5 +1,5 @@
 import { afterEach, beforeEach, describe, expect, test } from '@jest/globals';
-import { spawn } from 'node:child_process';
+import { spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
@@ -19,6 +19,13 @@ afterEach(() => place.remove());
 /** Resolves to whether the process went away in time. */
 async function isGone(pid: number, withinMs: number): Promise<boolean> {
   for (const end = Date.now() + withinMs; Date.now() < end; await sleep(20)) if (!isAlive(pid)) return true;
+  return false;
+}
+
+/** Resolves to whether the process ended in time; one that nobody has asked about yet (a zombie) has ended. */
+async function hasEnded(pid: number, withinMs: number): Promise<boolean> {
+  const state = (): string => spawnSync('ps', ['-o', 'stat=', '-p', String(pid)], { encoding: 'utf8' }).stdout.trim();
+  for (const end = Date.now() + withinMs; Date.now() < end; await sleep(20)) if (/^Z|^$/.test(state())) return true;
   return false;
 }
 
@@ -44,6 +51,29 @@ describe('a child', () => {
     expect(isAlive(pid)).toBe(true);
     parent.kill('SIGKILL');
     expect(await isGone(pid, 5_000)).toBe(true);
+  });
+
+  test('takes what it started along when its parent is killed, and when it ends by itself, if asked to', async () => {
+    const module = join(compileTools(place), 'child-process.js');
+    const script = 'sleep 1000 & echo $!; wait';
+    const code = `const { startChild } = require(${JSON.stringify(module)});
+      startChild({ name: 'shell', command: '/bin/sh', args: ['-c', ${JSON.stringify(script)}], withDescendants: true,
+        onStdout: (chunk) => console.log(chunk.trim()) });`;
+    const parent = spawn(process.execPath, ['-e', code], { env: { ...process.env, NODE_PATH: nodePath } });
+    const [said] = (await once(parent.stdout, 'data')) as unknown[];
+    expect(isAlive(Number(String(said)))).toBe(true);
+    parent.kill('SIGKILL');
+    expect(await hasEnded(Number(String(said)), 5_000)).toBe(true);
+
+    let left = '';
+    const child = startChild({
+      ...shell('sleep 1000 >/dev/null & echo $!'),
+      withDescendants: true,
+      onStdout: (chunk) => (left += chunk),
+    });
+    await child.exited;
+    while (left === '') await sleep(10);
+    expect(await hasEnded(Number(left), 5_000)).toBe(true);
   });
 
   test('has the pid of the program itself, not of a shell around it', async () => {

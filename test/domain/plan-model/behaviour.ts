@@ -8,7 +8,10 @@ import { planFaults } from '../../../domain/plan/check-plan';
 import type { Plan } from '../../../domain/plan/plan';
 import { isConclusive } from '../../../domain/proof';
 import { keyUserFaults, usersOf, usersOfVault } from '../../../domain/key-users';
+import { inspect } from '../../../domain/inspection';
 import { kindOf } from '../../../domain/kinds';
+import type { Recovery } from '../../../domain/recovery';
+import { recoveryKeys } from '../../../domain/recovery-keys';
 import { PROOF_HOLDS_FOR_MS, voidReason } from '../../../domain/proof-validity';
 import { isConfirmed } from '../../../domain/trusted-ledger';
 
@@ -33,6 +36,11 @@ export interface Behaviour {
   readonly looksBeforeClosing: boolean;
   readonly keyUserFaults: typeof keyUserFaults;
   readonly kindOf: typeof kindOf;
+  readonly inspect: typeof inspect;
+  /** Which keys an inspection and recover-key look at. */
+  readonly recoveryKeys: typeof recoveryKeys;
+  /** What they see of them. */
+  readonly recoverySeen: (recovery: Recovery) => Recovery;
   /** Whether a canary that was stored anew tells of a switch, by its content before and after: activities/canary-watch.ts. */
   readonly tellsOfSwitch: (before: number, after: number) => boolean;
   /** `still`: patches that change nothing leave a canary as it is before R0 is noted, as activities/canaries.ts sees to. */
@@ -56,6 +64,9 @@ export const AS_PRODUCT: Behaviour = {
   looksBeforeClosing: true,
   keyUserFaults,
   kindOf,
+  inspect,
+  recoveryKeys,
+  recoverySeen: (recovery) => recovery,
   tellsOfSwitch: (before, after) => before === after,
   canariesOfBaseline: 'still',
 };

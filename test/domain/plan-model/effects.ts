@@ -11,7 +11,8 @@ import { keyOf, targetOf } from '../../../domain/encryption';
 import { currentGeneration, type Ledger } from '../../../domain/ledger';
 import { changeOf, profileOf } from '../../../domain/plan/change-of-step';
 import { madeKeys, outputOf, type StepOutput } from '../../../domain/plan/outputs';
-import { stepOf, type PlanStep, type StepOf, type StepType } from '../../../domain/plan/steps';
+import type { CsiStepType } from '../../../domain/csi/steps';
+import { stepOf, writesTo, type PlanStep, type StepOf, type StepType } from '../../../domain/plan/steps';
 import {
   addReports,
   hadNoEffect,
@@ -25,7 +26,7 @@ import { sameProcesses, type Convergence } from '../../../domain/convergence';
 import { takeBaseline, Watch, canariesOf } from './canaries';
 import { checkKeyUnused, deleteKey, disableKeyVersion, soak } from './retirement';
 import { Blocked, type Effect, type Execution } from './running';
-import { objectOf } from './machine';
+import { objectOf } from './names';
 import { pass } from './secrets';
 import { EFFECTS_ON_VAULTS } from './vaults';
 
@@ -36,8 +37,11 @@ const MOST_LOOKS = 6;
 const ASKED_WITHIN_IN_MS = 10 * 60_000;
 const LOOK_IN_MS = 1_000;
 
+/** Steps that do something to keys or Secrets; those of the CSI kinds do not. */
+type ModelledStep = Exclude<StepType, CsiStepType>;
+
 /** One effect for each type of step. */
-export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
+export const EFFECTS: { readonly [T in ModelledStep]: Effect<T> } = {
   *gate() {
     yield;
     return { type: 'gate', approvedBy: ['ann'] };
@@ -45,6 +49,7 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
 
   *'create-key-version'(step, { machine, run }) {
     const name = `${run.id}/${step.id}`;
+    if (machine.azure.stateOf(step.like) !== 'enabled') throw new Blocked('CreateKeyRefused');
     const keyId = machine.madeBy.get(name) ?? machine.newVersion(objectOf(step.like));
     machine.madeBy.set(name, keyId);
     yield;
@@ -84,6 +89,7 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
       machine.set(profileOf(step.to, madeKeys(run.outputs)), 'keyturn');
       yield;
     }
+    if (machine.failed) throw new Blocked('ArmOperationFailed');
     if (!isApplied(machine.observed(), change)) throw new Blocked('ChangeNotApplied');
     const ledger = changeLedger(execution, (known) => activated(known, after));
     run.expected = profileOf(step.to, madeKeys(run.outputs));
@@ -135,7 +141,8 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
         const agreed = reconcile(before, keyId, machine.at, run.id);
         return conclusive ? proven(agreed, keyId, claim) : agreed;
       });
-      recorded = { type: 'record-proof', ledger, proven: conclusive };
+      const { eTag } = machine;
+      recorded = { type: 'record-proof', ledger, proven: conclusive, ...(eTag === undefined ? {} : { eTag }) };
       run.keep(step.id, recorded);
     }
     yield;
@@ -155,7 +162,9 @@ export const EFFECTS: { readonly [T in StepType]: Effect<T> } = {
 
 /** Performs a step of any type. */
 export function perform(step: PlanStep, execution: Execution): Generator<void, StepOutput, void> {
-  return (EFFECTS[step.type] as Effect<StepType>)(step, execution);
+  const { machine } = execution;
+  if (writesTo(step.type) === 'kubernetes' && !machine.writes) throw new Blocked('ClusterUnavailable');
+  return (EFFECTS[step.type as ModelledStep] as Effect<StepType>)(step, execution);
 }
 
 /** What is left of them is a Secret like any other. */

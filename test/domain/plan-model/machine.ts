@@ -1,6 +1,6 @@
 /**
  * What really is: etcd and its API servers, the cluster's two key slots, the profile and the versions that Azure reports, the vaults'
- * key versions, another cluster, the ledger in the cluster, the signed evidence, the time.
+ * keys, another cluster, the ledger in the cluster, the signed evidence, the time.
  *
  * AKS reads with both slots, and plaintext always. KMS that is off takes no slot: the last key stays readable.
  */
@@ -12,7 +12,12 @@ import type { SealedOperation } from '../../../domain/trusted-ledger';
 import { goodCluster } from '../fixtures';
 import { Cluster, type ApiServer, type Scheme } from '../proof-model/cluster';
 import type { Snapshot } from '../proof-model/etcd';
+import { Azure } from './azure';
+import { KEY_OBJECTS, vaultIdOf, vaultOf } from './names';
 
+/** The managed identity of the cluster. */
+export const IDENTITY_ID =
+  '/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id1';
 /** What records are stored under when KMS is off. */
 export const PLAINTEXT = 'identity';
 const MINUTE = 60_000;
@@ -33,24 +38,9 @@ export interface Beginning {
   readonly secrets: readonly boolean[];
   /** What servers answer, and which, follows from it. */
   readonly chance: number;
+  /** Whether Azure's entity tags tell of changes by others. */
+  readonly eTags?: boolean;
 }
-
-/** `https://kv1.vault.azure.net/keys/k1/0…07` */
-export const keyNumber = (number: number, object = 'https://kv1.vault.azure.net/keys/k1'): string =>
-  `${object}/${number.toString(16).padStart(32, '0')}`;
-/** `https://kv1.vault.azure.net/keys/k1` */
-export const objectOf = (keyId: string): string => keyId.slice(0, keyId.lastIndexOf('/'));
-
-/** `kv1.vault.azure.net` */
-export const vaultOf = (keyId: string): string => new URL(keyId).host;
-
-const VAULTS =
-  '/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg/providers/Microsoft.KeyVault/vaults';
-/** ARM id of the vault of a key. */
-export const vaultIdOf = (keyId: string): string => `${VAULTS}/${vaultOf(keyId).split('.')[0]}`;
-
-/** What a vault has of a key version. */
-export type KeyState = 'enabled' | 'disabled' | 'deleted';
 
 /** The machine. */
 export class Machine {
@@ -61,10 +51,15 @@ export class Machine {
   slots: { current: string | null; previous: string | null };
   /** Whether Keyturn's own switch filled the second slot: otherwise nobody told it which key is there. */
   previousTold = false;
-  /** By key id, of all vaults. */
-  readonly vault = new Map<string, KeyState>();
-  /** Vaults whose public address is closed, by their hosts. */
-  readonly closedVaults = new Set<string>();
+  readonly azure = new Azure();
+  /** The principal that the cluster has for its identity since it was sent to ARM last. */
+  clusterPrincipal = 'principal-1';
+  /** Azure reports the cluster as Failed: what its profile has is not what its API servers run with. */
+  failed = false;
+  /** API servers were started while their KMS did not work: none answers until it does. */
+  #stopped = false;
+  /** Another one after each change of the cluster in ARM; undefined where stories do without. */
+  eTag: string | undefined;
   /** Vaults that the cluster reaches over a private endpoint, all their keys: AKS keeps it as long as a slot needs it. */
   readonly #privately = new Set<string>();
   /** What another cluster needs: its current key, and those before it. */
@@ -85,19 +80,22 @@ export class Machine {
   #backup: { readonly etcd: Snapshot; readonly ledger: Ledger | null } | undefined;
   #setAt = this.now;
 
-  constructor({ scheme, metrics, kmsOn, servers, secrets, chance }: Beginning) {
+  constructor({ scheme, metrics, kmsOn, servers, secrets, chance, eTags = false }: Beginning) {
     const [older, key] = [this.newVersion(), this.newVersion()];
     this.kubernetesVersion = scheme !== 'kms-v2' ? '1.26.1' : metrics ? '1.34.1' : '1.28.9';
     this.pools.set('nodepool1', this.kubernetesVersion);
     this.slots = kmsOn ? { current: key, previous: older } : { current: null, previous: older };
     this.#body = { properties: {} };
-    this.#put(kmsOn ? { mode: 'on', keyId: key, access: 'Public' } : { mode: 'off' });
+    // The profile keeps the key when KMS goes off.
+    this.#put({ mode: 'on', keyId: kmsOn ? key : older, access: 'Public' });
+    if (!kmsOn) this.#put({ mode: 'off' });
     this.cluster = new Cluster(
       scheme,
       Array.from({ length: servers }, () => this.inForce),
     );
     secrets.forEach((stale, index) => this.cluster.seed(`secret-${index}`, stale ? older : this.inForce));
     this.#chance = chance;
+    if (eTags) this.eTag = 'tag-1';
     this.#oneProviderName = scheme === 'kms-v1-shared';
   }
 
@@ -108,6 +106,14 @@ export class Machine {
 
   get at(): string {
     return new Date(this.now).toISOString();
+  }
+
+  /** What a plan is made from: as long as none of these is another one, the plan is the same. */
+  facts(): readonly unknown[] {
+    const pools = [...this.pools.values()].join();
+    const { now, ledger, kubernetesVersion, failed, clusterPrincipal, answers } = this;
+    const counts = [this.evidence.length, this.otherNeeds.length, this.azure.revision, this.cluster.etcd.revision];
+    return [now, ledger, this.#body, kubernetesVersion, pools, failed, clusterPrincipal, answers, ...counts];
   }
 
   /** As ARM reports it. */
@@ -131,6 +137,9 @@ export class Machine {
         ...(typeof keyVaultResourceId === 'string' && keyVaultResourceId !== '' ? { vaultId: keyVaultResourceId } : {}),
       },
       vnetIntegration: true,
+      provisioningState: this.failed ? 'Failed' : 'Succeeded',
+      identities: [{ resourceId: IDENTITY_ID, principalId: this.clusterPrincipal }],
+      ...(this.eTag === undefined ? {} : { eTag: this.eTag }),
     });
   }
 
@@ -140,10 +149,8 @@ export class Machine {
     return enabled ? (keyId ?? null) : null;
   }
 
-  newVersion(object?: string): string {
-    const keyId = keyNumber(this.vault.size + 1, object);
-    this.vault.set(keyId, 'enabled');
-    return keyId;
+  newVersion(object: string = KEY_OBJECTS[0]): string {
+    return this.azure.newVersion(object);
   }
 
   /** Whether API servers say in their metrics which key they write with. */
@@ -163,11 +170,11 @@ export class Machine {
 
   /** Another cluster has a key from now on; AKS takes an enabled one only. */
   otherTakes(keyId: string): void {
-    if (this.vault.get(keyId) === 'enabled' && !this.closedVaults.has(vaultOf(keyId))) this.otherNeeds.unshift(keyId);
+    if (this.azure.stateOf(keyId) === 'enabled' && !this.azure.isClosed(keyId)) this.otherNeeds.unshift(keyId);
   }
 
   enable(keyId: string): void {
-    if (this.vault.get(keyId) === 'disabled') this.vault.set(keyId, 'enabled');
+    if (this.azure.stateOf(keyId) === 'disabled') this.azure.setEnabled(keyId, true);
   }
 
   backUp(): void {
@@ -186,26 +193,25 @@ export class Machine {
   }
 
   disable(keyId: string): void {
-    this.vault.set(keyId, 'disabled');
+    this.azure.setEnabled(keyId, false);
     this.#requireUnneeded(keyId, 'disabled');
   }
 
   /** A key object goes with all its versions. */
   deleteObject(keyId: string): void {
-    for (const [version, state] of this.vault) {
-      if (objectOf(version) !== objectOf(keyId)) continue;
-      if (state === 'enabled') this.harm.push({ invariant: 'K4', what: `${version} is deleted, and was enabled.` });
-      this.vault.set(version, 'deleted');
+    for (const version of this.azure.versionsOf(keyId)) {
+      if (this.azure.stateOf(version) === 'enabled')
+        this.harm.push({ invariant: 'K4', what: `${version} is deleted, and was enabled.` });
       this.#requireUnneeded(version, 'deleted');
     }
+    this.azure.setObject(keyId, 'deleted');
   }
 
   /** @returns whether that was a change */
   setVaultNetwork(keyId: string, to: 'open' | 'closed'): boolean {
+    const changed = this.azure.setOpen(keyId, to === 'open');
+    if (!changed || to === 'open') return changed;
     const vault = vaultOf(keyId);
-    if (this.closedVaults.has(vault) === (to === 'closed')) return false;
-    if (to === 'open') return this.closedVaults.delete(vault);
-    this.closedVaults.add(vault);
     const { current, previous } = this.slots;
     const lost = [current, previous, ...this.keysInUse()].find(
       (key) => key !== null && vaultOf(key) === vault && !this.#privately.has(vault),
@@ -220,14 +226,54 @@ export class Machine {
   profileByHand(keyId: string): KmsProfile {
     const { kms } = this.observed();
     const sameVault = kms.enabled && kms.keyId !== undefined && vaultOf(kms.keyId) === vaultOf(keyId);
-    const isPrivate = sameVault ? kms.networkAccess === 'Private' : this.closedVaults.has(vaultOf(keyId));
+    const isPrivate = sameVault ? kms.networkAccess === 'Private' : this.azure.isClosed(keyId);
     if (!isPrivate) return { mode: 'on', keyId, access: 'Public' };
     return { mode: 'on', keyId, access: 'Private', vaultId: vaultIdOf(keyId) };
   }
 
-  /** Whether AKS takes a profile: the API servers must reach the vault. */
+  /** Whether AKS takes a profile. It tries the key as the identity, which it cannot do over a private endpoint. */
   accepts(profile: KmsProfile): boolean {
-    return profile.mode === 'off' || profile.access === 'Private' || !this.closedVaults.has(vaultOf(profile.keyId));
+    if (profile.mode === 'off') return true;
+    const { principal } = this.azure;
+    return this.azure.works(profile.keyId, { principal, privately: profile.access === 'Private', now: this.now });
+  }
+
+  /** Whether API servers can encrypt and decrypt with a key. */
+  works(keyId: string, principal: string | undefined = this.clusterPrincipal): boolean {
+    return this.azure.works(keyId, { principal, privately: this.#privately.has(vaultOf(keyId)), now: this.now });
+  }
+
+  /** Whether the KMS of the API servers works: the keys of both slots do. */
+  get kmsWorks(): boolean {
+    return this.#allWork(this.slots);
+  }
+
+  /** Whether an API server answers. */
+  get answers(): boolean {
+    if (this.kmsWorks) this.#stopped = false;
+    return !this.#stopped;
+  }
+
+  /** Whether an API server stores Secrets: KMS of the second slot is needed to read only. */
+  get writes(): boolean {
+    const { current } = this.slots;
+    return this.answers && (current === null || this.works(current));
+  }
+
+  /** Every API server is started again. */
+  restartServers(): void {
+    this.#stopped = !this.kmsWorks;
+    this.cluster.restartAll();
+  }
+
+  /** Secrets that API servers cannot read. */
+  unreadable(): string[] {
+    const readable = [PLAINTEXT, this.slots.current, this.slots.previous].filter(
+      (key) => key === PLAINTEXT || (key !== null && this.works(key)),
+    );
+    return [...this.cluster.etcd.records].flatMap(([name, { storedUnder }]) =>
+      readable.includes(storedUnder) ? [] : [name],
+    );
   }
 
   /** Nothing is lost, even if all API servers, of any cluster, are started again now (K1). */
@@ -244,17 +290,44 @@ export class Machine {
     return previous === keyId ? undefined : previous;
   }
 
-  /** The cluster has another profile from now on; its API servers switch when they do. */
+  /**
+   * The cluster has another profile from now on, and takes the principal that its identity stands for; its API servers switch when they
+   * do. New API servers get ready only with keys that work: otherwise the old ones stay, and Azure reports the cluster as Failed.
+   */
   set(profile: KmsProfile, by: 'keyturn' | 'others'): void {
     const keyId = profile.mode === 'on' ? profile.keyId : null;
     this.#put(profile);
+    this.clusterPrincipal = this.azure.principal ?? this.clusterPrincipal;
     if (profile.mode === 'on') this.#privately[profile.access === 'Private' ? 'add' : 'delete'](vaultOf(profile.keyId));
-    if (keyId === this.slots.current) return;
+    const before = this.slots;
+    const after = this.#slotsAfter(keyId);
+    this.failed = !this.#allWork(after) || (by === 'others' && !this.#allReadWith(after));
+    if (this.failed || after === before) return;
     // A switch whose note others took out of the ledger is as one of others.
     const told = by === 'keyturn' && this.ledger?.generations.at(-1)?.state === 'activating';
-    if (this.slots.current !== null || !told) this.previousTold = told;
-    this.slots = { current: keyId, previous: this.slots.current ?? this.slots.previous };
+    if (before.current !== null || !told) this.previousTold = told;
+    this.slots = after;
     this.#setAt = this.now;
+  }
+
+  /** Whether Azure could carry out now what it has been asked for last. */
+  get couldSucceed(): boolean {
+    const after = this.#slotsAfter(this.reportedKeyId());
+    return this.#allWork(after) && this.#allReadWith(after);
+  }
+
+  #slotsAfter(keyId: string | null): Machine['slots'] {
+    const { current, previous } = this.slots;
+    return keyId === current ? this.slots : { current: keyId, previous: current ?? previous };
+  }
+
+  #allWork({ current, previous }: Machine['slots']): boolean {
+    return [current, previous].every((key) => key === null || this.works(key));
+  }
+
+  #allReadWith({ current, previous }: Machine['slots']): boolean {
+    const readable = [PLAINTEXT, current, previous];
+    return [...this.cluster.etcd.records.values()].every(({ storedUnder }) => readable.includes(storedUnder));
   }
 
   /** Keys that some stored Secret needs, or will: a server writes with it. */
@@ -283,8 +356,7 @@ export class Machine {
   }
 
   isReadable(): boolean {
-    const readable = [PLAINTEXT, this.slots.current, this.slots.previous];
-    return [...this.cluster.etcd.records.values()].every(({ storedUnder }) => readable.includes(storedUnder));
+    return this.#allReadWith(this.slots);
   }
 
   /** AKS rolls its API servers: each is a new process when it has switched. */
@@ -331,6 +403,7 @@ export class Machine {
   }
 
   #put(to: KmsProfile): void {
+    if (this.eTag !== undefined) this.eTag = `tag-${Number(this.eTag.slice(4)) + 1}`;
     this.#body = applyChange(this.#body, { type: 'kms', to });
   }
 }

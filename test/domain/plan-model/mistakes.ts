@@ -3,7 +3,7 @@ import type { EncryptionState } from '../../../domain/encryption';
 import type { Plan } from '../../../domain/plan/plan';
 import type { PlanStep } from '../../../domain/plan/steps';
 import { transition } from '../../../domain/plan/transition';
-import { keyNumber } from './machine';
+import { keyNumber } from './names';
 
 /** What becomes of a plan. */
 export type Mistake = (plan: Plan) => Plan;

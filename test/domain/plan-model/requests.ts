@@ -1,7 +1,8 @@
 /** What is asked for in a story, as requests that fit the machine. */
 import type { OperationRequest } from '../../../domain/request';
-import { CLUSTER } from '../fixtures';
+import { CLUSTER, WORKSPACE } from '../fixtures';
 import type { Machine } from './machine';
+import { KEY_OBJECTS, vaultOf } from './names';
 
 /** What is asked for, and which key, counted over those that fit; 0 names none where none need be named. With KMS off most asks enable it. */
 export interface Ask {
@@ -20,6 +21,9 @@ const KIND_OF = {
     move: 'change-vault',
     access: 'change-vault-access',
     upgrade: 'upgrade-to-kms-v2',
+    recover: 'recover-key',
+    provision: 'provision-kms',
+    diagnostics: 'enable-vault-diagnostics',
   },
   off: {
     change: 'enable-kms',
@@ -30,25 +34,27 @@ const KIND_OF = {
     move: 'enable-kms',
     access: 'enable-kms',
     upgrade: 'enable-kms',
+    recover: 'recover-key',
+    provision: 'provision-kms',
+    diagnostics: 'provision-kms',
   },
 } as const;
-const VAULTS = ['https://kv1.vault.azure.net/keys/k1', 'https://kv2.vault.azure.net/keys/k1'] as const;
 const SOAK_IN_SECONDS = 600;
+
 /** The request that an ask is, on a machine as it is now. */
 export function requestFor(machine: Machine, { what, key }: Ask): OperationRequest {
   const kind = KIND_OF[machine.reportedKeyId() === null ? 'off' : 'on'][what];
-  return {
-    kind,
-    cluster: CLUSTER,
-    parameters: parametersOf(machine, kind, key),
-    change: { number: 'CHG1' },
-    whenBusy: 'refuse',
-  };
+  return requestOf(kind, parametersOf(machine, kind, key));
+}
+
+/** A request of any kind. */
+export function requestOf(kind: string, parameters: Record<string, unknown> = {}): OperationRequest {
+  return { kind, cluster: CLUSTER, parameters, change: { number: 'CHG1' }, whenBusy: 'refuse' };
 }
 
 function parametersOf(machine: Machine, kind: string, key: number): Record<string, unknown> {
-  const all = [...machine.vault.keys()];
-  const enabled = all.filter((keyId) => machine.vault.get(keyId) === 'enabled');
+  const all = machine.azure.keyIds;
+  const enabled = all.filter((keyId) => machine.azure.stateOf(keyId) === 'enabled');
   const current = machine.reportedKeyId();
   const here = enabled.filter((keyId) => current === null || vaultOf(keyId) === vaultOf(current));
   const there = enabled.filter((keyId) => !here.includes(keyId));
@@ -69,9 +75,20 @@ function parametersOf(machine: Machine, kind: string, key: number): Record<strin
     case 'enable-kms':
       return reached(machine, here[key % here.length] ?? machine.newVersion());
     case 'change-vault': {
-      const other = VAULTS.find((object) => current === null || vaultOf(object) !== vaultOf(current));
+      const other = KEY_OBJECTS.find((object) => current === null || vaultOf(object) !== vaultOf(current));
       return reached(machine, there[key % Math.max(1, there.length)] ?? machine.newVersion(other));
     }
+    case 'provision-kms':
+      // As the schema of the kind completes them.
+      return {
+        vaultName: 'kv9',
+        keyName: 'k9',
+        permissionModel: 'rbac',
+        retentionDays: 90,
+        keySizeInBits: 2048,
+      };
+    case 'enable-vault-diagnostics':
+      return { workspaceId: WORKSPACE, settingName: 'keyturn' };
     case 'change-vault-access':
       return { vaultAccess: machine.observed().kms.networkAccess === 'Private' ? 'Public' : 'Private' };
     default:
@@ -81,10 +98,5 @@ function parametersOf(machine: Machine, kind: string, key: number): Record<strin
 
 /** A key, and the access that its vault gives now. */
 function reached(machine: Machine, keyId: string): Record<string, unknown> {
-  return { keyId, vaultAccess: machine.closedVaults.has(new URL(keyId).host) ? 'Private' : 'Public' };
-}
-
-/** `https://kv1.vault.azure.net` */
-function vaultOf(keyId: string): string {
-  return new URL(keyId).origin;
+  return { keyId, vaultAccess: machine.azure.isClosed(keyId) ? 'Private' : 'Public' };
 }

@@ -5,7 +5,7 @@ import { outputOf, type StepOutput } from '../../../domain/plan/outputs';
 import type { PlanStep } from '../../../domain/plan/steps';
 import { wentBackwards } from '../../../domain/proof';
 import { CLUSTER } from '../fixtures';
-import { objectOf, type Machine } from './machine';
+import type { Machine } from './machine';
 import type { Behaviour } from './behaviour';
 import { Blocked, type Effect, type Execution } from './running';
 
@@ -57,13 +57,14 @@ export const deleteKey: Effect<'delete-key'> = function* ({ key }, execution) {
   const { machine, behaviour } = execution;
   requireUnused(key, execution);
   const gone: StepOutput = { type: 'delete-key', recoveryId: key, scheduledPurgeOn: null, needed: [] };
-  if (machine.vault.get(key) === 'deleted') return gone;
-  if (machine.vault.get(key) !== 'disabled') throw new Blocked('KeyNotDisabled');
+  if (machine.azure.stateOf(key) === 'deleted') return gone;
+  if (machine.azure.stateOf(key) !== 'disabled') throw new Blocked('KeyNotDisabled');
   const usage = keyUsage(machine, behaviour);
-  const needed = [...machine.vault].flatMap(([version, state]) => {
-    if (objectOf(version) !== objectOf(key)) return [];
-    return state === 'enabled' || behaviour.usersOf(usage, version).users.length > 0 ? [version] : [];
-  });
+  const needed = machine.azure
+    .versionsOf(key)
+    .filter(
+      (version) => machine.azure.stateOf(version) === 'enabled' || behaviour.usersOf(usage, version).users.length > 0,
+    );
   if (needed.length === 0) machine.deleteObject(key);
   yield;
   return needed.length === 0 ? gone : { ...gone, recoveryId: null, needed };

@@ -17,6 +17,8 @@ export interface Pass {
 /** Settles every Secret but the operation's own canaries; others may act between two of them. */
 export function* pass({ machine, run }: Execution, bounds: ProofBounds): Generator<void, Pass, void> {
   const { resourceVersion, items } = machine.cluster.list();
+  // One record that cannot be decrypted fails the whole list.
+  if (machine.unreadable().length > 0) throw new Blocked('SecretsUnreadable');
   for (const earlier of [bounds.baselineRv, bounds.convergedRv])
     if (earlier !== null && wentBackwards(earlier, resourceVersion)) throw new Blocked('ResourceVersionWentBackwards');
   const own = canariesOf(run.id);

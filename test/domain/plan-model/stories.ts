@@ -4,7 +4,8 @@ import { currentGeneration, type Ledger } from '../../../domain/ledger';
 import type { Behaviour } from './behaviour';
 import { SETTING_A_KEY_TAKES_IN_MS, type Beginning, type Webhook } from './machine';
 import type { Ask } from './requests';
-import { World, type Breach } from './world';
+import type { Breach } from './judge';
+import { World } from './world';
 
 /** What happens next. */
 export type Event =
@@ -266,7 +267,7 @@ function happen(world: World, event: Event): void {
       return world.restore();
     case 'other-takes':
     case 'enable': {
-      const keys = [...machine.vault.keys()];
+      const keys = machine.azure.keyIds;
       const keyId = keys[event.key % keys.length] ?? '';
       return event.type === 'enable' ? machine.enable(keyId) : machine.otherTakes(keyId);
     }
@@ -288,10 +289,10 @@ function goOn(world: World, times: number, ask: Ask): void {
 /** `az aks update` by somebody: as far as this machine goes, see plan-properties.test.ts. */
 function setByHand(world: World, which: number | 'off' | 'back'): void {
   const { machine } = world;
-  const keys = [...machine.vault.keys()];
+  const keys = machine.azure.keyIds;
   const keyId =
     which === 'off' ? null : which === 'back' ? machine.slots.previous : (keys[which - 1] ?? machine.newVersion());
-  if (keyId === machine.slots.current || (keyId !== null && machine.vault.get(keyId) !== 'enabled')) return;
+  if (keyId === machine.slots.current || (keyId !== null && machine.azure.stateOf(keyId) !== 'enabled')) return;
   if (machine.oneProviderName && (world.isSwitching || (!world.othersBringBack && world.isProving(keyId)))) return;
   const evicted = machine.evictedBy(keyId);
   if (evicted !== undefined && machine.keysInUse().has(evicted)) return;
@@ -312,7 +313,10 @@ function bringsBackProven({ machine }: World, ledger: Ledger, keyId: string | nu
 }
 
 function edit(world: World, { edit: how, which }: Extract<Event, { type: 'ledger' }>): void {
-  const { machine, pastLedgers } = world;
+  const {
+    machine,
+    judge: { pastLedgers },
+  } = world;
   if (machine.ledger === null || world.restored) return;
   // Where API servers do not show their keys, the note of a switch is all that tells of late ones.
   if (machine.showsNoKeys && machine.ledger.generations.at(-1)?.state === 'activating') return;

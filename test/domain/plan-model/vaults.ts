@@ -1,11 +1,15 @@
 /** What the steps do that change vaults, identities and what they grant, on the machine. */
-import type { StepOutput } from '../../../domain/plan/outputs';
+import { hasProfile } from '../../../domain/cluster-change';
+import { profileOf } from '../../../domain/plan/change-of-step';
+import { madeKeys, type StepOutput } from '../../../domain/plan/outputs';
 import { CLUSTER } from '../fixtures';
+import { keyNumber, PROVISIONED, vaultIdOf } from './names';
 import { keyUsage } from './retirement';
-import { Blocked, type Effect } from './running';
+import { Blocked, type Effect, type Execution } from './running';
 
 /** The types of steps that this file has. */
 type OnVaults =
+  | 'await-api-servers'
   | 'await-kms'
   | 'confirm-vault-diagnostics'
   | 'create-cluster'
@@ -13,6 +17,7 @@ type OnVaults =
   | 'create-key'
   | 'create-vault'
   | 'enable-key-version'
+  | 'enable-vnet-integration'
   | 'extend-key-expiry'
   | 'grant-endpoint-approval'
   | 'grant-key-access'
@@ -21,7 +26,9 @@ type OnVaults =
   | 'recover-vault'
   | 'restore-identity'
   | 'set-vault-diagnostics'
-  | 'set-vault-network';
+  | 'set-vault-network'
+  | 'start-cluster'
+  | 'stop-cluster';
 
 /** One effect for each. */
 export const EFFECTS_ON_VAULTS: { readonly [T in OnVaults]: Effect<T> } = {
@@ -39,13 +46,18 @@ export const EFFECTS_ON_VAULTS: { readonly [T in OnVaults]: Effect<T> } = {
     return { type: 'set-vault-network', changed };
   },
 
-  // A new vault and a key of it are none of those that the machine's cluster knows.
-  *'create-vault'({ vaultId }) {
+  *'create-vault'({ vaultId, exists }, { machine: { azure } }) {
+    const key = keyNumber(0, PROVISIONED);
+    if (azure.vault(key) === undefined) azure.makeVault(key);
+    else if (azure.vault(key)?.state !== 'live') throw new Blocked('VaultChangeRefused');
     yield;
-    return { type: 'create-vault', vaultId, created: true };
+    return { type: 'create-vault', vaultId, created: !exists };
   },
-  *'create-key'(step, { machine }) {
-    const keyId = step.exists ?? machine.newVersion('https://kv9.vault.azure.net/keys/k9');
+  *'create-key'(step, { machine, run }) {
+    if (machine.azure.vault(keyNumber(0, PROVISIONED))?.state !== 'live') throw new Blocked('CreateKeyRefused');
+    const name = `${run.id}/${step.id}`;
+    const keyId = step.exists ?? machine.madeBy.get(name) ?? machine.newVersion(PROVISIONED);
+    machine.madeBy.set(name, keyId);
     yield;
     return { type: 'create-key', keyId, created: step.exists === null };
   },
@@ -65,49 +77,92 @@ export const EFFECTS_ON_VAULTS: { readonly [T in OnVaults]: Effect<T> } = {
     return { type: 'confirm-vault-diagnostics', settingName: 'audit' };
   },
 
-  // The machine's vault refuses no cluster: who may use a key is no part of it.
-  *'grant-key-access'(step) {
+  *'grant-key-access'({ vaultId, permissionModel, principalId }, { machine: { azure } }) {
+    const { principal } = azure;
+    const key = azure.keyIds.find((keyId) => vaultIdOf(keyId) === vaultId) ?? '';
+    const vault = azure.vault(key);
+    const approved = principalId === null || principalId === principal;
+    if (vault?.state !== 'live' || principal === undefined || !approved) throw new Blocked('GrantRefused');
+    if (permissionModel !== null && permissionModel !== vault.permissionModel) throw new Blocked('GrantRefused');
+    const granted = azure.grant(key, principal);
     yield;
-    return { type: 'grant-key-access', principalId: step.principalId ?? 'made', granted: true };
+    return { type: 'grant-key-access', principalId: principal, granted };
   },
 
-  *'enable-key-version'({ key }, { machine }) {
-    const changed = machine.vault.get(key) === 'disabled';
-    if (changed) machine.vault.set(key, 'enabled');
+  *'enable-key-version'({ key }, execution) {
+    requireThere(key, execution);
+    const { azure } = execution.machine;
+    const changed = azure.stateOf(key) === 'disabled';
+    if (changed) azure.setEnabled(key, true);
     yield;
     return { type: 'enable-key-version', changed };
   },
-
-  // The machine has keys that are enabled, disabled or deleted, and no other reason why they would not work.
-  *'extend-key-expiry'({ expiresOn }) {
+  *'extend-key-expiry'({ key, expiresOn }, execution) {
+    requireThere(key, execution);
+    const { azure } = execution.machine;
+    const [is, wanted] = [azure.expiryOf(key), Date.parse(expiresOn)];
+    const changed = is !== undefined && is < wanted;
+    if (changed) azure.setExpiry(key, wanted);
     yield;
-    return { type: 'extend-key-expiry', changed: false, expiresOn };
+    return { type: 'extend-key-expiry', changed, expiresOn };
   },
-  *'recover-deleted-key'({ key }, { machine }) {
-    const changed = machine.vault.get(key) === 'deleted';
-    if (changed) machine.vault.set(key, 'disabled');
+  *'recover-deleted-key'({ key }, { machine: { azure } }) {
+    const state = azure.stateOf(key);
+    if (state === 'purged' || azure.vault(key)?.state !== 'live') throw new Blocked('RepairRefused');
+    if (state === 'deleted') azure.setObject(key, 'live');
     yield;
-    return { type: 'recover-deleted-key', changed };
+    return { type: 'recover-deleted-key', changed: state === 'deleted' };
   },
-  *'recover-vault'() {
+  *'recover-vault'({ key }, { machine: { azure } }) {
+    const state = azure.vault(key)?.state;
+    if (state === 'purged') throw new Blocked('RepairRefused');
+    if (state === 'deleted') azure.setVault(key, 'live');
     yield;
-    return { type: 'recover-vault', changed: false };
+    return { type: 'recover-vault', changed: state === 'deleted' };
   },
-  *'restore-identity'() {
+  *'restore-identity'(_step, { machine: { azure } }) {
+    const changed = azure.makeIdentity();
     yield;
-    return { type: 'restore-identity', changed: false, principalId: 'made' };
+    return { type: 'restore-identity', changed, principalId: azure.principal ?? '' };
   },
-  *'reconcile-cluster'() {
+  *'reconcile-cluster'({ expect, replaces }, { machine, run }) {
+    const profile = profileOf(expect, madeKeys(run.outputs));
+    if (!hasProfile(machine.observed().kms, profile)) throw new Blocked('ClusterChangedOutside');
+    if (machine.failed || machine.clusterPrincipal === replaces) {
+      if (!machine.accepts(profile)) throw new Blocked('ArmRequestRefused');
+      machine.set(profile, 'others');
+    }
     yield;
+    if (machine.failed) throw new Blocked('ArmOperationFailed');
     return { type: 'reconcile-cluster', armOperations: [] };
   },
-  *'await-kms'() {
+  *'await-kms'(_step, { machine }) {
     yield;
+    if (!machine.answers || !machine.kmsWorks) throw new Blocked('ClusterUnavailable');
     return { type: 'await-kms', answers: 1 };
   },
+
+  // The machine's cluster has the integration, so that no story asks for it.
+  'enable-vnet-integration': noRestart,
+  'stop-cluster': noRestart,
+  'start-cluster': noRestart,
+  'await-api-servers': noRestart,
 };
+
+/** The vault answers Keyturn, and has the key. */
+function requireThere(key: string, { machine: { azure } }: Execution): void {
+  const vault = azure.vault(key);
+  const answers = vault?.state === 'live' && (vault.open || azure.reachesClosedVaults);
+  const state = azure.stateOf(key);
+  if (!answers || state === undefined || state === 'deleted' || state === 'purged') throw new Blocked('RepairRefused');
+}
 
 function* noCluster(): Generator<void, StepOutput, void> {
   yield;
   throw new Error('No story makes a cluster.');
+}
+
+function* noRestart(): Generator<void, StepOutput, void> {
+  yield;
+  throw new Error('No story turns API Server VNet Integration on.');
 }
