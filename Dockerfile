@@ -26,7 +26,8 @@ ENV NODE_ENV=production
 RUN groupadd --gid 65532 keyturn \
     && useradd --uid 65532 --gid 65532 --no-create-home --home-dir /nonexistent --shell /usr/sbin/nologin keyturn \
     && install --directory --owner=keyturn --group=keyturn --mode=0750 \
-      /var/lib/keyturn/evidence /var/lib/keyturn/signing-key
+      /var/lib/keyturn/evidence /var/lib/keyturn/signing-key \
+      /var/lib/keyturn/api-key /var/lib/keyturn/api-public-key
 WORKDIR /app
 COPY package.json LICENSE ./
 COPY --from=packages /build/node_modules ./node_modules
