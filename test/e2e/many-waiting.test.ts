@@ -55,11 +55,11 @@ describe('operations that wait for one cluster', () => {
   it('both end, one after the other, when the lock of the executing one is lost (O1)', async () => {
     const tags = { 'keyturn-rewrites-per-second': '10' };
     const cluster = await makeCluster('lost-and-waiting', { count: 40 }, { tags });
-    const waiting = await askForRotation(requester, cluster.resourceId, { whenBusy: 'wait' });
     const executing = await askForRotation(requester, cluster.resourceId);
     await approver1.approve(executing.id, executing.plan?.digest ?? '');
     await until(requester, executing.id, runs('rotate.rewrite'));
-    await approver1.approve(waiting.id, waiting.plan?.digest ?? '');
+    const body = rotateBody(cluster.resourceId, { whenBusy: 'wait' });
+    const waiting = (await requester.create(body, randomUUID())).operation;
     await until(requester, waiting.id, ({ status }) => status === 'AwaitingCluster');
 
     // A third takes the lock in the same moment as the first loses it, so that both have to wait for it.
@@ -70,7 +70,9 @@ describe('operations that wait for one cluster', () => {
       await lock.signal('release');
     });
 
-    const [first, second] = await Promise.all([ended(requester, executing.id), approveUntilEnded(waiting.id)]);
+    // The other one only plans when the lock is free, and executes nothing before people approve: they wait for the first to end.
+    const first = await ended(requester, executing.id);
+    const second = await approveUntilEnded(waiting.id);
     expect(first).toMatchObject({ status: 'Succeeded', result: { proof: { unproven: 0 } } });
     expect(second).toMatchObject({ status: 'Succeeded', result: { proof: { unproven: 0 } } });
     expect(second.result?.previousKeyId).toBe(first.result?.currentKeyId);
