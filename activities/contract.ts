@@ -2,6 +2,9 @@
  * What workflows may ask of the outside world. Every activity is idempotent: it may be run again after a crash, from the
  * start or from its last heartbeat, and beside an earlier try that is still running.
  *
+ * Receipts: what an activity proves with is signed by the worker that found it, and verified where another activity builds on it;
+ * `OutputNotSigned`, non-retryable, when it is not (domain/trust/receipts.ts).
+ *
  * Faults: an activity throws `ApplicationFailure` with a code of domain/errors.ts as its type. Non-retryable means that a
  * person must decide (the operation becomes blocked); anything else is retried by Temporal.
  */
@@ -24,8 +27,9 @@ import type { Ledger } from '../domain/ledger';
 import type { Fault } from '../domain/errors';
 import type { PlanPolicy, PlanResult } from '../domain/plan/plan';
 import type { StepId } from '../domain/plan/steps';
-import type { Proof, ProofBounds, RewriteReport } from '../domain/proof';
+import type { Proof, RewriteReport } from '../domain/proof';
 import type { OperationRequest } from '../domain/request';
+import type { Receipt, Receipted } from '../domain/trust/receipts';
 import type { DecisionFacts, RequestFacts, StatementSignature, Verb } from '../domain/trust/statements';
 
 /** The plan that an operation carries out, by its digest. The operation is the workflow that asks for the activity. */
@@ -55,15 +59,15 @@ export type SignedRequest = Omit<RequestFacts, 'operationId'> & { readonly signa
 /** A decision as the API signed it. */
 export type SignedDecision = DecisionFacts & { readonly signature: StatementSignature };
 
-/** What a rewrite or a proof is judged by, beside its step. */
+/** What a rewrite or a proof is judged by, beside its step: what its convergence gave. */
 export interface PassInput extends StepReference {
-  readonly bounds: ProofBounds;
+  readonly convergence: Convergence;
 }
 
 /** What steps of a retirement are judged by, beside the step. */
 export interface RetirementInput extends StepReference {
-  /** Resource version of the list that the last proof was made from: a cluster that is older was restored from a backup. */
-  readonly provenRv: string;
+  /** The last proof: a cluster that is older than its list was restored from a backup. */
+  readonly proof: Proof;
   /** What the vault said when the operation had disabled the version; absent before. */
   readonly disabled?: Disabled;
 }
@@ -73,6 +77,7 @@ export interface Disabled {
   readonly keyId: string;
   /** When the vault says that the version was changed, ISO 8601. */
   readonly updatedOn?: string;
+  readonly receipt?: Receipt;
 }
 
 /** What the rules of a kind say of a request. */
@@ -182,10 +187,10 @@ export interface Activities {
   ): Promise<{ keyId: string; created: boolean }>;
 
   /** Carries out `take-baseline`: writes the operation's canaries, or finds them, and lists R0. Before the switch is asked for. */
-  takeBaseline(input: StepReference): Promise<Baseline>;
+  takeBaseline(input: StepReference): Promise<Receipted<Baseline>>;
 
   /**
-   * Asks ARM for the change of a step, with one fenced PUT; a stop or a start with one POST. Does nothing when ARM reports the change
+   * Asks ARM for the change of a step, with one fenced PUT; for another key only when the ledger has the switch noted (K2); a stop or a start with one POST. Does nothing when ARM reports the change
    * already. While ARM is busy with something else it throws a retryable failure: call `awaitClusterIdle` before.
    * Throws, non-retryable, `ClusterChangedOutside` when the cluster is not what the step expects, and `WebhooksPreventStop` when a stop,
    * or what needs one, would not end well.
@@ -215,13 +220,13 @@ export interface Activities {
       /** Absent when no switch was made: then the API servers only have to agree. */
       readonly baseline?: Baseline;
     },
-  ): Promise<Convergence>;
+  ): Promise<Receipted<Convergence>>;
 
   /** Carries out `rewrite`: patches every Secret that is not proven yet; isolates refused ones; heartbeats `PassProgress`. */
   rewriteSecrets(input: PassInput): Promise<RewriteReport>;
 
   /** Carries out `prove`: a fresh metadata list of all Secrets judged by the proof rule, and convergence checked again. Heartbeats. */
-  proveSecrets(input: PassInput & { readonly convergence: Convergence }): Promise<Proof>;
+  proveSecrets(input: PassInput): Promise<Receipted<Proof>>;
 
   /** Deletes the operation's canaries; those that are gone are fine. */
   removeCanaries(input: PlanReference): Promise<void>;
@@ -242,10 +247,13 @@ export interface Activities {
    */
   noteSwitch(input: StepReference & { readonly happened: boolean }): Promise<Ledger>;
 
-  /** Carries out `record-proof`; `proof` null: what is not conclusive is not recorded as proven. Throws `ProofOutdated`, non-retryable. */
+  /**
+   * Carries out `record-proof`: a proof that is not conclusive is not recorded as proven. Throws, non-retryable, `ProofOutdated` when it is
+   * too old, by the time of its receipt too.
+   */
   recordProof(
     input: StepReference & {
-      readonly proof: { readonly convergedRv: string; readonly secrets: number } | null;
+      readonly proof: Proof;
       /** ISO 8601: later than that the proof is void. */
       readonly validUntil: string;
     },
@@ -259,11 +267,12 @@ export interface Activities {
   checkKeyUnused(input: RetirementInput): Promise<{ at: string; users: KeyUsers }>;
 
   /** Carries out `disable-key-version`; looks once more before it writes. Throws as `checkKeyUnused`, and `DeleteKeyRefused`. */
-  disableKeyVersion(input: RetirementInput): Promise<Disabled>;
+  disableKeyVersion(input: RetirementInput): Promise<Receipted<Disabled>>;
 
   /**
    * Carries out `delete-key`: soft-deletes the key object if no version of it is needed, otherwise leaves it. Throws as
-   * `disableKeyVersion`, and `KeyNotDisabled` when the version was enabled in the soak, even if it is disabled again.
+   * `disableKeyVersion`, and `KeyNotDisabled` when the version was enabled in the soak, even if it is disabled again; `SoakNotOver`,
+   * retryable, when the soak of the plan has not passed since the receipt of `disabled`.
    */
   deleteFreeKey(
     input: RetirementInput,
@@ -383,13 +392,13 @@ export interface Activities {
    * Carries out `prove-mount`: makes a pod that mounts the class and compares, waits for its end, and removes it; heartbeats. Throws
    * `MountFailed` and `MountDiffers`, non-retryable, with the words of driver and provider and with names only.
    */
-  proveMount(input: StepReference): Promise<{ files: readonly MountedFile[] }>;
+  proveMount(input: StepReference): Promise<Receipted<{ files: readonly MountedFile[] }>>;
 
   /**
    * Carries out `prove-rotation`: makes a probe in the vault, a class and a pod, then a second version, and waits until the pod's file is that
    * one; heartbeats. Leaves all of it for `removeRotation`. Throws `RotationFailed`, `RotationProbeRefused` and `MountFailed`, non-retryable.
    */
-  proveRotation(input: StepAttemptReference): Promise<{ probe: string; from: string; to: string }>;
+  proveRotation(input: StepAttemptReference): Promise<Receipted<{ probe: string; from: string; to: string }>>;
 
   /** Removes what `proveRotation` made in the same attempt; the probe is soft-deleted. Needs no lock. */
   removeRotation(input: StepAttemptReference): Promise<void>;

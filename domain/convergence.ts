@@ -1,6 +1,7 @@
 /** What Keyturn observed of a cluster's API servers, and what that says about the key that they write with. */
 import { z } from 'zod';
-import { RewriteMethod } from './proof';
+import { RewriteMethod, type ProofBounds } from './proof';
+import { Receipt } from './trust/receipts';
 
 /** A canary: a small Secret of Keyturn's own that was written under the old key, before the switch. */
 export const Canary = z.object({
@@ -30,12 +31,15 @@ export const Baseline = z.object({
   canaries: z.array(Canary),
   /** The API servers' processes that ran then, see `Convergence`. */
   processes: z.array(z.string()),
+  receipt: Receipt.optional(),
 });
 /** The state before the switch. */
 export type Baseline = z.infer<typeof Baseline>;
 
 /** The evidence that every API server writes with the target key. */
 export const Convergence = z.object({
+  /** R0 of the baseline that it was judged with; null when there was none, since no switch was made. */
+  baselineRv: z.string().nullable(),
   /** Rc: the resource version of a LIST of Secrets, taken after the API servers had converged. */
   convergedRv: z.string(),
   /** No-op patches sent to canaries over new connections, in total. */
@@ -55,9 +59,15 @@ export const Convergence = z.object({
   method: RewriteMethod,
   /** What Keyturn concluded without every server's own report, in sentences; empty when `metrics` is `confirmed`. */
   weaknesses: z.array(z.string()),
+  receipt: Receipt.optional(),
 });
 /** The evidence that every API server writes with the target key. */
 export type Convergence = z.infer<typeof Convergence>;
+
+/** What a rewrite or a proof after a convergence is judged by. */
+export function boundsOf({ baselineRv, convergedRv, method }: Convergence): ProofBounds {
+  return { baselineRv, convergedRv, method };
+}
 
 /** For sentences: the lease's name, with the host name that operators know the server by. */
 export function serverName({ name, host }: ApiServerLease): string {

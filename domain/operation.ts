@@ -123,7 +123,7 @@ export const OperationResult = z.object({
   /** Counts of the rewrite; null when the proof alone had to patch Secrets. */
   rewrite: RewriteReport.omit({ refusedSecrets: true }).nullable(),
   /** The proof, in counts. The Secrets by name are in the outputs of the evidence. Null when the plan had none to make. */
-  proof: Proof.omit({ unprovenSecrets: true }).nullable(),
+  proof: Proof.omit({ unprovenSecrets: true, receipt: true }).nullable(),
 });
 /** What a finished operation gave. */
 export type OperationResult = z.infer<typeof OperationResult>;

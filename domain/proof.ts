@@ -9,6 +9,7 @@
 import { z } from 'zod';
 import { RefusedSecret } from './refusal';
 import { OwnError } from './own-error';
+import { Receipt } from './trust/receipts';
 
 /** Where an object's resource version lies. */
 export type Band =
@@ -133,6 +134,7 @@ export const Proof = z.object({
   convergenceHeld: z.boolean(),
   /** Where it rests on less than every API server's own report, in sentences; empty is best. */
   weaknesses: z.array(z.string()),
+  receipt: Receipt.optional(),
 });
 /** The argument that no live Secret is stored under an older key. */
 export type Proof = z.infer<typeof Proof>;

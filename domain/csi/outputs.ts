@@ -1,11 +1,13 @@
 /** What the steps of `domain/csi/steps.ts` give. */
 import { z } from 'zod';
 import { ArmOperation } from '../plan/arm-operation';
+import { Receipt } from '../trust/receipts';
 import { MountedFile } from './facts';
 
 const armOperations = z.array(ArmOperation);
 /** False: it was so already, or an earlier try did it. */
 const changed = z.boolean();
+const receipt = Receipt.optional();
 
 /** One for each type of step. */
 export const CSI_OUTPUTS = [
@@ -19,9 +21,9 @@ export const CSI_OUTPUTS = [
   z.object({ type: z.literal('create-service-account'), changed }),
   z.object({ type: z.literal('create-secret-provider-class'), changed }),
   /** Each file that the pod saw was equal to what the vault has. */
-  z.object({ type: z.literal('prove-mount'), files: z.array(MountedFile) }),
+  z.object({ type: z.literal('prove-mount'), files: z.array(MountedFile), receipt }),
   /** The file of the probe followed from one version to the next. */
-  z.object({ type: z.literal('prove-rotation'), probe: z.string(), from: z.string(), to: z.string() }),
+  z.object({ type: z.literal('prove-rotation'), probe: z.string(), from: z.string(), to: z.string(), receipt }),
   z.object({ type: z.literal('delete-secret-provider-class'), changed }),
   z.object({ type: z.literal('delete-service-account'), changed }),
   z.object({ type: z.literal('delete-federated-credential'), changed }),

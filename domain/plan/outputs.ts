@@ -7,6 +7,7 @@ import { KeyUsers } from '../key-users';
 import { keysNeeded, Ledger } from '../ledger';
 import type { OperationResult, StepStatus } from '../operation';
 import { Proof, RewriteReport } from '../proof';
+import { Receipt } from '../trust/receipts';
 import { ArmOperation } from './arm-operation';
 import type { Plan } from './plan';
 import type { StepType } from './steps';
@@ -37,6 +38,7 @@ export const StepOutput = z.discriminatedUnion('type', [
     keyId: z.string(),
     /** When the vault says that the version was last changed, ISO 8601: by this step. */
     updatedOn: z.string().optional(),
+    receipt: Receipt.optional(),
   }),
   z.object({ type: z.literal('soak'), startedAt: z.string(), endedAt: z.string() }),
   z.object({
@@ -167,13 +169,16 @@ export function resultOf(plan: Plan, outputs: Outputs): OperationResult {
     previousKeyId: keyOf(plan.from, made),
     currentKeyId: keyOf(plan.to, made),
     ...(key ? { keyId: key.keyId } : {}),
-    rewrite: rewrite ? withoutNames(rewrite.report, 'refusedSecrets') : null,
-    proof: proof ? withoutNames(proof.proof, 'unprovenSecrets') : null,
+    rewrite: rewrite ? withoutNames(rewrite.report) : null,
+    proof: proof ? countsOf(proof.proof) : null,
   };
 }
 
-/** A result is counts: names stay in the outputs. */
-function withoutNames<T extends object, Key extends keyof T>(counts: T, names: Key): Omit<T, Key> {
-  const { [names]: _names, ...rest } = counts;
-  return rest;
+/** A result is counts: names stay in the outputs, and so does the signature of what they are of. */
+function withoutNames({ refusedSecrets: _names, ...counts }: RewriteReport): Omit<RewriteReport, 'refusedSecrets'> {
+  return counts;
+}
+
+function countsOf({ unprovenSecrets: _names, receipt: _of, ...counts }: Proof): Omit<Proof, 'unprovenSecrets' | 'receipt'> {
+  return counts;
 }

@@ -1,5 +1,6 @@
 /** Performers of the steps that connect pods with a vault, and take the connection away. Each looks before it writes. */
 import { ActivityFailure, CancellationScope, log } from '@temporalio/workflow';
+import type { Activities } from '../../activities/contract';
 import type { StepOf } from '../../domain/plan/steps';
 import { resourceName } from '../../domain/resource-ids';
 import { bestEffort, stopping } from '../activities';
@@ -99,11 +100,11 @@ export async function changeConnectionPart(
 
 /** Has a pod mount the class and compare. */
 export async function proveMount(step: StepOf<'prove-mount'>, { run }: Execution): Promise<StepOutcome> {
-  const { files } = await run.interruptibly(() =>
+  const { files, receipt } = await run.interruptibly(() =>
     underLock(run).lasting(step.title).proveMount(run.reference(step.id)),
   );
   return {
-    output: { type: 'prove-mount', files: [...files] },
+    output: { type: 'prove-mount', files: [...files], receipt },
     text: `A pod mounted ${files.length === 1 ? 'one file' : `${files.length} files`}, equal to what the vault has: ${files.map(({ file }) => file).join(', ')}.`,
   };
 }
@@ -117,17 +118,17 @@ export async function proveRotation(
   const reference = { ...run.reference(step.id), attempt };
   run.requireLock();
   let isRemoved = false;
-  const prove = async (): Promise<{ probe: string; from: string; to: string }> => {
+  const prove = async (): ReturnType<Activities['proveRotation']> => {
     try {
       return await run.interruptibly(() => stopping(step.title).proveRotation(reference));
     } finally {
       isRemoved = await CancellationScope.nonCancellable(() => removeRotation(reference));
     }
   };
-  const { probe, from, to } = await prove();
+  const { probe, from, to, receipt } = await prove();
   const left = isRemoved ? '' : ` Keyturn could not remove ${probe} and its SecretProviderClass: remove them.`;
   return {
-    output: { type: 'prove-rotation', probe, from, to },
+    output: { type: 'prove-rotation', probe, from, to, receipt },
     text: `A pod had ${probe} in the version ${from}, and saw the version ${to} without a restart.${left}`,
   };
 }

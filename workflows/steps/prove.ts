@@ -103,13 +103,12 @@ async function recordCurrentProof(
   for (let round = 1; ; round += 1) {
     const { proof, eTag } = await currentProof(step, execution);
     const proven = isConclusive(proof);
-    const { secrets, bounds } = proof;
     try {
       const ledger = await underLock(run)
         .quick('Record what is proven')
         .recordProof({
           ...run.reference(step.id),
-          proof: proven ? { secrets, convergedRv: bounds.convergedRv } : null,
+          proof,
           validUntil: new Date(proofs.takenAt(step.proof) + PROOF_HOLDS_FOR_MS).toISOString(),
         });
       return { type: 'record-proof', ledger, proven, ...(eTag === undefined ? {} : { eTag }) };
@@ -117,6 +116,8 @@ async function recordCurrentProof(
       const outdated: ErrorCode = 'ProofOutdated';
       if (!(error instanceof ActivityFailure) || round === PROOF_ROUNDS || faultOf(error).code !== outdated)
         throw error;
+      // By the clock of the worker it is too old, whatever this workflow's clock says.
+      proofs.proven(step.proof, 0);
     }
   }
 }
@@ -180,10 +181,9 @@ async function proveInRounds(step: StepOf<'prove'>, execution: Execution, fromCo
       const rewriting = rewriteStepOf(step, execution);
       if (rewriting) await rewriteOnce(rewriting, execution);
     }
-    const { convergence } = outputOf(execution.run.outputs, step.since, 'converge');
     const proof = await underLock(execution.run)
       .stopping(step.title)
-      .proveSecrets({ ...inputOf(step, execution), convergence });
+      .proveSecrets(inputOf(step, execution));
     execution.proofs.proven(step.id, Date.now());
     if (proof.convergenceHeld || proof.unproven > 0 || round === PROOF_ROUNDS) return proof;
   }
@@ -232,16 +232,7 @@ async function rewriteOnce(
 }
 
 function inputOf(step: StepOf<'rewrite'> | StepOf<'prove'>, { run }: Execution): PassInput {
-  const { convergence } = outputOf(run.outputs, step.since, 'converge');
-  const { baseline } = stepOf(run.plan.steps, step.since, 'converge');
-  return {
-    ...run.reference(step.id),
-    bounds: {
-      baselineRv: baseline === null ? null : outputOf(run.outputs, baseline, 'take-baseline').baseline.baselineRv,
-      convergedRv: convergence.convergedRv,
-      method: convergence.method,
-    },
-  };
+  return { ...run.reference(step.id), convergence: outputOf(run.outputs, step.since, 'converge').convergence };
 }
 
 function refuseIncomplete(proof: Proof, acceptance: Acceptance | null): void {

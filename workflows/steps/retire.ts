@@ -66,12 +66,12 @@ export async function deleteKey(step: StepOf<'delete-key'>, { run }: Execution):
 }
 
 /** What the steps of a retirement compare with: the last proof, and what the vault said when the version was disabled. @throws Error without a proof */
-function judgedBy(run: OperationRun): Pick<RetirementInput, 'provenRv' | 'disabled'> {
+function judgedBy(run: OperationRun): Pick<RetirementInput, 'proof' | 'disabled'> {
   const proving = run.plan.steps.findLast(({ type }) => type === 'prove');
   if (!proving) throw new Error('A retirement without a proof before it is no plan.');
-  const provenRv = outputOf(run.outputs, proving.id, 'prove').proof.finalRv;
+  const { proof } = outputOf(run.outputs, proving.id, 'prove');
   const disabling = run.plan.steps.find(({ id, type }) => type === 'disable-key-version' && run.isDone(id));
-  if (!disabling) return { provenRv };
-  const { keyId, updatedOn } = outputOf(run.outputs, disabling.id, 'disable-key-version');
-  return { provenRv, disabled: { keyId, updatedOn } };
+  if (!disabling) return { proof };
+  const { type: _type, ...disabled } = outputOf(run.outputs, disabling.id, 'disable-key-version');
+  return { proof, disabled };
 }
