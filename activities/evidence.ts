@@ -5,8 +5,8 @@ import { OwnError } from '../domain/own-error';
 import { clusterLockId } from '../domain/resource-ids';
 import { auditHeads } from '../evidence/audit-heads';
 import type { AuditTrail } from '../evidence/audit-log';
-import type { SigningKey } from '../evidence/key';
 import { signEvidence } from '../evidence/sign';
+import type { Signer } from '../evidence/signer';
 import type { RecordStore } from '../evidence/store';
 import { verifyEvidence } from '../evidence/verify';
 import { needsPerson } from './failures';
@@ -14,7 +14,7 @@ import { needsPerson } from './failures';
 /** Where evidence is written, the key that signs it, and the log that says so. */
 export interface EvidenceStore {
   readonly store: RecordStore;
-  readonly key: SigningKey;
+  readonly key: Signer;
   /** Absent in tests of evidence alone. */
   readonly audit?: AuditTrail;
 }
@@ -67,7 +67,7 @@ export async function sealEvidence(
 
 async function writeOrFind(name: string, sealed: EvidenceRecord, { store, key }: EvidenceStore): Promise<Sealed> {
   const file = store.locationOf(name);
-  const bytes = signEvidence(sealed, key);
+  const bytes = await signEvidence(sealed, key);
   const cluster = clusterLockId(sealed.operation.request.cluster);
   if (await store.writeOnce(name, bytes, { cluster }))
     return { file, digest: digestOfBytes(bytes), signingKeyId: key.keyId };

@@ -30,9 +30,14 @@ export type EvidenceRecord = z.infer<typeof EvidenceRecord>;
 /** What an operation gives to be sealed. */
 export type UnsealedRecord = Omit<EvidenceRecord, 'sealedAt' | 'format' | 'audit'>;
 
-/** Ed25519 over the UTF-8 bytes of `renderEvidenceRecord(record)`. */
+/** How evidence is signed. */
+export const SignatureAlgorithm = z.enum(['Ed25519']);
+/** How evidence is signed. */
+export type SignatureAlgorithm = z.infer<typeof SignatureAlgorithm>;
+
+/** Over the UTF-8 bytes of `renderEvidenceRecord(record)`. */
 export const EvidenceSignature = z.strictObject({
-  algorithm: z.literal('Ed25519'),
+  algorithm: SignatureAlgorithm,
   /** `sha256:` of the public key's DER (SubjectPublicKeyInfo): compare it with the one that the service publishes. */
   keyId: z.string(),
   /** DER, base64. */

@@ -4,19 +4,15 @@
  * Does: reads the file, or makes it once (mode 0600) where that was asked for, with its public half beside it.
  * Never does: overwrite a file that is there, or sign with a key that others may read.
  */
-import { createPrivateKey, createPublicKey, generateKeyPairSync, randomUUID, type KeyObject } from 'node:crypto';
+import { createPrivateKey, createPublicKey, generateKeyPairSync, randomUUID, sign, type KeyObject } from 'node:crypto';
 import { link, mkdir, readFile, rm, stat, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { keyIdOf } from '../trust/key-id';
+import type { Signer } from './signer';
 
-/** A key pair for evidence. */
-export interface SigningKey {
+/** A key pair that this process holds. */
+export interface SigningKey extends Signer {
   readonly privateKey: KeyObject;
-  /** SubjectPublicKeyInfo, DER. */
-  readonly publicKeyDer: Buffer;
-  readonly publicKeyPem: string;
-  /** `sha256:` of `publicKeyDer`: what the service publishes and an auditor compares. */
-  readonly keyId: string;
 }
 
 /** `key.pem` → `key.pub.pem`: where the public half of a key file is. */
@@ -85,9 +81,11 @@ async function readKey(keyFile: string): Promise<SigningKey> {
   const publicKeyDer = publicKey.export({ type: 'spki', format: 'der' });
   return {
     privateKey,
+    algorithm: 'Ed25519',
     publicKeyDer,
     publicKeyPem: publicKey.export({ type: 'spki', format: 'pem' }).toString(),
     keyId: keyIdOf(publicKeyDer),
+    sign: (bytes) => Promise.resolve(sign(null, bytes, privateKey)),
   };
 }
 

@@ -6,11 +6,12 @@
  *       does not fit.
  * Never does: use the network.
  */
-import { createPublicKey, verify, type KeyObject } from 'node:crypto';
+import { createPublicKey } from 'node:crypto';
 import { z } from 'zod';
 import { recordFaults, type RecordChecks } from '../domain/trust/record-check';
 import { EvidenceRecord, EvidenceSignature, renderEvidenceFile, renderEvidenceRecord } from '../domain/evidence';
 import { keyIdOf } from '../trust/key-id';
+import { algorithmOf, publicKeyFromDer, verifySignature } from './signature';
 
 /** The result. */
 export type EvidenceVerdict =
@@ -52,9 +53,10 @@ export function verifyEvidence(bytes: Uint8Array, options: VerifyOptions = {}): 
       why: `The evidence is signed with the key ${signature.keyId}, not with the key that was given.`,
     };
   }
-  const publicKey = publicKeyFrom(publicKeyDer);
-  if (!publicKey) return { ok: false, why: 'The public key in the file is not an Ed25519 key.' };
-  if (!verify(null, Buffer.from(renderEvidenceRecord(record)), publicKey, value)) {
+  const publicKey = publicKeyFromDer(publicKeyDer);
+  if (!publicKey || algorithmOf(publicKey) === undefined)
+    return { ok: false, why: 'The public key in the file is not an Ed25519 key.' };
+  if (!verifySignature(publicKey, signature.algorithm, Buffer.from(renderEvidenceRecord(record)), value)) {
     return { ok: false, why: 'The signature does not fit the record: the record or the signature was changed.' };
   }
   const parsed = EvidenceRecord.safeParse(record);
@@ -93,15 +95,6 @@ function readFile(bytes: Uint8Array): z.infer<typeof File> | string {
 function strictBase64(text: string): Buffer | undefined {
   const bytes = Buffer.from(text, 'base64');
   return bytes.toString('base64') === text ? bytes : undefined;
-}
-
-function publicKeyFrom(der: Buffer): KeyObject | undefined {
-  try {
-    const key = createPublicKey({ key: der, format: 'der', type: 'spki' });
-    return key.asymmetricKeyType === 'ed25519' ? key : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 function derOf(pem: string): Buffer {
