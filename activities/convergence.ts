@@ -89,7 +89,11 @@ async function converge(
     let waitsFor: string;
     try {
       const step = await nextStep({ watch, connection, input, limits, signal, waitedInMs: Date.now() - startedAt });
-      if (step.done) return await conclude(connection, watch, limits, step.conclusion, signal);
+      if (step.done)
+        return {
+          baselineRv: input.baseline?.baselineRv ?? null,
+          ...(await conclude(connection, watch, limits, step.conclusion, signal)),
+        };
       waitsFor = step.waitsFor;
     } catch (error) {
       // While servers roll, connections break and requests fail. That is no answer; the next try may get one.
@@ -114,7 +118,7 @@ async function conclude(
   { stillProbes }: ConvergenceLimits,
   { report, method, weaknesses }: Conclusion,
   signal: AbortSignal,
-): Promise<Convergence> {
+): Promise<Omit<Convergence, 'baselineRv'>> {
   const { resourceVersion } = await countSecrets(connection, { signal });
   return {
     convergedRv: resourceVersion,

@@ -5,6 +5,7 @@ import { OwnError } from '../domain/own-error';
 import { clusterLockId } from '../domain/resource-ids';
 import { auditHeads } from '../evidence/audit-heads';
 import type { AuditTrail } from '../evidence/audit-log';
+import { workerKeys } from '../evidence/receipts';
 import { signEvidence } from '../evidence/sign';
 import type { Signer } from '../evidence/signer';
 import type { RecordStore } from '../evidence/store';
@@ -15,6 +16,8 @@ import { needsPerson } from './failures';
 export interface EvidenceStore {
   readonly store: RecordStore;
   readonly key: Signer;
+  /** Public keys (PEM) that it was signed with before. */
+  readonly earlierKeyPems?: readonly string[];
   /** Absent in tests of evidence alone. */
   readonly audit?: AuditTrail;
 }
@@ -114,15 +117,20 @@ function isSameRecord(one: EvidenceRecord, other: EvidenceRecord): boolean {
  * @param cluster its ARM resource id, in any case
  * @throws Error when the store is there and cannot be read
  */
-export async function readClusterEvidence(cluster: string, { store, key }: EvidenceStore): Promise<EvidenceRecord[]> {
+export async function readClusterEvidence(
+  cluster: string,
+  { store, key, earlierKeyPems = [] }: EvidenceStore,
+): Promise<EvidenceRecord[]> {
   const id = clusterLockId(cluster);
+  const own = workerKeys([...earlierKeyPems, key.publicKeyPem]);
   const records: EvidenceRecord[] = [];
   for (const name of await store.namesOf(id)) {
     const bytes = await store.read(name).catch(() => undefined);
     // In a folder most files are about other clusters, and verifying them all would take long.
     if (!bytes?.toString('utf8').toLowerCase().includes(cluster.toLowerCase())) continue;
-    const verdict = verifyEvidence(bytes, { publicKeyPem: key.publicKeyPem });
-    if (verdict.ok && clusterLockId(verdict.record.operation.request.cluster) === id) records.push(verdict.record);
+    const verdict = verifyEvidence(bytes);
+    if (verdict.ok && own.has(verdict.keyId) && clusterLockId(verdict.record.operation.request.cluster) === id)
+      records.push(verdict.record);
   }
   return records;
 }

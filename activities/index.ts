@@ -5,7 +5,7 @@
 import { Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import type { AzureAccess } from '../azure/access';
-import { keyOf, targetOf, type MadeKeys } from '../domain/encryption';
+import { keyOf } from '../domain/encryption';
 import { changeOf, profileOf } from '../domain/plan/change-of-step';
 import type { StepType } from '../domain/plan/steps';
 import { createApprovedPlans, type TrustRules } from './approved-plan';
@@ -13,14 +13,13 @@ import { AWAIT_LIMITS } from './arm/await-operation';
 import { awaitClusterChange, reportedKey, submitClusterChange, verifyCluster } from './arm/cluster-change';
 import { awaitClusterIdle } from './arm/cluster-idle';
 import { awaitNewCluster, submitNewCluster } from './arm/new-cluster';
-import { whileClusterHas } from './arm/watch-cluster';
 import { awaitApiServers } from './await-api-servers';
-import { removeCanaries, takeBaseline } from './canaries';
+import { removeCanaries } from './canaries';
 import { createChangeDesk } from './change/check-change';
 import { NO_CHANGE_SYSTEM, type ChangeSystemSettings } from './change/port';
 import { createClusterConnections } from './cluster-connections';
 import { readClusterHolder } from './cluster-lock';
-import type { Activities, RetirementInput } from './contract';
+import type { Activities } from './contract';
 import { createFederatedCredential } from './csi/federated-credential';
 import { MOUNT_LIMITS, proveMount } from './csi/mount';
 import { assignNodeIdentity } from './csi/node-identity';
@@ -28,7 +27,6 @@ import { changeConnectionPart, CONNECTION_PARTS } from './csi/parts';
 import { proveRotation, removeRotation, ROTATION_LIMITS } from './csi/rotation';
 import { createServiceConnection } from './csi/service-connection';
 import { awaitVaultRead, grantVaultRead } from './csi/vault-read';
-import { awaitConvergence } from './convergence';
 import { refuseUsedOperationId, sealEvidence, type EvidenceStore } from './evidence';
 import { requireSealable, requireSignedDecision, requireSignedRequest } from './statements';
 import { inspectCsi } from './csi/inspect';
@@ -36,27 +34,24 @@ import { usersOf } from '../domain/key-users';
 import { examineWorker } from './examine';
 import { inspectCluster } from './inspect';
 import { inspectLedger } from './inspect-ledger';
-import { noteCreation, noteSwitch, recordProof } from './ledger';
+import { noteCreation, noteSwitch, requireSwitchNoted } from './ledger';
 import { readKeyUsage, type UseCluster } from './key-usage';
 import { checkRules, makePlan } from './observe';
 import { confirmVaultDiagnostics, setVaultDiagnostics } from './provision/diagnostics';
 import { awaitEndpointApproval, createIdentity, grantEndpointApproval } from './provision/identity';
 import { createKey } from './provision/key';
 import { createVault } from './provision/vault';
+import { provingActivities } from './proving';
+import { Receipts } from './receipts';
 import { awaitKms } from './repair/await-kms';
 import { awaitKeyAccess, grantKeyAccess } from './repair/grant';
 import type { Look } from './look';
-import type { KubeConnection } from './kubernetes/connection';
 import { requireNoHindrances } from './kubernetes/vnet-sight';
 import { AFTER_REFUSAL, repair, REPAIRS } from './repair/repair';
-import { reportingRefused } from './refused-report';
-import { checkKeyUnused, deleteFreeKey, disableKeyVersion, type Retirement } from './retirement';
-import { ActivityRunner, askingOperation, type StepWork } from './run-activity';
-import type { Running } from './running';
+import { retiringActivities } from './retiring';
+import { ActivityRunner, askingOperation, INSIDE } from './run-activity';
 import { takeCensus } from './secrets/census';
 import type { Pace } from './secrets/pass';
-import { proveSecrets } from './secrets/proof';
-import { rewriteSecrets } from './secrets/rewrite';
 import { sweepOperations } from './sweep';
 import { createKeyVersion } from './vault';
 import { setVaultNetwork } from './vault-network';
@@ -85,9 +80,6 @@ export interface ActivityDeps {
 /** A person waits for the answer: the activity has 20 s, and needs some of them for Azure's lists. */
 const KEY_USERS_WITHIN_MS = 12_000;
 
-/** What ARM refuses on the way into a cluster. */
-const INSIDE = { armRefusal: 'ClusterAccessRefused' } as const;
-
 /** The types of steps that change the cluster in ARM. */
 const CLUSTER_CHANGES = [
   'set-kms',
@@ -111,21 +103,14 @@ export function createActivities({ azure, evidence, trust, pace, client, ...sett
   // One more for what is asked beside the Secrets.
   const connections = createClusterConnections(azure.clusters, pace.inFlight + 1);
   const changes = createChangeDesk(settings.change ?? NO_CHANGE_SYSTEM);
+  const receipts = new Receipts(evidence);
+  const recordChecks = { ...trust, receipts: receipts.verifier };
   const trusting = { statements: trust.statements, audit: evidence.audit };
   const webhooks = createWebhooks(client, settings.webhooks ?? NO_WEBHOOKS);
   const runner = new ActivityRunner(client, createApprovedPlans(client, trust), connections, evidence);
   const awaitLimits = { ...AWAIT_LIMITS, restsInMs: clusterDecidesAfterInMs ?? AWAIT_LIMITS.restsInMs };
   const use: UseCluster = (cluster, signal, work) => connections.use(cluster, signal, work);
   const look = (signal: AbortSignal): Look => ({ azure, use, evidence, signal });
-  /** Work inside a cluster that holds only as long as Azure reports the state of its step. */
-  const watched = <T>(
-    { step, cluster, inside, ...running }: StepWork<'converge' | 'rewrite' | 'prove'>,
-    made: MadeKeys,
-    work: (connection: KubeConnection, running: Running) => Promise<T>,
-  ): Promise<T> =>
-    whileClusterHas(azure, { cluster, expected: profileOf(step.to, made) }, running, (watchedRun) =>
-      inside((connection) => work(connection, watchedRun)),
-    );
   return {
     checkRules: runner.plain({ doing: 'Checking the rules', ...INSIDE }, async ({ request }, { signal }) =>
       changes.refuseUnknown(await checkRules(look(signal), request), request, signal),
@@ -150,18 +135,18 @@ export function createActivities({ azure, evidence, trust, pace, client, ...sett
       ({ nonce, since }, { step: { like, expiry }, operationId, signal }) =>
         createKeyVersion(azure.keys, { operationId, nonce, since, basedOn: like, expiry }, signal),
     ),
-    takeBaseline: runner.writesForStep(
-      ['take-baseline'],
-      { doing: 'Taking the baseline', ...INSIDE },
-      (_, { operationId, signal, inside }) => inside((connection) => takeBaseline(connection, operationId, signal)),
-    ),
+    ...provingActivities({ azure, evidence, runner, receipts, pace }),
+    ...retiringActivities({ runner, receipts, look }),
 
     submitClusterChange: runner.writesForStep(
       CLUSTER_CHANGES,
       { doing: 'Changing the cluster' },
-      ({ made }, { cluster, step, signal, inside }) =>
+      ({ made }, { cluster, step, operationId, signal, inside }) =>
         submitClusterChange(azure, { cluster, ...changeOf(step, made) }, signal, async () => {
           if (BEFORE_A_STOP.includes(step.type)) await inside((one) => requireNoHindrances(one, signal));
+          if (step.type !== 'set-kms') return;
+          const noted = { keyId: keyOf(step.to, made), operationId };
+          await inside((connection) => requireSwitchNoted(connection, noted, signal));
         }),
     ),
     awaitClusterChange: runner.readsForStep(
@@ -177,39 +162,6 @@ export function createActivities({ azure, evidence, trust, pace, client, ...sett
       verifyCluster(azure, input, signal),
     ),
 
-    awaitConvergence: runner.writesForStep(
-      ['converge'],
-      { doing: 'Waiting for convergence', ...INSIDE },
-      ({ made, baseline }, work) =>
-        watched(work, made, (connection, running) => {
-          const { step, operationId } = work;
-          return awaitConvergence(connection, { operationId, target: targetOf(step.to, made), baseline }, running);
-        }),
-    ),
-    rewriteSecrets: runner.writesForStep(
-      ['rewrite'],
-      { doing: 'Rewriting Secrets', ...INSIDE },
-      ({ made, bounds }, work) =>
-        watched(work, made, (connection, running) => {
-          const { step, operationId } = work;
-          const input = { bounds, operationId, pace: { ...pace, perSecond: step.perSecond } };
-          return reportingRefused({ store: evidence.store, operationId, step: step.id }, (onRefused) =>
-            rewriteSecrets(connection, { ...input, onRefused }, running),
-          );
-        }),
-    ),
-    proveSecrets: runner.writesForStep(
-      ['prove'],
-      { doing: 'Proving Secrets', ...INSIDE },
-      ({ made, bounds, convergence }, work) =>
-        watched(work, made, (connection, running) => {
-          const { step, operationId } = work;
-          const input = { target: targetOf(step.to, made), bounds, convergence, operationId };
-          return reportingRefused({ store: evidence.store, operationId, step: step.id }, (onRefused) =>
-            proveSecrets(connection, { ...input, pace: { ...pace, perSecond: step.perSecond }, onRefused }, running),
-          );
-        }),
-    ),
     removeCanaries: runner.forPlan({ doing: 'Removing canaries', ...INSIDE }, (_, { operationId, signal, inside }) =>
       inside((connection) => removeCanaries(connection, operationId, signal)),
     ),
@@ -227,41 +179,6 @@ export function createActivities({ azure, evidence, trust, pace, client, ...sett
         return await inside((connection) => noteSwitch(connection, ofSwitch, { signal }));
       },
     ),
-    recordProof: runner.writesForStep(
-      ['record-proof'],
-      { doing: 'Writing the ledger', ...INSIDE },
-      ({ made, proof, validUntil }, { step, operationId, signal, inside }) => {
-        const recorded = { keyId: keyOf(step.to, made), proof, operationId, validUntil };
-        return inside((connection) => recordProof(connection, recorded, { signal }));
-      },
-    ),
-
-    checkKeyUnused: runner.readsForStep(
-      ['check-key-unused'],
-      { doing: 'Looking whether the key is needed', ...INSIDE },
-      (input, work) => checkKeyUnused(look(work.signal), retirementOf(input, work)),
-    ),
-    disableKeyVersion: runner.writesForStep(
-      ['disable-key-version'],
-      {
-        doing: 'Disabling the key version',
-        vaultRefusal: 'DeleteKeyRefused',
-        afterVaultRefusal: rightMissing('update', 'The key version stays enabled.'),
-        ...INSIDE,
-      },
-      (input, work) => disableKeyVersion(look(work.signal), retirementOf(input, work)),
-    ),
-    deleteFreeKey: runner.writesForStep(
-      ['delete-key'],
-      {
-        doing: 'Deleting the key',
-        vaultRefusal: 'DeleteKeyRefused',
-        afterVaultRefusal: rightMissing('delete', 'The key version stays disabled and is not deleted.'),
-        ...INSIDE,
-      },
-      (input, work) => deleteFreeKey(look(work.signal), retirementOf(input, work)),
-    ),
-
     setVaultNetwork: runner.writesForStep(
       ['set-vault-network'],
       { doing: 'Changing the network of the vault' },
@@ -375,11 +292,11 @@ export function createActivities({ azure, evidence, trust, pace, client, ...sett
     }),
     verifyDecision: (input) => requireSignedDecision(trusting, askingOperation(), input),
     sealEvidence: runner.plain({ doing: 'Sealing the evidence' }, ({ record }) => {
-      requireSealable(trust, askingOperation(), record);
+      requireSealable(recordChecks, askingOperation(), record);
       return sealEvidence(record, evidence);
     }),
     sweepOperations: runner.plain({ doing: 'Sealing operations that were ended from outside' }, (_, { signal }) =>
-      sweepOperations({ client, evidence, trust, taskQueue: Context.current().info.taskQueue }, signal),
+      sweepOperations({ client, evidence, trust: recordChecks, taskQueue: Context.current().info.taskQueue }, signal),
     ),
     readClusterHolder: runner.plain({ doing: 'Reading who holds the lock' }, ({ cluster }) =>
       readClusterHolder(client, cluster),
@@ -420,13 +337,18 @@ export function createActivities({ azure, evidence, trust, pace, client, ...sett
       { doing: 'Changing a part of the connection', ...INSIDE },
       (_, work) => changeConnectionPart(azure, work),
     ),
-    proveMount: runner.writesForStep(['prove-mount'], { doing: 'Mounting the class in a pod', ...INSIDE }, (_, work) =>
-      proveMount(azure, work, mountLimits),
+    proveMount: runner.writesForStep(
+      ['prove-mount'],
+      { doing: 'Mounting the class in a pod', ...INSIDE },
+      async ({ made }, work) => receipts.sign(work, made, await proveMount(azure, work, mountLimits)),
     ),
     proveRotation: runner.writesForStep(
       ['prove-rotation'],
       { doing: 'Proving that mounted files follow the vault', ...INSIDE },
-      ({ attempt }, work) => proveRotation(azure, { ...work, attempt }, { ...ROTATION_LIMITS, ...mountLimits }),
+      async ({ made, attempt }, work) => {
+        const limits = { ...ROTATION_LIMITS, ...mountLimits };
+        return await receipts.sign(work, made, await proveRotation(azure, { ...work, attempt }, limits));
+      },
     ),
     removeRotation: runner.clearsForStep(
       ['prove-rotation'],
@@ -434,16 +356,4 @@ export function createActivities({ azure, evidence, trust, pace, client, ...sett
       ({ attempt }, work) => removeRotation(azure, { ...work, attempt }),
     ),
   };
-}
-
-/** What to do when a vault refuses a write of a retirement. @param permission as Key Vault names it */
-function rightMissing(permission: 'update' | 'delete', means: string): string {
-  return `${means} Give Keyturn's identity the right Microsoft.KeyVault/vaults/keys/${permission} on the vault (role Key Vault Crypto Officer, or the key permission ${permission} in an access policy), then retry; or cancel.`;
-}
-
-function retirementOf(
-  { provenRv, disabled }: RetirementInput,
-  { step, cluster, operationId }: StepWork<'check-key-unused' | 'disable-key-version' | 'delete-key'>,
-): Retirement {
-  return { keyId: step.key, cluster, operationId, provenRv, disabled };
 }

@@ -84,6 +84,23 @@ export function noteSwitch(
   return changeLedger(connection, { reportedKeyId: reported, changes }, options);
 }
 
+/**
+ * K2, right before Azure is asked: a switch that the ledger does not have noted was not looked at by its rules.
+ * @throws KubeError; ApplicationFailure `LedgerContradiction`, non-retryable
+ */
+export async function requireSwitchNoted(
+  connection: KubeConnection,
+  { keyId, operationId }: { readonly keyId: string | null; readonly operationId: string },
+  signal?: AbortSignal,
+): Promise<void> {
+  const last = (await readLedger(connection, signal))?.generations.at(-1);
+  if (last?.operationId === operationId && last.keyId === keyId && last.state !== 'abandoned') return;
+  throw needsPerson(
+    'LedgerContradiction',
+    `The ledger ${NAMESPACE}/${NAME} does not have this switch noted, so nothing was sent: the key that it replaces may still be needed. Keep all keys, cancel, and ask for a new operation: it proves first.`,
+  );
+}
+
 /** Begins the ledger of a cluster that an operation made with a key. @throws as `changeLedger` */
 export function noteCreation(
   connection: KubeConnection,

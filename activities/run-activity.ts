@@ -31,6 +31,9 @@ export interface ActivityFacts {
   readonly afterVaultRefusal?: string;
 }
 
+/** What ARM refuses on the way into a cluster. */
+export const INSIDE = { armRefusal: 'ClusterAccessRefused' } as const;
+
 /** What an activity that belongs to a plan works with. */
 export interface PlanWork extends Running {
   readonly operationId: string;
@@ -42,6 +45,11 @@ export interface PlanWork extends Running {
 /** What an activity that carries out a step works with. */
 export interface StepWork<Type extends StepType> extends PlanWork {
   readonly step: StepOf<Type>;
+}
+
+/** The same with the plan that the step is of. */
+export interface PlannedStep<Type extends StepType> extends StepWork<Type> {
+  readonly plan: Plan;
 }
 
 /** The operation that asks for the activity at hand: the workflow that Temporal runs it for. */
@@ -80,7 +88,7 @@ export class ActivityRunner {
   readsForStep<Type extends StepType, Input extends StepReference, Result>(
     types: readonly Type[],
     facts: ActivityFacts,
-    work: (input: Input, step: StepWork<Type>) => Promise<Result>,
+    work: (input: Input, step: PlannedStep<Type>) => Promise<Result>,
   ): (input: Input) => Promise<Result> {
     return (input) => this.#run(facts, async (running) => work(input, await this.#stepWork(types, input, running)));
   }
@@ -89,7 +97,7 @@ export class ActivityRunner {
   writesForStep<Type extends StepType, Input extends StepReference, Result>(
     types: readonly Type[],
     facts: ActivityFacts,
-    work: (input: Input, step: StepWork<Type>) => Promise<Result>,
+    work: (input: Input, step: PlannedStep<Type>) => Promise<Result>,
   ): (input: Input) => Promise<Result> {
     return (input) =>
       this.#run(facts, async (running) => {
@@ -106,7 +114,7 @@ export class ActivityRunner {
   clearsForStep<Type extends StepType, Input extends StepReference, Result>(
     types: readonly Type[],
     facts: ActivityFacts,
-    work: (input: Input, step: StepWork<Type>) => Promise<Result>,
+    work: (input: Input, step: PlannedStep<Type>) => Promise<Result>,
   ): (input: Input) => Promise<Result> {
     return (input) => this.#run(facts, async (running) => work(input, await this.#stepWork(types, input, running)));
   }
@@ -115,11 +123,11 @@ export class ActivityRunner {
     types: readonly Type[],
     input: StepReference,
     running: Running,
-  ): Promise<StepWork<Type>> {
+  ): Promise<PlannedStep<Type>> {
     const { plan, work } = await this.#planWork(input, running);
     const fault = madeKeysFault(plan, input.made);
     if (fault !== undefined) throw needsPerson(fault.code, fault.detail);
-    return { ...work, step: stepOf(plan.steps, input.step, ...types) };
+    return { ...work, plan, step: stepOf(plan.steps, input.step, ...types) };
   }
 
   async #planWork({ planDigest }: PlanReference, running: Running): Promise<{ plan: Plan; work: PlanWork }> {

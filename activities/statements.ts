@@ -3,7 +3,7 @@
  * not signed has a line in the audit log: somebody wrote to Temporal past the API.
  */
 import type { Fault } from '../domain/errors';
-import { recordFaults } from '../domain/trust/record-check';
+import { recordFaults, type RecordChecks } from '../domain/trust/record-check';
 import { textsDigest, type StatementVerifier, type Verb } from '../domain/trust/statements';
 import type { AuditTrail } from '../evidence/audit-log';
 import type { TrustRules } from './approved-plan';
@@ -51,16 +51,16 @@ async function refuse(
 
 /**
  * Evidence says that people asked and approved, so it is only made of what the API signed.
- * @throws ApplicationFailure `NotSigned`, retryable: a key of the API may be missing in the settings of this worker
+ * @throws ApplicationFailure `NotSigned`, retryable: a key of the API, or an earlier one of evidence, may be missing in the settings of this worker
  */
 export function requireSealable(
-  { statements, minimumApprovals }: TrustRules,
+  { statements, minimumApprovals, receipts }: TrustRules & Pick<RecordChecks, 'receipts'>,
   operationId: string,
   record: Parameters<Activities['sealEvidence']>[0]['record'],
 ): void {
   const foreign = record.operation.id === operationId ? [] : ['The record is of another operation.'];
   // The input of an activity may have any member: a swept record need not be consistent.
   const swept = 'swept' in record ? ['Only the sweeper says that an operation was ended from outside.'] : [];
-  const [first] = [...foreign, ...swept, ...recordFaults(record, { statements, minimumApprovals })];
+  const [first] = [...foreign, ...swept, ...recordFaults(record, { statements, minimumApprovals, receipts })];
   if (first !== undefined) throw tryAgain('NotSigned', `The evidence was not sealed. ${first}`);
 }

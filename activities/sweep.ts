@@ -10,15 +10,14 @@ import { isFinal, OperationStatus } from '../domain/operation';
 import { MemoKey, operationInMemo } from '../domain/operation-memo';
 import { RequestSeal } from '../domain/trust/statements';
 import type { UnsealedRecord } from '../domain/evidence';
-import { recordFaults } from '../domain/trust/record-check';
-import type { TrustRules } from './approved-plan';
+import { recordFaults, type RecordChecks } from '../domain/trust/record-check';
 import { evidenceName, sealEvidence, type EvidenceStore } from './evidence';
 
 /** What the sweeper works with. */
 export interface Sweeping {
   readonly client: Client;
   readonly evidence: EvidenceStore;
-  readonly trust: Pick<TrustRules, 'statements' | 'minimumApprovals'>;
+  readonly trust: RecordChecks;
   /** Only operations that ran on it. */
   readonly taskQueue: string;
 }

@@ -29,6 +29,10 @@ const command = new Command('npm run verify-evidence --')
     '--api-key <files...>',
     `public keys (PEM) of the API, which signed request and decisions; default: ${path.relative('.', OWN_API_KEY)}, if it exists`,
   )
+  .option(
+    '--earlier-key <files...>',
+    'public keys (PEM) that evidence was signed with before: what the steps of an operation found may be signed with one of them',
+  )
   .option('--minimum-approvals <number>', 'approvals that each gate needs at least', '1')
   .parse();
 
@@ -36,9 +40,10 @@ const keyName = (keyId: string | null): string => (keyId === null ? 'plaintext (
 
 async function main(): Promise<number> {
   const [file = ''] = command.args;
-  const { key, apiKey, minimumApprovals } = command.opts<{
+  const { key, apiKey, earlierKey, minimumApprovals } = command.opts<{
     key?: string;
     apiKey?: string[];
+    earlierKey?: string[];
     minimumApprovals: string;
   }>();
   const keyFile = key ?? (existsSync(OWN_KEY) ? OWN_KEY : undefined);
@@ -46,6 +51,7 @@ async function main(): Promise<number> {
   const statements = apiKeys && createStatementVerifier(await readPublicKeys(apiKeys));
   const verdict = verifyEvidence(readFileSync(file), {
     publicKeyPem: keyFile === undefined ? undefined : readFileSync(keyFile, 'utf8'),
+    earlierKeyPems: earlierKey?.map((one) => readFileSync(one, 'utf8')),
     meaning: { statements, minimumApprovals: Number(minimumApprovals) },
   });
   if (!verdict.ok) {

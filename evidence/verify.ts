@@ -11,6 +11,7 @@ import { z } from 'zod';
 import { recordFaults, type RecordChecks } from '../domain/trust/record-check';
 import { EvidenceRecord, EvidenceSignature, renderEvidenceFile, renderEvidenceRecord } from '../domain/evidence';
 import { keyIdOf } from '../trust/key-id';
+import { createReceiptVerifier, workerKeys } from './receipts';
 import { algorithmOf, publicKeyFromDer, verifySignature } from './signature';
 
 /** The result. */
@@ -27,8 +28,10 @@ export type EvidenceVerdict =
 export interface VerifyOptions {
   /** The public key that the evidence must be signed with; without it any key fits, the one in the file. */
   readonly publicKeyPem?: string;
+  /** Public keys (PEM) that evidence was signed with before: an operation that began then has receipts of such a key. */
+  readonly earlierKeyPems?: readonly string[];
   /** Checks what the record says, too: that it was asked for and approved, and is consistent. Without it only that it is as it was signed. */
-  readonly meaning?: RecordChecks;
+  readonly meaning?: Omit<RecordChecks, 'receipts'>;
 }
 
 /**
@@ -66,7 +69,10 @@ export function verifyEvidence(bytes: Uint8Array, options: VerifyOptions = {}): 
       why: `The signature fits, but this version cannot read the record. ${z.prettifyError(parsed.error)}`,
     };
   }
-  const [fault] = options.meaning === undefined ? [] : recordFaults(parsed.data, options.meaning);
+  const receipts = createReceiptVerifier(
+    new Map([...workerKeys(options.earlierKeyPems ?? []), [signature.keyId, publicKey]]),
+  );
+  const [fault] = options.meaning === undefined ? [] : recordFaults(parsed.data, { ...options.meaning, receipts });
   if (fault !== undefined)
     return { ok: false, why: `The signature fits, and what the record says does not hold. ${fault}` };
   return { ok: true, record: parsed.data, keyId: signature.keyId };

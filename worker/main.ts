@@ -4,6 +4,7 @@
  * Prints one line of JSON on standard output when it polls; its log is on standard error. Ends on SIGTERM after the
  * activities had time to stop; what they were doing is resumed by the next worker from their last heartbeat.
  */
+import { readFile } from 'node:fs/promises';
 import { Client, Connection } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import pino from 'pino';
@@ -62,6 +63,7 @@ async function createWorker({ temporal, ...settings }: WorkerSettings, logger: p
       evidence: {
         store,
         key: await openSigningKey(settings.evidenceKeyFile, { create: settings.evidenceKeyCreate }),
+        earlierKeyPems: await Promise.all(settings.evidenceEarlierPublicKeys.map((file) => readFile(file, 'utf8'))),
         audit: new AuditLog(store, 'worker'),
       },
       trust: {

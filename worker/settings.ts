@@ -30,6 +30,8 @@ export interface WorkerSettings {
   readonly evidenceStore: string;
   /** Absolute PEM file of the Ed25519 key that signs evidence. */
   readonly evidenceKeyFile: string;
+  /** Absolute PEM files of the public keys that evidence was signed with before. */
+  readonly evidenceEarlierPublicKeys: readonly string[];
   /** PEM files of the public keys of the APIs that are believed. */
   readonly apiPublicKeys: readonly string[];
   /** The fewest approvals of any gate, whatever the API signed. */
@@ -70,6 +72,7 @@ const Variables = z.object({
   KEYTURN_CLOUD: oneOf(cloudNames, 'AzureCloud'),
   ...EvidenceStoreVariables,
   KEYTURN_EVIDENCE_KEY_FILE: text('.keyturn/evidence-key.pem'),
+  KEYTURN_EVIDENCE_EARLIER_PUBLIC_KEYS: z.string().default(''),
   KEYTURN_API_PUBLIC_KEYS: text('.keyturn/api-key.pub.pem'),
   KEYTURN_MINIMUM_APPROVALS: wholeNumber({ min: 1, max: 5, fallback: 1 }),
   KEYTURN_APPROVAL_MAX_AGE_SECONDS: wholeNumber({ min: 60, max: 366 * 86_400, fallback: 30 * 86_400 }),
@@ -82,6 +85,15 @@ const Variables = z.object({
   KEYTURN_LOG_LEVEL: oneOf(LOG_LEVELS, 'info'),
   ...WebhookVariables,
 });
+
+/** The absolute names of files with commas between them. */
+function filesIn(list: string): string[] {
+  return list
+    .split(',')
+    .map((file) => file.trim())
+    .filter((file) => file !== '')
+    .map((file) => resolve(file));
+}
 
 /** Reads the worker's settings. @throws SettingsError that names every fault */
 export function readWorkerSettings(env: NodeJS.ProcessEnv): WorkerSettings {
@@ -98,7 +110,8 @@ export function readWorkerSettings(env: NodeJS.ProcessEnv): WorkerSettings {
     cloud,
     evidenceStore: evidenceStoreOf(variables, cloud),
     evidenceKeyFile: resolve(variables.KEYTURN_EVIDENCE_KEY_FILE),
-    apiPublicKeys: variables.KEYTURN_API_PUBLIC_KEYS.split(',').map((file) => resolve(file.trim())),
+    evidenceEarlierPublicKeys: filesIn(variables.KEYTURN_EVIDENCE_EARLIER_PUBLIC_KEYS),
+    apiPublicKeys: filesIn(variables.KEYTURN_API_PUBLIC_KEYS),
     minimumApprovals: variables.KEYTURN_MINIMUM_APPROVALS,
     approvalMaxAgeInSeconds: variables.KEYTURN_APPROVAL_MAX_AGE_SECONDS,
     evidenceKeyCreate: variables.KEYTURN_EVIDENCE_KEY_CREATE === 'true',

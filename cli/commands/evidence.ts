@@ -36,6 +36,7 @@ export function evidenceCommand(): Command {
     )
     .argument('<file or operation>', 'the evidence file, or the id of an operation whose evidence the API has')
     .option('--key <file>', 'public key (PEM) that it must be signed with')
+    .option('--earlier-key <files...>', 'public keys (PEM) that evidence was signed with before')
     .option('--api-key <files...>', 'public keys (PEM) of the API, which signed request and decisions')
     .option('--minimum-approvals <number>', 'approvals that each gate needs at least')
     .addHelpText(
@@ -66,13 +67,15 @@ export function evidenceCommand(): Command {
 /** What `verify` is told; the program that checks has the defaults. */
 interface VerifyOptions {
   readonly key?: string;
+  readonly earlierKey?: readonly string[];
   readonly apiKey?: readonly string[];
   readonly minimumApprovals?: string;
 }
 
-function argumentsOf({ key, apiKey = [], minimumApprovals }: VerifyOptions): string[] {
+function argumentsOf({ key, earlierKey = [], apiKey = [], minimumApprovals }: VerifyOptions): string[] {
   return [
     ...(key === undefined ? [] : ['--key', key]),
+    ...earlierKey.flatMap((file) => ['--earlier-key', file]),
     ...apiKey.flatMap((file) => ['--api-key', file]),
     ...(minimumApprovals === undefined ? [] : ['--minimum-approvals', minimumApprovals]),
   ];

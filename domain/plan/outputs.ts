@@ -179,6 +179,10 @@ function withoutNames({ refusedSecrets: _names, ...counts }: RewriteReport): Omi
   return counts;
 }
 
-function countsOf({ unprovenSecrets: _names, receipt: _of, ...counts }: Proof): Omit<Proof, 'unprovenSecrets' | 'receipt'> {
+function countsOf({
+  unprovenSecrets: _names,
+  receipt: _of,
+  ...counts
+}: Proof): Omit<Proof, 'unprovenSecrets' | 'receipt'> {
   return counts;
 }

@@ -45,7 +45,11 @@ export interface ReceiptVerifier {
 }
 
 /** The exact text that is signed. */
-export function receiptStatement({ operationId, planDigest, step, key }: ReceiptSubject, at: string, found: Found): string {
+export function receiptStatement(
+  { operationId, planDigest, step, key }: ReceiptSubject,
+  at: string,
+  found: Found,
+): string {
   const { receipt: _itself, ...rest } = found;
   return canonicalJson({ format: 'keyturn-receipt/1', operationId, planDigest, step, key, at, found: rest });
 }

@@ -1,13 +1,17 @@
 /**
  * Whether what a record says was allowed and is consistent: the signatures of request and decisions, the quorum of each gate, the digest
- * of the plan, and that result and keys needed follow from what the steps gave.
+ * of the plan, the receipts of what proves, and that result and keys needed follow from what the steps gave.
  */
 import { canonicalJson } from '../canonical';
 import type { EvidenceRecord, UnsealedRecord } from '../evidence';
 import { OperationStatus } from '../operation';
-import { keysNeededNow, resultOf } from '../plan/outputs';
+import { keysNeededNow, madeKeys, resultOf, type Outputs, type StepOutput } from '../plan/outputs';
 import { digestOfPlan } from '../plan/plan';
+import type { StepOf } from '../plan/steps';
+import { isConclusive } from '../proof';
 import { quorumFault } from './quorum';
+import { receiptSubject } from './receipt-subject';
+import type { Found, ReceiptVerifier } from './receipts';
 import {
   factsOfRequest,
   textsDigest,
@@ -23,6 +27,8 @@ export interface RecordChecks {
   readonly statements?: StatementVerifier;
   /** The fewest approvals of any gate. */
   readonly minimumApprovals: number;
+  /** Verifies that workers found what the record says that they found. */
+  readonly receipts: ReceiptVerifier;
 }
 
 type SignedDecision = DecisionFacts & Signed;
@@ -31,7 +37,7 @@ type SignedDecision = DecisionFacts & Signed;
 export function recordFaults(record: UnsealedRecord, checks: RecordChecks): string[] {
   const faults = [...statementFaults(record, checks), ...approvalFaults(record, checks)];
   // What the steps of a swept operation gave is lost.
-  return record.swept === true ? faults : [...faults, ...consistencyFaults(record)];
+  return record.swept === true ? faults : [...faults, ...receiptFaults(record, checks), ...consistencyFaults(record)];
 }
 
 function statementFaults(
@@ -73,6 +79,44 @@ function approvalFaults(
   const rules = { requestedBy, minimumApprovals, now: endedAt ?? '' };
   const fault = quorumFault(plan, last.id, approvals, rules);
   return fault === undefined ? [] : [fault.detail];
+}
+
+/** What proves is signed by the worker that found it, and a proof follows from the convergence before it. */
+function receiptFaults(
+  { operation: { id, plan }, outputs }: Pick<EvidenceRecord, 'operation' | 'outputs'>,
+  { receipts }: RecordChecks,
+): string[] {
+  if (plan === null) return [];
+  return plan.steps.flatMap((step) => {
+    const output = outputs[step.id];
+    if (output === undefined) return [];
+    const found = findingOf(output);
+    const subject = receiptSubject({ operationId: id, planDigest: plan.digest }, step, madeKeys(outputs));
+    const fault = found === undefined ? undefined : receipts.fault(subject, found)?.detail;
+    return [fault, step.type === 'record-proof' ? recordedFault(step, outputs) : undefined].filter(
+      (one) => one !== undefined,
+    );
+  });
+}
+
+/** What of an output carries a receipt; undefined when it is of a type that proves nothing. */
+function findingOf(output: StepOutput): Found | undefined {
+  if (output.type === 'take-baseline') return output.baseline;
+  if (output.type === 'converge') return output.convergence;
+  if (output.type === 'prove') return output.proof;
+  if (output.type !== 'disable-key-version' && output.type !== 'prove-mount' && output.type !== 'prove-rotation')
+    return undefined;
+  const { type: _type, ...found } = output;
+  return found;
+}
+
+function recordedFault({ id, proof }: StepOf<'record-proof'>, outputs: Outputs): string | undefined {
+  const recorded = outputs[id];
+  if (recorded?.type !== 'record-proof' || !recorded.proven) return undefined;
+  const proven = outputs[proof];
+  return proven?.type === 'prove' && isConclusive(proven.proof)
+    ? undefined
+    : `The step ${id} recorded a proof, and the step ${proof} gave none that is conclusive.`;
 }
 
 function consistencyFaults({ operation, outputs }: Pick<EvidenceRecord, 'operation' | 'outputs'>): string[] {

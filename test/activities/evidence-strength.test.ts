@@ -2,6 +2,7 @@
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { removeCanaries, takeBaseline } from '../../activities/canaries';
 import { awaitConvergence } from '../../activities/convergence';
+import { boundsOf } from '../../domain/convergence';
 import type { KubeConnection } from '../../activities/kubernetes/connection';
 import { FIRST_PAGE_SIZE, LARGEST_PAGE_SIZE } from '../../activities/kubernetes/secret-list';
 import { liveLeases } from '../../activities/kubernetes/servers';
@@ -11,7 +12,7 @@ import type { Convergence } from '../../domain/convergence';
 import { seedSecrets } from '../../sandbox/cluster/seed';
 import { eventually } from '../sandbox/cluster-support';
 import { LIMITS, PACE, TestCluster, testRunning } from './cluster-support';
-import { boundsOf, newOperationId, turn } from './operation-support';
+import { newOperationId, turn } from './operation-support';
 import { restrictedConnection, type Rule } from './restricted-access';
 
 const SECRETS_RULE: Rule = { apiGroups: [''], resources: ['secrets'], verbs: ['*'] };
@@ -51,7 +52,7 @@ describe.each([2, 3])('%i API servers behind one address', (apiServers) => {
     expect(convergence).toMatchObject({ metrics: 'confirmed', weaknesses: [] });
     expect(convergence.leases).toHaveLength(apiServers);
 
-    const bounds = boundsOf(baseline.baselineRv, convergence);
+    const bounds = boundsOf(convergence);
     await rewriteSecrets(c.connection, { bounds, operationId, pace: PACE }, testRunning());
     const input = { target: c.target, operationId, bounds, convergence, pace: PACE };
     expect(await proveSecrets(c.connection, input, testRunning(), LIMITS)).toMatchObject({

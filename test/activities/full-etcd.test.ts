@@ -2,6 +2,7 @@
 import { afterEach, expect, it } from '@jest/globals';
 import { takeBaseline } from '../../activities/canaries';
 import { awaitConvergence } from '../../activities/convergence';
+import { boundsOf } from '../../domain/convergence';
 import { toFailure } from '../../activities/failures';
 import { readMetrics } from '../../activities/kubernetes/metrics';
 import { storageSizeOf } from '../../activities/kubernetes/storage';
@@ -10,7 +11,7 @@ import { rewriteSecrets } from '../../activities/secrets/rewrite';
 import { seedSecrets } from '../../sandbox/cluster/seed';
 import { fillEtcd, relieveEtcd } from '../support/etcd';
 import { LIMITS, PACE, TestCluster, testRunning } from './cluster-support';
-import { boundsOf, newOperationId } from './operation-support';
+import { newOperationId } from './operation-support';
 
 const QUOTA = 32 * 1024 ** 2;
 const COUNT = 12;
@@ -34,7 +35,7 @@ it('a rewrite stops by that reason, names no Secret, loses nothing, and goes on 
   await c.switchKey();
   const input = { target: c.target, operationId };
   const convergence = await awaitConvergence(c.connection, { ...input, baseline }, testRunning(), LIMITS);
-  const bounds = boundsOf(baseline.baselineRv, convergence);
+  const bounds = boundsOf(convergence);
   await fillEtcd(c.cluster.etcdUrl, QUOTA, 5_000_000);
   // The API server shows how large etcd is: what a plan warns of.
   expect(storageSizeOf(await readMetrics(c.connection))).toBeGreaterThan(QUOTA / 2);

@@ -2,6 +2,7 @@
 import { afterEach, describe, expect, it } from '@jest/globals';
 import { takeBaseline } from '../../activities/canaries';
 import { awaitConvergence } from '../../activities/convergence';
+import { boundsOf } from '../../domain/convergence';
 import { proveSecrets } from '../../activities/secrets/proof';
 import { rewriteSecrets } from '../../activities/secrets/rewrite';
 import type { Baseline, Convergence } from '../../domain/convergence';
@@ -11,7 +12,7 @@ import { seedSecrets } from '../../sandbox/cluster/seed';
 import { eventually } from '../sandbox/cluster-support';
 import { LIMITS, PACE, TestCluster, testRunning, type TestClusterOptions } from './cluster-support';
 import { annotating, installMutatingWebhook, type MutatingWebhook, type SeenSecret } from './mutating-webhook';
-import { boundsOf, newOperationId } from './operation-support';
+import { newOperationId } from './operation-support';
 
 const COUNT = 40;
 /** 1.26: KMS v1 with a provider name for each key. 1.27: metrics do not say which server they are of. */
@@ -69,13 +70,8 @@ async function convergeLate(
   return await waiting;
 }
 
-async function proveAll(
-  options: TestClusterOptions,
-  operationId: string,
-  baseline: Baseline,
-  convergence: Convergence,
-): Promise<void> {
-  const bounds = boundsOf(baseline.baselineRv, convergence);
+async function proveAll(options: TestClusterOptions, operationId: string, convergence: Convergence): Promise<void> {
+  const bounds = boundsOf(convergence);
   const target = targetOf(options);
   await rewriteSecrets(c.connection, { bounds, operationId, pace: PACE }, testRunning());
   const input = { target, operationId, bounds, convergence, pace: PACE };
@@ -93,7 +89,7 @@ describe.each(SEEN_BY_CANARIES_ALONE)('with every API server of $kubernetesMinor
     const baseline = await takeBaseline(c.connection, operationId);
     const convergence = await convergeLate(options, operationId, baseline);
     expect(convergence).toMatchObject({ contentChanges: 0 });
-    await proveAll(options, operationId, baseline, convergence);
+    await proveAll(options, operationId, convergence);
   });
 
   it('a webhook that is installed after the key was set is no switch', async () => {
@@ -104,7 +100,7 @@ describe.each(SEEN_BY_CANARIES_ALONE)('with every API server of $kubernetesMinor
       install(annotating('checked', () => 'yes')),
     );
     expect(convergence.contentChanges).toBe(3);
-    await proveAll(options, operationId, baseline, convergence);
+    await proveAll(options, operationId, convergence);
   });
 });
 

@@ -4,7 +4,7 @@ import { awaitConvergence } from '../../activities/convergence';
 import type { KubeConnection } from '../../activities/kubernetes/connection';
 import { proveSecrets } from '../../activities/secrets/proof';
 import { rewriteSecrets } from '../../activities/secrets/rewrite';
-import type { Baseline, Convergence } from '../../domain/convergence';
+import { boundsOf, type Baseline, type Convergence } from '../../domain/convergence';
 import type { EncryptionTarget } from '../../domain/encryption';
 import type { Proof, ProofBounds, RewriteReport } from '../../domain/proof';
 import { LIMITS, PACE, type TestCluster, testRunning } from './cluster-support';
@@ -17,13 +17,6 @@ export interface Turned {
   readonly report: RewriteReport;
   readonly proof: Proof;
 }
-
-/** The bounds that a convergence gives. */
-export const boundsOf = (baselineRv: string | null, { convergedRv, method }: Convergence): ProofBounds => ({
-  baselineRv,
-  convergedRv,
-  method,
-});
 
 let operations = 0;
 
@@ -45,7 +38,7 @@ export async function turn(
   await switching();
   const input = { target: target(), operationId };
   const convergence = await awaitConvergence(connection, { ...input, baseline }, testRunning(), LIMITS);
-  const bounds = boundsOf(baseline.baselineRv, convergence);
+  const bounds = boundsOf(convergence);
   const report = await rewriteSecrets(connection, { bounds, operationId, pace: PACE }, testRunning());
   const proof = await proveSecrets(connection, { ...input, bounds, convergence, pace: PACE }, testRunning(), LIMITS);
   await removeCanaries(connection, operationId);
@@ -60,7 +53,7 @@ export async function prove(
   const { connection } = c;
   const input = { target, operationId: newOperationId() };
   const convergence = await awaitConvergence(connection, input, testRunning(), LIMITS);
-  const bounds = boundsOf(null, convergence);
+  const bounds = boundsOf(convergence);
   const proof = await proveSecrets(connection, { ...input, bounds, convergence, pace: PACE }, testRunning(), LIMITS);
   await removeCanaries(connection, input.operationId);
   return { convergence, proof };

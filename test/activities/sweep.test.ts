@@ -11,6 +11,7 @@ import { newOperation } from '../../domain/new-operation';
 import { OperationRequest } from '../../domain/request';
 import { AuditLog } from '../../evidence/audit-log';
 import { folderStore } from '../../evidence/folder-store';
+import { Receipts } from '../../activities/receipts';
 import { openSigningKey } from '../../evidence/key';
 import { verifyAudit } from '../../evidence/verify-audit';
 import { verifyEvidence } from '../../evidence/verify';
@@ -73,8 +74,9 @@ describe('the sweeper', () => {
     const store = folderStore(directory);
     const key = await openSigningKey(join(directory, 'key.pem'), { create: true });
     const evidence = { store, key, audit: new AuditLog(store, 'worker') };
+    const checks = { ...trust, receipts: new Receipts(evidence).verifier };
     const sweep = () =>
-      sweepOperations({ client, evidence, trust, taskQueue: TASK_QUEUE }, new AbortController().signal);
+      sweepOperations({ client, evidence, trust: checks, taskQueue: TASK_QUEUE }, new AbortController().signal);
     // Temporal's lists lag behind by a moment.
     let sealed: readonly string[] = [];
     while (sealed.length === 0) ({ sealed } = await sweep());

@@ -29,6 +29,8 @@ const SAID_BY_OPERATIONS: ErrorCode[] = [
   'Denied',
   'CanceledOnRequest',
   'LedgerContradiction',
+  'OutputNotSigned',
+  'SoakNotOver',
   'ArmRequestRefused',
   'ArmOperationFailed',
   'ClusterChangedOutside',

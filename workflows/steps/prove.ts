@@ -181,9 +181,7 @@ async function proveInRounds(step: StepOf<'prove'>, execution: Execution, fromCo
       const rewriting = rewriteStepOf(step, execution);
       if (rewriting) await rewriteOnce(rewriting, execution);
     }
-    const proof = await underLock(execution.run)
-      .stopping(step.title)
-      .proveSecrets(inputOf(step, execution));
+    const proof = await underLock(execution.run).stopping(step.title).proveSecrets(inputOf(step, execution));
     execution.proofs.proven(step.id, Date.now());
     if (proof.convergenceHeld || proof.unproven > 0 || round === PROOF_ROUNDS) return proof;
   }

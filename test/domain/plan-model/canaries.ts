@@ -90,6 +90,7 @@ export class Watch {
   #conclude(method: Convergence['method'], ...weaknesses: string[]): Convergence {
     const { cluster, metrics } = this.execution.machine;
     return {
+      baselineRv: this.baseline?.baselineRv ?? null,
       convergedRv: cluster.list().resourceVersion,
       probes: 0,
       stillProbes: 0,

@@ -22,7 +22,7 @@ import {
   type RewriteReport,
 } from '../../../domain/proof';
 import type { RefusedSecret } from '../../../domain/refusal';
-import { sameProcesses, type Convergence } from '../../../domain/convergence';
+import { boundsOf, sameProcesses, type Convergence } from '../../../domain/convergence';
 import { takeBaseline, Watch, canariesOf } from './canaries';
 import { checkKeyUnused, deleteKey, disableKeyVersion, soak } from './retirement';
 import { Blocked, type Effect, type Execution } from './running';
@@ -223,7 +223,7 @@ function* rewriteOnce(
   execution: Execution,
 ): Generator<void, Record<'report' | 'sum', RewriteReport>, void> {
   const { run } = execution;
-  const { report } = yield* pass(execution, boundsOf(step, execution));
+  const { report } = yield* pass(execution, boundsSince(step, execution));
   const earlier = run.outputs[step.id];
   const sum = earlier?.type === 'rewrite' ? addReports(earlier.report, report) : report;
   run.keep(step.id, { type: 'rewrite', report: sum });
@@ -242,7 +242,7 @@ function* proveInRounds(
       const rewriting = run.plan.steps.find((one) => one.type === 'rewrite' && one.since === step.since);
       if (rewriting?.type === 'rewrite') yield* rewriteOnce(rewriting, execution);
     }
-    const bounds = boundsOf(step, execution);
+    const bounds = boundsSince(step, execution);
     const { report, finalRv, unproven } = yield* pass(execution, bounds);
     const held = convergenceHolds(step, execution);
     if (wentBackwards(finalRv, machine.cluster.list().resourceVersion))
@@ -321,14 +321,8 @@ function isVoid(proving: StepOf<'prove'>, execution: Execution, reportedKeyId?: 
   );
 }
 
-function boundsOf({ since }: StepOf<'rewrite'> | StepOf<'prove'>, { run }: Execution): ProofBounds {
-  const { convergence } = outputOf(run.outputs, since, 'converge');
-  const { baseline } = stepOf(run.plan.steps, since, 'converge');
-  return {
-    baselineRv: baseline === null ? null : outputOf(run.outputs, baseline, 'take-baseline').baseline.baselineRv,
-    convergedRv: convergence.convergedRv,
-    method: convergence.method,
-  };
+function boundsSince({ since }: StepOf<'rewrite'> | StepOf<'prove'>, { run }: Execution): ProofBounds {
+  return boundsOf(outputOf(run.outputs, since, 'converge').convergence);
 }
 
 function wasInterrupted(since: string, { run }: Execution): boolean {
