@@ -3926,6 +3926,11 @@ export interface components {
                                 content?: string;
                             }[];
                             processes: string[];
+                            receipt?: {
+                                at: string;
+                                keyId: string;
+                                value: string;
+                            };
                         };
                     } | {
                         /** @constant */
@@ -3961,6 +3966,7 @@ export interface components {
                         /** @constant */
                         type: "converge";
                         convergence: {
+                            baselineRv: string | null;
                             convergedRv: string;
                             probes: number;
                             stillProbes: number;
@@ -3976,6 +3982,11 @@ export interface components {
                             /** @enum {string} */
                             method: "no-op" | "forced";
                             weaknesses: string[];
+                            receipt?: {
+                                at: string;
+                                keyId: string;
+                                value: string;
+                            };
                         };
                     } | {
                         /** @constant */
@@ -4026,6 +4037,11 @@ export interface components {
                             }[];
                             convergenceHeld: boolean;
                             weaknesses: string[];
+                            receipt?: {
+                                at: string;
+                                keyId: string;
+                                value: string;
+                            };
                         };
                     } | {
                         /** @constant */
@@ -4095,6 +4111,11 @@ export interface components {
                         type: "disable-key-version";
                         keyId: string;
                         updatedOn?: string;
+                        receipt?: {
+                            at: string;
+                            keyId: string;
+                            value: string;
+                        };
                     } | {
                         /** @constant */
                         type: "soak";
@@ -4290,12 +4311,22 @@ export interface components {
                             objectType: "secret" | "key" | "cert";
                             version: string;
                         }[];
+                        receipt?: {
+                            at: string;
+                            keyId: string;
+                            value: string;
+                        };
                     } | {
                         /** @constant */
                         type: "prove-rotation";
                         probe: string;
                         from: string;
                         to: string;
+                        receipt?: {
+                            at: string;
+                            keyId: string;
+                            value: string;
+                        };
                     } | {
                         /** @constant */
                         type: "delete-secret-provider-class";
@@ -4346,7 +4377,7 @@ export interface components {
                 }[];
             };
             signature: {
-                /** @constant */
+                /** @enum {string} */
                 algorithm: "Ed25519";
                 keyId: string;
                 publicKey: string;
@@ -4533,7 +4564,7 @@ export interface components {
              * @description For programs. Stable.
              * @enum {string}
              */
-            code: "NotJson" | "InvalidRequest" | "InvalidClusterId" | "InvalidKeyId" | "IdempotencyKeyMissing" | "IdempotencyKeyInvalid" | "BodyTooLarge" | "UnsupportedMediaType" | "IdempotencyKeyReused" | "RateLimited" | "TooManyStreams" | "TooManyOperations" | "Unauthenticated" | "TokenExpired" | "RoleMissing" | "RightMissing" | "RequesterCannotApprove" | "ProgramCannotApprove" | "ClientCannotApprove" | "ScopeMissing" | "RouteNotFound" | "OperationNotFound" | "NoRefusedSecrets" | "WebhookNotFound" | "EvidenceNotReady" | "PlanDigestMismatch" | "NotAwaitingApproval" | "NotBlocked" | "NotPausable" | "NotPaused" | "NothingToAccept" | "TooManyMessages" | "BlockedListChanged" | "OperationEnded" | "ApprovalExpired" | "Denied" | "CanceledOnRequest" | "ClusterBusy" | "ClusterNotFound" | "ClusterNotRunning" | "ClusterNotSucceeded" | "ClusterIdentityUnsupported" | "ClusterVersionUnsupported" | "KmsV1NotSupported" | "LocalAccountsDisabled" | "KmsNotEnabled" | "KmsAlreadyEnabled" | "TooManySecretsForKmsV1" | "PlatformManagedEncryption" | "KmsV2Already" | "UpgradeNotOffered" | "AgentPoolOutdated" | "KeyNotFound" | "KeyForeign" | "KeyInSameVault" | "KeyInUse" | "KeyNotEvicted" | "KeyAlreadyCurrent" | "KeyDisabled" | "KeyExpired" | "KeyExpiresSoon" | "KeyNotYetValid" | "KeyTypeUnsupported" | "KeyOperationsMissing" | "IdentityLacksKeyAccess" | "VaultNotOpen" | "VnetIntegrationMissing" | "VnetIntegrationNotNeeded" | "ClusterCannotStop" | "WebhooksPreventStop" | "VaultNotSeen" | "IdentityMayNotApproveEndpoint" | "VaultNotReachable" | "VaultAccessAlready" | "VaultInUse" | "VaultNotFound" | "WorkspaceNotFound" | "DiagnosticSettingDiffers" | "VaultNameTaken" | "VaultSoftDeleted" | "ResourceGroupNotFound" | "VaultUnsuited" | "KeyUnsuited" | "KeySoftDeleted" | "ClusterExists" | "KeyNameTaken" | "IdentityNotSeen" | "SubnetMissing" | "CurrentKeyUnusable" | "SecretsUnreadable" | "RewriteNotPermitted" | "KeyRotatedRecently" | "NothingToRecover" | "KeyPurged" | "VaultPurged" | "ExpiryTooSoon" | "NamespaceNotFound" | "SecretsProviderDiffers" | "CsiDriverInstalledOtherwise" | "FederatedCredentialDiffers" | "ServiceAccountDiffers" | "ServiceConnectionDiffers" | "SecretProviderClassDiffers" | "SecretProviderClassInUse" | "NotMadeByKeyturn" | "LedgerContradiction" | "NodesScaledToZero" | "VaultInOtherTenant" | "VaultUnprotected" | "VaultNotReachedByNodes" | "SecretsProviderIncomplete" | "ChangeNotFound" | "ChangeWindowEnded" | "ArmRequestRefused" | "ArmOperationFailed" | "ChangeNotApplied" | "EntityTagMissing" | "ClusterChangedOutside" | "CanariesNotStill" | "NotConverged" | "RewriteHadNoEffect" | "SecretsUnproven" | "ResourceVersionWentBackwards" | "KeyNotReported" | "LockLost" | "ProofOutdated" | "NotSigned" | "NotApproved" | "PlanNotAsApproved" | "CreateKeyRefused" | "KeyNotAsApproved" | "VaultRequestRefused" | "KeyNotDisabled" | "DeleteKeyRefused" | "EvidenceExists" | "ClusterAccessRefused" | "ClusterStorageFull" | "RepairRefused" | "GrantRefused" | "DiagnosticSinkTaken" | "VaultChangeRefused" | "VaultNotAsApproved" | "IdentityNotAsApproved" | "ClusterNotAsApproved" | "ReadGrantRefused" | "ConnectionNotAsApproved" | "ConnectionRefused" | "MountFailed" | "MountDiffers" | "RotationProbeRefused" | "RotationFailed" | "TemporalUnavailable" | "WorkerUnavailable" | "AzureUnavailable" | "ClusterUnavailable" | "AuditUnavailable" | "InternalError" | "IssuerUnavailable" | "WebhookNotDelivered" | "WebhookGone";
+            code: "NotJson" | "InvalidRequest" | "InvalidClusterId" | "InvalidKeyId" | "IdempotencyKeyMissing" | "IdempotencyKeyInvalid" | "BodyTooLarge" | "UnsupportedMediaType" | "IdempotencyKeyReused" | "RateLimited" | "TooManyStreams" | "TooManyOperations" | "Unauthenticated" | "TokenExpired" | "RoleMissing" | "RightMissing" | "RequesterCannotApprove" | "ProgramCannotApprove" | "ClientCannotApprove" | "ScopeMissing" | "RouteNotFound" | "OperationNotFound" | "NoRefusedSecrets" | "WebhookNotFound" | "EvidenceNotReady" | "PlanDigestMismatch" | "NotAwaitingApproval" | "NotBlocked" | "NotPausable" | "NotPaused" | "NothingToAccept" | "TooManyMessages" | "BlockedListChanged" | "OperationEnded" | "ApprovalExpired" | "Denied" | "CanceledOnRequest" | "ClusterBusy" | "ClusterNotFound" | "ClusterNotRunning" | "ClusterNotSucceeded" | "ClusterIdentityUnsupported" | "ClusterVersionUnsupported" | "KmsV1NotSupported" | "LocalAccountsDisabled" | "KmsNotEnabled" | "KmsAlreadyEnabled" | "TooManySecretsForKmsV1" | "PlatformManagedEncryption" | "KmsV2Already" | "UpgradeNotOffered" | "AgentPoolOutdated" | "KeyNotFound" | "KeyForeign" | "KeyInSameVault" | "KeyInUse" | "KeyNotEvicted" | "KeyAlreadyCurrent" | "KeyDisabled" | "KeyExpired" | "KeyExpiresSoon" | "KeyNotYetValid" | "KeyTypeUnsupported" | "KeyOperationsMissing" | "IdentityLacksKeyAccess" | "VaultNotOpen" | "VnetIntegrationMissing" | "VnetIntegrationNotNeeded" | "ClusterCannotStop" | "WebhooksPreventStop" | "VaultNotSeen" | "IdentityMayNotApproveEndpoint" | "VaultNotReachable" | "VaultAccessAlready" | "VaultInUse" | "VaultNotFound" | "WorkspaceNotFound" | "DiagnosticSettingDiffers" | "VaultNameTaken" | "VaultSoftDeleted" | "ResourceGroupNotFound" | "VaultUnsuited" | "KeyUnsuited" | "KeySoftDeleted" | "ClusterExists" | "KeyNameTaken" | "IdentityNotSeen" | "SubnetMissing" | "CurrentKeyUnusable" | "SecretsUnreadable" | "RewriteNotPermitted" | "KeyRotatedRecently" | "NothingToRecover" | "KeyPurged" | "VaultPurged" | "ExpiryTooSoon" | "NamespaceNotFound" | "SecretsProviderDiffers" | "CsiDriverInstalledOtherwise" | "FederatedCredentialDiffers" | "ServiceAccountDiffers" | "ServiceConnectionDiffers" | "SecretProviderClassDiffers" | "SecretProviderClassInUse" | "NotMadeByKeyturn" | "LedgerContradiction" | "NodesScaledToZero" | "VaultInOtherTenant" | "VaultUnprotected" | "VaultNotReachedByNodes" | "SecretsProviderIncomplete" | "ChangeNotFound" | "ChangeWindowEnded" | "ArmRequestRefused" | "ArmOperationFailed" | "ChangeNotApplied" | "EntityTagMissing" | "ClusterChangedOutside" | "CanariesNotStill" | "NotConverged" | "RewriteHadNoEffect" | "SecretsUnproven" | "ResourceVersionWentBackwards" | "KeyNotReported" | "LockLost" | "ProofOutdated" | "NotSigned" | "OutputNotSigned" | "NotApproved" | "PlanNotAsApproved" | "CreateKeyRefused" | "KeyNotAsApproved" | "VaultRequestRefused" | "KeyNotDisabled" | "SoakNotOver" | "DeleteKeyRefused" | "EvidenceExists" | "ClusterAccessRefused" | "ClusterStorageFull" | "RepairRefused" | "GrantRefused" | "DiagnosticSinkTaken" | "VaultChangeRefused" | "VaultNotAsApproved" | "IdentityNotAsApproved" | "ClusterNotAsApproved" | "ReadGrantRefused" | "ConnectionNotAsApproved" | "ConnectionRefused" | "MountFailed" | "MountDiffers" | "RotationProbeRefused" | "RotationFailed" | "TemporalUnavailable" | "WorkerUnavailable" | "AzureUnavailable" | "ClusterUnavailable" | "AuditUnavailable" | "InternalError" | "IssuerUnavailable" | "WebhookNotDelivered" | "WebhookGone";
             /**
              * @description JSON Pointer (RFC 6901) into the request body.
              * @example /parameters/keyId
@@ -4542,7 +4573,7 @@ export interface components {
             /** @description Everything that is wrong, the first one included. */
             errors: {
                 /** @enum {string} */
-                code: "NotJson" | "InvalidRequest" | "InvalidClusterId" | "InvalidKeyId" | "IdempotencyKeyMissing" | "IdempotencyKeyInvalid" | "BodyTooLarge" | "UnsupportedMediaType" | "IdempotencyKeyReused" | "RateLimited" | "TooManyStreams" | "TooManyOperations" | "Unauthenticated" | "TokenExpired" | "RoleMissing" | "RightMissing" | "RequesterCannotApprove" | "ProgramCannotApprove" | "ClientCannotApprove" | "ScopeMissing" | "RouteNotFound" | "OperationNotFound" | "NoRefusedSecrets" | "WebhookNotFound" | "EvidenceNotReady" | "PlanDigestMismatch" | "NotAwaitingApproval" | "NotBlocked" | "NotPausable" | "NotPaused" | "NothingToAccept" | "TooManyMessages" | "BlockedListChanged" | "OperationEnded" | "ApprovalExpired" | "Denied" | "CanceledOnRequest" | "ClusterBusy" | "ClusterNotFound" | "ClusterNotRunning" | "ClusterNotSucceeded" | "ClusterIdentityUnsupported" | "ClusterVersionUnsupported" | "KmsV1NotSupported" | "LocalAccountsDisabled" | "KmsNotEnabled" | "KmsAlreadyEnabled" | "TooManySecretsForKmsV1" | "PlatformManagedEncryption" | "KmsV2Already" | "UpgradeNotOffered" | "AgentPoolOutdated" | "KeyNotFound" | "KeyForeign" | "KeyInSameVault" | "KeyInUse" | "KeyNotEvicted" | "KeyAlreadyCurrent" | "KeyDisabled" | "KeyExpired" | "KeyExpiresSoon" | "KeyNotYetValid" | "KeyTypeUnsupported" | "KeyOperationsMissing" | "IdentityLacksKeyAccess" | "VaultNotOpen" | "VnetIntegrationMissing" | "VnetIntegrationNotNeeded" | "ClusterCannotStop" | "WebhooksPreventStop" | "VaultNotSeen" | "IdentityMayNotApproveEndpoint" | "VaultNotReachable" | "VaultAccessAlready" | "VaultInUse" | "VaultNotFound" | "WorkspaceNotFound" | "DiagnosticSettingDiffers" | "VaultNameTaken" | "VaultSoftDeleted" | "ResourceGroupNotFound" | "VaultUnsuited" | "KeyUnsuited" | "KeySoftDeleted" | "ClusterExists" | "KeyNameTaken" | "IdentityNotSeen" | "SubnetMissing" | "CurrentKeyUnusable" | "SecretsUnreadable" | "RewriteNotPermitted" | "KeyRotatedRecently" | "NothingToRecover" | "KeyPurged" | "VaultPurged" | "ExpiryTooSoon" | "NamespaceNotFound" | "SecretsProviderDiffers" | "CsiDriverInstalledOtherwise" | "FederatedCredentialDiffers" | "ServiceAccountDiffers" | "ServiceConnectionDiffers" | "SecretProviderClassDiffers" | "SecretProviderClassInUse" | "NotMadeByKeyturn" | "LedgerContradiction" | "NodesScaledToZero" | "VaultInOtherTenant" | "VaultUnprotected" | "VaultNotReachedByNodes" | "SecretsProviderIncomplete" | "ChangeNotFound" | "ChangeWindowEnded" | "ArmRequestRefused" | "ArmOperationFailed" | "ChangeNotApplied" | "EntityTagMissing" | "ClusterChangedOutside" | "CanariesNotStill" | "NotConverged" | "RewriteHadNoEffect" | "SecretsUnproven" | "ResourceVersionWentBackwards" | "KeyNotReported" | "LockLost" | "ProofOutdated" | "NotSigned" | "NotApproved" | "PlanNotAsApproved" | "CreateKeyRefused" | "KeyNotAsApproved" | "VaultRequestRefused" | "KeyNotDisabled" | "DeleteKeyRefused" | "EvidenceExists" | "ClusterAccessRefused" | "ClusterStorageFull" | "RepairRefused" | "GrantRefused" | "DiagnosticSinkTaken" | "VaultChangeRefused" | "VaultNotAsApproved" | "IdentityNotAsApproved" | "ClusterNotAsApproved" | "ReadGrantRefused" | "ConnectionNotAsApproved" | "ConnectionRefused" | "MountFailed" | "MountDiffers" | "RotationProbeRefused" | "RotationFailed" | "TemporalUnavailable" | "WorkerUnavailable" | "AzureUnavailable" | "ClusterUnavailable" | "AuditUnavailable" | "InternalError" | "IssuerUnavailable" | "WebhookNotDelivered" | "WebhookGone";
+                code: "NotJson" | "InvalidRequest" | "InvalidClusterId" | "InvalidKeyId" | "IdempotencyKeyMissing" | "IdempotencyKeyInvalid" | "BodyTooLarge" | "UnsupportedMediaType" | "IdempotencyKeyReused" | "RateLimited" | "TooManyStreams" | "TooManyOperations" | "Unauthenticated" | "TokenExpired" | "RoleMissing" | "RightMissing" | "RequesterCannotApprove" | "ProgramCannotApprove" | "ClientCannotApprove" | "ScopeMissing" | "RouteNotFound" | "OperationNotFound" | "NoRefusedSecrets" | "WebhookNotFound" | "EvidenceNotReady" | "PlanDigestMismatch" | "NotAwaitingApproval" | "NotBlocked" | "NotPausable" | "NotPaused" | "NothingToAccept" | "TooManyMessages" | "BlockedListChanged" | "OperationEnded" | "ApprovalExpired" | "Denied" | "CanceledOnRequest" | "ClusterBusy" | "ClusterNotFound" | "ClusterNotRunning" | "ClusterNotSucceeded" | "ClusterIdentityUnsupported" | "ClusterVersionUnsupported" | "KmsV1NotSupported" | "LocalAccountsDisabled" | "KmsNotEnabled" | "KmsAlreadyEnabled" | "TooManySecretsForKmsV1" | "PlatformManagedEncryption" | "KmsV2Already" | "UpgradeNotOffered" | "AgentPoolOutdated" | "KeyNotFound" | "KeyForeign" | "KeyInSameVault" | "KeyInUse" | "KeyNotEvicted" | "KeyAlreadyCurrent" | "KeyDisabled" | "KeyExpired" | "KeyExpiresSoon" | "KeyNotYetValid" | "KeyTypeUnsupported" | "KeyOperationsMissing" | "IdentityLacksKeyAccess" | "VaultNotOpen" | "VnetIntegrationMissing" | "VnetIntegrationNotNeeded" | "ClusterCannotStop" | "WebhooksPreventStop" | "VaultNotSeen" | "IdentityMayNotApproveEndpoint" | "VaultNotReachable" | "VaultAccessAlready" | "VaultInUse" | "VaultNotFound" | "WorkspaceNotFound" | "DiagnosticSettingDiffers" | "VaultNameTaken" | "VaultSoftDeleted" | "ResourceGroupNotFound" | "VaultUnsuited" | "KeyUnsuited" | "KeySoftDeleted" | "ClusterExists" | "KeyNameTaken" | "IdentityNotSeen" | "SubnetMissing" | "CurrentKeyUnusable" | "SecretsUnreadable" | "RewriteNotPermitted" | "KeyRotatedRecently" | "NothingToRecover" | "KeyPurged" | "VaultPurged" | "ExpiryTooSoon" | "NamespaceNotFound" | "SecretsProviderDiffers" | "CsiDriverInstalledOtherwise" | "FederatedCredentialDiffers" | "ServiceAccountDiffers" | "ServiceConnectionDiffers" | "SecretProviderClassDiffers" | "SecretProviderClassInUse" | "NotMadeByKeyturn" | "LedgerContradiction" | "NodesScaledToZero" | "VaultInOtherTenant" | "VaultUnprotected" | "VaultNotReachedByNodes" | "SecretsProviderIncomplete" | "ChangeNotFound" | "ChangeWindowEnded" | "ArmRequestRefused" | "ArmOperationFailed" | "ChangeNotApplied" | "EntityTagMissing" | "ClusterChangedOutside" | "CanariesNotStill" | "NotConverged" | "RewriteHadNoEffect" | "SecretsUnproven" | "ResourceVersionWentBackwards" | "KeyNotReported" | "LockLost" | "ProofOutdated" | "NotSigned" | "OutputNotSigned" | "NotApproved" | "PlanNotAsApproved" | "CreateKeyRefused" | "KeyNotAsApproved" | "VaultRequestRefused" | "KeyNotDisabled" | "SoakNotOver" | "DeleteKeyRefused" | "EvidenceExists" | "ClusterAccessRefused" | "ClusterStorageFull" | "RepairRefused" | "GrantRefused" | "DiagnosticSinkTaken" | "VaultChangeRefused" | "VaultNotAsApproved" | "IdentityNotAsApproved" | "ClusterNotAsApproved" | "ReadGrantRefused" | "ConnectionNotAsApproved" | "ConnectionRefused" | "MountFailed" | "MountDiffers" | "RotationProbeRefused" | "RotationFailed" | "TemporalUnavailable" | "WorkerUnavailable" | "AzureUnavailable" | "ClusterUnavailable" | "AuditUnavailable" | "InternalError" | "IssuerUnavailable" | "WebhookNotDelivered" | "WebhookGone";
                 detail: string;
                 /**
                  * @description JSON Pointer (RFC 6901) into the request body.
