@@ -84,6 +84,11 @@ export function resolveKey(key: KeyRef, made: MadeKeys): string {
   return keyId;
 }
 
+/** Whether the key of a state is there: no step has still to make it. */
+export function isKeyKnown(state: EncryptionState, made: MadeKeys): boolean {
+  return state.mode === 'off' || typeof state.key === 'string' || made[state.key.madeBy] !== undefined;
+}
+
 /** Whether the key of a state is the one that a step makes. */
 export function isMadeBy(state: EncryptionState, step: string): boolean {
   return state.mode === 'on' && typeof state.key !== 'string' && state.key.madeBy === step;

@@ -3,6 +3,7 @@
  * of the plan, the receipts of what proves, and that result and keys needed follow from what the steps gave.
  */
 import { canonicalJson } from '../canonical';
+import { isKeyKnown } from '../encryption';
 import type { EvidenceRecord, UnsealedRecord } from '../evidence';
 import { OperationStatus } from '../operation';
 import { keysNeededNow, madeKeys, resultOf, type Outputs, type StepOutput } from '../plan/outputs';
@@ -37,7 +38,11 @@ type SignedDecision = DecisionFacts & Signed;
 export function recordFaults(record: UnsealedRecord, checks: RecordChecks): string[] {
   const faults = [...statementFaults(record, checks), ...approvalFaults(record, checks)];
   // What the steps of a swept operation gave is lost.
-  return record.swept === true ? faults : [...faults, ...receiptFaults(record, checks), ...consistencyFaults(record)];
+  if (record.swept === true) return faults;
+  // Without them nothing can be said of the key that a step was about.
+  const unmade = unmadeKeyFaults(record);
+  if (unmade.length > 0) return [...faults, ...unmade];
+  return [...faults, ...receiptFaults(record, checks), ...consistencyFaults(record)];
 }
 
 function statementFaults(
@@ -79,6 +84,19 @@ function approvalFaults(
   const rules = { requestedBy, minimumApprovals, now: endedAt ?? '' };
   const fault = quorumFault(plan, last.id, approvals, rules);
   return fault === undefined ? [] : [fault.detail];
+}
+
+/** A step that began is about a key that is there, or that an earlier step made. */
+function unmadeKeyFaults({
+  operation: { plan, steps },
+  outputs,
+}: Pick<EvidenceRecord, 'operation' | 'outputs'>): string[] {
+  const made = madeKeys(outputs);
+  return (plan?.steps ?? []).flatMap((step) => {
+    const begun = outputs[step.id] !== undefined || steps.some(({ id, startedAt }) => id === step.id && startedAt);
+    if (!begun || !('to' in step) || typeof step.to === 'string' || isKeyKnown(step.to, made)) return [];
+    return [`The step ${step.id} began, and the step that makes its key made none.`];
+  });
 }
 
 /** What proves is signed by the worker that found it, and a proof follows from the convergence before it. */

@@ -144,12 +144,9 @@ describe('who takes the place of an operation that people approved', () => {
     );
     for (const { step, output } of findings) {
       const [member, found] = Object.entries(output).find(([name]) => name !== 'type') ?? [];
+      const other = output.type === 'prove' ? { finalRv: '1' } : { baselineRv: '1' };
       const { receipt, ...unsigned } = found as unknown as { receipt: object };
-      for (const forged of [
-        unsigned,
-        { ...unsigned, receipt: RECEIPT },
-        { ...unsigned, weaknesses: ['none'], receipt },
-      ]) {
+      for (const forged of [unsigned, { ...unsigned, receipt: RECEIPT }, { ...unsigned, ...other, receipt }]) {
         const outputs = {
           ...record.outputs,
           [step]: { ...output, [member ?? '']: forged },
