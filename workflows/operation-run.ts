@@ -81,6 +81,8 @@ export const WHILE_RUNNING: Operation['offers'] = ['pause', 'cancel'];
 
 /** How long an activity may know earlier than the workflow that the lock is gone. */
 const LOCK_NEWS_WITHIN = '30 seconds';
+/** A timer shows in the timeline what people are waited for. It decides nothing, and begins anew when it ends. */
+const PEOPLE_TAKE = '30 days';
 
 /** Whether work ended because its scope was canceled. Temporal does not retry an activity that was to stop when its worker was lost. */
 function wasGivenUp(error: unknown, scope: CancellationScope): boolean {
@@ -230,7 +232,10 @@ export class OperationRun extends PublishedOperation {
       waitingFor: pausedFor(paused),
       offers: ['resume', 'cancel'],
     });
-    await this.decision(() => this.cancelRequested || this.operation.paused === null);
+    await this.decision(
+      'Paused: waits for resume or cancel',
+      () => this.cancelRequested || this.operation.paused === null,
+    );
     if (Date.now() - since > PROOF_HOLDS_FOR_MS) this.interruptionCount += 1;
     this.publish({ status: OperationStatus.Running, paused: null, waitingFor: null, offers: WHILE_RUNNING });
   }
@@ -334,7 +339,10 @@ export class OperationRun extends PublishedOperation {
       // It stands still already, and a person decides.
       paused: null,
     });
-    await this.decision(() => this.cancelRequested || this.retriesAsked > asked);
+    await this.decision(
+      `Blocked, ${fault.code}: waits for ${blocked?.acceptable ? 'retry, accept' : 'retry'} or cancel`,
+      () => this.cancelRequested || this.retriesAsked > asked,
+    );
     this.change({
       status: OperationStatus.Running,
       reason: null,
@@ -346,16 +354,19 @@ export class OperationRun extends PublishedOperation {
     upsertSearchAttributes([{ key: SearchAttributes.status, value: OperationStatus.Running }]);
   }
 
-  /** Waits for a person. A lock that is lost meanwhile is taken again, so that no other operation changes what the person looks at. */
-  private async decision(decided: () => boolean): Promise<void> {
+  /**
+   * Waits for a person. A lock that is lost meanwhile is taken again, so that no other operation changes what the person looks at.
+   * @param summary what is waited for: the Temporal UI shows it in the timeline, at most 200 bytes
+   */
+  private async decision(summary: string, decided: () => boolean): Promise<void> {
     const { lock } = this;
-    while (!decided()) {
-      await condition(() => decided() || lock?.lost === true);
-      if (decided() || lock === undefined || (await lock.takeAgain())) continue;
+    for (let without = false; !decided();) {
+      await condition(() => decided() || (!without && lock?.lost === true), PEOPLE_TAKE, { summary });
+      if (decided() || without || lock?.lost !== true || (await lock.takeAgain())) continue;
+      without = true;
       this.publish({
         waitingFor: `${this.operation.waitingFor ?? ''} The lock of the cluster was lost and another operation has it: a retry waits for that one first.`,
       });
-      await condition(decided);
     }
   }
 
