@@ -374,9 +374,9 @@ export function createActivities({ azure, evidence, trust, pace, client, ...sett
       await refuseUsedOperationId(askingOperation(), evidence);
     }),
     verifyDecision: (input) => requireSignedDecision(trusting, askingOperation(), input),
-    sealEvidence: runner.plain({ doing: 'Sealing the evidence' }, ({ record }) => {
+    sealEvidence: runner.plain({ doing: 'Sealing the evidence' }, ({ record }, { signal }) => {
       requireSealable(trust, askingOperation(), record);
-      return sealEvidence(record, evidence);
+      return sealEvidence(record, evidence, undefined, signal);
     }),
     sweepOperations: runner.plain({ doing: 'Sealing operations that were ended from outside' }, (_, { signal }) =>
       sweepOperations({ client, evidence, trust, taskQueue: Context.current().info.taskQueue }, signal),
