@@ -367,7 +367,7 @@ export function createActivities({ azure, evidence, trust, pace, client, ...sett
       usersOf(await readKeyUsage(azure, use, signal, KEY_USERS_WITHIN_MS), keyId),
     ),
     examineWorker: runner.plain({ doing: 'Looking at what the worker needs' }, (_: void, { signal }) =>
-      examineWorker(azure, { signingKeyId: evidence.key.keyId }, signal),
+      examineWorker(azure, evidence.key, signal),
     ),
     admitOperation: runner.plain({ doing: 'Looking whether the operation may begin' }, async (input) => {
       await requireSignedRequest(trusting, askingOperation(), input);
