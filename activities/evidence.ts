@@ -39,12 +39,14 @@ const HEADS_IN_EVIDENCE = 16;
  * earlier try wrote it, and it is returned as it is. The outcome is in the audit log when this has resolved.
  * @returns the path or URL, `sha256:` of the file's bytes, and the id of the signing key
  * @throws ApplicationFailure `EvidenceExists`, non-retryable, when the file has another record
+ * @throws SignerUnavailable when the key is in a vault that does not sign now
  * @throws Error when the record is not one, or file or log cannot be written
  */
 export async function sealEvidence(
   record: UnsealedRecord,
   { store, key, audit }: EvidenceStore,
   now: () => string = () => new Date().toISOString(),
+  abortSignal?: AbortSignal,
 ): Promise<Sealed> {
   const sealedAt = now();
   const heads =
@@ -52,7 +54,7 @@ export async function sealEvidence(
   const sealed = EvidenceRecord.parse({ format: 'keyturn-evidence/3', sealedAt, ...record, ...heads });
   const { operation } = sealed;
   const name = evidenceName(operation.id);
-  const written = await writeOrFind(name, sealed, { store, key });
+  const written = await writeOrFind(name, sealed, { store, key }, abortSignal);
   const { request, status, reason } = operation;
   await audit?.append({
     event: 'outcome',
@@ -68,9 +70,14 @@ export async function sealEvidence(
   return written;
 }
 
-async function writeOrFind(name: string, sealed: EvidenceRecord, { store, key }: EvidenceStore): Promise<Sealed> {
+async function writeOrFind(
+  name: string,
+  sealed: EvidenceRecord,
+  { store, key }: EvidenceStore,
+  abortSignal: AbortSignal | undefined,
+): Promise<Sealed> {
   const file = store.locationOf(name);
-  const bytes = await signEvidence(sealed, key);
+  const bytes = await signEvidence(sealed, key, { abortSignal });
   const cluster = clusterLockId(sealed.operation.request.cluster);
   if (await store.writeOnce(name, bytes, { cluster }))
     return { file, digest: digestOfBytes(bytes), signingKeyId: key.keyId };
@@ -105,9 +112,9 @@ export function evidenceName(operationId: string): string {
   return `${operationId}.json`;
 }
 
-/** Compares without what differs for each try: the time of sealing, and how far the audit log was. */
+/** Compares without what differs for each try: the time of sealing, the key that signed, and how far the audit log was. */
 function isSameRecord(one: EvidenceRecord, other: EvidenceRecord): boolean {
-  const same = { sealedAt: '', audit: undefined };
+  const same = { sealedAt: '', signer: undefined, audit: undefined };
   return renderEvidenceRecord({ ...one, ...same }) === renderEvidenceRecord({ ...other, ...same });
 }
 

@@ -2,14 +2,16 @@
 import type { AzureAccess } from '../azure/access';
 import { AzureError } from '../azure/errors';
 import type { WorkerReport } from '../domain/worker-report';
+import type { Signer } from '../evidence/signer';
 
 /** Looks round. Azure that does not answer is a part of the answer, not a failure. */
 export async function examineWorker(
   azure: Pick<AzureAccess, 'clusters' | 'own'>,
-  { signingKeyId }: Pick<WorkerReport, 'signingKeyId'>,
+  { keyId: signingKeyId, algorithm, vaultKeyId }: Pick<Signer, 'keyId' | 'algorithm' | 'vaultKeyId'>,
   signal: AbortSignal,
 ): Promise<WorkerReport> {
   const at = new Date().toISOString();
+  const signing = { algorithm, vaultKeyId };
   try {
     const options = { abortSignal: signal };
     const [objectId, { clusters, refused }] = await Promise.all([
@@ -17,10 +19,10 @@ export async function examineWorker(
       azure.clusters.listEverywhere(options),
     ]);
     const refusedSubscriptions = refused.map(({ subscriptionId }) => subscriptionId).sort();
-    return { at, signingKeyId, azure: { objectId, clusters: clusters.length, refusedSubscriptions } };
+    return { at, signingKeyId, signing, azure: { objectId, clusters: clusters.length, refusedSubscriptions } };
   } catch (error) {
     signal.throwIfAborted();
-    if (error instanceof AzureError) return { at, signingKeyId, azure: { failed: error.message } };
+    if (error instanceof AzureError) return { at, signingKeyId, signing, azure: { failed: error.message } };
     throw error;
   }
 }

@@ -7,6 +7,7 @@ import { ZodError } from 'zod';
 import { ArmError, AzureError, TokenError, VaultError } from '../azure/errors';
 import type { ErrorCode } from '../domain/errors';
 import { OwnError } from '../domain/own-error';
+import { SignerUnavailable } from '../evidence/signer';
 import { KubeError } from './kubernetes/errors';
 
 /** A failure that only a person can end: the operation becomes blocked. */
@@ -45,6 +46,9 @@ export function toFailure(error: unknown, context: FailureContext): unknown {
   const { doing } = context;
   if (error instanceof ApplicationFailure || error instanceof CancelledFailure) return error;
   if (error instanceof AzureError) return azureFailure(error, context);
+  // Also what a vault refuses: what was done is not lost because a right or a key is missing, and both can be given back.
+  if (error instanceof SignerUnavailable)
+    return tryAgain('EvidenceKeyUnavailable', `${doing} failed: ${error.message}`, error.retryAfterInMs, error);
   if (error instanceof KubeError) return kubernetesFailure(error, doing);
   return tryAgain('InternalError', `${doing} failed: ${unexpected(error)}`, undefined, error);
 }
@@ -125,7 +129,7 @@ function kindOf(error: Error): string {
  */
 function asError(cause: unknown): Error | undefined {
   if (!(cause instanceof Error)) return undefined;
-  const ours = cause instanceof AzureError || cause instanceof KubeError || cause instanceof OwnError;
+  const ours = [AzureError, KubeError, OwnError, SignerUnavailable].some((kind) => cause instanceof kind);
   const plain = new Error(ours ? cause.message.slice(0, 1000) : unexpected(cause));
   plain.name = kindOf(cause);
   // A stack begins with the message, which may have lines that look like places.

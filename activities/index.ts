@@ -284,16 +284,16 @@ export function createActivities({ azure, evidence, trust, pace, client, ...sett
       usersOf(await readKeyUsage(azure, use, signal, KEY_USERS_WITHIN_MS), keyId),
     ),
     examineWorker: runner.plain({ doing: 'Looking at what the worker needs' }, (_: void, { signal }) =>
-      examineWorker(azure, { signingKeyId: evidence.key.keyId }, signal),
+      examineWorker(azure, evidence.key, signal),
     ),
     admitOperation: runner.plain({ doing: 'Looking whether the operation may begin' }, async (input) => {
       await requireSignedRequest(trusting, askingOperation(), input);
       await refuseUsedOperationId(askingOperation(), evidence);
     }),
     verifyDecision: (input) => requireSignedDecision(trusting, askingOperation(), input),
-    sealEvidence: runner.plain({ doing: 'Sealing the evidence' }, ({ record }) => {
+    sealEvidence: runner.plain({ doing: 'Sealing the evidence' }, ({ record }, { signal }) => {
       requireSealable(recordChecks, askingOperation(), record);
-      return sealEvidence(record, evidence);
+      return sealEvidence(record, evidence, undefined, signal);
     }),
     sweepOperations: runner.plain({ doing: 'Sealing operations that were ended from outside' }, (_, { signal }) =>
       sweepOperations({ client, evidence, trust: recordChecks, taskQueue: Context.current().info.taskQueue }, signal),

@@ -33,7 +33,7 @@ export async function sweepOperations(
     if (await evidence.store.has(evidenceName(workflowId))) continue;
     const record = await lastRecord(client, workflowId);
     if (record === undefined || recordFaults(record, trust).length > 0) continue;
-    await sealEvidence(record, evidence);
+    await sealEvidence(record, evidence, undefined, signal);
     sealed.push(workflowId);
   }
   return { sealed };

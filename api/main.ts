@@ -7,6 +7,7 @@
 import { observeAzure } from '../activities/observe-azure';
 import { createAzureAccess } from '../azure/access';
 import { openStore } from '../evidence/open-store';
+import { UnusableKey } from '../evidence/signer';
 import { SettingsError } from '../settings/environment';
 import { createLogger } from './logging';
 import { startApi } from './server';
@@ -46,7 +47,10 @@ main().then(
   () => process.exit(0),
   (error: unknown) => {
     // An error that an operator can fix is one sentence; any other needs its stack.
-    const expected = error instanceof SettingsError || (error instanceof Error && error.cause !== undefined);
+    const expected =
+      error instanceof SettingsError ||
+      error instanceof UnusableKey ||
+      (error instanceof Error && error.cause !== undefined);
     console.error(expected ? error.message : error);
     process.exit(1);
   },

@@ -44,7 +44,10 @@ export async function startApi(
   const connection = Connection.lazy(temporal.connection);
   const client = new Client({ connection, namespace: temporal.namespace });
   const clock = (): Date => new Date();
-  const signer = createStatementSigner(await openSigningKey(settings.signingKeyFile, { create: true }), clock);
+  const signer = createStatementSigner(
+    await openSigningKey(settings.signingKeyFile, { create: true, use: 'api' }),
+    clock,
+  );
   const stopping = new AbortController();
   const audit = new AuditLog(parts.store, 'api');
   const app = createApp({

@@ -18,6 +18,7 @@ import { createReadVaults, type ReadVaults } from './read-vaults';
 import { createRoles, type Roles } from './roles';
 import { createKeyLookups, type KeyLookups } from './key-lookup';
 import { createSecrets, type Secrets } from './secrets';
+import { createSigningKeys, type SigningKeys } from './signing-keys';
 import { createServiceConnections, type ServiceConnections } from './service-connections';
 import { createVaultManagement } from './vault-management';
 import { createVaultRecovery, type VaultRecovery } from './vault-recovery';
@@ -39,6 +40,7 @@ export interface AzureAccess {
   readonly serviceConnections: ServiceConnections;
   readonly armKeys: ArmKeys;
   readonly secrets: Secrets;
+  readonly signingKeys: SigningKeys;
   readonly own: OwnIdentity;
   readonly privateEndpoints: PrivateEndpoints;
 }
@@ -66,6 +68,7 @@ export function createAzureAccess(cloud: Cloud, http = createHttpClient()): Azur
     serviceConnections: createServiceConnections(arm),
     armKeys,
     secrets: createSecrets(cloud, credential, http),
+    signingKeys: createSigningKeys(credential, http),
     own: createOwnIdentity(cloud, arm, credential),
     privateEndpoints: createPrivateEndpoints(arm),
   };

@@ -16,7 +16,7 @@ const command = new Command('npm run make-keys --')
 
 async function main(): Promise<number> {
   const { key: keyFile, public: wanted } = command.opts<{ key: string; public?: string }>();
-  const { keyId } = await openSigningKey(keyFile, { create: true });
+  const { keyId } = await openSigningKey(keyFile, { create: true, use: 'api' });
   const target = wanted ?? publicKeyFile(keyFile);
   if (path.resolve(target) !== path.resolve(publicKeyFile(keyFile))) {
     await mkdir(path.dirname(target), { recursive: true });

@@ -8,7 +8,7 @@ import path from 'node:path';
 import type { EvidenceRecord } from '../domain/evidence';
 import type { OperationResult } from '../domain/operation';
 import { shortKeyId } from '../domain/resource-ids';
-import { verifyEvidence } from '../evidence/verify';
+import { verifyEvidence, type EvidenceVerdict } from '../evidence/verify';
 import { readPublicKeys } from '../trust/public-keys';
 import { createStatementVerifier } from '../trust/verify';
 import { runCommand } from './terminal';
@@ -58,7 +58,7 @@ async function main(): Promise<number> {
     console.error(`NOT VALID: ${verdict.why}`);
     return 1;
   }
-  console.log(summaryOf(verdict.record).join('\n'));
+  console.log([...summaryOf(verdict.record), signerText(verdict)].join('\n'));
   if (keyFile === undefined || apiKeys === undefined) {
     console.log(`\nSIGNER UNKNOWN: consistent, and signed by ${verdict.keyId}`);
     console.log(
@@ -89,6 +89,11 @@ function summaryOf({ operation, sealedAt }: EvidenceRecord): string[] {
       : []),
     `Sealed at  ${sealedAt}`,
   ];
+}
+
+/** By what it was signed; which key that is, the public key shows. */
+function signerText({ record, keyId, algorithm }: Extract<EvidenceVerdict, { ok: true }>): string {
+  return `Signed by  ${record.signer?.vaultKeyId ?? keyId} (${algorithm})`;
 }
 
 function proofText(proof: OperationResult['proof']): string {

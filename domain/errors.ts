@@ -194,6 +194,7 @@ export const ERRORS = {
   WorkerUnavailable: entry(503, 'No worker answered in time.', { retryable: true }),
   AzureUnavailable: entry(503, 'Azure does not answer.', { retryable: true }),
   ClusterUnavailable: entry(503, "The cluster's API does not answer.", { retryable: true }),
+  EvidenceKeyUnavailable: entry(503, 'The key that signs evidence cannot be used now.', { retryable: true }),
   AuditUnavailable: entry(503, 'The audit log cannot be written.', { retryable: true }),
   InternalError: entry(500, 'Something is wrong inside Keyturn.', { retryable: true }),
   IssuerUnavailable: entry(503, 'The issuer of access tokens does not answer.', { retryable: true }),

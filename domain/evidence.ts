@@ -10,10 +10,28 @@ import { Operation } from './operation';
 import { StepOutput } from './plan/outputs';
 import { RequestSeal } from './trust/statements';
 
+/** How evidence is signed. The type of the key decides it: names of RFC 7518, and Ed25519. */
+export const SignatureAlgorithm = z.enum(['Ed25519', 'ES256', 'ES384', 'ES512', 'PS256']);
+/** How evidence is signed. */
+export type SignatureAlgorithm = z.infer<typeof SignatureAlgorithm>;
+
+/** What signed a record, inside of what is signed. */
+export const EvidenceSigner = z.strictObject({
+  algorithm: SignatureAlgorithm,
+  /** `sha256:` of the public key's DER (SubjectPublicKeyInfo). */
+  keyId: z.string(),
+  /** Id of the key version in Key Vault, whose public half is the key; absent for a key in a file. */
+  vaultKeyId: z.string().optional(),
+});
+/** What signed a record. */
+export type EvidenceSigner = z.infer<typeof EvidenceSigner>;
+
 /** What is signed. */
 export const EvidenceRecord = z.object({
   format: z.literal('keyturn-evidence/3'),
   sealedAt: z.string(),
+  /** Absent in evidence of earlier versions, which signed with Ed25519. */
+  signer: EvidenceSigner.optional(),
   operation: Operation,
   /** What each step that was done gave, by its id. */
   outputs: z.record(z.string(), StepOutput),
@@ -28,12 +46,7 @@ export const EvidenceRecord = z.object({
 export type EvidenceRecord = z.infer<typeof EvidenceRecord>;
 
 /** What an operation gives to be sealed. */
-export type UnsealedRecord = Omit<EvidenceRecord, 'sealedAt' | 'format' | 'audit'>;
-
-/** How evidence is signed. */
-export const SignatureAlgorithm = z.enum(['Ed25519']);
-/** How evidence is signed. */
-export type SignatureAlgorithm = z.infer<typeof SignatureAlgorithm>;
+export type UnsealedRecord = Omit<EvidenceRecord, 'sealedAt' | 'format' | 'audit' | 'signer'>;
 
 /** Over the UTF-8 bytes of `renderEvidenceRecord(record)`. */
 export const EvidenceSignature = z.strictObject({
@@ -42,7 +55,7 @@ export const EvidenceSignature = z.strictObject({
   keyId: z.string(),
   /** DER, base64. */
   publicKey: z.string(),
-  /** base64. */
+  /** base64. With an EC key r and s one after the other (IEEE P1363), s in the lower half. */
   value: z.string(),
 });
 /** The signature of evidence. */

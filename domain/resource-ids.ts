@@ -83,6 +83,8 @@ export interface KeyId {
 /** Why a text is not a versioned key id. */
 export interface KeyIdFault {
   readonly fault: string;
+  /** What is named instead, where others say it in words of their own. */
+  readonly names?: 'managed-hsm' | 'no-version';
 }
 
 const VAULT_NAME = /^[a-z](?:-?[a-z0-9]){2,23}$/i;
@@ -104,6 +106,7 @@ export function parseKeyId(text: string): KeyId | KeyIdFault {
   }
   if (MANAGED_HSM.test(url.hostname)) {
     return {
+      names: 'managed-hsm',
       fault: `This is a key of a Managed HSM, which KMS of AKS does not take. Name a key of a Key Vault. ${form}`,
     };
   }
@@ -117,6 +120,7 @@ export function parseKeyId(text: string): KeyId | KeyIdFault {
   if (name === undefined) return { fault: `The path does not name a key. ${form}` };
   if (version === undefined) {
     return {
+      names: 'no-version',
       fault: `This key id has no version. AKS keeps using the version that it was given, so name the exact version. ${form}`,
     };
   }

@@ -7,6 +7,8 @@ export const WorkerReport = z.object({
   at: z.string(),
   /** `sha256:…` of the public key that evidence is signed with. */
   signingKeyId: z.string(),
+  /** How it signs; absent of an earlier worker. */
+  signing: z.object({ algorithm: z.string(), vaultKeyId: z.string().optional() }).optional(),
   azure: z.union([
     z.object({
       /** Keyturn's own object id in Entra. */

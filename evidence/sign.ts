@@ -1,17 +1,26 @@
 /** Renders and signs evidence. */
 import {
+  EvidenceRecord,
   renderEvidenceFile,
   renderEvidenceRecord,
-  type EvidenceRecord,
   type EvidenceSignature,
+  type EvidenceSigner,
 } from '../domain/evidence';
 import type { Signer } from './signer';
 
-/** The exact bytes of the evidence file of a record. @throws what `Signer.sign` throws */
-export async function signEvidence(record: EvidenceRecord, key: Signer): Promise<Buffer> {
+/**
+ * The exact bytes of the evidence file of a record.
+ * @param record without its signer, which is put in
+ * @throws what `Signer.sign` throws
+ */
+export async function signEvidence(
+  record: Omit<EvidenceRecord, 'signer'>,
+  key: Signer,
+  options: { readonly abortSignal?: AbortSignal } = {},
+): Promise<Buffer> {
   // Once through JSON: what is signed is what a reader gets, without members that are undefined.
-  const plain = JSON.parse(JSON.stringify(record)) as unknown;
-  const value = await key.sign(Buffer.from(renderEvidenceRecord(plain)));
+  const plain = JSON.parse(JSON.stringify(EvidenceRecord.parse({ ...record, signer: signerOf(key) }))) as unknown;
+  const value = await key.sign(Buffer.from(renderEvidenceRecord(plain)), options);
   const signature: EvidenceSignature = {
     algorithm: key.algorithm,
     keyId: key.keyId,
@@ -19,4 +28,8 @@ export async function signEvidence(record: EvidenceRecord, key: Signer): Promise
     value: Buffer.from(value).toString('base64'),
   };
   return Buffer.from(renderEvidenceFile({ record: plain, signature }));
+}
+
+function signerOf({ algorithm, keyId, vaultKeyId }: Signer): EvidenceSigner {
+  return { algorithm, keyId, vaultKeyId };
 }

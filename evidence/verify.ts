@@ -9,10 +9,16 @@
 import { createPublicKey } from 'node:crypto';
 import { z } from 'zod';
 import { recordFaults, type RecordChecks } from '../domain/trust/record-check';
-import { EvidenceRecord, EvidenceSignature, renderEvidenceFile, renderEvidenceRecord } from '../domain/evidence';
+import {
+  EvidenceRecord,
+  EvidenceSignature,
+  renderEvidenceFile,
+  renderEvidenceRecord,
+  type SignatureAlgorithm,
+} from '../domain/evidence';
 import { keyIdOf } from '../trust/key-id';
 import { createReceiptVerifier, workerKeys } from './receipts';
-import { algorithmOf, publicKeyFromDer, verifySignature } from './signature';
+import { algorithmOf, KEY_TYPES, publicKeyFromDer, verifySignature } from './signature';
 
 /** The result. */
 export type EvidenceVerdict =
@@ -21,6 +27,8 @@ export type EvidenceVerdict =
       readonly record: EvidenceRecord;
       /** `sha256:` of the public key. Without `publicKeyPem`, the auditor must compare it with the published one. */
       readonly keyId: string;
+      /** By the type of the key. */
+      readonly algorithm: SignatureAlgorithm;
     }
   | { readonly ok: false; readonly why: string };
 
@@ -57,8 +65,15 @@ export function verifyEvidence(bytes: Uint8Array, options: VerifyOptions = {}): 
     };
   }
   const publicKey = publicKeyFromDer(publicKeyDer);
-  if (!publicKey || algorithmOf(publicKey) === undefined)
-    return { ok: false, why: 'The public key in the file is not an Ed25519 key.' };
+  const algorithm = publicKey && algorithmOf(publicKey);
+  if (!publicKey || algorithm === undefined)
+    return { ok: false, why: `The public key in the file is of no type that signs evidence: ${KEY_TYPES}.` };
+  if (algorithm !== signature.algorithm) {
+    return {
+      ok: false,
+      why: `The file names the algorithm ${signature.algorithm}, but its key signs with ${algorithm}: the file was changed.`,
+    };
+  }
   if (!verifySignature(publicKey, signature.algorithm, Buffer.from(renderEvidenceRecord(record)), value)) {
     return { ok: false, why: 'The signature does not fit the record: the record or the signature was changed.' };
   }
@@ -69,13 +84,16 @@ export function verifyEvidence(bytes: Uint8Array, options: VerifyOptions = {}): 
       why: `The signature fits, but this version cannot read the record. ${z.prettifyError(parsed.error)}`,
     };
   }
+  const { signer } = parsed.data;
+  if (signer !== undefined && (signer.keyId !== signature.keyId || signer.algorithm !== algorithm))
+    return { ok: false, why: `The record says that the key ${signer.keyId} signed it, and another key did.` };
   const receipts = createReceiptVerifier(
     new Map([...workerKeys(options.earlierKeyPems ?? []), [signature.keyId, publicKey]]),
   );
   const [fault] = options.meaning === undefined ? [] : recordFaults(parsed.data, { ...options.meaning, receipts });
   if (fault !== undefined)
     return { ok: false, why: `The signature fits, and what the record says does not hold. ${fault}` };
-  return { ok: true, record: parsed.data, keyId: signature.keyId };
+  return { ok: true, record: parsed.data, keyId: signature.keyId, algorithm };
 }
 
 const File = z.strictObject({ record: z.unknown(), signature: EvidenceSignature });

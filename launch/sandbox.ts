@@ -16,6 +16,7 @@ export const SandboxFacts = z.object({
   otherSubscriptionId: z.string(),
   clientId: z.string(),
   clientSecret: z.string(),
+  clientObjectId: z.string(),
   people: z.object({ requester: Person, approver1: Person, approver2: Person, reader: Person }),
   serviceNow: z.object({
     url: z.string(),

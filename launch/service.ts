@@ -43,7 +43,7 @@ const apiSaid = z.object({ url: z.string() });
  */
 async function apiKeys(env: NodeJS.ProcessEnv): Promise<NodeJS.ProcessEnv> {
   const keyFile = path.resolve(nonEmpty(env.KEYTURN_API_SIGNING_KEY_FILE) ?? path.join('.keyturn', 'api-key.pem'));
-  await openSigningKey(keyFile, { create: true });
+  await openSigningKey(keyFile, { create: true, use: 'api' });
   return {
     KEYTURN_API_SIGNING_KEY_FILE: keyFile,
     KEYTURN_API_PUBLIC_KEYS: nonEmpty(env.KEYTURN_API_PUBLIC_KEYS) ?? publicKeyFile(keyFile),

@@ -74,9 +74,11 @@ export interface SandboxDescription {
   readonly tenantId: string;
   readonly subscriptionId: string;
   readonly otherSubscriptionId: string;
-  /** A service principal with every right on ARM and on every vault. */
+  /** A service principal with every right on ARM and on every vault, but to sign with keys: that is granted as in Azure. */
   readonly clientId: string;
   readonly clientSecret: string;
+  /** Its object id: who roles are assigned to. */
+  readonly clientObjectId: string;
   readonly people: Readonly<Record<string, SandboxPerson>>;
   /** A ServiceNow instance, reached through the proxy: its API and who may read it. */
   readonly serviceNow: ServiceNowFacts;
@@ -143,6 +145,7 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
     otherSubscriptionId,
     clientId: client.appId,
     clientSecret: client.secret,
+    clientObjectId: client.objectId,
     people,
     serviceNow: azure.serviceNow.facts,
     control: { url: control.url, token: control.token },

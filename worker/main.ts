@@ -11,12 +11,13 @@ import pino from 'pino';
 import { createActivities } from '../activities';
 import { createAzureAccess } from '../azure/access';
 import { AuditLog } from '../evidence/audit-log';
-import { openSigningKey } from '../evidence/key';
 import { openStore } from '../evidence/open-store';
+import { UnusableKey } from '../evidence/signer';
 import { readPublicKeys } from '../trust/public-keys';
 import { createStatementVerifier } from '../trust/verify';
 import { SettingsError } from '../settings/environment';
 import { makeWorkflowBundle, WORKFLOW_BUNDLE } from './bundle';
+import { openEvidenceKey } from './evidence-key';
 import { ensureSearchAttributes } from './search-attributes';
 import { ensureSweeper } from './sweeper';
 import { readWorkerSettings, type WorkerSettings } from './settings';
@@ -52,6 +53,7 @@ async function createWorker({ temporal, ...settings }: WorkerSettings, logger: p
     // It seals what was ended from outside; everything else works without it.
     logger.warn({ error: String(error) }, 'no sweeper: the schedule could not be made');
   });
+  const azure = createAzureAccess(settings.cloud);
   const store = openStore(settings.evidenceStore, settings.cloud);
   return await Worker.create({
     connection: await NativeConnection.connect(temporal.connection),
@@ -59,10 +61,10 @@ async function createWorker({ temporal, ...settings }: WorkerSettings, logger: p
     taskQueue: settings.taskQueue,
     workflowBundle: { codePath: WORKFLOW_BUNDLE },
     activities: createActivities({
-      azure: createAzureAccess(settings.cloud),
+      azure,
       evidence: {
         store,
-        key: await openSigningKey(settings.evidenceKeyFile, { create: settings.evidenceKeyCreate }),
+        key: await openEvidenceKey(settings.evidenceKey, azure, logger),
         earlierKeyPems: await Promise.all(settings.evidenceEarlierPublicKeys.map((file) => readFile(file, 'utf8'))),
         audit: new AuditLog(store, 'worker'),
       },
@@ -87,7 +89,7 @@ async function createWorker({ temporal, ...settings }: WorkerSettings, logger: p
 main().then(
   () => process.exit(0),
   (error: unknown) => {
-    console.error(error instanceof SettingsError ? error.message : error);
+    console.error(error instanceof SettingsError || error instanceof UnusableKey ? error.message : error);
     process.exit(1);
   },
 );

@@ -19,6 +19,7 @@ import {
 import { webhookSettings, WebhookVariables } from './webhook-settings';
 import { evidenceStoreOf, EvidenceStoreVariables } from '../settings/evidence-store';
 import { readChangeSettings } from './change-settings';
+import { evidenceKeyOf, EvidenceKeyVariables, type EvidenceKeySettings } from './evidence-key-settings';
 import { readTemporalSettings, type TemporalSettings } from '../settings/temporal';
 
 /** What the worker is told by its environment. Azure's own variables are read by its libraries. */
@@ -28,8 +29,8 @@ export interface WorkerSettings {
   readonly cloud: Cloud;
   /** An absolute folder, or the URL of a container of Azure Blob Storage: evidence and the audit log are there. */
   readonly evidenceStore: string;
-  /** Absolute PEM file of the Ed25519 key that signs evidence. */
-  readonly evidenceKeyFile: string;
+  /** The key that signs evidence. */
+  readonly evidenceKey: EvidenceKeySettings;
   /** Absolute PEM files of the public keys that evidence was signed with before. */
   readonly evidenceEarlierPublicKeys: readonly string[];
   /** PEM files of the public keys of the APIs that are believed. */
@@ -38,8 +39,6 @@ export interface WorkerSettings {
   readonly minimumApprovals: number;
   /** An approval that is older lets no step write any more. */
   readonly approvalMaxAgeInSeconds: number;
-  /** Whether the worker makes the key when the file is missing. */
-  readonly evidenceKeyCreate: boolean;
   readonly pace: {
     /** Requests under way to one cluster during a rewrite, at most. */
     readonly inFlight: number;
@@ -71,12 +70,11 @@ const Variables = z.object({
   KEYTURN_TASK_QUEUE: text('keyturn'),
   KEYTURN_CLOUD: oneOf(cloudNames, 'AzureCloud'),
   ...EvidenceStoreVariables,
-  KEYTURN_EVIDENCE_KEY_FILE: text('.keyturn/evidence-key.pem'),
+  ...EvidenceKeyVariables,
   KEYTURN_EVIDENCE_EARLIER_PUBLIC_KEYS: z.string().default(''),
   KEYTURN_API_PUBLIC_KEYS: text('.keyturn/api-key.pub.pem'),
   KEYTURN_MINIMUM_APPROVALS: wholeNumber({ min: 1, max: 5, fallback: 1 }),
   KEYTURN_APPROVAL_MAX_AGE_SECONDS: wholeNumber({ min: 60, max: 366 * 86_400, fallback: 30 * 86_400 }),
-  KEYTURN_EVIDENCE_KEY_CREATE: oneOf(['true', 'false'], 'false'),
   // More in flight is no faster: the API server is the limit then (rotation-systems.md 9).
   KEYTURN_REWRITE_IN_FLIGHT: wholeNumber({ min: 1, max: 256, fallback: 64 }),
   KEYTURN_REWRITE_LATENCY_LIMIT: latencyLimit,
@@ -109,12 +107,11 @@ export function readWorkerSettings(env: NodeJS.ProcessEnv): WorkerSettings {
     taskQueue: variables.KEYTURN_TASK_QUEUE,
     cloud,
     evidenceStore: evidenceStoreOf(variables, cloud),
-    evidenceKeyFile: resolve(variables.KEYTURN_EVIDENCE_KEY_FILE),
+    evidenceKey: evidenceKeyOf(variables, cloud),
     evidenceEarlierPublicKeys: filesIn(variables.KEYTURN_EVIDENCE_EARLIER_PUBLIC_KEYS),
     apiPublicKeys: filesIn(variables.KEYTURN_API_PUBLIC_KEYS),
     minimumApprovals: variables.KEYTURN_MINIMUM_APPROVALS,
     approvalMaxAgeInSeconds: variables.KEYTURN_APPROVAL_MAX_AGE_SECONDS,
-    evidenceKeyCreate: variables.KEYTURN_EVIDENCE_KEY_CREATE === 'true',
     pace: {
       inFlight: variables.KEYTURN_REWRITE_IN_FLIGHT,
       latencyLimit: variables.KEYTURN_REWRITE_LATENCY_LIMIT,

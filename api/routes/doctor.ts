@@ -65,9 +65,16 @@ async function examine(gateway: OperationsGateway, clock: () => Date): Promise<D
     ok('worker', 'A worker polls the task queue and answers.'),
     search,
     clocks(report, clock()),
-    ok('signing-key', `Evidence is signed with the key ${report.signingKeyId}.`),
+    ok('signing-key', signingKey(report)),
     azure(report),
   ];
+}
+
+function signingKey({ signingKeyId, signing }: WorkerReport): string {
+  if (signing === undefined) return `Evidence is signed with the key ${signingKeyId}.`;
+  const { algorithm, vaultKeyId } = signing;
+  const by = vaultKeyId === undefined ? '' : ` by ${vaultKeyId}`;
+  return `Evidence is signed with the key ${signingKeyId} (${algorithm}${by}).`;
 }
 
 async function reported(gateway: OperationsGateway): Promise<WorkerReport | ApiError> {

@@ -2739,6 +2739,12 @@ export interface components {
                 /** @constant */
                 format: "keyturn-evidence/3";
                 sealedAt: string;
+                signer?: {
+                    /** @enum {string} */
+                    algorithm: "Ed25519" | "ES256" | "ES384" | "ES512" | "PS256";
+                    keyId: string;
+                    vaultKeyId?: string;
+                };
                 operation: {
                     id: string;
                     kind: string;

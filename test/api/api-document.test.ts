@@ -49,6 +49,7 @@ const SAID_BY_OPERATIONS: ErrorCode[] = [
   'ChangeNotApplied',
   'EntityTagMissing',
   'EvidenceExists',
+  'EvidenceKeyUnavailable',
   'KeyNotAsApproved',
   'CreateKeyRefused',
   'RepairRefused',

@@ -77,14 +77,15 @@ export function startOrder({ services }: ComposeFile): string[] {
   return order;
 }
 
-/** `${NAME}`, `${NAME:-default}`, `${NAME:?message}` and `$$`: what this file needs of Compose's rules. */
+/** `${NAME}`, `${NAME:-default}`, `${NAME-default}`, `${NAME:?message}` and `$$`: what this file needs of Compose's rules. */
 export function interpolate(text: string, env: NodeJS.ProcessEnv): string {
-  return text.replaceAll(/\$(?:(\$)|\{(\w+)(?:(:-|:\?)([^}]*))?\}|)/g, (whole, dollar, name: string, rule, words) => {
+  return text.replaceAll(/\$(?:(\$)|\{(\w+)(?:(:-|:\?|-)([^}]*))?\}|)/g, (whole, dollar, name: string, rule, words) => {
     if (dollar !== undefined) return '$';
     if (name === undefined) throw new Error(`A single $ in "${text}": Compose wants ${'${NAME}'} or $$, not ${whole}.`);
     const value = env[name] ?? '';
     if (value === '' && rule === ':?') throw new Error(`${name}: ${words}`);
-    return value === '' && rule === ':-' ? String(words) : value;
+    const absent = rule === '-' ? env[name] === undefined : value === '' && rule === ':-';
+    return absent ? String(words) : value;
   });
 }
 

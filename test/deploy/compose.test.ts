@@ -22,6 +22,7 @@ const READERS: Record<string, string[]> = {
     'worker/settings.ts',
     'worker/webhook-settings.ts',
     'worker/change-settings.ts',
+    'worker/evidence-key-settings.ts',
     'settings/evidence-store.ts',
   ],
 };
@@ -60,6 +61,13 @@ describe('the variables of docker-compose.yml', () => {
     }
   });
 
+  it('let a key in a key vault sign evidence in the place of the file', () => {
+    const id = `https://kv-evidence.vault.azure.net/keys/evidence/${'a'.repeat(32)}`;
+    const worker = composeWith({ ...ENV, KEYTURN_EVIDENCE_KEY_ID: id, KEYTURN_EVIDENCE_KEY_FILE: '' }).services.worker;
+    const { evidenceKey } = readWorkerSettings({ ...worker?.environment } as NodeJS.ProcessEnv);
+    expect(evidenceKey).toMatchObject({ in: 'vault', keyId: { kid: id } });
+  });
+
   it('of Keyturn make settings that both processes take, and agree on', () => {
     const { services: started } = composeWith(ENV);
     const api = readApiSettings({ ...started.api?.environment } as NodeJS.ProcessEnv);
@@ -73,7 +81,9 @@ describe('the variables of docker-compose.yml', () => {
     // What they write is in a volume: the rest of the file system is read-only.
     const volumes = written.services.worker?.volumes.map((volume) => volume.split(':')[1]);
     const [publicKey = ''] = worker.apiPublicKeys;
-    expect(volumes).toEqual([worker.evidenceStore, path.dirname(worker.evidenceKeyFile), path.dirname(publicKey)]);
+    const { evidenceKey } = worker;
+    const keyFile = evidenceKey.in === 'file' ? evidenceKey.file : '';
+    expect(volumes).toEqual([worker.evidenceStore, path.dirname(keyFile), path.dirname(publicKey)]);
     expect(api).toMatchObject({ host: '0.0.0.0', port: 8080, tenantId: ENV.AZURE_TENANT_ID });
     expect(api.temporal).toMatchObject({ namespace: 'keyturn', connection: { address: 'temporal:7233' } });
   });
@@ -190,6 +200,7 @@ describe('what docker-compose.yml lets out', () => {
 describe('the reading of docker-compose.yml', () => {
   it('follows the rules of Compose for variables', () => {
     expect(interpolate('a ${B:-c} ${D} $$e', { D: 'd' })).toBe('a c d $e');
+    expect(interpolate('${A-a} ${B-b} ${C:-c}', { B: '', C: '' })).toBe('a  c');
     expect(() => interpolate('$HOME', {})).toThrow('A single $');
   });
 

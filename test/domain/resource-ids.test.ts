@@ -30,7 +30,7 @@ describe('a key id', () => {
     ['of a secret', KID.replace('/keys/', '/secrets/'), /path/],
     ['that is no URL', 'k1', /URL/],
   ])('%s is refused with a sentence', (_what, text, fault) => {
-    expect(parseKeyId(text)).toEqual({ fault: expect.stringMatching(fault) });
+    expect(parseKeyId(text)).toMatchObject({ fault: expect.stringMatching(fault) });
   });
 
   it('hashes to what the KMS v2 plugin and the metrics of kube-apiserver show', () => {

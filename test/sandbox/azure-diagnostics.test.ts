@@ -1,5 +1,6 @@
 /** Diagnostic settings of vaults, and what vaults log. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { CryptographyClient } from '@azure/keyvault-keys';
 import { SandboxControl, type VaultLogRow } from '../../launch/sandbox-control';
 import { GROUP, LOCATION, TestAzure, type RawAnswer } from './azure-support';
 
@@ -57,6 +58,8 @@ describe('diagnostic settings of the sandbox', () => {
       body: { name: 'audit', id: expect.stringMatching(/diagnosticSettings\/audit$/) },
     });
     await azure.keys(VAULT).getKey('etcd');
+    const signing = await azure.keys(VAULT).createEcKey('signing');
+    await new CryptographyClient(signing, azure.credential).sign('ES256', Buffer.alloc(32)).catch(() => undefined);
     const rotated = String((await azure.keys(VAULT).createRsaKey('etcd')).id);
     await azure.containers.managedClusters.createOrUpdate(GROUP, 'c1', azure.clusterParameters(identityId, rotated), {
       updateIntervalInMs: 5,
@@ -65,6 +68,9 @@ describe('diagnostic settings of the sandbox', () => {
     expect(logged.map(({ operationName }) => operationName)).toEqual(
       expect.arrayContaining(['KeyGet', 'KeyCreate', 'KeyEncrypt', 'KeyDecrypt']),
     );
+    // Nobody has the right here: what is refused is logged too.
+    const signed = logged.filter(({ operationName }) => operationName === 'KeySign');
+    expect(signed.map(({ properties }) => properties.httpStatusCode)).toEqual([403]);
     const crypto = logged.filter(({ operationName }) => operationName === 'KeyEncrypt');
     expect(new Set(crypto.map(({ identity }) => identity.oid))).toEqual(new Set([principalId]));
     expect(crypto[0]?.properties).toMatchObject({ id: expect.stringContaining('/keys/etcd/'), httpStatusCode: 200 });

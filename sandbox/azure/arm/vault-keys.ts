@@ -56,7 +56,12 @@ export function vaultKeysRouter(registry: VaultRegistry): Router {
     }
     const { tags, properties } = parsed.data;
     const { keySize, keyOps, attributes } = properties;
-    const { key, version } = await vault.keys.create(name, { ...attributes, sizeInBits: keySize, keyOps, tags });
+    const { key, version } = await vault.keys.create(name, {
+      ...attributes,
+      kind: { type: 'RSA', sizeInBits: keySize },
+      keyOps,
+      tags,
+    });
     response.json(bodyOf(vault, key, version));
   });
 
@@ -88,7 +93,7 @@ export function vaultKeysRouter(registry: VaultRegistry): Router {
 }
 
 function bodyOf(vault: Vault, { name }: NamedKey, version: KeyVersion, isVersion = false): JsonObject {
-  const { enabled, exp, nbf, created, updated } = version;
+  const { enabled, exp, nbf, created, updated, material } = version;
   const id = `${vault.id}/keys/${name}`;
   return {
     id: isVersion ? `${id}/versions/${version.version}` : id,
@@ -98,9 +103,9 @@ function bodyOf(vault: Vault, { name }: NamedKey, version: KeyVersion, isVersion
     tags: version.tags,
     properties: {
       attributes: { enabled, exp, nbf, created, updated },
-      kty: 'RSA',
+      kty: material.type,
       keyOps: version.keyOps,
-      keySize: version.sizeInBits,
+      ...(material.type === 'RSA' ? { keySize: material.sizeInBits } : { curveName: material.curve }),
       keyUri: kidOf(vault, name),
       keyUriWithVersion: kidOf(vault, name, version),
     },

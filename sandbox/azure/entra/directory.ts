@@ -17,7 +17,7 @@ export interface ServicePrincipal {
   readonly objectId: string;
   /** Client secret; managed identities have none. */
   readonly secret?: string;
-  /** Every right on ARM and on every vault: a short cut that Azure does not have. */
+  /** Every right on ARM and on every vault, but to sign with keys: a short cut that Azure does not have. */
   readonly administrator: boolean;
   /** App roles on Keyturn's API, as the `roles` claim of app-only tokens. */
   readonly appRoles: readonly string[];

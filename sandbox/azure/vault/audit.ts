@@ -21,6 +21,7 @@ const POSTED: Readonly<Record<string, string>> = {
   decrypt: 'KeyDecrypt',
   wrapkey: 'KeyWrap',
   unwrapkey: 'KeyUnwrap',
+  sign: 'KeySign',
   recover: 'KeyRecover',
 };
 

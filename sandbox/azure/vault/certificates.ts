@@ -90,8 +90,7 @@ function addParts(vault: Vault, name: string, certificate: CertificateVersion): 
   const common = { version, enabled, created, updated, nbf, exp, tags, managed: true } as const;
   vault.keys.adopt(name, {
     ...common,
-    rsa: made.rsa,
-    sizeInBits: made.sizeInBits,
+    material: { type: 'RSA', sizeInBits: made.sizeInBits, ...made.rsa },
     keyOps: DEFAULT_KEY_OPS,
     exportable: made.exportable,
   });

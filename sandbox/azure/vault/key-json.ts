@@ -12,9 +12,11 @@ export function kidOf(vault: Vault, name: string, version?: KeyVersion): string 
 
 /** A KeyBundle: the public key, attributes and tags of one version. */
 export function keyBundle(vault: Vault, name: string, version: KeyVersion): JsonObject {
-  const jwk = version.rsa.publicKey.export({ format: 'jwk' });
+  const { material } = version;
+  const { n, e, x, y } = material.publicKey.export({ format: 'jwk' });
+  const numbers = material.type === 'RSA' ? { n, e } : { crv: material.curve, x, y };
   return {
-    key: { kid: kidOf(vault, name, version), kty: 'RSA', key_ops: version.keyOps, n: jwk.n, e: jwk.e },
+    key: { kid: kidOf(vault, name, version), kty: material.type, key_ops: version.keyOps, ...numbers },
     attributes: keyAttributes(vault, version),
     tags: version.tags,
     ...managedFlag(version),

@@ -1,17 +1,19 @@
 /**
  * The keys inside one vault: names, versions, attributes, soft delete.
  *
- * Needs: RSA.
+ * Needs: RSA and elliptic curves.
  * Does: keeps the life of each key, and says what Key Vault says when a name or version is not there.
  * Never does: ask who is calling.
  */
 import { randomBytes } from 'node:crypto';
 import { AzureError, badRequest } from '../errors';
-import { generateRsaKey, type RsaKey } from './rsa';
+import { generateKey, kindOf, type KeyKind, type KeyMaterial } from './key-material';
 
 const DAY_IN_SECONDS = 86_400;
-/** What a key may be used for unless the creator says less. */
+/** What an RSA key may be used for unless the creator says less. */
 export const DEFAULT_KEY_OPS = ['encrypt', 'decrypt', 'sign', 'verify', 'wrapKey', 'unwrapKey'] as const;
+/** The same for an EC key. */
+export const DEFAULT_EC_KEY_OPS = ['sign', 'verify'] as const;
 
 /** Attributes that a caller may set. Times are seconds since 1970, as on the wire. */
 export interface KeyAttributes {
@@ -22,7 +24,7 @@ export interface KeyAttributes {
 
 /** What a new version is made from. */
 export interface KeyRequest extends KeyAttributes {
-  readonly sizeInBits: number;
+  readonly kind: KeyKind;
   readonly keyOps: readonly string[];
   readonly tags: Readonly<Record<string, string>>;
 }
@@ -31,8 +33,7 @@ export interface KeyRequest extends KeyAttributes {
 export interface KeyVersion {
   /** 32 hexadecimal digits. */
   readonly version: string;
-  readonly rsa: RsaKey;
-  readonly sizeInBits: number;
+  readonly material: KeyMaterial;
   readonly created: number;
   updated: number;
   enabled: boolean;
@@ -84,13 +85,12 @@ export class KeyRing {
    */
   async create(name: string, request: KeyRequest): Promise<{ key: NamedKey; version: KeyVersion }> {
     this.#refuseDeleted(name);
-    const rsa = await generateRsaKey(request.sizeInBits);
+    const material = await generateKey(request.kind);
     this.#refuseDeleted(name); // A client may have deleted it while the key was being generated.
     const now = nowInSeconds();
     const version: KeyVersion = {
       version: randomBytes(16).toString('hex'),
-      rsa,
-      sizeInBits: request.sizeInBits,
+      material,
       created: now,
       updated: now,
       enabled: request.enabled ?? true,
@@ -130,8 +130,8 @@ export class KeyRing {
 
   /** A new version like the latest one, without its dates: only a rotation policy would set them. */
   async rotate(name: string): Promise<{ key: NamedKey; version: KeyVersion }> {
-    const { sizeInBits, keyOps, tags } = latestVersion(this.get(name));
-    return this.create(name, { sizeInBits, keyOps, tags });
+    const { material, keyOps, tags } = latestVersion(this.get(name));
+    return this.create(name, { kind: kindOf(material), keyOps, tags });
   }
 
   /** @throws AzureError 404 KeyNotFound. */

@@ -13,6 +13,7 @@ export type KeyPermission =
   | 'decrypt'
   | 'wrapkey'
   | 'unwrapkey'
+  | 'sign'
   | 'rotate'
   | 'delete'
   | 'recover'
@@ -32,6 +33,7 @@ export const KEY_PERMISSIONS: Readonly<
   decrypt: { policyWord: 'decrypt', dataAction: `${KEYS}/decrypt/action` },
   wrapkey: { policyWord: 'wrapKey', dataAction: `${KEYS}/wrap/action` },
   unwrapkey: { policyWord: 'unwrapKey', dataAction: `${KEYS}/unwrap/action` },
+  sign: { policyWord: 'sign', dataAction: `${KEYS}/sign/action` },
   rotate: { policyWord: 'rotate', dataAction: `${KEYS}/rotate/action` },
   delete: { policyWord: 'delete', dataAction: `${KEYS}/delete` },
   recover: { policyWord: 'recover', dataAction: `${KEYS}/recover/action` },

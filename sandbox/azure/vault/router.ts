@@ -3,7 +3,7 @@
  *
  * Needs: the registry, tokens, role assignments.
  * Does: routes, parses, authenticates and authorizes each request, then calls key ring or crypto.
- * Never does: anything with a key that is not RSA.
+ * Never does: make a key in an HSM, or a symmetric one.
  */
 import { randomUUID } from 'node:crypto';
 import { json, Router, type Request, type Response } from 'express';
@@ -20,14 +20,24 @@ import { attributesOf, attributesSchema, tagsSchema } from './attributes';
 import { auditRequest, type VaultAudit } from './audit';
 import { authenticateVaultCaller, clientAddress } from './authentication';
 import { certificateRoutes } from './certificate-routes';
-import { cryptoOperationSchema, performCrypto } from './crypto';
+import { cryptoOperationSchema, performCrypto, performSign } from './crypto';
+import { CURVES, type Curve } from './ec';
 import { deletionFields, keyBundle, keyItem, keyVersionItem, kidOf } from './key-json';
-import { DEFAULT_KEY_OPS, latestVersion, nowInSeconds, requireKeyName, type KeyVersion } from './key-ring';
+import {
+  DEFAULT_EC_KEY_OPS,
+  DEFAULT_KEY_OPS,
+  latestVersion,
+  nowInSeconds,
+  requireKeyName,
+  type KeyVersion,
+} from './key-ring';
+import type { KeyKind } from './key-material';
 import { parseBody } from './parse-body';
 import type { KeyPermission } from './permissions';
 import type { Vault, VaultRegistry } from './registry';
 import { rsaAlgorithmSchema } from './rsa';
 import { secretRoutes, type Entitled } from './secret-routes';
+import { signatureAlgorithmSchema } from './signing';
 
 /** What the routes work with. */
 export interface VaultRouterOptions {
@@ -45,6 +55,7 @@ const keyOpsSchema = z.array(z.enum([...DEFAULT_KEY_OPS, 'import', 'export']));
 const createSchema = z.looseObject({
   kty: z.string(),
   key_size: z.int().optional(),
+  crv: z.string().optional(),
   key_ops: keyOpsSchema.optional(),
   attributes: attributesSchema.optional(),
   tags: tagsSchema.optional(),
@@ -55,6 +66,7 @@ const updateSchema = z.looseObject({
   tags: tagsSchema.optional(),
 });
 const cryptoSchema = z.looseObject({ alg: rsaAlgorithmSchema, value: z.base64url() });
+const signSchema = z.looseObject({ alg: signatureAlgorithmSchema, value: z.base64url() });
 
 /** A vault, and who calls it. */
 interface Call {
@@ -134,21 +146,12 @@ export function vaultRouter(options: VaultRouterOptions): Router {
     const vault = permitted(response, 'create', name);
     requireKeyName(name);
     const body = parseBody(createSchema, request.body);
-    if (body.kty !== 'RSA') {
-      throw badRequest(
-        `The sandbox makes keys of type RSA only, not ${body.kty}: AKS takes no other.`,
-        'SandboxKeyTypeNotSupported',
-      );
-    }
-    const sizeInBits = body.key_size ?? 2048;
-    if (![2048, 3072, 4096].includes(sizeInBits)) {
-      throw badRequest(`Unsupported RSA key size ${sizeInBits}: 2048, 3072 and 4096 are.`, 'BadParameter');
-    }
+    const kind = keyKind(body);
     requireExpiry(vault, name, body.attributes?.exp);
     const { key, version } = await vault.keys.create(name, {
       ...attributesOf(body.attributes),
-      sizeInBits,
-      keyOps: body.key_ops ?? DEFAULT_KEY_OPS,
+      kind,
+      keyOps: body.key_ops ?? (kind.type === 'RSA' ? DEFAULT_KEY_OPS : DEFAULT_EC_KEY_OPS),
       tags: body.tags ?? {},
     });
     response.json(keyBundle(vault, key.name, version));
@@ -192,6 +195,20 @@ export function vaultRouter(options: VaultRouterOptions): Router {
       looksUntilShown: slow?.looks ?? 0,
     });
     response.json({ ...deletionFields(vault, key), ...keyBundle(vault, key.name, latestVersion(key)) });
+  });
+
+  router.post('/keys/:name/:version/sign', (request, response) => {
+    const { vault, caller } = response.locals['call'] as Call;
+    authorize(vault, assignments, caller, 'sign', request.params.name);
+    const body = parseBody(signSchema, request.body);
+    const { name, version: versionId } = request.params;
+    const { version, value } = performSign(vault, assignments, caller, {
+      keyName: name,
+      version: versionId === 'latest' ? undefined : versionId,
+      algorithm: body.alg,
+      digest: Buffer.from(body.value, 'base64url'),
+    });
+    response.json({ kid: kidOf(vault, vault.keys.get(name).name, version), value: value.toString('base64url') });
   });
 
   router.post('/keys/:name/:version/:operation', (request, response, next) => {
@@ -254,6 +271,21 @@ export function vaultRouter(options: VaultRouterOptions): Router {
     );
   });
   return router;
+}
+
+/** @throws AzureError 400 for a type, size or curve that the sandbox does not make */
+function keyKind({ kty, key_size: sizeInBits = 2048, crv: curve = 'P-256' }: z.infer<typeof createSchema>): KeyKind {
+  if (kty === 'EC') {
+    if (!Object.hasOwn(CURVES, curve)) throw badRequest(`Unsupported EC curve ${curve}.`, 'BadParameter');
+    return { type: 'EC', curve: curve as Curve };
+  }
+  if (kty !== 'RSA') {
+    throw badRequest(`The sandbox makes keys of the types RSA and EC only, not ${kty}.`, 'SandboxKeyTypeNotSupported');
+  }
+  if (![2048, 3072, 4096].includes(sizeInBits)) {
+    throw badRequest(`Unsupported RSA key size ${sizeInBits}: 2048, 3072 and 4096 are.`, 'BadParameter');
+  }
+  return { type: 'RSA', sizeInBits };
 }
 
 function updateVersion(version: KeyVersion, body: z.infer<typeof updateSchema>): void {
