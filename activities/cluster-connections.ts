@@ -7,9 +7,11 @@
  */
 import { AzureError } from '../azure/errors';
 import type { ManagedClusters } from '../azure/managed-clusters';
+import { digestOf } from '../domain/canonical';
 import { clusterLockId } from '../domain/resource-ids';
 import { connectKubernetes, type KubeConnection, type KubeRequest } from './kubernetes/connection';
 import { KubeError } from './kubernetes/errors';
+import { parseKubeconfig } from './kubernetes/kubeconfig';
 
 const KEPT_FOR_IN_MS = 5 * 60_000;
 /** Keyturn asks ARM no more often than this for one cluster, however many requests fail. */
@@ -27,6 +29,12 @@ export interface ClusterConnections {
    * @throws ArmError, TokenError when ARM gives no kubeconfig; every error of the work
    */
   use<T>(cluster: string, signal: AbortSignal, work: (connection: KubeConnection) => Promise<T>): Promise<T>;
+  /**
+   * Names the API server of the cluster, by its address and its authority, as ARM gave them: a cluster that was made anew under the same
+   * resource id has another name.
+   * @throws ArmError, TokenError when ARM gives no kubeconfig
+   */
+  serverOf(cluster: string, signal: AbortSignal): Promise<string>;
 }
 
 /** How often ARM may be asked for kubeconfigs. */
@@ -86,6 +94,11 @@ export function createClusterConnections(
       } finally {
         await connection.close();
       }
+    },
+
+    async serverOf(cluster, signal) {
+      const { server, ca } = parseKubeconfig(await kubeconfigOf(cluster, signal));
+      return digestOf({ server, ca });
     },
   };
 }

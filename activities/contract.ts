@@ -89,6 +89,8 @@ export interface RulesChecked {
   readonly cluster: string | null;
   /** Secrets a second that a pass may ask for; null without a limit. */
   readonly perSecond: number | null;
+  /** Names what ARM says of that cluster and its KMS: another text after every change. Absent where no Secrets are to be looked at. */
+  readonly state?: string;
 }
 
 /** What a look at the connections of a cluster with vaults gives. */
@@ -170,6 +172,8 @@ export interface Activities {
     readonly perSecond: number | null;
     /** The census of before: where it found nothing, only what has changed since is asked again. */
     readonly earlier?: Census;
+    /** `RulesChecked.state`, before people approve: plans of the same state may share a census. Absent: it is taken for this plan alone. */
+    readonly state?: string;
   }): Promise<Census>;
 
   /**

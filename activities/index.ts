@@ -6,6 +6,7 @@ import { Context } from '@temporalio/activity';
 import type { Client } from '@temporalio/client';
 import type { AzureAccess } from '../azure/access';
 import { keyOf } from '../domain/encryption';
+import type { Census } from '../domain/census';
 import { changeOf, profileOf } from '../domain/plan/change-of-step';
 import type { StepType } from '../domain/plan/steps';
 import { createApprovedPlans, type TrustRules } from './approved-plan';
@@ -45,8 +46,11 @@ import { provingActivities } from './proving';
 import { Receipts } from './receipts';
 import { awaitKms } from './repair/await-kms';
 import { awaitKeyAccess, grantKeyAccess } from './repair/grant';
-import type { Look } from './look';
+import type { Look, PlanLook } from './look';
 import { requireNoHindrances } from './kubernetes/vnet-sight';
+import { createSharedLooks } from './shared-look';
+import type { Running } from './running';
+import { createSharedCensuses } from './secrets/shared-census';
 import { AFTER_REFUSAL, repair, REPAIRS } from './repair/repair';
 import { retiringActivities } from './retiring';
 import { ActivityRunner, askingOperation, INSIDE } from './run-activity';
@@ -102,31 +106,41 @@ export function createActivities({ azure, evidence, trust, pace, client, ...sett
   const mountLimits = { ...MOUNT_LIMITS, mountsWithinMs: mountFailsAfterInMs };
   // One more for what is asked beside the Secrets.
   const connections = createClusterConnections(azure.clusters, pace.inFlight + 1);
+  const censuses = createSharedCensuses();
+  const looks = createSharedLooks();
   const changes = createChangeDesk(settings.change ?? NO_CHANGE_SYSTEM);
   const receipts = new Receipts(evidence);
   const recordChecks = { ...trust, receipts: receipts.verifier };
   const trusting = { statements: trust.statements, audit: evidence.audit };
   const webhooks = createWebhooks(client, settings.webhooks ?? NO_WEBHOOKS);
-  const runner = new ActivityRunner(client, createApprovedPlans(client, trust), connections, evidence);
+  const runner = new ActivityRunner(client, createApprovedPlans(client, trust), connections, evidence, (cluster) =>
+    censuses.forget(cluster),
+  );
   const awaitLimits = { ...AWAIT_LIMITS, restsInMs: clusterDecidesAfterInMs ?? AWAIT_LIMITS.restsInMs };
   const use: UseCluster = (cluster, signal, work) => connections.use(cluster, signal, work);
   const look = (signal: AbortSignal): Look => ({ azure, use, evidence, signal });
+  const lookForPlan = (signal: AbortSignal): PlanLook => ({ ...look(signal), shared: looks });
   return {
     checkRules: runner.plain({ doing: 'Checking the rules', ...INSIDE }, async ({ request }, { signal }) =>
-      changes.refuseUnknown(await checkRules(look(signal), request), request, signal),
+      changes.refuseUnknown(await checkRules(lookForPlan(signal), request), request, signal),
     ),
     checkChange: runner.plain({ doing: 'Asking the change system' }, (question, { signal }) =>
       changes.check(question, signal),
     ),
     takeCensus: runner.plain(
       { doing: 'Taking the census of Secrets', ...INSIDE },
-      ({ cluster, perSecond, earlier }, running) =>
-        connections.use(cluster, running.signal, (connection) =>
-          takeCensus(connection, { ...pace, perSecond }, running, { earlier }),
-        ),
+      async ({ cluster, perSecond, earlier, state }, running) => {
+        const take = (telling: Running): Promise<Census> =>
+          connections.use(cluster, telling.signal, (connection) =>
+            takeCensus(connection, { ...pace, perSecond }, telling, { earlier }),
+          );
+        if (state === undefined) return await take(running);
+        const server = await connections.serverOf(cluster, running.signal);
+        return await censuses.of({ cluster, state, server }, running, take);
+      },
     ),
     makePlan: runner.plain({ doing: 'Making the plan', ...INSIDE }, (input, { signal }) =>
-      makePlan(look(signal), input),
+      makePlan(lookForPlan(signal), input),
     ),
 
     createKeyVersion: runner.writesForStep(

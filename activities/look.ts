@@ -6,6 +6,7 @@ import type { EvidenceStore } from './evidence';
 import type { UseCluster } from './key-usage';
 import type { KubeConnection } from './kubernetes/connection';
 import { KubeError } from './kubernetes/errors';
+import type { SharedLooks } from './shared-look';
 
 /** What a look needs. */
 export interface Look {
@@ -14,6 +15,12 @@ export interface Look {
   readonly use: UseCluster;
   readonly evidence: EvidenceStore;
   readonly signal: AbortSignal;
+}
+
+/** What a look for a plan needs. */
+export interface PlanLook extends Look {
+  /** Shares looks for plans that are made at the same time. */
+  readonly shared: SharedLooks;
 }
 
 /** A cluster that does not answer must not keep the caller waiting. */

@@ -2,17 +2,20 @@
 import type { Census } from '../domain/census';
 import type { EvidenceRecord } from '../domain/evidence';
 import type { Ledger } from '../domain/ledger';
+import { canonicalJson, digestOf } from '../domain/canonical';
 import { kindOf } from '../domain/kinds';
-import { reportedKeyId, type AzureObservation, type Observation } from '../domain/observed';
+import { reportedKeyId, type AzureObservation, type ObservedCluster, type Observation } from '../domain/observed';
 import type { PlanPolicy } from '../domain/plan/plan';
 import { busyState, plan, ruleFaults } from '../domain/planner';
 import type { OperationRequest } from '../domain/request';
+import { clusterLockId } from '../domain/resource-ids';
 import { rewriteCeiling } from '../domain/rewrite-pace';
 import { claimsProof, trustedLedger, trustIn } from '../domain/trusted-ledger';
 import { newestUnused, type UnusedVersion } from '../domain/unused-versions';
 import type { PlanMade, RulesChecked } from './contract';
 import { readCsiInside, type InsideQuery } from './csi/inside';
 import { readClusterEvidence, type EvidenceStore } from './evidence';
+import type { KubeConnection } from './kubernetes/connection';
 import { readMetrics } from './kubernetes/metrics';
 import { nodesByPool } from './kubernetes/nodes';
 import { unlessRefused } from './kubernetes/servers';
@@ -20,22 +23,28 @@ import { storageSizeOf } from './kubernetes/storage';
 import { readUpgradeRisks } from './kubernetes/upgrade-risks';
 import { readVnetSight } from './kubernetes/vnet-sight';
 import { readLedger } from './ledger';
-import { readIfItAnswers, type Look } from './look';
+import { readIfItAnswers, type Look, type PlanLook } from './look';
 import { observeForPlan } from './observe-azure';
 import { observeRecovery } from './observe-recovery';
 
 /** Checks the rules of the request's kind by what Azure says. @throws ArmError, VaultError, TokenError */
-export async function checkRules(look: Look, request: OperationRequest): Promise<RulesChecked> {
-  const observed = await observeForPlan(look, request);
+export async function checkRules(look: PlanLook, request: OperationRequest): Promise<RulesChecked> {
+  const observed = await azureOf(look, request);
   const faults = ruleFaults(request, observed);
   const looksInside = faults.length === 0 && kindOf(request.kind).needs.includes('census');
   const cluster = looksInside && observed.cluster.found ? observed.cluster.cluster.resourceId : null;
-  return { faults, busy: busyState(observed, faults), cluster, perSecond: rewriteCeiling(observed) };
+  const state = observed.cluster.found && cluster !== null ? { state: stateOf(observed.cluster.cluster) } : {};
+  return { faults, busy: busyState(observed, faults), cluster, perSecond: rewriteCeiling(observed), ...state };
+}
+
+/** Names what ARM says of a cluster and its KMS: the eTag is another one after every change of the cluster. */
+function stateOf({ eTag, kms }: ObservedCluster): string {
+  return digestOf({ eTag, kms });
 }
 
 /** Observes again, and plans. @throws as `checkRules`; KubeError */
 export async function makePlan(
-  look: Look,
+  look: PlanLook,
   input: { readonly request: OperationRequest; readonly policy: PlanPolicy; readonly census: Census | null },
 ): Promise<PlanMade> {
   const { request, policy, census } = input;
@@ -50,9 +59,9 @@ export async function makePlan(
 }
 
 /** All that a plan is made from. The cluster itself is asked only when Azure's answer leaves a plan possible. */
-async function observe(look: Look, request: OperationRequest, records: ClusterEvidence): Promise<Observation> {
-  const { signal, use } = look;
-  const azure = await observeForPlan(look, request);
+async function observe(look: PlanLook, request: OperationRequest, records: ClusterEvidence): Promise<Observation> {
+  const { signal, use, shared } = look;
+  const azure = await azureOf(look, request);
   if (ruleFaults(request, azure).length > 0) return { azure };
   const { needs, startsWithout } = kindOf(request.kind);
   if (startsWithout === 'cluster') return { azure };
@@ -65,16 +74,10 @@ async function observe(look: Look, request: OperationRequest, records: ClusterEv
   }
   const atRisk = needs.includes('upgrade-risks');
   const privately = needs.includes('vnet-integration') && request.parameters.vaultAccess === 'Private';
-  const [ledger, nodes, metrics, upgradeRisks, vnetSight] = await use(request.cluster, signal, async (connection) => {
-    const [stored, counted, text] = await Promise.all([
-      readLedger(connection, signal),
-      nodesByPool(connection, signal),
-      unlessRefused(() => readMetrics(connection, signal)),
-    ]);
-    const risks = atRisk ? await readUpgradeRisks(connection, text, signal) : undefined;
-    return [stored, counted, text, risks, privately ? await readVnetSight(connection, signal) : undefined] as const;
-  });
-  const storageBytes = metrics === undefined ? undefined : storageSizeOf(metrics);
+  const key = canonicalJson(['inside', clusterLockId(request.cluster), atRisk, privately]);
+  const { ledger, nodes, storageBytes, upgradeRisks, vnetSight } = await shared.of(key, signal, (together) =>
+    use(request.cluster, together, (connection) => readInside(connection, { atRisk, privately }, together)),
+  );
   return {
     azure,
     ...(nodes === undefined ? {} : { nodes }),
@@ -82,6 +85,34 @@ async function observe(look: Look, request: OperationRequest, records: ClusterEv
     ...(upgradeRisks === undefined ? {} : { upgradeRisks }),
     ...(vnetSight === undefined ? {} : { vnetSight }),
     ...(await believed(ledger, azure, request.cluster, records)),
+  };
+}
+
+/** What Azure says, as after this call began: plans that ask for the same at the same time share the look. */
+function azureOf(look: PlanLook, request: OperationRequest): Promise<AzureObservation> {
+  // What does not matter to the look: who asked, for which change, and whether the operation waits for others.
+  const { kind, cluster, parameters } = request;
+  const key = canonicalJson(['azure', kind, cluster, parameters]);
+  return look.shared.of(key, look.signal, (signal) => observeForPlan({ ...look, signal }, request));
+}
+
+/** What the cluster itself says, but for its Secrets. */
+async function readInside(
+  connection: KubeConnection,
+  { atRisk, privately }: { readonly atRisk: boolean; readonly privately: boolean },
+  signal: AbortSignal,
+) {
+  const [ledger, nodes, metrics] = await Promise.all([
+    readLedger(connection, signal),
+    nodesByPool(connection, signal),
+    unlessRefused(() => readMetrics(connection, signal)),
+  ]);
+  return {
+    ledger,
+    nodes,
+    storageBytes: metrics === undefined ? undefined : storageSizeOf(metrics),
+    upgradeRisks: atRisk ? await readUpgradeRisks(connection, metrics, signal) : undefined,
+    vnetSight: privately ? await readVnetSight(connection, signal) : undefined,
   };
 }
 

@@ -66,6 +66,8 @@ export class ActivityRunner {
     private readonly plans: ApprovedPlans,
     private readonly connections: ClusterConnections,
     private readonly evidence: EvidenceStore,
+    /** Called before and after work that writes to a cluster or its vault: what was known of its Secrets may be over. */
+    private readonly onWrite: (cluster: string) => void,
   ) {}
 
   /** Work that belongs to no plan, and writes nothing to a cluster. */
@@ -106,7 +108,12 @@ export class ActivityRunner {
         // A workflow that was set back, or started again under its id, must not do again what has ended.
         await refuseUsedOperationId(step.operationId, this.evidence);
         await requireLock(this.client, step.cluster, step.operationId);
-        return await work(input, step);
+        this.onWrite(step.cluster);
+        try {
+          return await work(input, step);
+        } finally {
+          this.onWrite(step.cluster);
+        }
       });
   }
 

@@ -50,14 +50,15 @@ export const FILTER_TEXT = /^[^'"\\\p{C}]+$/u;
 /**
  * The query for the operations that pass the filters and were asked for within the span; undefined when there can be none.
  * @param types the types of workflows that are operations
- * @param within what the caller may read; absent when that is everything
+ * @param options.within what the caller may read; absent when that is everything
+ * @param options.without ids of workflows to leave out
  * @throws Error for a text that cannot be looked for: the caller checks them with FILTER_TEXT
  */
 export function visibilityQuery(
   types: readonly string[],
   filters: Filters,
   span: Span,
-  within?: readonly Grant[],
+  { within, without = [] }: { readonly within?: readonly Grant[]; readonly without?: readonly string[] } = {},
 ): string | undefined {
   const statuses = statusesOf(filters);
   if (statuses.length === 0 || within?.length === 0) return undefined;
@@ -77,6 +78,7 @@ export function visibilityQuery(
     ...(within === undefined ? [] : [`(${within.map(grantQuery).join(' OR ')})`]),
     `${requestedAt.name} > '${halfAfter(span.since - 1)}'`,
     ...(span.until === undefined ? [] : [`${requestedAt.name} < '${halfAfter(span.until)}'`]),
+    ...(without.length === 0 ? [] : [`WorkflowId NOT IN (${without.map(quoted).join(', ')})`]),
   ].join(' AND ');
 }
 

@@ -5,10 +5,13 @@
  * SIGTERM or SIGINT after it has answered the requests under way.
  */
 import { observeAzure } from '../activities/observe-azure';
-import { createAzureAccess } from '../azure/access';
+import { createSharedLooks } from '../activities/shared-look';
+import { createAzureAccess, type AzureAccess } from '../azure/access';
+import { canonicalJson } from '../domain/canonical';
 import { openStore } from '../evidence/open-store';
 import { UnusableKey } from '../evidence/signer';
 import { SettingsError } from '../settings/environment';
+import type { ObserveAzure } from './deps';
 import { createLogger } from './logging';
 import { startApi } from './server';
 import { readApiSettings } from './settings';
@@ -19,7 +22,7 @@ async function main(): Promise<void> {
   const logger = createLogger(settings.logLevel);
   const azure = createAzureAccess(settings.cloud);
   const api = await startApi(settings, {
-    observeAzure: (request, options) => observeAzure(azure, request, options),
+    observeAzure: observeTogether(azure),
     store: openStore(settings.evidenceStore, settings.cloud),
     logger,
   });
@@ -41,6 +44,16 @@ async function main(): Promise<void> {
   });
   logger.info({ signal }, 'stopping');
   await api.close();
+}
+
+/** Requests that come at the same time and ask Azure the same share the answer: each gets what Azure said after it came. */
+function observeTogether(azure: AzureAccess): ObserveAzure {
+  const shared = createSharedLooks();
+  return (request, { abortSignal }) => {
+    const { kind, cluster, parameters } = request;
+    const key = canonicalJson([kind, cluster, parameters]);
+    return shared.of(key, abortSignal, (signal) => observeAzure(azure, request, { abortSignal: signal }));
+  };
 }
 
 main().then(

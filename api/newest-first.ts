@@ -1,7 +1,8 @@
 /**
- * Pages with the newest first, from a store that counts and lists what lies within a span of time, and has no useful order: Temporal
- * lists what runs before what has ended, by its end, and SQL visibility refuses any other order.
+ * Pages with the newest first, from a store that counts and lists what lies within a span of time, in an order of its own: Temporal
+ * lists what runs before what has ended, what runs by its start and the rest by its end, and SQL visibility refuses any other order.
  *
+ * That order is only a hint where to look: as many entries as a page needs, whichever they are, show how far back the page can reach.
  * Each page is found by its time, so that one that ends between two pages is neither left out nor shown twice.
  */
 import type { Span } from './list-query';
@@ -18,6 +19,11 @@ export interface Store<Entry extends Place> {
   count(span: Span): Promise<number>;
   /** In any order, and perhaps one twice. */
   list(span: Span): Promise<readonly Entry[]>;
+  /** The first ones in the order of the store, `most` of them; `all` says that there are no others. @param without ids to leave out */
+  some(
+    span: Span,
+    options: { readonly most: number; readonly without?: readonly string[] },
+  ): Promise<{ readonly entries: readonly Entry[]; readonly all: boolean }>;
 }
 
 /** Which page. */
@@ -46,9 +52,9 @@ export async function newestFirst<Entry extends Place>(
   // Those that were asked for in the same millisecond are told apart by their ids.
   for (let until = after?.at; until === undefined || until >= oldest;) {
     // One more, to know whether another page follows.
-    const since = await sinceWhen(store, { until, oldest, now, needed: size + 1 - found.size });
-    for (const entry of await store.list({ since, until })) {
-      if (after === undefined || isBefore(after, entry)) found.set(entry.id, entry);
+    const { since, entries } = await readSpan(store, { until, oldest, now, needed: size + 1 - found.size });
+    for (const entry of entries) {
+      if (entry.at >= since && (after === undefined || isBefore(after, entry))) found.set(entry.id, entry);
     }
     if (found.size > size) break;
     until = since - 1;
@@ -57,6 +63,27 @@ export async function newestFirst<Entry extends Place>(
   const entries = sorted.slice(0, size);
   const last = entries.at(-1);
   return { entries, ...(sorted.length > size && last ? { next: { at: last.at, id: last.id } } : {}) };
+}
+
+/** All entries of a span that has what is needed, or of all that is left; perhaps older ones among them. */
+async function readSpan<Entry extends Place>(
+  store: Store<Entry>,
+  {
+    until,
+    oldest,
+    now,
+    needed,
+  }: { readonly until?: number; readonly oldest: number; readonly now: number; readonly needed: number },
+): Promise<{ readonly since: number; readonly entries: readonly Entry[] }> {
+  const first = await store.some({ since: oldest, until }, { most: needed });
+  if (first.all) return { since: oldest, entries: first.entries };
+  // The span from the oldest of as many as are needed has these, and those that the store has in another place of its order.
+  const reach = first.entries.reduce((least, { at }) => Math.min(least, at), until ?? now);
+  const without = first.entries.map(({ id }) => id);
+  const others = await store.some({ since: reach, until }, { most: SPARE, without });
+  if (others.all) return { since: reach, entries: [...first.entries, ...others.entries] };
+  const since = await sinceWhen(store, { until, oldest: reach, now, needed });
+  return { since, entries: await store.list({ since, until }) };
 }
 
 /** The beginning of a span that has what is needed and not much more; `oldest` when the rest has not much more. */

@@ -2,6 +2,7 @@
 import type { Request } from 'express';
 import { z } from 'zod';
 import { Operation } from '../domain/operation';
+import type { ListedOperation } from '../domain/operation-memo';
 import { StoredRequest } from '../domain/request';
 import { waitsForPeople } from './list-query';
 import { OperationLinks, linksOf, type LinkSettings } from './operation-view';
@@ -24,7 +25,7 @@ export const OperationSummary = z
 export type OperationSummary = z.infer<typeof OperationSummary>;
 
 /** The summary of an operation. */
-export function summaryOf(operation: Operation, request: Request, settings: LinkSettings): OperationSummary {
+export function summaryOf(operation: ListedOperation, request: Request, settings: LinkSettings): OperationSummary {
   const { cluster, change } = operation.request;
   // The schema drops what a summary does not have.
   return OperationSummary.parse({

@@ -9,6 +9,7 @@ import type { AcceptanceDecision } from '../domain/acceptance';
 import type { Decision } from '../domain/approval';
 import type { KeyUsers } from '../domain/key-users';
 import type { Cancellation, Operation } from '../domain/operation';
+import type { ListedOperation } from '../domain/operation-memo';
 import type { Actor } from '../domain/people';
 import type { WorkerReport } from '../domain/worker-report';
 import type { OperationInput, PlannedOnly, PlanOnlyInput } from '../workflows/messages';
@@ -39,7 +40,7 @@ export interface WantedPage {
 
 /** A page of a list. */
 export interface OperationsPage {
-  readonly operations: readonly Operation[];
+  readonly operations: readonly ListedOperation[];
   /** Operations of the page whose record cannot be read: another version of Keyturn may have written it. */
   readonly unreadable: readonly string[];
   /** The last place of the page; absent on the last page. */

@@ -6,13 +6,18 @@
  */
 import type { Client } from '@temporalio/client';
 import { executionInfoFromRaw } from '@temporalio/client/lib/helpers';
-import type { Operation } from '../domain/operation';
+import { defaultPayloadConverter } from '@temporalio/common';
+import { decodeMapFromPayloads } from '@temporalio/common/lib/internal-non-workflow/codec-helpers';
+import type { temporal } from '@temporalio/proto';
+import { ZodError } from 'zod';
+import { isFinal } from '../domain/operation';
+import { LISTED_FIELDS, listedInMemo, type ListedOperation } from '../domain/operation-memo';
 import { SearchAttributes } from '../workflows/messages';
 import { UNFINISHED, visibilityQuery, type Filters, type Span } from './list-query';
-import { newestFirst, type Place } from './newest-first';
+import { newestFirst, type Place, type Store } from './newest-first';
 import type { OperationsPage, WantedPage } from './operations-gateway';
 import { ApiError } from './problem';
-import { storedOperation, type DescribedWorkflow } from './stored-operation';
+import { storedOperation } from './stored-operation';
 import { unknownAttributes } from './temporal-faults';
 
 /** Memos have up to 32 kB each. */
@@ -28,30 +33,50 @@ export interface ListDeps {
   readonly clock: () => Date;
 }
 
-/** A workflow as the list has it, by the time it was asked for. */
+type RawWorkflow = temporal.api.workflow.v1.IWorkflowExecutionInfo;
+
+/** A workflow as the list has it, by the time it was asked for. Its memo is decoded only when it is on the page. */
 interface Listed extends Place {
-  readonly workflow: DescribedWorkflow;
+  readonly raw: RawWorkflow;
 }
+
+/** `WORKFLOW_EXECUTION_STATUS_RUNNING` of Temporal's API. */
+const RUNNING = 1;
 
 /** One page. @throws ApiError `TemporalUnavailable`; `WorkerUnavailable` when no worker ever registered the search attributes */
 export async function listOperations(
   deps: ListDeps,
   { filters, size, after, within }: WantedPage,
 ): Promise<OperationsPage> {
-  const query = (span: Span): string | undefined => visibilityQuery(deps.types, filters, span, within);
-  const store = {
-    count: async (span: Span) => {
+  const { client } = deps;
+  const query = (span: Span, without?: readonly string[]): string | undefined =>
+    visibilityQuery(deps.types, filters, span, { within, without });
+  const store: Store<Listed> = {
+    count: async (span) => {
       const asked = query(span);
-      return asked === undefined ? 0 : (await call(() => deps.client.workflow.count(asked))).count;
+      return asked === undefined ? 0 : (await call(() => client.workflow.count(asked))).count;
     },
-    list: async (span: Span) => {
+    list: async (span) => {
       const asked = query(span);
-      return asked === undefined ? [] : await listed(asked);
+      const all: Listed[] = [];
+      let token: Uint8Array | undefined;
+      do {
+        const read = asked === undefined ? { entries: [] } : await pageOf(asked, READ_AT_ONCE, token);
+        all.push(...read.entries);
+        token = read.token;
+      } while (token !== undefined);
+      return all;
+    },
+    some: async (span, { most, without }) => {
+      const asked = query(span, without);
+      if (asked === undefined) return { entries: [], all: true };
+      const { entries, token } = await pageOf(asked, most);
+      return { entries, all: token === undefined };
     },
   };
   const page = { size, oldest: filters.since ?? 0, after, now: deps.clock().getTime() };
   const { entries, next } = await newestFirst(store, page);
-  const read = entries.map(({ id, workflow }) => ({ id, operation: readable(workflow) }));
+  const read = await Promise.all(entries.map(async ({ id, raw }) => ({ id, operation: await readable(client, raw) })));
   return {
     operations: read.flatMap(({ operation }) => (operation === undefined ? [] : [operation])),
     unreadable: read.flatMap(({ id, operation }) => (operation === undefined ? [id] : [])),
@@ -59,7 +84,6 @@ export async function listOperations(
   };
 
   async function call<T>(work: () => Promise<T>): Promise<T> {
-    const { client } = deps;
     try {
       return await deps.call(work);
     } catch (error) {
@@ -67,30 +91,27 @@ export async function listOperations(
     }
   }
 
-  async function listed(asked: string): Promise<Listed[]> {
-    const { client } = deps;
-    const { namespace, loadedDataConverter } = client.options;
-    const all: Listed[] = [];
-    let nextPageToken: Uint8Array | undefined;
-    do {
-      const answer = await call(() =>
-        client.workflowService.listWorkflowExecutions({
-          namespace,
-          query: asked,
-          pageSize: READ_AT_ONCE,
-          nextPageToken,
-        }),
-      );
-      for (const raw of answer.executions) {
-        const { typedSearchAttributes, ...info } = await executionInfoFromRaw(raw, loadedDataConverter, raw, namespace);
-        const at = typedSearchAttributes.get(SearchAttributes.requestedAt)?.getTime();
-        // The query asks for it, so that it is there. A list has no pending activities: it shows no live progress.
-        if (at !== undefined) all.push({ id: info.workflowId, at, workflow: { ...info, raw: {} } });
-      }
-      nextPageToken = answer.nextPageToken;
-    } while (nextPageToken.length > 0);
-    return all;
+  /** @returns `token` is absent when nothing follows */
+  async function pageOf(
+    asked: string,
+    pageSize: number,
+    nextPageToken?: Uint8Array,
+  ): Promise<{ readonly entries: readonly Listed[]; readonly token?: Uint8Array }> {
+    const { namespace } = client.options;
+    const answer = await call(() =>
+      client.workflowService.listWorkflowExecutions({ namespace, query: asked, pageSize, nextPageToken }),
+    );
+    const token = answer.nextPageToken;
+    return { entries: answer.executions.flatMap(listed), ...(token.length === 0 ? {} : { token }) };
   }
+}
+
+/** The query asks for the time, so that it is there. */
+function listed(raw: RawWorkflow): Listed[] {
+  const id = raw.execution?.workflowId;
+  const time = raw.searchAttributes?.indexedFields?.[SearchAttributes.requestedAt.name];
+  const at = time ? Date.parse(defaultPayloadConverter.fromPayload<string>(time)) : NaN;
+  return id && !Number.isNaN(at) ? [{ id, at, raw }] : [];
 }
 
 /** How many operations have not ended. @throws ApiError `TemporalUnavailable`, `WorkerUnavailable` */
@@ -107,12 +128,21 @@ export async function countOpen(
   }
 }
 
-function readable(workflow: DescribedWorkflow): Operation | undefined {
+/** What the list shows of a workflow; undefined when its record cannot be read. */
+async function readable({ options }: Client, raw: RawWorkflow): Promise<ListedOperation | undefined> {
+  const { namespace, loadedDataConverter } = options;
   try {
-    return storedOperation(workflow).operation;
+    const fields = raw.memo?.fields ?? {};
+    const wanted = LISTED_FIELDS.flatMap((name) => (fields[name] ? [[name, fields[name]] as const] : []));
+    const memo = await decodeMapFromPayloads(loadedDataConverter, Object.fromEntries(wanted));
+    const operation = listedInMemo(memo);
+    if (Number(raw.status) === RUNNING || isFinal(operation.status)) return operation;
+    // Ended from outside: what that means is said from the whole view. A list has no pending activities: it shows no live progress.
+    const info = await executionInfoFromRaw(raw, loadedDataConverter, raw, namespace);
+    return storedOperation({ ...info, raw: {} }).operation;
   } catch (error) {
     // One record of another version must not take the whole list away.
-    if (error instanceof ApiError && error.code === 'InternalError') return undefined;
+    if (error instanceof ZodError || (error instanceof ApiError && error.code === 'InternalError')) return undefined;
     throw error;
   }
 }

@@ -12,7 +12,7 @@ import path from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { promisify } from 'node:util';
 import { z } from 'zod';
-import { heading, runCommand, say, untilStopped } from '../cli/terminal';
+import { runCommand, untilStopped } from '../cli/terminal';
 import { temporaryDirectory } from '../cli/working-directory';
 import { makeSandboxCluster } from '../launch/sandbox-cluster';
 import { startStack, type Stack } from '../launch/stack';
@@ -21,9 +21,9 @@ import { apiTable, latencyOf, type ApiOutcome, type Latency } from './api-outcom
 const CLIENTS = 4;
 /** Memory is compared with what it is when so many wait. */
 const FIRST = 100;
-const GETS = 2_000;
-const LISTS = 500;
-const APPROVALS = 500;
+/** Requests of each kind, at most: a small run is to be short. */
+const MOST = { gets: 2_000, lists: 500, approvals: 500 };
+const GETS_FOR_EACH = 4;
 const LOOK_EVERY_IN_MS = 1_000;
 /** What a shell reports of a program that Ctrl-C ended. */
 const INTERRUPTED = 130;
@@ -31,9 +31,14 @@ const INTERRUPTED = 130;
 const options = new Command('npm run bench:api --')
   .description('Measures the API while many operations wait for approval.')
   .option('--operations <number>', 'how many operations wait', wholeNumber, 5_000)
-  .option('--json', 'print the outcome as one JSON object on the last line')
+  .option('--json', 'print the outcome as one JSON object; nothing else is on standard output then')
   .parse()
   .opts<{ readonly operations: number; readonly json?: boolean }>();
+
+/** For people. With `--json` on standard error: programs read standard output. */
+const tell = options.json ? console.error : console.log;
+const heading = (text: string): void => tell(`\n${text}`);
+const say = (...lines: string[]): void => lines.forEach((line) => tell(`  ${line}`));
 
 async function main(): Promise<number> {
   const temporary = temporaryDirectory();
@@ -49,6 +54,9 @@ async function main(): Promise<number> {
         KEYTURN_EVIDENCE_KEY_FILE: path.join(temporary.path, 'evidence-key.pem'),
         KEYTURN_RATE_LIMIT_PER_MINUTE: '1000000',
         KEYTURN_APPROVALS_REQUIRED: '2',
+        KEYTURN_OPEN_OPERATIONS_PER_CALLER: '1000000',
+        KEYTURN_OPEN_OPERATIONS_PER_CLUSTER: '1000000',
+        KEYTURN_API_SIGNING_KEY_FILE: path.join(temporary.path, 'api-key.pem'),
       },
       sandbox: true,
       temporal: true,
@@ -95,16 +103,16 @@ async function measure({ sandbox, service }: Stack, directory: string): Promise<
 
   const digests = new Map<string, string>();
   const Planned = z.object({ plan: z.object({ digest: z.string() }) });
-  const get = await timed(GETS, async (at) => {
+  const get = await timed(Math.min(MOST.gets, GETS_FOR_EACH * operations), async (at) => {
     const id = nth(ids, at);
     const answer = Planned.parse(await call('GET', `/v1/operations/${id}`, people.reader.token));
     digests.set(id, answer.plan.digest);
   });
-  const list = await timed(LISTS, async () => {
+  const list = await timed(Math.min(MOST.lists, operations), async () => {
     await call('GET', '/v1/operations?waitingForPeople=true&pageSize=50', people.reader.token);
   });
   const [...planned] = digests;
-  const approve = await timed(Math.min(APPROVALS, planned.length), async (at) => {
+  const approve = await timed(Math.min(MOST.approvals, planned.length), async (at) => {
     const [id, planDigest] = nth(planned, at);
     await call('POST', `/v1/operations/${id}:approve`, people.approver1.token, JSON.stringify({ planDigest }));
   });

@@ -100,6 +100,19 @@ export function mayBuildOn(earlier: Census | undefined, admission: AdmissionSigh
   );
 }
 
+/** Whether the census found something that keeps a key from being changed, or that an approver is told of. */
+export function hasFindings({
+  problems,
+  finalizing,
+  changed,
+  annotated,
+  refusedObjects,
+  keepsChanging,
+}: Census): boolean {
+  const counted = [finalizing, changed, annotated].some((some) => (some?.count ?? 0) > 0);
+  return problems.length > 0 || counted || (refusedObjects?.length ?? 0) > 0 || keepsChanging === true;
+}
+
 /** The findings for which the key must not be changed. */
 export function censusFaults(census: Census): Fault[] {
   return [...faultsOfSecrets(census), ...faultsOfOwnObjects(census)];

@@ -61,6 +61,25 @@ const StoredLists = z.object({
   acceptance: Acceptance.omit({ secrets: true }).extend({ groups: Groups }).nullish(),
 });
 
+/** What lists show of an operation: not the plan and the steps, which are most of a memo. */
+const Listed = Operation.pick({
+  id: true,
+  kind: true,
+  status: true,
+  faults: true,
+  request: true,
+  requestedBy: true,
+  requestedAt: true,
+  endedAt: true,
+  waitingFor: true,
+  approvalDeadline: true,
+  offers: true,
+});
+/** An operation as lists show it. */
+export type ListedOperation = z.infer<typeof Listed> & Pick<Operation, 'reason'>;
+/** The memo fields that a list reads. */
+export const LISTED_FIELDS: readonly string[] = Object.keys(Listed.shape);
+
 /** Memo fields by key. */
 export type MemoFields = Readonly<Record<string, unknown>>;
 
@@ -101,10 +120,9 @@ export function planInMemo(memo: MemoFields = {}): Plan | null {
 
 /** The operation that a memo tells of. @throws ZodError when it is not the memo of one */
 export function operationInMemo(memo: MemoFields = {}): Operation {
-  const absent = Object.entries(Members.shape).map(([key, member]) => [key, member instanceof z.ZodArray ? [] : null]);
   const plan = planInMemo(memo);
   const stored = { ...memo, ...listsIn(memo), approvals: approvalsIn(memo, plan) };
-  const members = Members.parse({ ...Object.fromEntries(absent), ...stored });
+  const members = Members.parse({ ...absentIn(Members), ...stored });
   const begun = Object.entries(memo).filter(([key]) => key.startsWith(STEP));
   const statuses = begun.map(([key, status]) => ({ ...StoredStatus.parse(status), id: key.slice(STEP.length) }));
   const steps = stepStates(plan, statuses);
@@ -116,6 +134,19 @@ export function operationInMemo(memo: MemoFields = {}): Operation {
     steps,
     ...(milestones.length === 0 ? {} : { milestones }),
   };
+}
+
+/** What a list shows of the operation that a memo tells of. @throws ZodError when it is not the memo of one */
+export function listedInMemo(memo: MemoFields = {}): ListedOperation {
+  const listed = Listed.parse({ ...absentIn(Listed), ...memo });
+  return { ...listed, reason: listed.faults[0] ?? null };
+}
+
+/** Members that are not stored: null, or an empty list. */
+function absentIn({ shape }: z.ZodObject): MemoFields {
+  return Object.fromEntries(
+    Object.entries(shape).map(([key, member]) => [key, member instanceof z.ZodArray ? [] : null]),
+  );
 }
 
 function milestonesIn(memo: MemoFields, view: MilestoneView): Milestone[] {

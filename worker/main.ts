@@ -80,6 +80,7 @@ async function createWorker({ temporal, ...settings }: WorkerSettings, logger: p
       mountFailsAfterInMs: settings.mountFailsAfterInMs,
       webhooks: settings.webhooks,
     }),
+    maxCachedWorkflows: settings.cachedOperations,
     shutdownGraceTime: SHUTDOWN_GRACE_TIME,
     // Heartbeats carry the progress that people watch: once a second, not once in 0.8 of the heartbeat timeout.
     maxHeartbeatThrottleInterval: '1 second',

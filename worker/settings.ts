@@ -45,6 +45,8 @@ export interface WorkerSettings {
     /** How many times slower than idle an API server may answer its other clients meanwhile; null does not watch. */
     readonly latencyLimit: number | null;
   };
+  /** Operations that the worker keeps in memory, at most: any other is replayed from its history when something happens to it. */
+  readonly cachedOperations: number;
   /** A cluster that rests for so long while its operation in Azure shows no end decides by its own state. */
   readonly clusterDecidesAfterInMs: number;
   /** A pod of Keyturn's whose mount fails for so long blocks its operation. */
@@ -78,6 +80,8 @@ const Variables = z.object({
   // More in flight is no faster: the API server is the limit then (rotation-systems.md 9).
   KEYTURN_REWRITE_IN_FLIGHT: wholeNumber({ min: 1, max: 256, fallback: 64 }),
   KEYTURN_REWRITE_LATENCY_LIMIT: latencyLimit,
+  // Not fewer: Temporal's SDK runs 40 workflow tasks at the same time, and each needs a place.
+  KEYTURN_CACHED_OPERATIONS: wholeNumber({ min: 40, max: 100_000, fallback: 100 }),
   KEYTURN_CLUSTER_DECIDES_AFTER_SECONDS: wholeNumber({ min: 10, max: 3_600, fallback: AWAIT_LIMITS.restsInMs / 1_000 }),
   KEYTURN_MOUNT_FAILS_AFTER_SECONDS: wholeNumber({ min: 1, max: 900, fallback: MOUNT_LIMITS.mountsWithinMs / 1_000 }),
   KEYTURN_LOG_LEVEL: oneOf(LOG_LEVELS, 'info'),
@@ -116,6 +120,7 @@ export function readWorkerSettings(env: NodeJS.ProcessEnv): WorkerSettings {
       inFlight: variables.KEYTURN_REWRITE_IN_FLIGHT,
       latencyLimit: variables.KEYTURN_REWRITE_LATENCY_LIMIT,
     },
+    cachedOperations: variables.KEYTURN_CACHED_OPERATIONS,
     clusterDecidesAfterInMs: variables.KEYTURN_CLUSTER_DECIDES_AFTER_SECONDS * 1_000,
     change,
     mountFailsAfterInMs: variables.KEYTURN_MOUNT_FAILS_AFTER_SECONDS * 1_000,

@@ -194,7 +194,9 @@ async function makePlan(
     refuse(checked.faults);
     let census: Census | null = null;
     if (checked.cluster !== null) {
-      const input = { cluster: checked.cluster, perSecond: checked.perSecond, earlier: taken };
+      const { cluster, perSecond, state } = checked;
+      // Under the lock, which is after the first plan, nothing is taken over from other operations.
+      const input = { cluster, perSecond, earlier: taken, ...(earlier === undefined ? { state } : {}) };
       run.publish({ waitingFor: 'the census: Keyturn looks at every Secret. Nothing is stored.' });
       census = await run.interruptibly(() => refusing(lasting('Census: look at every Secret').takeCensus(input)));
       run.publish({ waitingFor: null });

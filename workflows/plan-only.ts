@@ -30,7 +30,8 @@ export async function planOnly({ request, policy }: PlanOnlyInput): Promise<Plan
     if (checked.faults.length > 0) return { plan: null, faults: checked.faults, censusTaken };
     let census: Census | null = null;
     if (checked.cluster !== null) {
-      census = await censusInTime({ cluster: checked.cluster, perSecond: checked.perSecond });
+      const { cluster, perSecond, state } = checked;
+      census = await censusInTime({ cluster, perSecond, state });
       censusTaken = census !== null;
     }
     const { plan, faults } = await planning('Make the plan', '20 seconds').makePlan({ request, policy, census });

@@ -42,7 +42,7 @@ export function mayLookAt(deps: Deps, caller: Caller, cluster: string): boolean 
 }
 
 /** Whether a caller may read an operation. */
-export function mayRead(deps: Deps, caller: Caller, operation: Operation): boolean {
+export function mayRead(deps: Deps, caller: Caller, operation: Pick<Operation, 'request'>): boolean {
   return allowed(deps, caller, ['read'], targetOf(operation));
 }
 
@@ -99,7 +99,7 @@ function allowed({ access, logger }: Deps, caller: Caller, rights: readonly Righ
   return false;
 }
 
-function targetOf({ request: { cluster, kind } }: Operation): Required<Target> {
+function targetOf({ request: { cluster, kind } }: Pick<Operation, 'request'>): Required<Target> {
   return { cluster, kind };
 }
 

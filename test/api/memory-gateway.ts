@@ -71,7 +71,14 @@ export class MemoryGateway implements OperationsGateway {
     const within = (span: Span) => wanted.filter(({ at }) => at >= span.since && at <= (span.until ?? Infinity));
     return this.#answer(async () => {
       const page = { size, oldest: since, after, now: Date.now() };
-      const store = { count: async (span: Span) => within(span).length, list: async (span: Span) => within(span) };
+      const store = {
+        count: async (span: Span) => within(span).length,
+        list: async (span: Span) => within(span),
+        some: async (span: Span, { most, without = [] }: { most: number; without?: readonly string[] }) => {
+          const others = within(span).filter(({ id }) => !without.includes(id));
+          return { entries: others.slice(0, most), all: others.length <= most };
+        },
+      };
       const { entries, next } = await newestFirst(store, page);
       return { operations: entries.map(({ operation }) => operation), unreadable: [], next };
     });

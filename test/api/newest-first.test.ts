@@ -19,6 +19,11 @@ function storeOf(places: readonly Place[]) {
       calls.listed += within(span).length;
       return within(span);
     },
+    some: async (span: Span, { most, without = [] }: { most: number; without?: readonly string[] }) => {
+      const others = within(span).filter(({ id }) => !without.includes(id));
+      calls.listed += Math.min(most, others.length);
+      return { entries: others.slice(0, most), all: others.length <= most };
+    },
   };
 }
 
