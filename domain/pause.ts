@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { Fault } from './errors';
 import { Actor } from './people';
+import { isPlainText } from './plain-text';
 
 const Reason = z.string().min(1).max(500);
 
@@ -21,7 +22,7 @@ export const Resumption = z.object({ by: Actor, at: z.string() });
 export type Resumption = z.infer<typeof Resumption>;
 
 /** The message that asks for a pause. */
-export const PauseRequest = Pause.omit({ at: true });
+export const PauseRequest = Pause.omit({ at: true }).extend({ reason: Reason.refine(isPlainText).optional() });
 /** The message that asks for a pause. */
 export type PauseRequest = z.infer<typeof PauseRequest>;
 
