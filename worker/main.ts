@@ -14,6 +14,7 @@ import { openSigningKey } from '../evidence/key';
 import { openStore } from '../evidence/open-store';
 import { readPublicKeys } from '../trust/public-keys';
 import { createStatementVerifier } from '../trust/verify';
+import { RECONNECTING } from '../settings/temporal';
 import { SettingsError } from '../settings/environment';
 import { makeWorkflowBundle, WORKFLOW_BUNDLE } from './bundle';
 import { ensureSearchAttributes } from './search-attributes';
@@ -44,7 +45,7 @@ async function main(): Promise<void> {
 async function createWorker({ temporal, ...settings }: WorkerSettings, logger: pino.Logger): Promise<Worker> {
   const { namespace } = temporal;
   // Two connections: the SDK's worker needs its native one, activities need a client.
-  const connection = await Connection.connect(temporal.connection);
+  const connection = await Connection.connect({ ...temporal.connection, ...RECONNECTING });
   await ensureSearchAttributes(connection, namespace);
   const client = new Client({ connection, namespace });
   await ensureSweeper(client, settings.taskQueue).catch((error: unknown) => {
