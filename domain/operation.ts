@@ -5,6 +5,7 @@ import { Approval, Decision } from './approval';
 import { Milestone } from './milestone';
 import { Actor } from './people';
 import { Pause, Resumption } from './pause';
+import { madePlain } from './plain-text';
 import { Plan } from './plan/plan';
 import { StepText, writesTo } from './plan/steps';
 import { Proof, RewriteReport } from './proof';
@@ -131,7 +132,7 @@ export type OperationResult = z.infer<typeof OperationResult>;
 /** A person's request for the end of an operation. Unsigned, it came through Temporal itself and may name anybody. */
 export const Cancellation = z.object({
   by: Actor,
-  comment: z.string().max(500).optional(),
+  comment: z.string().max(500).overwrite(madePlain).optional(),
   ...Signed.partial().shape,
 });
 /** A person's request for the end of an operation. */

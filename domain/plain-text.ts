@@ -7,16 +7,22 @@
 import { z } from 'zod';
 
 /** As JSON Schema has it, where a pattern is read with the flag `u`: half of a surrogate pair is a character of its own there. */
-const PLAIN =
-  '[^\\u0000-\\u001F\\u007F-\\u009F\\u061C\\u200E\\u200F\\u2028-\\u202E\\u2066-\\u2069\\uD800-\\uDFFF\\uFEFF]';
+const NONE = '\\u0000-\\u001F\\u007F-\\u009F\\u061C\\u200E\\u200F\\u2028-\\u202E\\u2066-\\u2069\\uD800-\\uDFFF\\uFEFF';
+const PLAIN = `[^${NONE}]`;
 const ONE_LINE = `^${PLAIN}*$`;
 /** What people type, before it is made one line. */
 const LINES = `^(?:[\\t\\n\\r]|${PLAIN})*$`;
 const plain = new RegExp(ONE_LINE, 'u');
+const NOT_PLAIN = new RegExp(`[${NONE}]`, 'gu');
 
 /** Whether a text is one line without control characters, marks of the writing direction and halves of surrogate pairs. */
 export function isPlainText(text: string): boolean {
   return plain.test(text);
+}
+
+/** A text that came past the API, as plain text: each character that would not be plain is a space. */
+export function madePlain(text: string): string {
+  return text.replaceAll(NOT_PLAIN, ' ');
 }
 
 /** One line of text, without white space around it. */
