@@ -132,11 +132,16 @@ export type OperationResult = z.infer<typeof OperationResult>;
 /** A person's request for the end of an operation. Unsigned, it came through Temporal itself and may name anybody. */
 export const Cancellation = z.object({
   by: Actor,
-  comment: z.string().max(500).overwrite(madePlain).optional(),
+  comment: z.string().max(500).optional(),
   ...Signed.partial().shape,
 });
 /** A person's request for the end of an operation. */
 export type Cancellation = z.infer<typeof Cancellation>;
+
+/** The message that cancels. It may come past the API, which lets only plain text in. */
+export const CancellationMessage = Cancellation.extend({
+  comment: z.string().max(500).overwrite(madePlain).optional(),
+});
 
 /** An operation. Times are ISO 8601 in UTC. */
 export const Operation = z.object({

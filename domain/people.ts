@@ -1,7 +1,6 @@
 /** People and programs that ask and approve, as Entra or another OpenID Connect issuer names them. */
 import { z } from 'zod';
 import type { Fault } from './errors';
-import { madePlain } from './plain-text';
 
 /** The app roles of Keyturn in Entra. */
 export const Role = {
@@ -21,7 +20,7 @@ export type Role = (typeof Role)[keyof typeof Role];
 const Account = z.object({
   tenantId: z.string().min(1).max(100),
   objectId: z.string().min(1).max(100),
-  name: z.string().max(500).overwrite(madePlain),
+  name: z.string().max(500),
   /** `app`: a program with its own token (it may ask, never approve). `user`: a person. */
   type: z.enum(['user', 'app']),
   /** The object id of the person whose second account this is, by the policy file: an admin account, for example. */
