@@ -1,5 +1,5 @@
 /**
- * The way into clusters: admin kubeconfigs from ARM, kept in memory for a few minutes.
+ * The way into clusters: admin kubeconfigs from ARM, kept in memory for a few minutes, also when nobody asks again.
  *
  * Does: gives work a connection that follows the cluster: when its certificates or credentials are rotated in the middle of
  *       hours of work, Keyturn asks ARM for the kubeconfig again and repeats the request.
@@ -35,6 +35,8 @@ export interface ClusterConnections {
    * @throws ArmError, TokenError when ARM gives no kubeconfig
    */
   serverOf(cluster: string, signal: AbortSignal): Promise<string>;
+  /** Clusters of which something is in memory. */
+  readonly known: number;
 }
 
 /** How often ARM may be asked for kubeconfigs. */
@@ -48,6 +50,7 @@ interface Known {
   kubeconfig?: string;
   askedAt: number;
   asking?: Promise<string>;
+  forgotten?: NodeJS.Timeout;
 }
 
 /** @param connections requests that may be under way to one cluster at the same time, for each piece of work */
@@ -57,6 +60,13 @@ export function createClusterConnections(
   limits: KubeconfigLimits = { keptForInMs: KEPT_FOR_IN_MS, askedEveryInMs: ASKED_EVERY_IN_MS },
 ): ClusterConnections {
   const byCluster = new Map<string, Known>();
+
+  /** A kubeconfig is the key to a whole cluster: it does not stay in memory longer than it is of use. */
+  const forget = (id: string, known: Known): void => {
+    clearTimeout(known.forgotten);
+    if (byCluster.get(id) === known) byCluster.delete(id);
+    known.kubeconfig = undefined;
+  };
 
   /** @param stale the kubeconfig that does not work any more */
   const kubeconfigOf = async (cluster: string, signal: AbortSignal, stale?: string): Promise<string> => {
@@ -72,13 +82,22 @@ export function createClusterConnections(
       .adminKubeconfig(cluster, { abortSignal: signal })
       .then((given) => {
         known.askedAt = Date.now();
+        clearTimeout(known.forgotten);
+        known.forgotten = setTimeout(() => forget(id, known), limits.keptForInMs).unref();
         return (known.kubeconfig = given);
       })
-      .finally(() => (known.asking = undefined));
+      .finally(() => {
+        known.asking = undefined;
+        // Nothing is known of a cluster that does not exist, or that Keyturn may not enter.
+        if (known.kubeconfig === undefined) forget(id, known);
+      });
     return await known.asking;
   };
 
   return {
+    get known() {
+      return byCluster.size;
+    },
     async use(cluster, signal, work) {
       const connection = followingConnection(
         await kubeconfigOf(cluster, signal),
@@ -89,7 +108,11 @@ export function createClusterConnections(
         return await work(connection);
       } catch (error) {
         // The address may be an old one too: the next caller asks ARM again.
-        if (error instanceof KubeError && error.status === undefined) byCluster.delete(clusterLockId(cluster));
+        if (error instanceof KubeError && error.status === undefined) {
+          const id = clusterLockId(cluster);
+          const known = byCluster.get(id);
+          if (known !== undefined) forget(id, known);
+        }
         throw error;
       } finally {
         await connection.close();

@@ -91,7 +91,13 @@ export function createApp(deps: ApiDeps): Express {
       // No answer of this API loads anything; the page at /docs has a policy of its own.
       contentSecurityPolicy: {
         useDefaults: false,
-        directives: { defaultSrc: ["'none'"], frameAncestors: ["'none'"] },
+        // The last three have no default in `default-src`.
+        directives: {
+          defaultSrc: ["'none'"],
+          baseUri: ["'none'"],
+          formAction: ["'none'"],
+          frameAncestors: ["'none'"],
+        },
       },
     }),
   );

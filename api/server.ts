@@ -5,6 +5,7 @@ import type { AddressInfo } from 'node:net';
 import { Client, Connection } from '@temporalio/client';
 import type { Logger } from 'pino';
 import { openSigningKey } from '../evidence/key';
+import { RECONNECTING } from '../settings/temporal';
 import { createStatementSigner } from '../trust/sign';
 import { createApp } from './app';
 import { createDeliveriesGateway } from './deliveries-gateway';
@@ -41,7 +42,7 @@ export async function startApi(
 ): Promise<RunningApi> {
   const { temporal, auth } = settings;
   const access = settings.policyFile === undefined ? undefined : new PolicyFile(settings.policyFile);
-  const connection = Connection.lazy(temporal.connection);
+  const connection = Connection.lazy({ ...temporal.connection, ...RECONNECTING });
   const client = new Client({ connection, namespace: temporal.namespace });
   const clock = (): Date => new Date();
   const signer = createStatementSigner(

@@ -20,6 +20,7 @@ import { assertNever } from '../domain/assert-never';
 import { KINDS } from '../domain/kinds';
 import { memoOf, MemoKey } from '../domain/operation-memo';
 import type { RequestSeal } from '../domain/trust/statements';
+import { inMarkdown } from '../domain/markdown';
 import { requesterName } from '../domain/people';
 import { clusterLockId, parseClusterId, resourceName, shortKeyId } from '../domain/resource-ids';
 import {
@@ -105,12 +106,12 @@ export function createTemporalGateway({ client, taskQueue, clock }: TemporalGate
       workflowExecutionTimeout: INSPECTION_TIMEOUT_IN_MS,
       staticSummary: summary,
     };
+    // Temporal takes the workflow at once or not at all: while it is away nobody waits as long as for the answer of a worker.
+    const handle = await call(() => client.workflow.start<(input: Input) => Promise<Result>>(type, started));
     try {
       // Longer than the workflow may take: Temporal says then that no worker answered.
       const deadline = Date.now() + INSPECTION_TIMEOUT_IN_MS + CALL_TIMEOUT_IN_MS;
-      return await client.withDeadline(deadline, () =>
-        client.workflow.execute<(input: Input) => Promise<Result>>(type, started),
-      );
+      return await client.withDeadline(deadline, () => handle.result());
     } catch (error) {
       throw fault(error) ?? temporalFault(error, namespace) ?? error;
     }
@@ -217,6 +218,7 @@ export function createTemporalGateway({ client, taskQueue, clock }: TemporalGate
 function startOptions({ operation, fingerprint, input }: NewOperation, taskQueue: string): WorkflowStartOptions {
   const { id, kind, status, request, requestedBy, requestedAt } = operation;
   const cluster = parseClusterId(request.cluster);
+  const { number, reason } = request.change;
   return {
     workflowId: id,
     taskQueue,
@@ -232,11 +234,11 @@ function startOptions({ operation, fingerprint, input }: NewOperation, taskQueue
       { key: SearchAttributes.requester, value: requestedBy.objectId.toLowerCase() },
       { key: SearchAttributes.requestedAt, value: new Date(requestedAt) },
     ],
-    staticSummary: `${kind} of ${cluster?.name ?? 'a cluster'}, ${request.change.number}`,
+    staticSummary: `${kind} of ${cluster?.name ?? 'a cluster'}, ${inMarkdown(number)}`,
     staticDetails: [
       `Cluster: \`${request.cluster}\``,
-      `Asked for by: ${requesterName(requestedBy)} (${requestedBy.type} ${requestedBy.objectId})`,
-      `Change: ${request.change.number}${request.change.reason === undefined ? '' : `. ${request.change.reason}`}`,
+      `Asked for by: ${inMarkdown(requesterName(requestedBy))} (${requestedBy.type} ${requestedBy.objectId})`,
+      `Change: ${[number, ...(reason === undefined ? [] : [reason])].map(inMarkdown).join('. ')}`,
     ].join('\n\n'),
   };
 }

@@ -5,6 +5,7 @@ import { Approval, Decision } from './approval';
 import { Milestone } from './milestone';
 import { Actor } from './people';
 import { Pause, Resumption } from './pause';
+import { madePlain } from './plain-text';
 import { Plan } from './plan/plan';
 import { StepText, writesTo } from './plan/steps';
 import { Proof, RewriteReport } from './proof';
@@ -136,6 +137,11 @@ export const Cancellation = z.object({
 });
 /** A person's request for the end of an operation. */
 export type Cancellation = z.infer<typeof Cancellation>;
+
+/** The message that cancels. It may come past the API, which lets only plain text in. */
+export const CancellationMessage = Cancellation.extend({
+  comment: z.string().max(500).overwrite(madePlain).optional(),
+});
 
 /** An operation. Times are ISO 8601 in UTC. */
 export const Operation = z.object({

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import type { Fault } from './errors';
 import { Actor } from './people';
+import { madePlain } from './plain-text';
 
 const Reason = z.string().min(1).max(500);
 
@@ -20,8 +21,8 @@ export const Resumption = z.object({ by: Actor, at: z.string() });
 /** The end of a pause. */
 export type Resumption = z.infer<typeof Resumption>;
 
-/** The message that asks for a pause. */
-export const PauseRequest = Pause.omit({ at: true });
+/** The message that asks for a pause. It may come past the API, which lets only plain text in. */
+export const PauseRequest = Pause.omit({ at: true }).extend({ reason: Reason.overwrite(madePlain).optional() });
 /** The message that asks for a pause. */
 export type PauseRequest = z.infer<typeof PauseRequest>;
 

@@ -1,4 +1,5 @@
 /** The one text that API, CLI, Temporal UI and logs show of an operation's progress. Markdown, but readable as it is. */
+import { inMarkdown } from './markdown';
 import { OperationStatus, type Operation, type StepProgress, type StepState } from './operation';
 import { shortKeyId } from './resource-ids';
 
@@ -26,6 +27,11 @@ export function renderProgress(operation: Operation): string {
     ...steps(operation),
     ...keys(operation),
   ].join('\n');
+}
+
+/** The same for a page that shows Markdown: comments, reasons and names are shown as they were written, and mark up nothing. */
+export function progressInMarkdown(operation: Operation): string {
+  return renderProgress(eachText(operation, inMarkdown));
 }
 
 function headline(operation: Operation): string {
@@ -124,4 +130,12 @@ function accepted({ acceptance }: Operation): string[] {
 function keys({ keysNeeded }: Operation): string[] {
   if (keysNeeded.length === 0) return [];
   return ['', `Keys that must stay enabled, unexpired and undeleted: ${keysNeeded.map(shortKeyId).join(', ')}`];
+}
+
+/** The same value with another text for each text in it. */
+function eachText<T>(value: T, change: (text: string) => string): T {
+  if (typeof value === 'string') return change(value) as T;
+  if (Array.isArray(value)) return value.map((one: unknown) => eachText(one, change)) as T;
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(Object.entries(value).map(([name, one]) => [name, eachText<unknown>(one, change)])) as T;
 }

@@ -29,6 +29,7 @@ export interface TemporalOptions {
   readonly onProgress?: (line: string) => void;
 }
 
+const PASSED_ON = ['PATH', 'HOME', 'TMPDIR', 'LANG', 'TZ'];
 const NAMESPACE = 'default';
 const READY_TIMEOUT_IN_MS = 60_000;
 
@@ -61,10 +62,16 @@ export async function startTemporal(options: TemporalOptions): Promise<TemporalS
       ...['--log-level', 'error', '--namespace', NAMESPACE, ...searchAttributes, ...database],
     ],
     logFile: options.logFile,
+    env: temporalEnvironment(process.env),
   });
   const address = `127.0.0.1:${port}`;
   await answering(address, child, options.logFile);
   return { address, namespace: NAMESPACE, uiUrl: `http://127.0.0.1:${uiPort}`, child };
+}
+
+/** What the program needs of our environment. Credentials for Azure, and the secrets of Keyturn's settings, are none of its business. */
+export function temporalEnvironment(env: NodeJS.ProcessEnv): NodeJS.ProcessEnv {
+  return Object.fromEntries(PASSED_ON.flatMap((name) => (env[name] === undefined ? [] : [[name, env[name]]])));
 }
 
 async function answering(address: string, child: Child, logFile: string): Promise<void> {

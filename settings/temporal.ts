@@ -6,6 +6,12 @@ import { isLoopback, nonEmpty, SettingsError } from './environment';
 /** Temporal's own default, which teams share. */
 const SHARED_NAMESPACE = 'default';
 
+/**
+ * How a client connects again after Temporal was away: it tries every 5 s. By its own default gRPC waits longer each time, up to two
+ * minutes, in which the API would answer 503 although Temporal is back.
+ */
+export const RECONNECTING = { channelArgs: { 'grpc.max_reconnect_backoff_ms': 5_000 } } as const;
+
 /** How to reach Temporal. */
 export interface TemporalSettings {
   readonly namespace: string;

@@ -15,6 +15,7 @@ import { openStore } from '../evidence/open-store';
 import { UnusableKey } from '../evidence/signer';
 import { readPublicKeys } from '../trust/public-keys';
 import { createStatementVerifier } from '../trust/verify';
+import { RECONNECTING } from '../settings/temporal';
 import { SettingsError } from '../settings/environment';
 import { makeWorkflowBundle, WORKFLOW_BUNDLE } from './bundle';
 import { openEvidenceKey } from './evidence-key';
@@ -46,7 +47,7 @@ async function main(): Promise<void> {
 async function createWorker({ temporal, ...settings }: WorkerSettings, logger: pino.Logger): Promise<Worker> {
   const { namespace } = temporal;
   // Two connections: the SDK's worker needs its native one, activities need a client.
-  const connection = await Connection.connect(temporal.connection);
+  const connection = await Connection.connect({ ...temporal.connection, ...RECONNECTING });
   await ensureSearchAttributes(connection, namespace);
   const client = new Client({ connection, namespace });
   await ensureSweeper(client, settings.taskQueue).catch((error: unknown) => {

@@ -15,7 +15,7 @@ import {
   type GateState,
 } from '../domain/approval';
 import type { Fault } from '../domain/errors';
-import { Cancellation, OperationStatus } from '../domain/operation';
+import { type Cancellation, CancellationMessage, OperationStatus } from '../domain/operation';
 import { pauseFault, PauseRequest, resumeFault, ResumeRequest } from '../domain/pause';
 import { requesterName, Role } from '../domain/people';
 import type { SignedDecision } from '../activities/contract';
@@ -150,8 +150,8 @@ export function handleMessages(
     await signed('cancel')({ ...cancellation, at, texts, signature });
   };
   const canceling = { verify: cancellationSigned, take: takeCancellation };
-  handleUpdate(cancel, Cancellation, new UpdateBudget(MOST_CANCELLATIONS), canceling);
-  handleSignal(cancelSignal, Cancellation, canceling);
+  handleUpdate(cancel, CancellationMessage, new UpdateBudget(MOST_CANCELLATIONS), canceling);
+  handleSignal(cancelSignal, CancellationMessage, canceling);
   return { denial: () => denial };
 }
 

@@ -22,7 +22,7 @@ import { memoChanges, memoOf, type MemoFields } from '../domain/operation-memo';
 import { keysNeededNow, madeKeys, type Outputs, type StepOutput } from '../domain/plan/outputs';
 import type { Plan } from '../domain/plan/plan';
 import type { StepId } from '../domain/plan/steps';
-import { renderProgress } from '../domain/progress';
+import { progressInMarkdown } from '../domain/progress';
 import { SearchAttributes } from './messages';
 
 /** ISO 8601. Workflow time: the same in every replay. */
@@ -76,7 +76,7 @@ export class PublishedOperation {
     if (Object.keys(changes).length > 0) upsertMemo(changes);
     this.shown = memo;
     if (statusChanged) upsertSearchAttributes([{ key: SearchAttributes.status, value: this.view.status }]);
-    setCurrentDetails(renderProgress(this.view));
+    setCurrentDetails(progressInMarkdown(this.view));
     if (happened) this.onMilestone();
   }
 

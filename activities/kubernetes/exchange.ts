@@ -2,10 +2,19 @@
  * One HTTP request and its whole answer, as text.
  *
  * undici's `request` makes a stream for each answer. A rewrite needs a few hundred bytes of text a hundred thousand times, and
- * that stream was two fifths of the cost of a request in this process. So this code takes the answer as undici delivers it.
+ * that stream was two fifths of the cost of a request in this process. So this code takes the answer as undici delivers it, up to a
+ * size: whoever answers for a cluster must not fill the memory of a worker that serves all of them.
  */
 import type { IncomingHttpHeaders } from 'undici/types/header';
 import type { Dispatcher } from 'undici';
+
+/** Pages of lists adapt to the size of what they hold, and the metrics of a large API server have some 20 MB. */
+const MOST_BYTES = 64 * 1024 * 1024;
+
+/** The answer was longer than it may be; the rest was not read. */
+class AnswerTooLarge extends Error {
+  readonly code = 'ANSWER_TOO_LARGE';
+}
 
 /** An answer of any status. */
 export interface WholeAnswer {
@@ -14,17 +23,22 @@ export interface WholeAnswer {
   readonly text: string;
 }
 
-/** @throws Error of undici when no whole answer came; the signal's reason when it was aborted */
+/**
+ * @param mostBytes of the answer
+ * @throws Error of undici when no whole answer came; one with the code `ANSWER_TOO_LARGE`; the signal's reason when it was aborted
+ */
 export function exchange(
   dispatcher: Dispatcher,
   options: Dispatcher.DispatchOptions,
   signal?: AbortSignal,
+  mostBytes = MOST_BYTES,
 ): Promise<WholeAnswer> {
   return new Promise((resolve, reject) => {
     let status = 0;
     let headers: IncomingHttpHeaders = {};
     let leave: (() => void) | undefined;
     const chunks: Buffer[] = [];
+    let size = 0;
     dispatcher.dispatch(options, {
       onRequestStart(started) {
         leave?.();
@@ -35,8 +49,10 @@ export function exchange(
         status = statusCode;
         headers = responseHeaders;
       },
-      onResponseData(_controller, chunk) {
-        chunks.push(chunk);
+      onResponseData(controller, chunk) {
+        size += chunk.length;
+        if (size > mostBytes) controller.abort(new AnswerTooLarge(`More than ${mostBytes} bytes.`));
+        else chunks.push(chunk);
       },
       onResponseEnd() {
         leave?.();

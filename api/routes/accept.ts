@@ -4,8 +4,9 @@
  * This route refuses, from the operation's view, what the workflow would refuse. The workflow checks the same again.
  */
 import { z } from 'zod';
-import { acceptanceFault, AcceptanceDecision } from '../../domain/acceptance';
+import { acceptanceFault } from '../../domain/acceptance';
 import { Role } from '../../domain/people';
+import { personsText } from '../../domain/plain-text';
 import { ownRoles, requireDecider } from '../caller';
 import type { ApiDeps } from '../deps';
 import { known, requireRight } from '../policy/authorize';
@@ -21,7 +22,7 @@ const AcceptanceBody = z
       description: '`blockedSecrets.digest` of the operation as the approver read it. Only that list is accepted.',
       example: 'sha256:4f0c…',
     }),
-    reason: AcceptanceDecision.shape.reason.meta({ description: 'Why, for the auditor.' }),
+    reason: personsText(500, { description: 'Why, for the auditor.' }),
   })
   .meta({ id: 'Acceptance' });
 

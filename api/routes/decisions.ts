@@ -7,7 +7,6 @@
 import { z } from 'zod';
 import {
   approvedBy,
-  BreakGlass,
   Decision,
   decisionFault,
   START_GATE,
@@ -17,6 +16,7 @@ import {
 import { canonicalJson, sha256Hex } from '../../domain/canonical';
 import { OperationStatus, type Operation } from '../../domain/operation';
 import { Role, sameActor } from '../../domain/people';
+import { personsText } from '../../domain/plain-text';
 import { ownRoles, requireDecider } from '../caller';
 import type { ApiDeps } from '../deps';
 import { known, requireRight } from '../policy/authorize';
@@ -36,15 +36,18 @@ const DecisionBody = z
       description: 'The gate to approve, by step id: the gate that `waitingFor` names. Default: the start gate.',
       example: 'approve-plaintext',
     }),
-    comment: Decision.shape.comment.meta({ description: 'Why, for the auditor.' }),
+    comment: personsText(500, { description: 'Why, for the auditor.' }, { least: 0 }).optional(),
   })
   .meta({ id: 'Decision' });
 
 const ApprovalBody = DecisionBody.extend({
-  breakGlass: BreakGlass.optional().meta({
-    description:
-      'Emergency: passes the gate alone, also as the requester. Needs the role Kms.BreakGlass and the right `break-glass`. It is shown in the operation, logged as an error, and recorded in the evidence.',
-  }),
+  breakGlass: z
+    .object({ reason: personsText(500, { description: 'Why, for the auditor.' }) })
+    .optional()
+    .meta({
+      description:
+        'Emergency: passes the gate alone, also as the requester. Needs the role Kms.BreakGlass and the right `break-glass`. It is shown in the operation, logged as an error, and recorded in the evidence.',
+    }),
 }).meta({ id: 'Approval' });
 
 /** `:approve`. */

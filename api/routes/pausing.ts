@@ -4,8 +4,9 @@
  * The routes refuse, from the operation's view, what the workflow would refuse. The workflow checks the same again.
  */
 import { z } from 'zod';
-import { Pause, pauseFault, resumeFault } from '../../domain/pause';
+import { pauseFault, resumeFault } from '../../domain/pause';
 import { Role, sameActor } from '../../domain/people';
+import { personsText } from '../../domain/plain-text';
 import type { ApiDeps } from '../deps';
 import { ApiError } from '../problem';
 import { route, type Route } from '../route';
@@ -25,7 +26,7 @@ export function pauseOperation(deps: ApiDeps): Route {
     roles: [Role.Operator, Role.Approver],
     params: OperationIdParams,
     body: z
-      .strictObject({ reason: Pause.shape.reason.meta({ description: 'Why, for the others and the auditor.' }) })
+      .strictObject({ reason: personsText(500, { description: 'Why, for the others and the auditor.' }).optional() })
       .meta({ id: 'PauseRequest' }),
     answers: OPERATION_NOW,
     codes: [

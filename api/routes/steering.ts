@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { OperationStatus } from '../../domain/operation';
 import { Role } from '../../domain/people';
+import { personsText } from '../../domain/plain-text';
 import type { ApiDeps } from '../deps';
 import { ApiError } from '../problem';
 import { route, type Route } from '../route';
@@ -20,7 +21,7 @@ export function cancelOperation(deps: ApiDeps): Route {
     roles: [Role.Operator, Role.Approver],
     params: OperationIdParams,
     body: z
-      .strictObject({ comment: z.string().max(500).optional().meta({ description: 'Why, for the auditor.' }) })
+      .strictObject({ comment: personsText(500, { description: 'Why, for the auditor.' }, { least: 0 }).optional() })
       .meta({ id: 'Cancellation' }),
     answers: OPERATION_NOW,
     codes: [

@@ -587,6 +587,7 @@ export interface components {
             comment?: string;
             /** @description Emergency: passes the gate alone, also as the requester. Needs the role Kms.BreakGlass and the right `break-glass`. It is shown in the operation, logged as an error, and recorded in the evidence. */
             breakGlass?: {
+                /** @description Why, for the auditor. */
                 reason: string;
             };
         };

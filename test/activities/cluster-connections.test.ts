@@ -4,11 +4,39 @@ import { createClusterConnections, type ClusterConnections } from '../../activit
 import type { KubeConnection } from '../../activities/kubernetes/connection';
 import { countSecrets } from '../../activities/kubernetes/secret-list';
 import { ArmError } from '../../azure/errors';
+import { createAuthority } from '../../sandbox/pki';
+import { adminKubeconfig } from '../../sandbox/cluster/kubeconfig';
+import { eventually } from '../sandbox/cluster-support';
 import { TestCluster } from './cluster-support';
 
 const CLUSTER = '/subscriptions/s/resourceGroups/g/providers/Microsoft.ContainerService/managedClusters/c1';
 const AT_THE_SAME_TIME = 30;
 const signal = new AbortController().signal;
+
+describe('the kubeconfigs of clusters', () => {
+  let kubeconfig: string;
+  beforeAll(async () => {
+    const { certPem: caPem, issue } = await createAuthority('test');
+    const own = await issue({ commonName: 'admin', usage: 'client' });
+    kubeconfig = adminKubeconfig('c', 'https://127.0.0.1:1', { caPem, ...own });
+  });
+  const none = (): Promise<void> => Promise.resolve();
+
+  it('do not stay in memory when nobody asks for them any more', async () => {
+    const clusters = { adminKubeconfig: () => Promise.resolve(kubeconfig) };
+    const connections = createClusterConnections(clusters, 1, { keptForInMs: 50, askedEveryInMs: 0 });
+    await Promise.all(['a', 'b'].map((name) => connections.use(CLUSTER + name, signal, none)));
+    expect(connections.known).toBeGreaterThan(0);
+    await eventually(() => connections.known === 0);
+  });
+
+  it('that ARM does not give leave nothing in memory', async () => {
+    const clusters = { adminKubeconfig: () => Promise.reject(new Error('There is no such cluster.')) };
+    const connections = createClusterConnections(clusters, 1, { keptForInMs: 300_000, askedEveryInMs: 0 });
+    await expect(connections.use(CLUSTER, signal, none)).rejects.toThrow('There is no such cluster.');
+    expect(connections.known).toBe(0);
+  });
+});
 
 describe('a connection to a cluster whose certificates are rotated', () => {
   let c: TestCluster;

@@ -1,9 +1,11 @@
 /** Convergence with two and three API servers, one of them late; and with less than full sight, where it is said so. */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { z } from 'zod';
 import { removeCanaries, takeBaseline } from '../../activities/canaries';
 import { awaitConvergence } from '../../activities/convergence';
 import { boundsOf } from '../../domain/convergence';
 import type { KubeConnection } from '../../activities/kubernetes/connection';
+import { readSecret } from '../../activities/kubernetes/metadata';
 import { FIRST_PAGE_SIZE, LARGEST_PAGE_SIZE } from '../../activities/kubernetes/secret-list';
 import { liveLeases } from '../../activities/kubernetes/servers';
 import { proveSecrets } from '../../activities/secrets/proof';
@@ -16,6 +18,14 @@ import { newOperationId, turn } from './operation-support';
 import { restrictedConnection, type Rule } from './restricted-access';
 
 const SECRETS_RULE: Rule = { apiGroups: [''], resources: ['secrets'], verbs: ['*'] };
+const Managed = z.object({ metadata: z.object({ managedFields: z.array(z.object({ time: z.string() })) }) });
+const metadataOf = async (
+  { connection }: TestCluster,
+  { namespace, name }: { readonly namespace: string; readonly name: string },
+): Promise<z.infer<typeof Managed>['metadata']> => {
+  const path = `/api/v1/namespaces/${namespace}/secrets/${name}`;
+  return Managed.parse(await connection.request({ method: 'GET', path })).metadata;
+};
 const LEASES_RULE: Rule = { apiGroups: ['coordination.k8s.io'], resources: ['leases'], verbs: ['get', 'list'] };
 
 describe.each([2, 3])('%i API servers behind one address', (apiServers) => {
@@ -128,6 +138,25 @@ describe('an API server that shows less', () => {
     const names = (await liveLeases(c.connection)).map(({ name }) => name);
     expect(names).toEqual(expect.arrayContaining(before.map(({ name }) => name)));
     await c.call('DELETE', `${leases}/forged`);
+  });
+
+  it('does not look switched when another client writes under the name of Keyturn, and takes it back', async () => {
+    const operationId = newOperationId();
+    const { canaries } = await takeBaseline(c.connection, operationId);
+    const [canary] = canaries;
+    if (!canary) throw new Error('There is no canary.');
+    // The times in `managedFields` are whole seconds.
+    const { managedFields } = await metadataOf(c, canary);
+    await eventually(() => Date.now() >= Date.parse(managedFields[0]?.time ?? '') + 1000);
+    const path = `/api/v1/namespaces/${canary.namespace}/secrets/${canary.name}?fieldManager=keyturn`;
+    await c.call('PATCH', path, { metadata: { annotations: { mark: 'of another client' } } });
+    await c.call('PATCH', path, { metadata: { annotations: { mark: null } } });
+    const now = await readSecret(c.connection, canary);
+    expect(now.annotations).toEqual({});
+    // Only a record that changed while its content is the same was stored under another key.
+    expect(now.resourceVersion).not.toBe(canary.resourceVersion);
+    expect(now.content).not.toBe(canary.content);
+    await removeCanaries(c.connection, operationId);
   });
 });
 

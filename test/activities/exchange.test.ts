@@ -3,11 +3,19 @@ import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
 import { once } from 'node:events';
 import { createServer, type Server } from 'node:https';
 import type { AddressInfo } from 'node:net';
+import { Readable } from 'node:stream';
 import { connectKubernetes, type KubeConnection } from '../../activities/kubernetes/connection';
 import { createAuthority } from '../../sandbox/pki';
 import { adminKubeconfig } from '../../sandbox/cluster/kubeconfig';
 
 const PLACES = 8;
+const MEBIBYTE = Buffer.alloc(1024 * 1024, ' ');
+const endless = (): Readable =>
+  new Readable({
+    read() {
+      this.push(MEBIBYTE);
+    },
+  });
 
 describe('requests', () => {
   let server: Server;
@@ -25,6 +33,7 @@ describe('requests', () => {
       const { url = '' } = request;
       if (url.startsWith('/answered')) return void response.end(JSON.stringify({ url }));
       if (url.startsWith('/busy')) return void response.writeHead(429, { 'retry-after': '7' }).end('{}');
+      if (url.startsWith('/endless')) return void endless().pipe(response);
       waiting.push(url);
       server.emit('waiting');
     }).listen(0, '127.0.0.1');
@@ -54,6 +63,14 @@ describe('requests', () => {
     controller.abort(reason);
     expect(await ends).toEqual(Array(PLACES).fill({ status: 'rejected', reason }));
     await expect(get('/answered/later')).rejects.toBe(reason);
+  });
+
+  it('whose answer does not end are cut off before it fills the memory', async () => {
+    await expect(connection.request({ method: 'GET', path: '/endless' })).rejects.toMatchObject({
+      name: 'KubeError',
+      message: expect.stringContaining('(ANSWER_TOO_LARGE)'),
+    });
+    expect(await connection.request({ method: 'GET', path: '/answered/next' })).toEqual({ url: '/answered/next' });
   });
 
   it('that the server has no time for carry what it asks for in Retry-After', async () => {

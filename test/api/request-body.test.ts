@@ -149,7 +149,9 @@ describe('an answer', () => {
     expect(headers.get('x-powered-by')).toBeNull();
     expect(headers.get('x-content-type-options')).toBe('nosniff');
     expect(headers.get('cache-control')).toBe('no-store');
-    expect(headers.get('content-security-policy')).toContain("default-src 'none'");
+    const policy = headers.get('content-security-policy')?.split(';') ?? [];
+    for (const directive of ['default-src', 'base-uri', 'form-action', 'frame-ancestors'])
+      expect(policy).toContain(`${directive} 'none'`);
   });
 
   it('to a fault inside says nothing of it, and the log says all under the same request id', async () => {

@@ -1,6 +1,7 @@
 import { resolve } from 'node:path';
-import { describe, expect, it } from '@jest/globals';
+import { describe, expect, it, jest } from '@jest/globals';
 import { readApiSettings } from '../../api/settings';
+import { RECONNECTING } from '../../settings/temporal';
 import { SettingsError } from '../../settings/environment';
 
 const TENANT = '72F988BF-86F1-41AF-91AB-2D7CD011DB47';
@@ -184,3 +185,11 @@ function faultsOf(env: NodeJS.ProcessEnv): readonly string[] {
   }
   throw new Error('The settings were accepted.');
 }
+
+it('a client finds Temporal again within seconds after a long outage: gRPC knows the option, and its default is two minutes', () => {
+  expect(RECONNECTING.channelArgs['grpc.max_reconnect_backoff_ms']).toBeLessThanOrEqual(5_000);
+  const { recognizedOptions } = jest.requireActual<{ recognizedOptions: object }>(
+    '@grpc/grpc-js/build/src/channel-options',
+  );
+  expect(Object.keys(recognizedOptions)).toEqual(expect.arrayContaining(Object.keys(RECONNECTING.channelArgs)));
+});

@@ -2,7 +2,7 @@ import { describe, expect, it } from '@jest/globals';
 import { blockedSecrets } from '../../domain/acceptance';
 import { newOperation } from '../../domain/new-operation';
 import { OperationStatus, type Operation, type StepProgress } from '../../domain/operation';
-import { renderProgress } from '../../domain/progress';
+import { progressInMarkdown, renderProgress } from '../../domain/progress';
 import { refusedSecret, suggestionFor, type RefusedSecret } from '../../domain/refusal';
 import { KEY_1, KEY_2, NOW, person, request, SIGNED } from './fixtures';
 
@@ -94,4 +94,23 @@ it('keys that are still needed are told at the end', () => {
   expect(lines({ keysNeeded: [KEY_1, KEY_2] }).at(-1)).toBe(
     'Keys that must stay enabled, unexpired and undeleted: kv1/k1/11111111…, kv1/k1/22222222…',
   );
+});
+
+describe('where Markdown is shown', () => {
+  const comment =
+    '[Log in](https://evil.example) ![](https://evil.example/p.png) <b>*_`#`_*</b> a|b ~x~ &lt; snake_case';
+  const reason = { code: 'Denied', detail: `Mallory denied the plan: ${comment}` };
+  const shown = operation({ status: OperationStatus.Canceled, reason, waitingFor: comment });
+
+  it('the words of people mark up nothing, and are shown as they were written', () => {
+    const text = progressInMarkdown(shown);
+    expect(text).toContain('\\[Log in\\](https://evil.example) \\!\\[\\](https://evil.example/p.png) \\<b\\>');
+    // CommonMark: a backslash before ASCII punctuation shows the character itself.
+    expect(text.replaceAll(/\\([!-/:-@[-`{-~])/g, '$1')).toBe(renderProgress(shown));
+    expect(text.replaceAll(/\\./g, '')).not.toMatch(/[`[\]<>#|~!&]|!\[/);
+  });
+
+  it('Keyturn marks up as before', () => {
+    expect(progressInMarkdown(operation({ status: OperationStatus.Running }))).toMatch(/^\*\*Running\*\*/);
+  });
 });

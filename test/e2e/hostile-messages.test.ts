@@ -146,10 +146,10 @@ describe('an operation', () => {
     const { requester } = people(service.apiUrl);
     const asked = await askForRotation(requester, cluster.resourceId);
     const { by } = decisionOf('approver1', undefined);
-    await client.workflow.getHandle(asked.id).signal('cancel-signal', { by, comment: 'Flooded.' });
+    await client.workflow.getHandle(asked.id).signal('cancel-signal', { by, comment: 'Flooded.\u001b[2J' });
     expect(await ended(requester, asked.id)).toMatchObject({
       status: 'Canceled',
-      reason: { code: 'CanceledOnRequest', detail: expect.stringContaining('Flooded.') },
+      reason: { code: 'CanceledOnRequest', detail: expect.stringContaining('Flooded. [2J') },
     });
   });
 });
