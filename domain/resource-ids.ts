@@ -46,7 +46,7 @@ export interface VaultId {
 }
 
 const VAULT_ID =
-  /^\/subscriptions\/([0-9a-f-]{36})\/resourceGroups\/([-\w.()]{1,90})\/providers\/Microsoft\.KeyVault\/vaults\/([a-z](?:-?[a-z0-9]){2,23})$/i;
+  /^\/subscriptions\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\/resourceGroups\/([-\w.()]{1,90})\/providers\/Microsoft\.KeyVault\/vaults\/([a-z](?:-?[a-z0-9]){2,23})$/i;
 
 /** Reads the ARM resource id of a vault; undefined when it is not one. */
 export function parseVaultId(text: string): VaultId | undefined {
