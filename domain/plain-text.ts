@@ -6,9 +6,13 @@
  */
 import { z } from 'zod';
 
-/** As JSON Schema has it, where a pattern is read with the flag `u`: half of a surrogate pair is a character of its own there. */
-const PLAIN =
-  '^[^\\u0000-\\u001F\\u007F-\\u009F\\u061C\\u200E\\u200F\\u2028-\\u202E\\u2066-\\u2069\\uD800-\\uDFFF\\uFEFF]*$';
+/**
+ * What a plain text has none of, for the inside of a character class, as JSON Schema has it, where a pattern is read with the flag `u`:
+ * half of a surrogate pair is a character of its own there.
+ */
+export const NOT_PLAIN =
+  '\\u0000-\\u001F\\u007F-\\u009F\\u061C\\u200E\\u200F\\u2028-\\u202E\\u2066-\\u2069\\uD800-\\uDFFF\\uFEFF';
+const PLAIN = `^[^${NOT_PLAIN}]*$`;
 const plain = new RegExp(PLAIN, 'u');
 
 /** Whether a text is one line without control characters, marks of the writing direction and halves of surrogate pairs. */
