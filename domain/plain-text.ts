@@ -7,13 +7,13 @@
 import { z } from 'zod';
 
 /**
- * What a plain text has none of, for the inside of a character class, as JSON Schema has it, where a pattern is read with the flag `u`:
- * half of a surrogate pair is a character of its own there.
+ * What a plain text has none of, for the inside of a character class in the API document. Halves of surrogate pairs are left out: no UTF-8
+ * has them, and readers of patterns that are not written in JavaScript refuse the whole pattern for them.
  */
-export const NOT_PLAIN =
-  '\\u0000-\\u001F\\u007F-\\u009F\\u061C\\u200E\\u200F\\u2028-\\u202E\\u2066-\\u2069\\uD800-\\uDFFF\\uFEFF';
+export const NOT_PLAIN = '\\u0000-\\u001F\\u007F-\\u009F\\u061C\\u200E\\u200F\\u2028-\\u202E\\u2066-\\u2069\\uFEFF';
 const PLAIN = `^[^${NOT_PLAIN}]*$`;
-const plain = new RegExp(PLAIN, 'u');
+/** JSON can escape half of a pair. With the flag `u` it is a character of its own. */
+const plain = new RegExp(`^[^${NOT_PLAIN}\\uD800-\\uDFFF]*$`, 'u');
 
 /** Whether a text is one line without control characters, marks of the writing direction and halves of surrogate pairs. */
 export function isPlainText(text: string): boolean {

@@ -11,12 +11,14 @@ import { ApiError } from '../problem';
 import { route, type HeaderReader, type Route } from '../route';
 import { OperationIdParams, readableOperation } from './get-operation';
 
+/** A client that has no event yet may send the header empty. */
+const EVENT_ID_OR_NONE = new RegExp(`^(?:${EVENT_ID.source.slice(1, -1)})?$`);
 /** Streams of one caller in one API process. */
 const MOST_STREAMS = 20;
 
 const lastEventId: HeaderReader<{ readonly lastEventId?: string }> = {
   documented: z.object({
-    'Last-Event-ID': z.string().regex(EVENT_ID).optional().meta({
+    'Last-Event-ID': z.string().regex(EVENT_ID_OR_NONE).optional().meta({
       description: 'The `id` of the last event that the client has. The stream goes on after it, without a gap.',
       example: 'op-0f3b5c1d9e8a7b6c5d4e3f2a1b.7',
     }),
