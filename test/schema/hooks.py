@@ -57,6 +57,8 @@ def keep_rules(case):
             query.pop(name, None)
     if not is_negative(case, ParameterLocation.HEADER):
         headers.pop('Last-Event-ID', None)
+        # For programs: who asks here is a person.
+        headers.pop('Keyturn-On-Behalf-Of', None)
     if not is_negative(case, ParameterLocation.BODY) and isinstance(body, dict):
         window = (body.get('change') or {}).get('window')
         if window:
