@@ -57,6 +57,9 @@ export interface VaultId {
 const VAULT_ID =
   /^\/subscriptions\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\/resourceGroups\/([-\w.()]{1,90})\/providers\/Microsoft\.KeyVault\/vaults\/([a-z](?:-?[a-z0-9]){2,23})$/i;
 
+/** For the API document, which has no flags. */
+export const VAULT_ID_PATTERN = `^/[sS]ubscriptions/${CLUSTER_ID_PARTS.subscription}/[rR]esource[gG]roups/${CLUSTER_ID_PARTS.resourceGroup}/[pP]roviders/[mM]icrosoft\\.[kK]ey[vV]ault/vaults/[a-zA-Z](?:-?[a-zA-Z0-9]){2,23}$`;
+
 /** Reads the ARM resource id of a vault; undefined when it is not one. */
 export function parseVaultId(text: string): VaultId | undefined {
   const [matched, subscriptionId = '', resourceGroup = '', name = ''] = VAULT_ID.exec(text) ?? [];

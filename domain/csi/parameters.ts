@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { sha256Hex } from '../canonical';
 import { jsonBytes } from '../text-budget';
-import { parseVaultId, resourceName } from '../resource-ids';
+import { VAULT_ID_PATTERN, parseVaultId, resourceName } from '../resource-ids';
 import type { FederatedCredential } from './facts';
 import { CsiObject, sharedFiles } from './objects';
 
@@ -45,7 +45,10 @@ export const ConnectParameters = z
         error:
           'Expected /subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.KeyVault/vaults/{name}.',
       })
-      .meta({ description: 'ARM resource id of the vault.' }),
+      .meta({
+        pattern: VAULT_ID_PATTERN,
+        description: 'ARM resource id of the vault.',
+      }),
     namespace: namespace.meta({ description: 'Namespace of the pods. It must exist.' }),
     secretProviderClass: secretProviderClass.meta({ description: 'Name of the SecretProviderClass that pods name.' }),
     objects: z
