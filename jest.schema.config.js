@@ -2,4 +2,4 @@
 const base = require('./jest.config.js');
 
 /** @type {import('jest').Config} */
-module.exports = { ...base, testMatch: ['**/*.schema.ts'] };
+module.exports = { ...base, testMatch: ['**/*.schema.ts'], globals: { toolsOfTests: [] } };

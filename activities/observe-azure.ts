@@ -1,6 +1,6 @@
 /** What Azure says of a cluster, its keys and what its kind needs to know. Writes nothing. */
 import type { AzureAccess } from '../azure/access';
-import { ArmError } from '../azure/errors';
+import { ArmError, hasNoPlace, isAbsent } from '../azure/errors';
 import { readIdentityAccess } from '../azure/identity-access';
 import type { ClusterSnapshot } from '../azure/managed-clusters';
 import type { IdentityAccess } from '../domain/identity-access';
@@ -177,14 +177,14 @@ async function lookUpRequested(
 }
 
 function absenceOf(error: unknown): 'missing' | 'no-group' | 'unseen' {
-  if (!(error instanceof ArmError) || error.status !== 404) return 'unseen';
-  return error.code === 'ResourceGroupNotFound' ? 'no-group' : 'missing';
+  if (!(error instanceof ArmError) || !isAbsent(error)) return 'unseen';
+  return hasNoPlace(error.code) ? 'no-group' : 'missing';
 }
 
 /** Why ARM does not show a cluster, in one sentence; undefined for any other error. */
 export function whyNotThere(error: unknown): string | undefined {
   if (!(error instanceof ArmError)) return undefined;
-  if (error.status === 404) return notInArm(error.code);
+  if (isAbsent(error)) return notInArm(error.code);
   if (error.status === 403) return `Keyturn may not read it (${error.code}): ${error.message}`;
   return undefined;
 }

@@ -22,6 +22,7 @@ import { known } from './policy/authorize';
 import { claimedBy, LoginRefused } from './login-refused';
 import { factsOf, requestIdOf, requestLogger, serializeError } from './logging';
 import { openApiDocument } from './openapi';
+import { byPath, notAllowed } from './not-allowed';
 import { createOperationPoller } from './operation-poller';
 import { ApiError, problemDocument } from './problem';
 import { expressPath, type Answer, type Incoming, type Route } from './route';
@@ -107,7 +108,10 @@ export function createApp(deps: ApiDeps): Express {
   });
 
   const serve = server(deps);
-  for (const route of routesOf(deps)) app[route.method](expressPath(route.path), serve(route));
+  for (const { path, routes } of byPath(routesOf(deps))) {
+    for (const route of routes) app[route.method](expressPath(path), serve(route));
+    app.all(expressPath(path), notAllowed(routes));
+  }
 
   app.use((request: Request) => {
     throw new ApiError({

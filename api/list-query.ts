@@ -1,5 +1,6 @@
 /** Which operations a list has, as filters and as a query for Temporal's visibility. */
 import { isFinal, OperationStatus } from '../domain/operation';
+import { NOT_PLAIN } from '../domain/plain-text';
 import { parseClusterId } from '../domain/resource-ids';
 import { clusterAttribute, SearchAttributes } from '../workflows/messages';
 import type { Grant } from './policy/decide';
@@ -45,7 +46,7 @@ export function waitsForPeople(status: OperationStatus): boolean {
  * A text that a filter can look for. Temporal's SQL visibility does not find a value with one of the excluded characters, however it
  * is quoted; without them, quoting is simple.
  */
-export const FILTER_TEXT = /^[^'"\\\p{C}]+$/u;
+export const FILTER_TEXT = new RegExp(`^[^'"\\\\${NOT_PLAIN}]+$`, 'u');
 
 /**
  * The query for the operations that pass the filters and were asked for within the span; undefined when there can be none.

@@ -1,6 +1,7 @@
 /** The OpenAPI document, made from the route table, so that it documents exactly what the API serves. */
 import {
   createDocument,
+  type ZodOpenApiMediaTypeObject,
   type ZodOpenApiOperationObject,
   type ZodOpenApiResponseObject,
   type ZodOpenApiResponsesObject,
@@ -14,7 +15,7 @@ import { codesOf, type DocumentedAnswer, type RouteFacts } from './route';
 
 const DESCRIPTION = `Rotates the KMS encryption keys under live AKS clusters, and proves that no Secret was left behind.
 
-Ask for a change and read its plan. An approver who is not the requester approves exactly that plan. Follow the operation to its end and keep its signed evidence. Every answer that is not a success is a problem document (RFC 9457) with a stable \`code\`.`;
+Ask for a change and read its plan. An approver who is not the requester approves exactly that plan. Follow the operation to its end and keep its signed evidence. Every answer that is not a success is a problem document (RFC 9457) with a stable \`code\`. A method that a path does not have is answered with 405 and \`Allow\`, also without a token.`;
 
 /** The OpenAPI 3.1 document of a route table. */
 export function openApiDocument(routes: readonly RouteFacts[]): object {
@@ -83,8 +84,13 @@ function answerOf(route: RouteFacts, answer: DocumentedAnswer): ZodOpenApiRespon
   return {
     description,
     headers: headersOfAnswer(route, answer),
-    ...(empty ? {} : { content: { [mediaType]: { schema: schema ?? { type: 'string' } } } }),
+    ...(empty ? {} : { content: { [mediaType]: contentOf(mediaType, schema) } }),
   };
+}
+
+/** A stream of events has no schema in OpenAPI 3.1: it is neither one value nor one text. */
+function contentOf(mediaType: string, schema: z.ZodType | undefined): ZodOpenApiMediaTypeObject {
+  return mediaType === 'text/event-stream' ? {} : { schema: schema ?? { type: 'string' } };
 }
 
 /** One response for each status, with exactly the codes that this route can answer with. */

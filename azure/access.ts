@@ -56,7 +56,7 @@ export function createAzureAccess(cloud: Cloud, http = createHttpClient()): Azur
   return {
     cloud,
     clusters: createManagedClusters(cloud, arm, credential, http),
-    keys: { ...keys, ...createKeyLookups({ keys, vaults, armKeys }) },
+    keys: { ...keys, ...createKeyLookups({ keys, vaults, armKeys, arm }) },
     vaults: { ...vaults, ...createVaultRecovery(management, arm), ...createReadVaults(management) },
     roles: createRoles(cloud, credential, http),
     identities: createIdentities(arm),

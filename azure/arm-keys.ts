@@ -8,7 +8,7 @@ import type { Key } from '@azure/arm-keyvault';
 import type { ObservedKey } from '../domain/observed';
 import { mustParseKeyId, type KeyId } from '../domain/resource-ids';
 import type { CallOptions } from './call-options';
-import { isNotForUs } from './errors';
+import { isAbsent, isNotForUs } from './errors';
 import { NONCE_TAG, OPERATION_TAG, type NewKey, type VersionMark } from './keys';
 import type { VaultManagement } from './vault-management';
 
@@ -54,7 +54,7 @@ export function createArmKeys(management: VaultManagement): ArmKeys {
         return { state: 'exists', ...armKey(shown) };
       } catch (error) {
         if (!isNotForUs(error)) throw error;
-        return { state: error.status === 404 ? 'none' : 'unseen' };
+        return { state: isAbsent(error) ? 'none' : 'unseen' };
       }
     },
 

@@ -90,6 +90,7 @@ export function createArmClient(cloud: Cloud, credential: TokenCredential, http:
         throw new ArmError({
           status: response.status,
           code,
+          target: what,
           message: fault.message ?? `${what} was answered with HTTP ${response.status}.`,
           retryAfterInMs: parseRetryAfter(response.headers.get('retry-after')),
           retryable: isTransient(response.status, code),

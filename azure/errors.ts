@@ -23,6 +23,17 @@ const BUSY_CODES = new Set([
   // As in hashicorp/terraform-provider-azurerm#19968: one write for an identity at a time.
   'ConcurrentFederatedIdentityCredentialsWritesForSingleManagedIdentity',
 ]);
+/**
+ * ARM's codes for a subscription that is not there, or not in this tenant, whatever the status: 404, 400, and 401 for a token that is
+ * good elsewhere. A request with another id is what helps, not another try.
+ */
+const NO_SUCH_SUBSCRIPTION: ReadonlySet<string> = new Set([
+  'SubscriptionNotFound',
+  'InvalidSubscriptionId',
+  'InvalidAuthenticationTokenTenant',
+]);
+/** The code of a host name that does not exist. (`EAI_AGAIN` would be a resolver in trouble.) */
+export const NO_SUCH_HOST = 'ENOTFOUND';
 
 /** What is known of a failed call. */
 export interface AzureErrorInit {
@@ -31,6 +42,8 @@ export interface AzureErrorInit {
   /** Azure's own code, `OperationNotAllowed`, `Forbidden` …; the transport's when no answer came. */
   readonly code: string;
   readonly message: string;
+  /** What was called: the URL of a vault, or method and path of ARM. */
+  readonly target?: string;
   /** Key Vault's inner code, `KeyDisabled`, `ForbiddenByRbac` … */
   readonly innerCode?: string;
   readonly retryAfterInMs?: number;
@@ -44,6 +57,7 @@ export class AzureError extends Error {
   override readonly name: string = 'AzureError';
   readonly status: number | undefined;
   readonly code: string;
+  readonly target: string | undefined;
   readonly innerCode: string | undefined;
   readonly retryAfterInMs: number | undefined;
   readonly retryable: boolean;
@@ -52,6 +66,7 @@ export class AzureError extends Error {
     super(init.message.slice(0, MESSAGE_LIMIT), { cause: init.cause });
     this.status = init.status;
     this.code = init.code;
+    this.target = init.target;
     this.innerCode = init.innerCode;
     this.retryAfterInMs = init.retryAfterInMs;
     this.retryable = init.retryable;
@@ -102,7 +117,26 @@ export function isTransient(status: number | undefined, code: string): boolean {
 
 /** Whether an error says that the caller has no right, or that there is no such thing: ARM often does not tell which. */
 export function isNotForUs(error: unknown): error is AzureError {
-  return error instanceof AzureError && (error.status === 403 || error.status === 404);
+  return error instanceof AzureError && (error.status === 403 || isAbsent(error));
+}
+
+/** Whether an error says that there is no such thing: no answer of a later try would be another one. */
+export function isAbsent(error: AzureError): boolean {
+  return error.status === 404 || NO_SUCH_SUBSCRIPTION.has(error.code);
+}
+
+/** Whether ARM's code says that there is no place for a resource: neither its resource group, nor perhaps its subscription. */
+export function hasNoPlace(code: string): boolean {
+  return code === 'ResourceGroupNotFound' || NO_SUCH_SUBSCRIPTION.has(code);
+}
+
+/**
+ * Whether an answer is that of a proxy for a name that does not exist. Source: RFC 9209, 2.3.2 (`dns_error` with `rcode`). Without that
+ * header a status does not say it: proxies answer 502, 503 or 504 for an outage, too.
+ * @param proxyStatus the header `Proxy-Status`
+ */
+export function saysNoSuchHost(proxyStatus: string | undefined | null): boolean {
+  return /;\s*error=dns_error\b/.test(proxyStatus ?? '') && /;\s*rcode="?NXDOMAIN\b/i.test(proxyStatus ?? '');
 }
 
 /**
@@ -134,6 +168,7 @@ export function translateError(
     return new TokenError({
       status: 'statusCode' in error && typeof error.statusCode === 'number' ? error.statusCode : undefined,
       code: error.name,
+      target: `Entra ID, for a token for ${target}`,
       message: `Entra ID gave Keyturn no token for ${target}. Check AZURE_TENANT_ID, AZURE_CLIENT_ID and the credential. ${error.message}`,
       // An operator fixes a wrong secret outside of Keyturn, and the next try uses it: no decision is needed.
       retryable: true,
@@ -144,13 +179,15 @@ export function translateError(
   if (error.statusCode === undefined) {
     const code = transportCode(error);
     const what = code === TIMEOUT_CODE ? 'did not answer in time' : 'was not reached';
-    return new kind({ code, message: `${target} ${what}: ${error.message}`, retryable: true, cause: error });
+    return new kind({ code, target, message: `${target} ${what}: ${error.message}`, retryable: true, cause: error });
   }
+  if (saysNoSuchHost(error.response?.headers.get('proxy-status'))) return noSuchHost(kind, target, error);
   const body = readErrorBody(parseJson(error.response?.bodyAsText) ?? error.details);
   const code = body.code ?? error.code ?? `Http${error.statusCode}`;
   return new kind({
     status: error.statusCode,
     code,
+    target,
     innerCode: body.innerCode,
     // A client that cannot read an answer quotes it whole, and an answer may be a kubeconfig.
     message: body.message ?? `${target} answered HTTP ${error.statusCode} in a form that is not understood.`,
@@ -158,6 +195,12 @@ export function translateError(
     retryable: isTransient(error.statusCode, code),
     cause: error,
   });
+}
+
+/** The same error as without a proxy: no answer came. @param cause undefined where no client threw */
+export function noSuchHost(kind: typeof ArmError | typeof VaultError, target: string, cause?: unknown): AzureError {
+  const message = `${target} was not reached: a proxy says that its name does not resolve.`;
+  return new kind({ code: NO_SUCH_HOST, target, message, retryable: true, cause });
 }
 
 /** JSON when it is JSON; undefined otherwise. */

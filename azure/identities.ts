@@ -10,7 +10,7 @@ import { z } from 'zod';
 import type { ArmClient } from './arm';
 import type { CallOptions } from './call-options';
 import { allPages } from './arm-pages';
-import { ArmError, isNotForUs } from './errors';
+import { ArmError, hasNoPlace, isAbsent, isNotForUs } from './errors';
 import { NONCE_TAG, OPERATION_TAG, type VersionMark } from './keys';
 import { resourceName } from '../domain/resource-ids';
 
@@ -61,8 +61,8 @@ export function createIdentities(arm: ArmClient): Identities {
         return { found: true, ...properties, mark };
       } catch (error) {
         if (!(error instanceof ArmError)) throw error;
-        if (error.status === 404) {
-          const noGroup = error.code === 'ResourceGroupNotFound';
+        if (isAbsent(error)) {
+          const noGroup = hasNoPlace(error.code);
           return {
             found: false,
             state: 'missing',

@@ -10,7 +10,7 @@ import type { KeyVaultKey } from '@azure/keyvault-keys';
 import type { Cloud } from '../domain/clouds';
 import type { KeyLookup, ObservedKey } from '../domain/observed';
 import { mustParseKeyId, parseKeyId, type KeyId } from '../domain/resource-ids';
-import { isNotForUs, VaultError } from './errors';
+import { isNotForUs, NO_SUCH_HOST, VaultError } from './errors';
 import { createKeyRecovery, type KeyRecovery } from './key-recovery';
 import { createKeyRetirement, type KeyRetirement } from './key-retirement';
 import type { CallOptions } from './call-options';
@@ -20,9 +20,7 @@ import { createVaultCaller } from './vault-clients';
 export const OPERATION_TAG = 'keyturn-operation';
 /** The operation's id may have been used before, so each makes a nonce of its own. */
 export const NONCE_TAG = 'keyturn-nonce';
-/** The name does not exist: the vault is deleted, or was never there. (EAI_AGAIN would be a resolver in trouble.) */
-const NO_SUCH_HOST = 'ENOTFOUND';
-/** The same from a proxy that knows the name. */
+/** As a host name that does not exist, from a connection of before: the vault is deleted. */
 const NO_SUCH_VAULT = 'VaultNotFound';
 
 /** What marks the key version that one operation makes. */
@@ -235,7 +233,7 @@ function missingOf(error: unknown): { missing?: 'vault' | 'key' } {
 function whyNotFound(error: unknown, { vaultUrl, name, version }: KeyId): string | undefined {
   if (!(error instanceof VaultError)) return undefined;
   if (error.code === NO_SUCH_HOST || error.code === NO_SUCH_VAULT)
-    return `${vaultUrl} does not exist (its name does not resolve). Was the vault deleted?`;
+    return `There is no vault at ${vaultUrl}: its name does not resolve. It is misspelled, or the vault was deleted.`;
   if (error.code === 'OtherCloud') return error.message;
   if (error.status === 404) return `${vaultUrl} has no key ${name} with the version ${version} (${error.code}).`;
   if (error.status === 403) {

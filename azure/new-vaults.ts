@@ -10,9 +10,10 @@ import { OWN_KEY_PERMISSIONS, type FoundVault, type PermissionModel, type VaultS
 import type { VaultAccess } from '../domain/cluster-change';
 import type { ArmClient } from './arm';
 import type { CallOptions } from './call-options';
-import { ArmError, isNotForUs } from './errors';
+import { hasNoPlace, isNotForUs } from './errors';
 import { NONCE_TAG, OPERATION_TAG, type VersionMark } from './keys';
 import { mustParseVaultId } from '../domain/resource-ids';
+import { nameOfVault } from './vault-names';
 
 const API_VERSION = '2024-11-01';
 
@@ -29,7 +30,6 @@ const Vault = z.looseObject({
     provisioningState: z.string().nullish(),
   }),
 });
-const Availability = z.object({ nameAvailable: z.boolean(), message: z.string().nullish() });
 const Deleted = z.looseObject({
   properties: z.looseObject({ deletionDate: z.string().nullish(), scheduledPurgeDate: z.string().nullish() }),
 });
@@ -79,10 +79,10 @@ export function createNewVaults(arm: ArmClient): NewVaults {
         return { state: 'exists', ...existing(Vault.parse(await get(vaultId, options))) };
       } catch (error) {
         if (!isNotForUs(error)) throw error;
-        if (error.code === 'ResourceGroupNotFound') {
+        if (hasNoPlace(error.code)) {
           return {
             state: 'no-group',
-            why: `Azure has no resource group ${resourceGroup} in the cluster's subscription.`,
+            why: `Azure has no resource group ${resourceGroup} in the cluster's subscription (${error.code}).`,
           };
         }
         if (error.status === 403) {
@@ -91,7 +91,7 @@ export function createNewVaults(arm: ArmClient): NewVaults {
         }
       }
       const provider = `/subscriptions/${subscriptionId}/providers/Microsoft.KeyVault`;
-      return (await deleted(provider, name, location, options)) ?? (await available(provider, name, options));
+      return (await deleted(provider, name, location, options)) ?? (await available(subscriptionId, name, options));
     },
 
     async create(
@@ -148,23 +148,11 @@ export function createNewVaults(arm: ArmClient): NewVaults {
     }
   }
 
-  /** Names are unique in a cloud. */
-  async function available(provider: string, name: string, { abortSignal }: CallOptions): Promise<VaultFound> {
-    try {
-      const { body } = await arm.request({
-        method: 'POST',
-        url: `${provider}/checkNameAvailability?api-version=${API_VERSION}`,
-        body: { name, type: 'Microsoft.KeyVault/vaults' },
-        abortSignal,
-      });
-      const { nameAvailable, message } = Availability.parse(body);
-      if (nameAvailable) return { state: 'free' };
-      const why = `The name ${name} is taken by a vault elsewhere: in another resource group or subscription, of another customer, or deleted there. Azure says: ${message ?? 'nothing more.'} Name another vault, or the resource group of this one.`;
-      return { state: 'taken', why };
-    } catch (error) {
-      if (!(error instanceof ArmError) || error.status !== 403) throw error;
-      return { state: 'free' };
-    }
+  async function available(subscriptionId: string, name: string, options: CallOptions): Promise<VaultFound> {
+    const found = await nameOfVault(arm, { subscriptionId, name }, options);
+    if (found.state !== 'taken') return { state: 'free' };
+    const why = `The name ${name} is taken by a vault elsewhere: in another resource group or subscription, of another customer, or deleted there. Azure says: ${found.message ?? 'nothing more.'} Name another vault, or the resource group of this one.`;
+    return { state: 'taken', why };
   }
 }
 

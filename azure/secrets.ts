@@ -16,7 +16,16 @@ import {
 import { z } from 'zod';
 import type { Cloud } from '../domain/clouds';
 import type { CallOptions } from './call-options';
-import { isTransient, parseJson, parseRetryAfter, readErrorBody, translateError, VaultError } from './errors';
+import {
+  isTransient,
+  noSuchHost,
+  parseJson,
+  parseRetryAfter,
+  readErrorBody,
+  saysNoSuchHost,
+  translateError,
+  VaultError,
+} from './errors';
 import { NONCE_TAG, OPERATION_TAG, type VersionMark } from './keys';
 
 const API_VERSION = '7.4';
@@ -78,6 +87,7 @@ export function createSecrets(cloud: Cloud, credential: TokenCredential, http: H
     });
     const json = parseJson(response.bodyAsText);
     if (response.status >= 200 && response.status <= 299) return json;
+    if (saysNoSuchHost(response.headers.get('proxy-status'))) throw noSuchHost(VaultError, url.origin);
     const { code = `Http${response.status}`, message, innerCode } = readErrorBody(json);
     throw new VaultError({
       status: response.status,

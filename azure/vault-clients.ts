@@ -15,6 +15,7 @@ export type CallVault = <T>(keyId: KeyId, options: CallOptions, work: (client: K
 
 /** Makes the clients; each vault is contacted when a key of it is asked for. */
 export function createVaultCaller(cloud: Cloud, credential: TokenCredential, httpClient: HttpClient): CallVault {
+  const http = withBodies(httpClient);
   const clients = new Map<string, KeyClient>();
   const clientOf = (keyId: KeyId): KeyClient => {
     if (keyId.cloud.name !== cloud.name) {
@@ -26,7 +27,7 @@ export function createVaultCaller(cloud: Cloud, credential: TokenCredential, htt
     }
     const known = clients.get(keyId.vaultUrl);
     if (known) return known;
-    const client = new KeyClient(keyId.vaultUrl, credential, { httpClient, retryOptions: { maxRetries: 0 } });
+    const client = new KeyClient(keyId.vaultUrl, credential, { httpClient: http, retryOptions: { maxRetries: 0 } });
     clients.set(keyId.vaultUrl, client);
     return client;
   };
@@ -35,5 +36,18 @@ export function createVaultCaller(cloud: Cloud, credential: TokenCredential, htt
     return work(clientOf(keyId)).catch((error: unknown) => {
       throw translateError(error, VaultError, keyId.vaultUrl, options.abortSignal);
     });
+  };
+}
+
+/**
+ * Gives a refusal without a body an empty object: the client of Key Vault 4.10 breaks on one with a TypeError that has no status. Proxies and
+ * gateways answer like that.
+ */
+function withBodies(http: HttpClient): HttpClient {
+  return {
+    async sendRequest(request) {
+      const response = await http.sendRequest(request);
+      return response.status < 400 || response.bodyAsText ? response : { ...response, bodyAsText: '{}' };
+    },
   };
 }

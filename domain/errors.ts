@@ -47,6 +47,7 @@ export const ERRORS = {
 
   // What is asked about
   RouteNotFound: entry(404, 'There is no such resource.'),
+  MethodNotAllowed: entry(405, 'The resource does not have this method.'),
   OperationNotFound: entry(404, 'There is no such operation.'),
   NoRefusedSecrets: entry(404, 'The operation has no report of refused Secrets.'),
   WebhookNotFound: entry(404, 'There is no such webhook endpoint, or no such delivery.'),

@@ -68,9 +68,12 @@ export function eventId({ data }: Pick<OperationEvent, 'data'>): string {
   return `${data.operation}.${data.sequence}`;
 }
 
+/** The id of an event: that of its operation, and its place in the list. */
+export const EVENT_ID = /^(op-[0-9a-f]{26})\.([1-9][0-9]{0,5})$/;
+
 /** The place of an event in the list of an operation, by its id; undefined when it is no event of that operation. */
 export function sequenceOf(eventIdText: string, operationId: string): number | undefined {
-  const [, id, sequence] = /^(op-[0-9a-f]{26})\.([1-9]\d{0,5})$/.exec(eventIdText) ?? [];
+  const [, id, sequence] = EVENT_ID.exec(eventIdText) ?? [];
   return id === operationId ? Number(sequence) : undefined;
 }
 

@@ -19,7 +19,17 @@ export { ANOTHER_VAULT, KeyLookup, ObservedKey } from './observed-key';
 
 /** The answer about a cluster that ARM does not know. @param code of ARM */
 export function notInArm(code: string): string {
-  return `ARM knows no such cluster (${code}).`;
+  switch (code) {
+    case 'SubscriptionNotFound':
+    case 'InvalidSubscriptionId':
+      return `ARM knows no such subscription (${code}).`;
+    case 'InvalidAuthenticationTokenTenant':
+      return `Its subscription is in another tenant than Keyturn's identity (${code}).`;
+    case 'ResourceGroupNotFound':
+      return `ARM knows no such resource group (${code}).`;
+    default:
+      return `ARM knows no such cluster (${code}).`;
+  }
 }
 
 /** What a version is called that ARM does not report. */

@@ -6,14 +6,18 @@
  */
 import { z } from 'zod';
 
-/** As JSON Schema has it, where a pattern is read with the flag `u`: half of a surrogate pair is a character of its own there. */
-const NONE = '\\u0000-\\u001F\\u007F-\\u009F\\u061C\\u200E\\u200F\\u2028-\\u202E\\u2066-\\u2069\\uD800-\\uDFFF\\uFEFF';
-const PLAIN = `[^${NONE}]`;
-const ONE_LINE = `^${PLAIN}*$`;
+/**
+ * What a plain text has none of, for the inside of a character class in the API document. Halves of surrogate pairs are left out: no UTF-8
+ * has them, and readers of patterns that are not written in JavaScript refuse the whole pattern for them.
+ */
+export const NOT_PLAIN = '\\u0000-\\u001F\\u007F-\\u009F\\u061C\\u200E\\u200F\\u2028-\\u202E\\u2066-\\u2069\\uFEFF';
+const ONE_LINE = `^[^${NOT_PLAIN}]*$`;
 /** What people type, before it is made one line. */
-const LINES = `^(?:[\\t\\n\\r]|${PLAIN})*$`;
-const plain = new RegExp(ONE_LINE, 'u');
-const NOT_PLAIN = new RegExp(`[${NONE}]`, 'gu');
+const LINES = `^(?:[\\t\\n\\r]|[^${NOT_PLAIN}])*$`;
+/** JSON can escape half of a pair. With the flag `u` it is a character of its own. */
+const NONE = `${NOT_PLAIN}\\uD800-\\uDFFF`;
+const plain = new RegExp(`^[^${NONE}]*$`, 'u');
+const notPlain = new RegExp(`[${NONE}]`, 'gu');
 
 /** Whether a text is one line without control characters, marks of the writing direction and halves of surrogate pairs. */
 export function isPlainText(text: string): boolean {
@@ -22,7 +26,7 @@ export function isPlainText(text: string): boolean {
 
 /** A text that came past the API, as plain text: each character that would not be plain is a space. */
 export function madePlain(text: string): string {
-  return text.replaceAll(NOT_PLAIN, ' ');
+  return text.replaceAll(notPlain, ' ');
 }
 
 /** One line of text, without white space around it. */

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { Change, StoredChange } from './change/change';
 import { KINDS } from './kinds';
 import type { Kind } from './kinds/kind';
-import { parseClusterId } from './resource-ids';
+import { CLUSTER_ID_PATTERN, parseClusterId } from './resource-ids';
 
 const clusterId = z
   .string()
@@ -14,6 +14,7 @@ const clusterId = z
     params: { code: 'InvalidClusterId' },
   })
   .meta({
+    pattern: CLUSTER_ID_PATTERN,
     description: 'ARM resource id of the managed cluster.',
     example:
       '/subscriptions/11111111-2222-3333-4444-555555555555/resourceGroups/rg/providers/Microsoft.ContainerService/managedClusters/aks1',

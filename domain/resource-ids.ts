@@ -15,6 +15,15 @@ export interface ClusterId {
 const CLUSTER_ID =
   /^\/subscriptions\/([0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12})\/resourceGroups\/([-\w.()]{1,90})\/providers\/Microsoft\.ContainerService\/managedClusters\/([a-z0-9](?:[-_a-z0-9]{0,61}[a-z0-9])?)$/i;
 
+/** The same for the API document, which has no flags: in the spellings that Azure itself gives. */
+export const CLUSTER_ID_PARTS = {
+  subscription: '[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}',
+  resourceGroup: '[-\\w.()]{1,90}',
+  name: '[a-zA-Z0-9](?:[-_a-zA-Z0-9]{0,61}[a-zA-Z0-9])?',
+} as const;
+/** For the API document. */
+export const CLUSTER_ID_PATTERN = `^/[sS]ubscriptions/${CLUSTER_ID_PARTS.subscription}/[rR]esource[gG]roups/${CLUSTER_ID_PARTS.resourceGroup}/[pP]roviders/[mM]icrosoft\\.[cC]ontainer[sS]ervice/[mM]anaged[cC]lusters/${CLUSTER_ID_PARTS.name}$`;
+
 /** Reads the ARM resource id of a managed cluster; undefined when it is not one. */
 export function parseClusterId(text: string): ClusterId | undefined {
   const match = CLUSTER_ID.exec(text);
@@ -46,7 +55,10 @@ export interface VaultId {
 }
 
 const VAULT_ID =
-  /^\/subscriptions\/([0-9a-f-]{36})\/resourceGroups\/([-\w.()]{1,90})\/providers\/Microsoft\.KeyVault\/vaults\/([a-z](?:-?[a-z0-9]){2,23})$/i;
+  /^\/subscriptions\/([0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12})\/resourceGroups\/([-\w.()]{1,90})\/providers\/Microsoft\.KeyVault\/vaults\/([a-z](?:-?[a-z0-9]){2,23})$/i;
+
+/** For the API document, which has no flags. */
+export const VAULT_ID_PATTERN = `^/[sS]ubscriptions/${CLUSTER_ID_PARTS.subscription}/[rR]esource[gG]roups/${CLUSTER_ID_PARTS.resourceGroup}/[pP]roviders/[mM]icrosoft\\.[kK]ey[vV]ault/vaults/[a-zA-Z](?:-?[a-zA-Z0-9]){2,23}$`;
 
 /** Reads the ARM resource id of a vault; undefined when it is not one. */
 export function parseVaultId(text: string): VaultId | undefined {
@@ -91,6 +103,9 @@ const VAULT_NAME = /^[a-z](?:-?[a-z0-9]){2,23}$/i;
 /** Hosts of Managed HSMs, in every cloud. */
 const MANAGED_HSM = /\.managedhsm\.(?:azure\.net|azure\.cn|usgovcloudapi\.net)$/i;
 const KEY_PATH = /^\/keys\/([0-9a-z-]{1,127})(?:\/([0-9a-f]{32}))?$/i;
+
+/** A versioned key id for the API document. */
+export const KEY_ID_PATTERN = `^https://[a-zA-Z](?:-?[a-zA-Z0-9]){2,23}\\.(?:${CLOUDS.map(({ vaultSuffix }) => vaultSuffix.replaceAll('.', '\\.')).join('|')})/keys/[0-9a-zA-Z-]{1,127}/[0-9a-fA-F]{32}$`;
 
 /**
  * Reads a versioned Key Vault key id as AKS wants it: `https://{vault}.{suffix}/keys/{name}/{version}`.

@@ -133,7 +133,12 @@ export async function startSandbox(options: SandboxOptions): Promise<Sandbox> {
   const proxy = await startProxy({
     authority,
     handler: azure.handler,
-    vaultExists: (host) => azure.registry.findByHost(host) !== undefined,
+    vaultHost(host) {
+      const vault = azure.registry.findByHost(host);
+      if (vault === undefined) return 'no-name';
+      const down = azure.faults.about('vault-outage', vault.id)?.as === 'refused';
+      return down ? 'down' : 'up';
+    },
   });
   const control = await startControl(azure, options.seed);
 

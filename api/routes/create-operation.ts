@@ -13,6 +13,7 @@
  *
  * With `validateOnly` it does 2 to 4, and then has a worker make the plan instead of 5 and 6 (docs/decisions/029).
  */
+import { AzureError } from '../../azure/errors';
 import { windowFaults } from '../../domain/change/window';
 import { digestOf } from '../../domain/canonical';
 import { isErrorCode, type ErrorCode, type Fault } from '../../domain/errors';
@@ -214,10 +215,14 @@ async function observe(
     throw new ApiError(
       {
         code: 'AzureUnavailable',
-        detail:
-          'Keyturn could not read the cluster and its keys from Azure, so it did not check the request. Nothing was started. Send the request again with the same Idempotency-Key.',
+        detail: `Keyturn could not read the cluster and its keys from Azure, so it did not check the request.${notAnswered(cause)} Nothing was started. Send the request again with the same Idempotency-Key.`,
       },
       { cause },
     );
   }
+}
+
+/** Names what gave no usable answer, and nothing of what it said. */
+function notAnswered(cause: unknown): string {
+  return cause instanceof AzureError && cause.target !== undefined ? ` Not answered: ${cause.target}.` : '';
 }

@@ -4,7 +4,7 @@ import { CsiInspection } from '../../domain/csi/inspection';
 import { Inspection } from '../../domain/inspection';
 import { Role } from '../../domain/people';
 import { LedgerReport } from '../../domain/ledger-report';
-import { parseClusterId } from '../../domain/resource-ids';
+import { CLUSTER_ID_PARTS, parseClusterId } from '../../domain/resource-ids';
 import type { ApiDeps } from '../deps';
 import { notInArm } from '../../domain/observed';
 import { mayLookAt } from '../policy/authorize';
@@ -12,9 +12,9 @@ import { ApiError } from '../problem';
 import { route, type Route } from '../route';
 
 const Params = z.object({
-  subscription: z.string().meta({ description: 'Subscription id.' }),
-  resourceGroup: z.string(),
-  name: z.string().meta({ description: 'Name of the managed cluster.' }),
+  subscription: z.string().meta({ pattern: `^${CLUSTER_ID_PARTS.subscription}$`, description: 'Subscription id.' }),
+  resourceGroup: z.string().meta({ pattern: `^${CLUSTER_ID_PARTS.resourceGroup}$` }),
+  name: z.string().meta({ pattern: `^${CLUSTER_ID_PARTS.name}$`, description: 'Name of the managed cluster.' }),
 });
 
 /** What a look gave. */

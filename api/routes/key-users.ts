@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { hiddenUserWarnings, keyUserWarnings, KeyUsersReport, shownUsers } from '../../domain/key-users';
 import { Role } from '../../domain/people';
-import { parseKeyId } from '../../domain/resource-ids';
+import { KEY_ID_PATTERN, parseKeyId } from '../../domain/resource-ids';
 import type { ApiDeps } from '../deps';
 import { mayLookAt } from '../policy/authorize';
 import { ApiError } from '../problem';
@@ -20,6 +20,7 @@ export function getKeyUsers(deps: ApiDeps): Route {
     roles: [Role.Reader, Role.Operator, Role.Approver],
     query: z.strictObject({
       keyId: z.string().max(300).meta({
+        pattern: KEY_ID_PATTERN,
         description: 'A key with its version.',
         example: 'https://kv1.vault.azure.net/keys/etcd/95a76f34842c4fcf9e2cc929e38359c0',
       }),

@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { KINDS } from '../../domain/kinds';
 import { OperationStatus } from '../../domain/operation';
 import { Role } from '../../domain/people';
-import { parseClusterId } from '../../domain/resource-ids';
+import { CLUSTER_ID_PATTERN, parseClusterId } from '../../domain/resource-ids';
 import type { ApiDeps } from '../deps';
 import { FILTER_TEXT, type Filters } from '../list-query';
 import { OperationSummary, summaryOf } from '../operation-summary';
@@ -18,9 +18,13 @@ const LARGEST_PAGE_SIZE = 100;
 const ME = 'me';
 
 const text = (longest: number): z.ZodString =>
-  z.string().refine((given) => given.length <= longest && FILTER_TEXT.test(given), {
-    error: `Expected 1 to ${longest} characters, without quotation marks, backslashes and control characters.`,
-  });
+  z
+    .string()
+    // Characters, as JSON Schema counts them.
+    .refine((given) => Array.from(given).length <= longest && FILTER_TEXT.test(given), {
+      error: `Expected 1 to ${longest} characters, without quotation marks, backslashes and control characters.`,
+    })
+    .meta({ maxLength: longest, pattern: FILTER_TEXT.source });
 const TIME = z.iso.datetime({ offset: true });
 const kinds = KINDS.map(({ name }) => name) as [string, ...string[]];
 
@@ -33,7 +37,10 @@ const Query = z.strictObject({
       params: { code: 'InvalidClusterId' },
     })
     .optional()
-    .meta({ description: 'Operations on this cluster, by its ARM resource id, without regard to case.' }),
+    .meta({
+      pattern: CLUSTER_ID_PATTERN,
+      description: 'Operations on this cluster, by its ARM resource id, without regard to case.',
+    }),
   kind: z.enum(kinds).optional().meta({ description: 'Operations of this kind.', example: 'rotate-key' }),
   status: z
     .array(z.enum(OperationStatus))
@@ -57,7 +64,7 @@ const Query = z.strictObject({
       error: 'Expected a time with its zone, such as 2026-01-31T00:00:00Z.',
     })
     .optional()
-    .meta({ description: 'Operations that were asked for then or later, ISO 8601 with a zone.' }),
+    .meta({ format: 'date-time', description: 'Operations that were asked for then or later, ISO 8601 with a zone.' }),
   pageSize: z
     .string()
     .refine((size) => /^[1-9]\d{0,2}$/.test(size) && Number(size) <= LARGEST_PAGE_SIZE, {
@@ -65,6 +72,7 @@ const Query = z.strictObject({
     })
     .optional()
     .meta({
+      pattern: '^(?:[1-9][0-9]?|100)$',
       description: `Operations on a page, 1 to ${LARGEST_PAGE_SIZE}; default ${DEFAULT_PAGE_SIZE}.`,
       example: '50',
     }),

@@ -1,7 +1,7 @@
 /** GET /v1/operations/{id}/events: what happens to an operation, as server-sent events. */
 import { Readable } from 'node:stream';
 import { z } from 'zod';
-import { eventsOf, isLast, sequenceOf } from '../../domain/events';
+import { EVENT_ID, eventsOf, isLast, sequenceOf } from '../../domain/events';
 import { Role, type Actor } from '../../domain/people';
 import type { ApiDeps } from '../deps';
 import { eventStream } from '../event-stream';
@@ -11,12 +11,14 @@ import { ApiError } from '../problem';
 import { route, type HeaderReader, type Route } from '../route';
 import { OperationIdParams, readableOperation } from './get-operation';
 
+/** A client that has no event yet may send the header empty. */
+const EVENT_ID_OR_NONE = new RegExp(`^(?:${EVENT_ID.source.slice(1, -1)})?$`);
 /** Streams of one caller in one API process. */
 const MOST_STREAMS = 20;
 
 const lastEventId: HeaderReader<{ readonly lastEventId?: string }> = {
   documented: z.object({
-    'Last-Event-ID': z.string().optional().meta({
+    'Last-Event-ID': z.string().regex(EVENT_ID_OR_NONE).optional().meta({
       description: 'The `id` of the last event that the client has. The stream goes on after it, without a gap.',
       example: 'op-0f3b5c1d9e8a7b6c5d4e3f2a1b.7',
     }),
@@ -40,7 +42,11 @@ export function getOperationEvents(deps: ApiDeps, poller: OperationPoller): Rout
     roles: [Role.Reader, Role.Operator, Role.Approver],
     params: OperationIdParams,
     query: z.strictObject({
-      lastEventId: z.string().max(64).optional().meta({ description: 'For clients that cannot send `Last-Event-ID`.' }),
+      lastEventId: z
+        .string()
+        .regex(EVENT_ID, { error: 'This is not the id of an event.' })
+        .optional()
+        .meta({ description: 'For clients that cannot send `Last-Event-ID`.' }),
     }),
     headers: lastEventId,
     answers: [

@@ -5,6 +5,10 @@
  */
 import { z } from 'zod';
 
+/** Spelled out for readers of JSON Schema that do not know `\p{Cc}`. */
+const CONTROLS = '\\u0000-\\u001F\\u007F-\\u009F';
+const FILE_NAME = new RegExp(`^(?!\\.{1,2}$)[^/\\\\${CONTROLS}]{1,200}$`, 'u');
+
 /** `cert` and `key` are the public parts; `secret` of a certificate's name is its private key with the whole chain. */
 export const ObjectType = z.enum(['secret', 'key', 'cert']);
 /** What is read of an object. */
@@ -19,7 +23,9 @@ export const CsiObject = z.strictObject({
   objectType: ObjectType.meta({ description: '`secret`, `key` or `cert`.' }),
   objectAlias: z
     .string()
-    .regex(/^(?!\.{1,2}$)[^/\\\p{Cc}]{1,200}$/u, { error: 'Expected the name of a file, without a slash.' })
+    .regex(FILE_NAME, {
+      error: 'Expected the name of a file, without a slash.',
+    })
     .optional()
     .meta({ description: 'Name of the file. Default: the name of the object.' }),
   objectVersion: z

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { sha256Hex } from '../canonical';
 import { jsonBytes } from '../text-budget';
-import { parseVaultId, resourceName } from '../resource-ids';
+import { VAULT_ID_PATTERN, parseVaultId, resourceName } from '../resource-ids';
 import type { FederatedCredential } from './facts';
 import { CsiObject, sharedFiles } from './objects';
 
@@ -10,7 +10,7 @@ import { CsiObject, sharedFiles } from './objects';
 const LABEL = /^[a-z0-9](?:[-a-z0-9]{0,61}[a-z0-9])?$/;
 const SUBDOMAIN = /^[a-z0-9](?:[-.a-z0-9]{0,251}[a-z0-9])?$/;
 const IDENTITY_ID =
-  /^\/subscriptions\/[0-9a-f-]{36}\/resourceGroups\/[-\w.()]{1,90}\/providers\/Microsoft\.ManagedIdentity\/userAssignedIdentities\/[a-z0-9][-_a-z0-9]{2,127}$/i;
+  /^\/subscriptions\/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\/resourceGroups\/[-\w.()]{1,90}\/providers\/Microsoft\.ManagedIdentity\/userAssignedIdentities\/[a-z0-9][-_a-z0-9]{2,127}$/i;
 
 const identityId = z.string().regex(IDENTITY_ID, {
   error:
@@ -45,7 +45,10 @@ export const ConnectParameters = z
         error:
           'Expected /subscriptions/{subscription}/resourceGroups/{group}/providers/Microsoft.KeyVault/vaults/{name}.',
       })
-      .meta({ description: 'ARM resource id of the vault.' }),
+      .meta({
+        pattern: VAULT_ID_PATTERN,
+        description: 'ARM resource id of the vault.',
+      }),
     namespace: namespace.meta({ description: 'Namespace of the pods. It must exist.' }),
     secretProviderClass: secretProviderClass.meta({ description: 'Name of the SecretProviderClass that pods name.' }),
     objects: z

@@ -48,7 +48,7 @@ const parameters = z
       .string()
       .max(400)
       .regex(
-        /^\/subscriptions\/[0-9a-f-]{36}\/resourceGroups\/[-\w.()]{1,90}\/providers\/Microsoft\.ManagedIdentity\/userAssignedIdentities\/[a-z0-9][-\w]{2,127}$/i,
+        /^\/subscriptions\/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\/resourceGroups\/[-\w.()]{1,90}\/providers\/Microsoft\.ManagedIdentity\/userAssignedIdentities\/[a-z0-9][-\w]{2,127}$/i,
         { error: 'Expected the ARM resource id of a user-assigned managed identity.' },
       )
       .meta({

@@ -14,7 +14,7 @@ import { kind } from './kind';
 import { startGate } from './steps';
 
 const WORKSPACE_ID =
-  /^\/subscriptions\/[0-9a-f-]{36}\/resourceGroups\/[-\w.()]{1,90}\/providers\/Microsoft\.OperationalInsights\/workspaces\/[a-z0-9][-a-z0-9]{2,61}[a-z0-9]$/i;
+  /^\/subscriptions\/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\/resourceGroups\/[-\w.()]{1,90}\/providers\/Microsoft\.OperationalInsights\/workspaces\/[a-z0-9][-a-z0-9]{2,61}[a-z0-9]$/i;
 
 export const enableVaultDiagnostics = kind({
   name: 'enable-vault-diagnostics',

@@ -156,7 +156,7 @@ export const subnetId = (description: string): z.ZodOptional<z.ZodString> =>
     .string()
     .max(400)
     .regex(
-      /^\/subscriptions\/[0-9a-f-]{36}\/resourceGroups\/[-\w.()]{1,90}\/providers\/Microsoft\.Network\/virtualNetworks\/[-\w.]{2,64}\/subnets\/[-\w.]{1,80}$/i,
+      /^\/subscriptions\/[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}\/resourceGroups\/[-\w.()]{1,90}\/providers\/Microsoft\.Network\/virtualNetworks\/[-\w.]{2,64}\/subnets\/[-\w.]{1,80}$/i,
       { error: 'Expected the ARM resource id of a subnet.' },
     )
     .optional()

@@ -66,6 +66,11 @@ export const FAULT_SCHEMAS = {
     permission: z.enum(['get', 'list', 'create', 'update', 'delete']),
     path: z.string().min(1),
   }),
+  /** Vaults whose id contains `path` are down, until the fault is switched off: `refused` takes no connection, `server-error` answers 503. */
+  'vault-outage': z.strictObject({
+    path: z.string().min(1),
+    as: z.enum(['refused', 'server-error']).default('refused'),
+  }),
   /** The kubeconfigs of clusters whose id contains `path` name an address where no API server answers, as a private cluster's is for a worker outside its network. */
   'unreachable-api-server': z.strictObject({ path: z.string().default('') }),
   /** Every chunk between a client and any cluster's API servers is delayed by this long, both ways. */

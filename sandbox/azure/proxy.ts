@@ -3,6 +3,7 @@
  *
  * Needs: the private authority, and the handler of the requests inside the tunnels.
  * Does: makes a leaf certificate for each host when a client first asks for it by SNI.
+ *       A vault that does not exist has no DNS name: the refusal says so as RFC 9209 has proxies say it.
  * Never does: connect to anything. A host that is not the sandbox's gets 502 and a sentence.
  */
 import { createServer, type RequestListener } from 'node:http';
@@ -16,13 +17,16 @@ import { SERVICE_NOW_HOST } from '../servicenow/servicenow';
 import { comesFromNodes } from './caller';
 import { CLOUDS, hostRole } from './clouds';
 
+/** `no-name`: a vault that was never made, or was deleted, has no DNS name. `down`: it has one, and takes no connection. */
+export type VaultHost = 'up' | 'down' | 'no-name';
+
 /** What a proxy is made from. */
 export interface ProxyOptions {
   readonly authority: Authority;
   /** Handles the requests of every host. */
   readonly handler: RequestListener;
-  /** Whether a vault host has a DNS name now: a vault that was never made, or was deleted, has none. */
-  readonly vaultExists: (host: string) => boolean;
+  /** How a vault host stands now. */
+  readonly vaultHost: (host: string) => VaultHost;
 }
 
 /** A running proxy. */
@@ -35,7 +39,7 @@ export interface Proxy {
 }
 
 /** Starts the proxy on a free port of 127.0.0.1; nodes get ports of their own. */
-export async function startProxy({ authority, handler, vaultExists }: ProxyOptions): Promise<Proxy> {
+export async function startProxy({ authority, handler, vaultHost }: ProxyOptions): Promise<Proxy> {
   const contexts = new Map<string, Promise<SecureContext>>();
   const contextFor = (host: string): Promise<SecureContext> => {
     const known = contexts.get(host);
@@ -47,7 +51,7 @@ export async function startProxy({ authority, handler, vaultExists }: ProxyOptio
     return made;
   };
 
-  const open = (listener: RequestListener): Promise<Door> => openDoor(listener, contextFor, vaultExists);
+  const open = (listener: RequestListener): Promise<Door> => openDoor(listener, contextFor, vaultHost);
   const front = await open(handler);
   const ofNodes = new Map<string, Promise<Door>>();
   return {
@@ -80,7 +84,7 @@ interface Door {
 async function openDoor(
   handler: RequestListener,
   contextFor: (host: string) => Promise<SecureContext>,
-  vaultExists: ProxyOptions['vaultExists'],
+  vaultHost: ProxyOptions['vaultHost'],
 ): Promise<Door> {
   // Never listens: tunnels are handed to it as connections.
   const inside = createHttpsServer(
@@ -105,10 +109,10 @@ async function openDoor(
   });
   outside.on('connect', (request, socket: Duplex, head: Buffer) => {
     socket.on('error', () => socket.destroy());
-    const refusal = refusalFor(request.url ?? '', vaultExists);
+    const refusal = refusalFor(request.url ?? '', vaultHost);
     if (refusal !== undefined) {
       socket.end(
-        `HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/plain\r\nContent-Length: ${Buffer.byteLength(refusal)}\r\nConnection: close\r\n\r\n${refusal}`,
+        `HTTP/1.1 502 Bad Gateway\r\nProxy-Status: ${refusal.status}\r\nContent-Type: text/plain\r\nContent-Length: ${Buffer.byteLength(refusal.text)}\r\nConnection: close\r\n\r\n${refusal.text}`,
       );
       return;
     }
@@ -131,13 +135,29 @@ async function openDoor(
   };
 }
 
+/** A refused tunnel. */
+interface Refusal {
+  /** The header `Proxy-Status` (RFC 9209). */
+  readonly status: string;
+  readonly text: string;
+}
+
 /** Why a tunnel to `host:port` is refused; undefined when it is not. */
-function refusalFor(authority: string, vaultExists: (host: string) => boolean): string | undefined {
+function refusalFor(authority: string, vaultHost: ProxyOptions['vaultHost']): Refusal | undefined {
   const [host = '', port] = authority.split(':');
   const role = hostRole(host);
-  if (!isServed(host) || port !== '443') return notServed(authority);
-  if (role?.kind === 'vault' && !vaultExists(host)) {
-    return `getaddrinfo ENOTFOUND ${host}: there is no vault of this name in the sandbox. It was never created, or it was deleted (a deleted vault loses its DNS name; it can be recovered).\n`;
+  if (!isServed(host) || port !== '443')
+    return { status: 'keyturn-sandbox; error=http_request_denied', text: notServed(authority) };
+  const vault = role?.kind === 'vault' ? vaultHost(host) : 'up';
+  if (vault === 'down') {
+    return {
+      status: 'keyturn-sandbox; error=connection_refused',
+      text: `connect ECONNREFUSED ${host}:443: the fault \`vault-outage\` is on.\n`,
+    };
+  }
+  if (vault === 'no-name') {
+    const text = `getaddrinfo ENOTFOUND ${host}: there is no vault of this name in the sandbox. It was never created, or it was deleted (a deleted vault loses its DNS name; it can be recovered).\n`;
+    return { status: 'keyturn-sandbox; error=dns_error; rcode="NXDOMAIN"', text };
   }
   return undefined;
 }

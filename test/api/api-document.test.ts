@@ -24,6 +24,8 @@ const Document = z.object({
 });
 type Document = z.infer<typeof Document>;
 
+/** Of a path without the method that was asked for: no operation of the document answers with it. */
+const SAID_BY_PATHS: ErrorCode[] = ['MethodNotAllowed'];
 /** These happen to operations while they execute; an operation says them, no request is answered with them. */
 const SAID_BY_OPERATIONS: ErrorCode[] = [
   'Denied',
@@ -136,7 +138,7 @@ describe('the API document', () => {
     }
     for (const [code, statuses] of seen)
       expect([code, [...statuses]]).toEqual([code, [String(ERRORS[code as ErrorCode].status)]]);
-    expect([...seen.keys(), ...SAID_BY_OPERATIONS].sort()).toEqual(Object.keys(ERRORS).sort());
+    expect([...seen.keys(), ...SAID_BY_OPERATIONS, ...SAID_BY_PATHS].sort()).toEqual(Object.keys(ERRORS).sort());
   });
 
   it('shows the members of a request and of an operation', () => {

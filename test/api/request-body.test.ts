@@ -127,14 +127,26 @@ describe('an answer', () => {
   it.each([
     ['GET', '/'],
     ['GET', '/v2/operations'],
-    ['DELETE', '/v1/operations/op-1'],
-    ['PUT', '/v1/operations'],
     ['GET', '/v1/operations/%E0%A4%A'],
   ])('to %s %s is a problem document with the code RouteNotFound', async (method, path) => {
     expect((await api.call(method, path, { token: api.as.rita })).problem()).toMatchObject({
       status: 404,
       code: 'RouteNotFound',
     });
+  });
+
+  it.each([
+    ['DELETE', '/v1/operations/op-1', 'GET, HEAD'],
+    ['PUT', '/v1/operations', 'GET, HEAD, POST'],
+    ['OPTIONS', '/v1/operations', 'GET, HEAD, POST'],
+    ['GET', '/v1/operations/op-1:approve', 'POST'],
+    ['POST', '/healthz', 'GET, HEAD'],
+  ])('to %s %s says which methods there are, with and without a token', async (method, path, allow) => {
+    for (const token of [api.as.rita, undefined]) {
+      const reply = await api.call(method, path, { token });
+      expect(reply.problem()).toMatchObject({ status: 405, code: 'MethodNotAllowed' });
+      expect(reply.headers.get('allow')).toBe(allow);
+    }
   });
 
   it('repeats a usable X-Request-Id, and makes one otherwise', async () => {

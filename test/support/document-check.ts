@@ -47,21 +47,29 @@ export class DocumentCheck {
     formats(this.#ajv);
     // The whole document under one id, so that the references in it are found.
     this.#ajv.addSchema(document as object, DOCUMENT_ID);
-    this.#paths = Object.keys(this.#document.paths).map((path) => ({ path, pattern: patternOf(path) }));
+    // `{id}:approve` comes before `{id}`, which has its texts, too.
+    const hasVerb = (path: string): number => Number(/:\w+$/.test(path));
+    this.#paths = Object.keys(this.#document.paths)
+      .sort((one, other) => hasVerb(other) - hasVerb(one))
+      .map((path) => ({ path, pattern: patternOf(path) }));
   }
 
   /** What the document does not say of a response; empty when the response is as documented. */
   faultsOf(response: ReadResponse): string[] {
     const { status, headers, text } = response;
-    const method = response.method.toLowerCase() === 'head' ? 'get' : response.method.toLowerCase();
-    const path = this.#paths.find(
-      ({ path: at, pattern }) => pattern.test(response.path) && this.#document.paths[at]?.[method] !== undefined,
-    )?.path;
-    if (path === undefined) {
-      // Where there is no route: the one answer that no operation documents.
+    const asked = response.method.toLowerCase();
+    const method = asked === 'head' ? 'get' : asked;
+    const path = this.#paths.find(({ pattern }) => pattern.test(response.path))?.path;
+    if (path === undefined || this.#document.paths[path]?.[method] === undefined) {
+      // Where there is no such operation: the answers that none documents.
+      const other = path !== undefined;
+      const lacksAllow = status === 405 && headers.get('allow') === null;
       return [
-        ...(status === 404 ? [] : [`status ${status} where the document has no such operation`]),
-        ...this.#bodyFaults(['components', 'schemas', 'Problem'], text),
+        ...(status === 404 || (status === 405 && other)
+          ? []
+          : [`status ${status} where the document has no such operation`]),
+        ...(lacksAllow ? ['the header allow is missing'] : []),
+        ...(asked === 'head' ? [] : this.#bodyFaults(['components', 'schemas', 'Problem'], text)),
       ];
     }
     const documented = this.#document.paths[path]?.[method]?.responses[String(status)];

@@ -8,7 +8,8 @@ import { mkdirSync } from 'node:fs';
 import path from 'node:path';
 import { startStack, type Stack } from '../../launch/stack';
 import { temporaryDirectory } from '../../cli/working-directory';
-import { ensureTools } from '../../tools';
+import type { Config } from '@jest/types';
+import { ensureTools, type ToolName } from '../../tools';
 import { TEST_STACK, type TestStackFacts } from './stack';
 
 /** Kept for the teardown, which runs in this process too. */
@@ -16,12 +17,22 @@ declare global {
   var keyturnTestStack: { readonly stack: Stack; remove(): void } | undefined;
 }
 
-export default async function setup(): Promise<void> {
+/** What only tests need: a build in the middle of one would run into its time limit. */
+const TOOLS_OF_TESTS: readonly ToolName[] = [
+  'kube-apiserver-1.26',
+  'kube-apiserver-1.27',
+  'temporal-server',
+  'temporal-sql-tool',
+];
+
+/** @param project a configuration may name fewer tools, as the global `toolsOfTests` */
+export default async function setup(
+  _all: unknown,
+  { globals }: { readonly globals: Config.ConfigGlobals },
+): Promise<void> {
   const onProgress = (line: string): void => void process.stderr.write(`${line}\n`);
-  // What only tests need: a build in the middle of one would run into its time limit.
-  await ensureTools(['kube-apiserver-1.26', 'kube-apiserver-1.27', 'temporal-server', 'temporal-sql-tool'], {
-    onProgress,
-  });
+  const tools = (globals['toolsOfTests'] as readonly ToolName[] | undefined) ?? TOOLS_OF_TESTS;
+  await ensureTools(tools, { onProgress });
   const directory = temporaryDirectory();
   keepCompiledCode(directory.path);
   const stack = await startStack({

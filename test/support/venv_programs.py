@@ -30,7 +30,7 @@ def installed(name, requirements, program):
     done = folder / 'done'
     if done.exists():
         return path
-    print(f'Installing {", ".join(text.split())} into {folder}; this takes minutes, once.', file=sys.stderr, flush=True)
+    print(f'Installing {name} into {folder}; this takes minutes, once.', file=sys.stderr, flush=True)
     shutil.rmtree(folder, ignore_errors=True)
     subprocess.run([sys.executable, '-m', 'venv', str(folder)], check=True, stdout=sys.stderr)
     pip = [str(folder / 'bin' / 'python'), '-m', 'pip', 'install', '--quiet', '--requirement', str(requirements)]

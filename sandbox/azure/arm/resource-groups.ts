@@ -2,8 +2,8 @@
  * Subscriptions and resource groups.
  *
  * Needs: nothing.
- * Does: keeps resource groups; refuses unknown subscriptions and missing groups in ARM's words. A name of a group is used once in all
- *       subscriptions, so that clusters and vaults can be found by it.
+ * Does: keeps resource groups; refuses unknown, malformed and foreign subscriptions and missing groups in ARM's words. A name of a group
+ *       is used once in all subscriptions, so that clusters and vaults can be found by it.
  * Never does: delete a group, but for those that AKS makes for its nodes.
  */
 import { Router } from 'express';
@@ -11,6 +11,11 @@ import { z } from 'zod';
 import { AzureError, badRequest } from '../errors';
 import { describeIssues, type JsonObject } from '../json';
 import { pageOf } from './paging';
+
+/** A subscription of another tenant. It has nothing in it that a caller could see. */
+export const FOREIGN_SUBSCRIPTION = 'f0e1d2c3-b4a5-4968-8776-655443322110';
+const FOREIGN_TENANT = '0f1e2d3c-4b5a-4869-8778-96a5b4c3d2e1';
+const GUID = /^[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}$/i;
 
 /** A resource group. */
 export interface ResourceGroup {
@@ -90,6 +95,11 @@ export function resourceGroupsRouter(groups: ResourceGroups): Router {
 
   router.use('/subscriptions/:subscription', (request, _response, next) => {
     const { subscription: id } = request.params;
+    if (!GUID.test(id)) {
+      const text = `The provided subscription identifier '${id}' is malformed or invalid.`;
+      throw new AzureError(400, 'InvalidSubscriptionId', text);
+    }
+    if (sameId(id, FOREIGN_SUBSCRIPTION)) throw wrongIssuer(groups.tenantId);
     if (!groups.subscriptionIds.some((known) => sameId(known, id))) {
       throw new AzureError(404, 'SubscriptionNotFound', `The subscription '${id}' could not be found.`);
     }
@@ -171,4 +181,13 @@ function bodyOf(group: ResourceGroup): JsonObject {
     ...(group.managedBy === undefined ? {} : { managedBy: group.managedBy }),
     properties: { provisioningState: 'Succeeded' },
   };
+}
+
+/** What ARM answers to a token of another tenant than the subscription's. */
+function wrongIssuer(tenantId: string): AzureError {
+  const issuer = (tenant: string): string => `https://sts.windows.net/${tenant}/`;
+  const login = `https://login.windows.net/${FOREIGN_TENANT}`;
+  const text = `The access token is from the wrong issuer '${issuer(tenantId)}'. It must match the tenant '${issuer(FOREIGN_TENANT)}' associated with this subscription. Please use the authority (URL) '${login}' to get the token.`;
+  const challenge = `Bearer authorization_uri="${login}", error="invalid_token", error_description="The access token is from the wrong issuer."`;
+  return new AzureError(401, 'InvalidAuthenticationTokenTenant', text, { headers: { 'WWW-Authenticate': challenge } });
 }

@@ -78,6 +78,14 @@ interface Call {
 export function vaultRouter(options: VaultRouterOptions): Router {
   const { registry, tokens, assignments, networks, tenantId, faults, audit } = options;
   const router = Router();
+  router.use((request, _response, next) => {
+    const outage = faults.about('vault-outage', registry.findByHost(request.hostname)?.id ?? '');
+    if (outage?.as === 'server-error')
+      throw new AzureError(503, 'ServiceUnavailable', 'The service is unavailable: the fault `vault-outage` is on.');
+    // A connection from before.
+    if (outage) request.socket.destroy();
+    else next();
+  });
   router.use(json({ type: () => true, limit: '1mb' }));
   router.use(async (request, response, next) => {
     const call = await openCall(request);
