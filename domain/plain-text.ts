@@ -11,9 +11,12 @@ import { z } from 'zod';
  * has them, and readers of patterns that are not written in JavaScript refuse the whole pattern for them.
  */
 export const NOT_PLAIN = '\\u0000-\\u001F\\u007F-\\u009F\\u061C\\u200E\\u200F\\u2028-\\u202E\\u2066-\\u2069\\uFEFF';
-const ONE_LINE = `^[^${NOT_PLAIN}]*$`;
+const PLAIN = `[^${NOT_PLAIN}]`;
+const VISIBLE = `[^\\s${NOT_PLAIN}]`;
+/** One that is not only white space: that goes, at both ends. */
+const ONE_LINE = `^${PLAIN}*${VISIBLE}${PLAIN}*$`;
 /** What people type, before it is made one line. */
-const LINES = `^(?:[\\t\\n\\r]|[^${NOT_PLAIN}])*$`;
+const TYPED = `(?:[\\t\\n\\r]|${PLAIN})*`;
 /** JSON can escape half of a pair. With the flag `u` it is a character of its own. */
 const NONE = `${NOT_PLAIN}\\uD800-\\uDFFF`;
 const plain = new RegExp(`^[^${NONE}]*$`, 'u');
@@ -49,12 +52,12 @@ export function plainText(
 /**
  * What a person says of a decision: a comment, a reason. Line breaks and tabs become spaces, so that it is one line where it is shown:
  * a second line could look like a line of Keyturn.
- * @param least characters; 1 when absent
+ * @param options.least 0 when it may be empty; 1 when absent
  */
 export function personsText(
   most: number,
   facts: { readonly description: string },
-  { least = 1 }: { readonly least?: number } = {},
+  { least = 1 }: { readonly least?: 0 | 1 } = {},
 ): z.ZodType<string, string> {
   return z
     .string()
@@ -64,5 +67,5 @@ export function personsText(
     .refine(isPlainText, {
       error: 'Expected text without control characters, marks of the writing direction, and halves of surrogate pairs.',
     })
-    .meta({ pattern: LINES, ...facts });
+    .meta({ pattern: least === 0 ? `^${TYPED}$` : `^${TYPED}${VISIBLE}${TYPED}$`, ...facts });
 }
