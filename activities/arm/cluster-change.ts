@@ -40,7 +40,7 @@ type Clusters = Pick<AzureAccess, 'clusters'>;
  * Asks ARM for the change, once. When ARM reports the change already, nothing is sent, except after a failed change: then the
  * same PUT is sent again, which is how AKS leaves the state Failed. A stop or start that is under way is waited for, whoever asked for it.
  * @param beforeWrite looks once more whether it may be sent; right before that
- * @throws ApplicationFailure as activities/contract.ts says; ArmError, TokenError
+ * @throws ApplicationFailure as activities/contract/azure.ts says; ArmError, TokenError
  */
 export async function submitClusterChange(
   { clusters }: Clusters,
@@ -94,7 +94,7 @@ function requireExpected(observed: ObservedCluster, change: ClusterChange, expec
 
 /**
  * Waits until ARM is done and the cluster shows the change.
- * @throws ApplicationFailure as activities/contract.ts says; ArmError, TokenError
+ * @throws ApplicationFailure as activities/contract/azure.ts says; ArmError, TokenError
  */
 export async function awaitClusterChange(
   { clusters }: Clusters,
