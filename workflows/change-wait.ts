@@ -5,7 +5,6 @@
  *       operation ends if nothing was changed, and otherwise waits for the end that a person asks for.
  * Never does: hold a step that has begun, or one that ends what must not stay (domain/change/held-steps.ts).
  */
-import { condition } from '@temporalio/workflow';
 import { verdictOf, type Verdict } from '../domain/change/window';
 import { waitsForChange } from '../domain/change/held-steps';
 import type { ErrorCode } from '../domain/errors';
@@ -14,6 +13,7 @@ import type { PlanStep } from '../domain/plan/steps';
 import { quick } from './activities';
 import { OperationEnds } from './endings';
 import type { OperationRun } from './operation-run';
+import { awaitPeople } from './people-wait';
 import { now } from './published-operation';
 
 /** Before the lock of the cluster is taken: an operation that waits for its window keeps no other one from the cluster. */
@@ -76,7 +76,7 @@ async function endOfWindow(run: OperationRun, step: PlanStep, ended: string): Pr
     waitingFor: `a person: ${fault.detail} Not begun: ${step.title}. \`cancel\`. ${next}`,
     offers: ['cancel'],
   });
-  await condition(() => run.cancelRequested);
+  await awaitPeople(`Blocked, ${ENDED}: waits for cancel`, () => run.cancelRequested);
   run.safePoint();
 }
 

@@ -28,6 +28,7 @@ import { PROOF_HOLDS_FOR_MS } from '../domain/proof-validity';
 import { LockLost } from './cluster-lock';
 import { faultOf, OperationEnds, StepBlocked } from './endings';
 import { SearchAttributes } from './messages';
+import { awaitPeople } from './people-wait';
 import { now, PublishedOperation } from './published-operation';
 
 /** What the next run of the same workflow goes on with. */
@@ -81,8 +82,6 @@ export const WHILE_RUNNING: Operation['offers'] = ['pause', 'cancel'];
 
 /** How long an activity may know earlier than the workflow that the lock is gone. */
 const LOCK_NEWS_WITHIN = '30 seconds';
-/** A timer shows in the timeline what people are waited for. It decides nothing, and begins anew when it ends. */
-const PEOPLE_TAKE = '30 days';
 
 /** Whether work ended because its scope was canceled. Temporal does not retry an activity that was to stop when its worker was lost. */
 function wasGivenUp(error: unknown, scope: CancellationScope): boolean {
@@ -361,7 +360,7 @@ export class OperationRun extends PublishedOperation {
   private async decision(summary: string, decided: () => boolean): Promise<void> {
     const { lock } = this;
     for (let without = false; !decided();) {
-      await condition(() => decided() || (!without && lock?.lost === true), PEOPLE_TAKE, { summary });
+      await awaitPeople(summary, () => decided() || (!without && lock?.lost === true));
       if (decided() || without || lock?.lost !== true || (await lock.takeAgain())) continue;
       without = true;
       this.publish({

@@ -61,4 +61,17 @@ describe('an operation of a change that ServiceNow has', () => {
     await control().setChange(CHANGE, { on_hold: 'false' });
     expect(await ended(requester, asked.id)).toMatchObject({ status: 'Succeeded', planRevision: 1 });
   });
+
+  it('ends when its window has ended and no change system could open another one, and nothing was changed', async () => {
+    const { requester, approver1 } = people();
+    const end = Date.now() + 15_000;
+    const window = { start: new Date(end - 3_600_000).toISOString(), end: new Date(end).toISOString() };
+    const asked = await askForRotation(requester, cluster.resourceId, { change: { number: 'CHG8000002', window } });
+    await until(requester, asked.id, () => Date.now() > end);
+    await approver1.approve(asked.id, asked.plan?.digest ?? '');
+    expect(await ended(requester, asked.id)).toMatchObject({
+      status: 'Canceled',
+      reason: { code: 'ChangeWindowEnded', detail: expect.stringContaining('Nothing was changed.') as unknown },
+    });
+  });
 });
