@@ -50,6 +50,7 @@ import type { Look, PlanLook } from './look';
 import { requireNoHindrances } from './kubernetes/vnet-sight';
 import { createSharedLooks } from './shared-look';
 import type { Running } from './running';
+import { countSecrets } from './kubernetes/secret-list';
 import { createSharedCensuses } from './secrets/shared-census';
 import { AFTER_REFUSAL, repair, REPAIRS } from './repair/repair';
 import { retiringActivities } from './retiring';
@@ -136,7 +137,9 @@ export function createActivities({ azure, evidence, trust, pace, client, ...sett
           );
         if (state === undefined) return await take(running);
         const server = await connections.serverOf(cluster, running.signal);
-        return await censuses.of({ cluster, state, server }, running, take);
+        const count = async (): Promise<number> =>
+          (await connections.use(cluster, running.signal, (one) => countSecrets(one, running))).count;
+        return await censuses.of({ cluster, state, server, count }, running, take);
       },
     ),
     makePlan: runner.plain({ doing: 'Making the plan', ...INSIDE }, (input, { signal }) =>

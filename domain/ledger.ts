@@ -73,10 +73,15 @@ export function keySlots(ledger: Ledger): KeySlots | undefined {
 export function keysNeeded({ generations }: Ledger): string[] {
   const lastProof = generations.findLastIndex(({ proof }) => proof !== undefined);
   const needed = generations.filter(({ state }, index) => {
-    if (state === 'evicted' || state === 'abandoned') return index >= lastProof;
-    return true;
+    if (state === 'abandoned') return index >= lastProof || mayBeInASlot(generations, index);
+    return state !== 'evicted' || index >= lastProof;
   });
   return [...new Set(needed.flatMap(({ keyId }) => (keyId === null ? [] : [keyId])))];
+}
+
+/** A switch that may have happened after all: its key has left both slots when two others were switched to since. */
+function mayBeInASlot(generations: readonly Generation[], index: number): boolean {
+  return generations.slice(index + 1).filter(({ state }) => state !== 'abandoned').length < 2;
 }
 
 /**

@@ -22,6 +22,8 @@ export interface CensusOf {
   readonly state: string;
   /** Which API server answers for the cluster: a cluster that was made anew has another. */
   readonly server: string;
+  /** How many Secrets there are now: a census of another number is not given away. */
+  readonly count: () => Promise<number>;
 }
 
 /** The censuses that this process shares. Other workers take their own: sharing saves work, and nothing depends on it. */
@@ -82,7 +84,7 @@ export function createSharedCensuses(
   };
 
   return {
-    async of({ cluster, state, server }, running, take) {
+    async of({ cluster, state, server, count }, running, take) {
       const id = clusterLockId(cluster);
       const key = JSON.stringify([state, server]);
       for (;;) {
@@ -92,7 +94,9 @@ export function createSharedCensuses(
         if (!fits) return await waitFor(begin(id, key, take), running, (one) => drop(id, one));
         try {
           const census = await waitFor(known, running, (one) => drop(id, one));
-          if (!known.forgotten) return census;
+          // Who was refused for the number of Secrets deletes some and asks again at once.
+          if (!known.forgotten && (await count()) === census.secrets) return census;
+          drop(id, known);
         } catch {
           // It was the other plan's failure: this one looks itself. Its own cancellation shows above.
         }

@@ -5,6 +5,7 @@ import {
   activating,
   currentGeneration,
   keySlots,
+  keysNeeded,
   proven,
   reconcile,
   type Ledger,
@@ -57,6 +58,18 @@ describe('the ledger', () => {
     expect(() => proven(back, KEY_2, proof)).toThrow(/Another switch followed.* is not recorded as proven/);
     expect(() => proven(reconcile(away, KEY_2, NOW), KEY_2, proof)).toThrow(/Another switch followed/);
     expect(states(proven(own, KEY_2, proof)).at(-1)).toBe('2 proven');
+  });
+
+  it('needs the key of a switch that may have happened after all, until it has surely left both slots (K1)', () => {
+    // Keyturn asked for KEY_2 and was canceled; Azure set it, and a person set KEY_3: KEY_2 may be in the second slot.
+    const noted = activating(provenLedger(KEY_1), KEY_2, 'op-1', NOW);
+    const byHand = proven(reconcile(noted, KEY_3, NOW), KEY_3, { ...proof, operationId: 'op-2' });
+    expect(states(byHand).at(-1)).toBe('3 proven');
+    expect(keysNeeded(byHand)).toContain(KEY_2);
+    const next = activated(activating(byHand, KEY_1, 'op-3', LATER), KEY_1);
+    expect(keysNeeded(proven(next, KEY_1, { ...proof, operationId: 'op-3' }))).toEqual(
+      expect.not.arrayContaining([KEY_2]),
+    );
   });
 
   it('completes a noted activation that Azure reports', () => {

@@ -2,7 +2,7 @@
  * enable-kms and disable-kms on the real parts: vaults with Azure RBAC and with access policies, KMS v1 and v2, with and without
  * the right of the cluster's identity. Raw etcd is the judge.
  */
-import { afterEach, beforeAll, describe, expect, it } from '@jest/globals';
+import { afterAll, afterEach, beforeAll, describe, expect, it } from '@jest/globals';
 import { randomUUID } from 'node:crypto';
 import type { OperationAnswer } from '../../cli/api-client';
 import { isFinal } from '../../domain/operation';
@@ -11,16 +11,19 @@ import type { SandboxClusterFacts, VaultPermissions } from '../../launch/sandbox
 import { clusterWrites } from '../../launch/sandbox-control';
 import { readSecretRecords } from '../../sandbox/cluster/raw-records';
 import { grantByHand, makeVaultByHand } from '../support/by-hand';
+import { startDirectedService, type DirectedService } from '../support/directed-service';
 import { kubeApi } from '../support/kube';
 import { control, ended, makeCluster, people, until } from '../support/stack';
 
 const { requester, approver1, approver2 } = people();
 
-async function ask(cluster: string, kind: string, parameters: Record<string, string> = {}): Promise<OperationAnswer> {
-  const { operation } = await requester.create(
-    { kind, cluster, parameters, change: { number: 'CHG-ENABLE' } },
-    randomUUID(),
-  );
+async function ask(
+  cluster: string,
+  kind: string,
+  parameters: Record<string, string> = {},
+  as = requester,
+): Promise<OperationAnswer> {
+  const { operation } = await as.create({ kind, cluster, parameters, change: { number: 'CHG-ENABLE' } }, randomUUID());
   return await until(requester, operation.id, ({ offers, status }) => offers.includes('approve') || isFinal(status));
 }
 
@@ -100,14 +103,15 @@ describe("rights of the cluster's identity", () => {
   const vault = { name: 'kv-rights', permissions: 'rbac' as const };
   let cluster: SandboxClusterFacts;
   let keyId: string;
+  let service: DirectedService;
 
   beforeAll(async () => {
-    // The rewrite before the switch takes some seconds: the grant goes meanwhile.
-    const tags = { 'keyturn-rewrites-per-second': '10' };
-    cluster = await makeCluster('rights', { count: 40 }, { kms: false, tags });
+    service = await startDirectedService('rights');
+    cluster = await makeCluster('rights', { count: 40 }, { kms: false });
     keyId = await makeVaultByHand(vault.name, vault.permissions);
   });
   afterEach(() => control().clearFault('forbidden'));
+  afterAll(() => service.stop());
 
   it('that Keyturn may not read are a warning that says what was not checked', async () => {
     await control().setFault('forbidden', { path: `/vaults/${vault.name}/keys` });
@@ -124,12 +128,13 @@ describe("rights of the cluster's identity", () => {
 
   it('that are taken after the plan was approved block the change, and a retry goes on when they are back', async () => {
     await grantByHand(cluster, vault);
-    const asked = await ask(cluster.resourceId, 'enable-kms', { keyId });
-    await approver1.approve(asked.id, asked.plan?.digest ?? '');
-    await until(requester, asked.id, ({ steps }) =>
-      steps.some(({ id, status }) => id === 'current.prove' && status === 'running'),
-    );
+    const own = people(service.apiUrl);
+    const asked = await ask(cluster.resourceId, 'enable-kms', { keyId }, own.requester);
+    const switching = service.hold('submitClusterChange');
+    await own.approver1.approve(asked.id, asked.plan?.digest ?? '');
+    await switching.held();
     await grantByHand(cluster, vault, false);
+    switching.release();
     const blocked = await until(requester, asked.id, ({ status }) => status === 'Blocked');
     expect(blocked.reason).toMatchObject({
       code: 'IdentityLacksKeyAccess',

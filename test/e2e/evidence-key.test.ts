@@ -16,6 +16,7 @@ import { makeVault, setGrant } from '../../launch/sandbox-vault';
 import type { Service } from '../../launch/service';
 import { publicKeyOf } from '../../trust/public-keys';
 import { createStatementVerifier } from '../../trust/verify';
+import { startDirectedService } from '../support/directed-service';
 import { askForRotation, ended, makeCluster, people, startOwnService, testStack, until } from '../support/stack';
 
 const VAULT = 'kv-evidence';
@@ -53,7 +54,7 @@ describe('evidence that a key in a key vault signs', () => {
     startOwnService(name, { KEYTURN_EVIDENCE_KEY_FILE: '', KEYTURN_EVIDENCE_KEY_ID: kid });
   const apiKeyFile = (): string => path.join(testStack().directory, 'api-key.pub.pem');
 
-  async function rotate(service: Service): Promise<{ id: string }> {
+  async function rotate(service: Pick<Service, 'apiUrl'>): Promise<{ id: string }> {
     const { requester, approver1 } = people(service.apiUrl);
     const asked = await askForRotation(requester, cluster.resourceId);
     await approver1.approve(asked.id, asked.plan?.digest ?? '');
@@ -93,7 +94,8 @@ describe('evidence that a key in a key vault signs', () => {
         id,
         ({ waitingFor }) => waitingFor?.includes('Key Vault does not sign') === true,
       );
-      expect(waiting).toMatchObject({ status: 'Succeeded', evidence: null });
+      // The first that it signs is what it found before the switch: so nothing was changed yet.
+      expect(waiting).toMatchObject({ status: 'Running', evidence: null });
       expect(waiting.waitingFor).toContain('has no role that lets it sign');
       expect(waiting.waitingFor).toContain('Key Vault Crypto User');
       await grant(true);
@@ -116,16 +118,20 @@ describe('evidence that a key in a key vault signs', () => {
     }
   });
 
-  it('waits visibly while the key is disabled, and verifies offline when it was enabled: RSA, PS256', async () => {
+  it('has ended, and waits visibly to be sealed while the key is disabled, and verifies offline when it was enabled: RSA, PS256', async () => {
     await grant(true);
     const { kid, pem } = await makeKey('evidence-rsa', { kty: 'RSA', key_size: 3072 });
     const enable = (enabled: boolean): Promise<unknown> =>
       azure.request('PATCH', `${kid}?api-version=2025-07-01`, { attributes: { enabled } });
-    const service = await start('evidence-rsa', kid);
+    const env = { KEYTURN_EVIDENCE_KEY_FILE: '', KEYTURN_EVIDENCE_KEY_ID: kid };
+    const service = await startDirectedService('evidence-rsa', env);
     try {
       const { requester } = people(service.apiUrl);
-      await enable(false);
+      const sealing = service.hold('sealEvidence');
       const { id } = await rotate(service);
+      await sealing.held();
+      await enable(false);
+      sealing.release();
       const waiting = await until(requester, id, ({ waitingFor }) => waitingFor?.includes('is disabled') === true);
       expect(waiting).toMatchObject({ status: 'Succeeded', evidence: null });
       await enable(true);

@@ -10,9 +10,9 @@ import { isFinal } from '../../domain/operation';
 import { kmsKeyId } from '../../domain/resource-ids';
 import type { SandboxClusterFacts } from '../../launch/sandbox-cluster';
 import { readSecretRecords } from '../../sandbox/cluster/raw-records';
-import { newVersionByHand, setKeyByHand } from '../support/by-hand';
+import { newVersionByHand, setKeyByHand, untilUpdated } from '../support/by-hand';
 import { kubeApi } from '../support/kube';
-import { ended, makeCluster, people, until } from '../support/stack';
+import { control, ended, makeCluster, people, until } from '../support/stack';
 
 const SECRETS = 20;
 const HALF = SECRETS / 2;
@@ -66,8 +66,7 @@ describe('a cluster that a person left', () => {
   const keys = new Map<Exclude<Key, null>, string>();
 
   beforeAll(async () => {
-    const tags = { 'keyturn-rewrites-per-second': '20' };
-    cluster = await makeCluster('left-by-hand', { count: SECRETS, immutableEvery: 7 }, { kms: false, tags });
+    cluster = await makeCluster('left-by-hand', { count: SECRETS, immutableEvery: 7 }, { kms: false });
     keys.set(1, cluster.keyId);
     for (const number of [2, 3, 4] as const) keys.set(number, await newVersionByHand(cluster.keyId));
     values = await valuesNow();
@@ -121,14 +120,19 @@ describe('a cluster that a person left', () => {
 
   it('in the middle of an operation that was canceled, and then changed, is repaired', async () => {
     const asked = await ask('enable-kms', { keyId: keyId(1) ?? '' });
+    // The key is set, and Azure does not say so before the cancellation is there.
+    await control().setFault('hold-operation', { path: '/managedclusters/left-by-hand' });
     await approve(asked);
     await until(requester, asked.id, ({ steps }) =>
-      steps.some(({ id, status }) => id === 'on.rewrite' && status === 'running'),
+      steps.some(({ id, status }) => id === 'on.set-kms' && status === 'running'),
     );
     await requester.cancel(asked.id);
+    await control().clearFault('hold-operation');
     const canceled = await ended(requester, asked.id);
     expect(canceled.status).toBe('Canceled');
     expect(canceled.keysNeeded).toEqual(expect.arrayContaining([keyId(1), keyId(3)]));
+    // Its end does not wait for Azure.
+    await untilUpdated(cluster);
     await setKeyByHand(cluster, keyId(2));
     await repaired(2, [1, 2]);
   });

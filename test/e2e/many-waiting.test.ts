@@ -53,11 +53,11 @@ describe('operations that wait for one cluster', () => {
   afterEach(() => control().clearFault('hold-operation'));
 
   it('both end, one after the other, when the lock of the executing one is lost (O1)', async () => {
-    const tags = { 'keyturn-rewrites-per-second': '10' };
-    const cluster = await makeCluster('lost-and-waiting', { count: 40 }, { tags });
+    const cluster = await makeCluster('lost-and-waiting', { count: 40 });
     const executing = await askForRotation(requester, cluster.resourceId);
+    await control().setFault('hold-operation', { path: '/managedclusters/lost-and-waiting' });
     await approver1.approve(executing.id, executing.plan?.digest ?? '');
-    await until(requester, executing.id, runs('rotate.rewrite'));
+    await until(requester, executing.id, runs('rotate.set-kms'));
     const body = rotateBody(cluster.resourceId, { whenBusy: 'wait' });
     const waiting = (await requester.create(body, randomUUID())).operation;
     await until(requester, waiting.id, ({ status }) => status === 'AwaitingCluster');
@@ -65,6 +65,7 @@ describe('operations that wait for one cluster', () => {
     // A third takes the lock in the same moment as the first loses it, so that both have to wait for it.
     await withTemporal(async (client) => {
       const lock = await takeLockOver(client, cluster.resourceId, 'op-third');
+      await control().clearFault('hold-operation');
       await until(requester, executing.id, ({ status }) => status === 'AwaitingCluster');
       await until(requester, waiting.id, ({ waitingFor }) => waitingFor?.includes('op-third') ?? false);
       await lock.signal('release');

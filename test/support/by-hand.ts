@@ -18,6 +18,7 @@ import {
 } from '../../launch/sandbox-cluster';
 import { mustParseKeyId } from '../../domain/resource-ids';
 import { makeClientLink, setApproval, setVaultAccess } from '../../launch/sandbox-vault';
+import { eventually } from '../sandbox/cluster-support';
 import { kubeApi } from './kube';
 import { testStack } from './stack';
 
@@ -25,6 +26,10 @@ const Body = z.looseObject({
   identity: z.looseObject({ userAssignedIdentities: z.record(z.string(), z.unknown()).optional() }),
   properties: z.looseObject({ securityProfile: z.record(z.string(), z.unknown()).optional() }),
 });
+
+/** Azure is done in seconds here; a busy machine takes longer. */
+const WITHIN_IN_MS = 120_000;
+const Provisioning = z.object({ properties: z.object({ provisioningState: z.string() }) });
 
 /** Requests as the administrator of the subscription. @param cloud the public one when absent */
 export async function asAdministrator<T>(work: (request: AzureRequest) => Promise<T>, cloud?: CloudName): Promise<T> {
@@ -64,6 +69,17 @@ export async function putByHand(
     const identity = { ...body.identity, userAssignedIdentities: Object.fromEntries(identities) };
     await armPut(request, resourceId, change({ ...body, identity }));
   });
+}
+
+/** `az aks wait --updated`: resolves when Azure is not changing the cluster. */
+export async function untilUpdated({ resourceId }: Pick<SandboxClusterFacts, 'resourceId'>): Promise<void> {
+  const url = `https://management.azure.com${resourceId}?api-version=2026-04-01`;
+  await asAdministrator((request) =>
+    eventually(async () => {
+      const { properties } = Provisioning.parse((await request('GET', url)).body);
+      return properties.provisioningState === 'Succeeded';
+    }, WITHIN_IN_MS),
+  );
 }
 
 /** `az aks update --tags`; does not wait until Azure is done. */
