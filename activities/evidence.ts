@@ -5,7 +5,7 @@ import { OwnError } from '../domain/own-error';
 import { clusterLockId } from '../domain/resource-ids';
 import { auditHeads } from '../evidence/audit-heads';
 import type { AuditTrail } from '../evidence/audit-log';
-import { workerKeys } from '../evidence/receipts';
+import { workerKeys, type WorkerKeys } from '../evidence/receipts';
 import { signEvidence } from '../evidence/sign';
 import type { Signer } from '../evidence/signer';
 import type { RecordStore } from '../evidence/store';
@@ -20,6 +20,11 @@ export interface EvidenceStore {
   readonly earlierKeyPems?: readonly string[];
   /** Absent in tests of evidence alone. */
   readonly audit?: AuditTrail;
+}
+
+/** The keys that this installation signs evidence with, now and before. @throws Error when an earlier one is no public key */
+export function ownKeys({ key, earlierKeyPems = [] }: Pick<EvidenceStore, 'key' | 'earlierKeyPems'>): WorkerKeys {
+  return workerKeys([...earlierKeyPems, key.publicKeyPem]);
 }
 
 /** What the operation shows of its evidence. */
@@ -124,12 +129,10 @@ function isSameRecord(one: EvidenceRecord, other: EvidenceRecord): boolean {
  * @param cluster its ARM resource id, in any case
  * @throws Error when the store is there and cannot be read
  */
-export async function readClusterEvidence(
-  cluster: string,
-  { store, key, earlierKeyPems = [] }: EvidenceStore,
-): Promise<EvidenceRecord[]> {
+export async function readClusterEvidence(cluster: string, evidence: EvidenceStore): Promise<EvidenceRecord[]> {
+  const { store } = evidence;
   const id = clusterLockId(cluster);
-  const own = workerKeys([...earlierKeyPems, key.publicKeyPem]);
+  const own = ownKeys(evidence);
   const records: EvidenceRecord[] = [];
   for (const name of await store.namesOf(id)) {
     const bytes = await store.read(name).catch(() => undefined);

@@ -8,8 +8,8 @@ import type { Plan } from '../domain/plan/plan';
 import type { PlanStep } from '../domain/plan/steps';
 import { receiptSubject } from '../domain/trust/receipt-subject';
 import type { Found, Receipted, ReceiptVerifier } from '../domain/trust/receipts';
-import { createReceiptVerifier, signReceipt, workerKeys } from '../evidence/receipts';
-import type { EvidenceStore } from './evidence';
+import { createReceiptVerifier, signReceipt } from '../evidence/receipts';
+import { ownKeys, type EvidenceStore } from './evidence';
 import { needsPerson } from './failures';
 
 /** The step that something was found for, as the activity that asks knows it. */
@@ -24,9 +24,9 @@ export class Receipts {
   readonly verifier: ReceiptVerifier;
   readonly #key: EvidenceStore['key'];
 
-  constructor({ key, earlierKeyPems = [] }: Pick<EvidenceStore, 'key' | 'earlierKeyPems'>) {
-    this.#key = key;
-    this.verifier = createReceiptVerifier(workerKeys([...earlierKeyPems, key.publicKeyPem]));
+  constructor(evidence: Pick<EvidenceStore, 'key' | 'earlierKeyPems'>) {
+    this.#key = evidence.key;
+    this.verifier = createReceiptVerifier(ownKeys(evidence));
   }
 
   /** Signs what was found for a step, as of now. */

@@ -5,7 +5,7 @@
  * only, and the soak of the plan is measured here once more.
  */
 import type { Plan } from '../domain/plan/plan';
-import { stepOf, type StepOf } from '../domain/plan/steps';
+import type { StepOf } from '../domain/plan/steps';
 import { sameKeyId, shortKeyId } from '../domain/resource-ids';
 import type { Activities, Disabled, RetirementInput } from './contract';
 import { tryAgain } from './failures';
@@ -33,7 +33,9 @@ export function retiringActivities({ runner, receipts, look }: Retiring): Retiri
     const proving = plan.steps.findLast((one): one is StepOf<'prove'> => one.type === 'prove');
     if (!proving) throw new Error('A retirement without a proof before it is no plan.');
     receipts.require({ ...work, step: proving }, made, proof);
-    if (disabled) receipts.require({ ...work, step: disablingOf(plan, step.key) }, made, disabled);
+    // Nothing is deleted that this operation did not disable.
+    if (disabled || step.type === 'delete-key')
+      receipts.require({ ...work, step: disablingOf(plan, step.key) }, made, disabled);
     return { keyId: step.key, cluster, operationId, provenRv: proof.finalRv, disabled };
   };
   return {
@@ -65,7 +67,6 @@ export function retiringActivities({ runner, receipts, look }: Retiring): Retiri
       },
       async (input, work) => {
         const retirement = retirementOf(input, work);
-        receipts.require({ ...work, step: disablingOf(work.plan, work.step.key) }, input.made, input.disabled);
         refuseBeforeSoak(work.plan, work.step.key, input.disabled);
         return await deleteFreeKey(look(work.signal), retirement);
       },
@@ -74,8 +75,11 @@ export function retiringActivities({ runner, receipts, look }: Retiring): Retiri
 }
 
 function disablingOf(plan: Plan, key: string): StepOf<'disable-key-version'> {
-  const disabling = plan.steps.find((one) => one.type === 'disable-key-version' && sameKeyId(one.key, key));
-  return stepOf(plan.steps, disabling?.id ?? '', 'disable-key-version');
+  const disabling = plan.steps.find(
+    (one): one is StepOf<'disable-key-version'> => one.type === 'disable-key-version' && sameKeyId(one.key, key),
+  );
+  if (!disabling) throw new Error('A plan deletes no key without disabling its version before.');
+  return disabling;
 }
 
 /** A workflow measures the soak by its timer, and whoever writes to Temporal can end a timer early. @throws ApplicationFailure `SoakNotOver` */
