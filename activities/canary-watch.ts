@@ -36,6 +36,8 @@ export class CanaryWatch {
   flips = 0;
   /** No-op patches after which the content had changed. */
   contentChanges = 0;
+  #changedAt = performance.now();
+  #flippedAt = -Infinity;
   readonly #connection: KubeConnection;
   readonly #operationId: string;
   readonly #signal: AbortSignal;
@@ -60,6 +62,16 @@ export class CanaryWatch {
   /** Whether a canary has shown a switch; when no switch was made, there is none to show. */
   get sawSwitch(): boolean {
     return this.#witnessed;
+  }
+
+  /** How long ago two servers were last seen to disagree, in ms; Infinity when they never were. */
+  get agreedForInMs(): number {
+    return performance.now() - this.#flippedAt;
+  }
+
+  /** How long ago a canary last changed, or the watch began, in ms. */
+  get unchangedForInMs(): number {
+    return performance.now() - this.#changedAt;
   }
 
   /** Probes once each canary that has not changed yet. @returns the names of those that still have not */
@@ -110,8 +122,12 @@ export class CanaryWatch {
     const sameContent = metadata.content === canary.content;
     canary.resourceVersion = metadata.resourceVersion;
     canary.content = metadata.content;
+    this.#changedAt = performance.now();
     if (!sameContent) await this.#contentChanged(canary);
-    else if (canary.state === 'settled') this.flips++;
+    else if (canary.state === 'settled') {
+      this.flips++;
+      this.#flippedAt = this.#changedAt;
+    }
     if (sameContent && canary.ofBaseline) this.#witnessed = true;
     canary.state = 'settled';
     return 'changed';

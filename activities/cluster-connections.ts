@@ -173,6 +173,7 @@ function followingConnection(
       return current.connection.server;
     },
     requestText,
+    requestDated: (request) => following((connection) => connection.requestDated(request)),
     health: (path, signal) => following((connection) => connection.health(path, signal)),
     request: async (request) => JSON.parse(await requestText(request)) as unknown,
     close: async () => {

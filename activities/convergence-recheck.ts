@@ -32,7 +32,8 @@ export async function recheckConvergence(
   limits: ConvergenceLimits,
 ): Promise<Recheck> {
   const { target, operationId, convergence: first } = input;
-  const patience = { ...limits, deadlineInMs: Math.min(limits.deadlineInMs, LONGEST_WAIT_IN_MS) };
+  // That replaced servers had ended was waited for before Rc, and no server has been replaced since: the processes show it.
+  const patience = { ...limits, deadlineInMs: Math.min(limits.deadlineInMs, LONGEST_WAIT_IN_MS), drainInMs: 0 };
   let second: Convergence;
   try {
     second = await awaitConvergence(connection, { target, operationId }, running, patience);

@@ -3,7 +3,8 @@
  *
  * Needs: canaries that were written before the switch, or, when no switch was made, canaries at all.
  * Does: sends no-op patches to canaries, each over a new connection, and reads what the servers themselves report. Ends when
- *       both agree; where the servers report nothing, the result says how it is weaker (`weaknesses`).
+ *       both agree, and when servers that were replaced have ended; where the servers report nothing, the result says how it is
+ *       weaker (`weaknesses`).
  * Never does: count a probe without an answer.
  * Sources: DESIGN.md section 7; research note rotation-systems.md 1.3 and 9.
  */
@@ -36,6 +37,11 @@ export interface ConvergenceLimits {
   readonly stillProbes: number;
   /** KMS v1: if no canary has changed for this long after every server was restarted, canaries will not change at all. */
   readonly silenceInMs: number;
+  /**
+   * How long after the start of an API server the one that it replaced may still answer, on connections that clients opened before:
+   * no new connection meets it, and no lease or metric shows it. Rc is not taken earlier (decision 042).
+   */
+  readonly drainInMs: number;
 }
 
 /** What operations use: AKS rolls a control plane in minutes. */
@@ -44,6 +50,7 @@ export const CONVERGENCE_LIMITS: ConvergenceLimits = {
   pollInMs: 1_000,
   stillProbes: 20,
   silenceInMs: 5 * 60_000,
+  drainInMs: 5 * 60_000,
 };
 
 /** What shows convergence. */
@@ -66,7 +73,7 @@ export async function awaitConvergence(
   connection: KubeConnection,
   input: ConvergenceInput,
   running: Running,
-  limits: ConvergenceLimits = CONVERGENCE_LIMITS,
+  limits: ConvergenceLimits,
 ): Promise<Convergence> {
   let waitsFor = 'a first answer of an API server';
   return await heartbeating(
@@ -126,6 +133,7 @@ async function conclude(
     stillProbes,
     flips: watch.flips,
     contentChanges: watch.contentChanges,
+    quietForInMs: Math.floor(quietFor(watch, report)),
     leases: [...report.leases],
     processes: [...report.processes],
     metrics: report.metrics === 'confirmed' ? 'confirmed' : 'unavailable',
@@ -134,14 +142,17 @@ async function conclude(
   };
 }
 
-async function nextStep(context: {
+/** What a look is taken with. */
+interface Context {
   readonly watch: CanaryWatch;
   readonly connection: KubeConnection;
   readonly input: ConvergenceInput;
   readonly limits: ConvergenceLimits;
   readonly signal: AbortSignal;
   readonly waitedInMs: number;
-}): Promise<Step> {
+}
+
+async function nextStep(context: Context): Promise<Step> {
   const { watch, connection, input, limits, signal, waitedInMs } = context;
   const { target, baseline } = input;
   const unswitched = await watch.probeUnswitched();
@@ -151,7 +162,7 @@ async function nextStep(context: {
   if (unswitched.length > 0) {
     const canaries = `a change of the ${unswitched.length === 1 ? 'canary' : 'canaries'} ${unswitched.join(', ')}`;
     if (target.scheme === 'kms-v1' && baseline !== undefined && !watch.sawSwitch) {
-      return silentStep({ report, baseline, canaries, silent: waitedInMs >= limits.silenceInMs });
+      return silentStep({ context, report, baseline, canaries, silent: waitedInMs >= limits.silenceInMs });
     }
     return waiting(canaries, report);
   }
@@ -160,7 +171,7 @@ async function nextStep(context: {
       watch.contentChanges === 0 ? '' : `; something changed the content of canaries ${watch.contentChanges} times`;
     return waiting(`API servers that agree (they stored canaries again ${watch.flips} times${foreign})`, report);
   }
-  if (report.metrics === 'confirmed') return { done: true, conclusion: { report, method: 'no-op', weaknesses: [] } };
+  if (report.metrics === 'confirmed') return whenDrained(context, { report, method: 'no-op', weaknesses: [] });
   if (report.metrics === 'waiting') {
     // A server shows its key in the metrics only when it has written something.
     await watch.touch(report.leases.length);
@@ -178,16 +189,38 @@ async function nextStep(context: {
   const method = target.scheme === 'kms-v1' && baseline === undefined ? 'forced' : 'no-op';
   const unlessShared = method === 'forced' ? ' If all keys share one provider name, canaries show nothing.' : '';
   const weakness = `${report.why} Keyturn concludes from canaries alone that every API server writes with ${describeTarget(target)}: ${limits.stillProbes} probes over new connections changed nothing.${unlessShared}`;
-  return { done: true, conclusion: { report, method, weaknesses: [weakness] } };
+  return whenDrained(context, { report, method, weaknesses: [weakness] });
+}
+
+/** Ends the wait, unless an API server was replaced so short a time ago that it may still store what old connections bring. */
+function whenDrained(
+  { watch, limits: { drainInMs } }: Pick<Context, 'watch' | 'limits'>,
+  conclusion: Conclusion,
+): Step {
+  const quietInMs = quietFor(watch, conclusion.report);
+  if (quietInMs >= drainInMs) return { done: true, conclusion };
+  const [quiet, drain] = [quietInMs, drainInMs].map((ms) => Math.floor(ms / 1000));
+  const waitsFor = `the end of API servers that were replaced: the last sign of a change is ${quiet} s old, and up to ${drain} s after it such a server may store Secrets under another key, for clients that are still connected to it`;
+  return { done: false, waitsFor };
+}
+
+/**
+ * How long ago an API server may last have been replaced, in ms: since the youngest was started, or, where that is not known, since
+ * a canary changed; and since two servers disagreed.
+ */
+function quietFor(watch: CanaryWatch, { youngestInMs }: ServerReport): number {
+  return Math.max(0, Math.min(youngestInMs ?? watch.unchangedForInMs, watch.agreedForInMs));
 }
 
 /** KMS v1 and no canary changes: either no API server has switched yet, or both keys are behind one provider name. */
 function silentStep({
+  context,
   report,
   baseline,
   canaries,
   silent,
 }: {
+  readonly context: Context;
   readonly report: ServerReport;
   readonly baseline: Baseline;
   readonly canaries: string;
@@ -197,7 +230,7 @@ function silentStep({
   if (silent && restarted) {
     const weakness =
       'With KMS v1 no record looked stale to any API server, as when both keys share one provider name. Keyturn concludes that every API server writes with the new key only because all of them were started after the baseline. So the key is not called proven, and every Secret is rewritten with a changed annotation.';
-    return { done: true, conclusion: { report, method: 'forced', weaknesses: [weakness] } };
+    return whenDrained(context, { report, method: 'forced', weaknesses: [weakness] });
   }
   return {
     done: false,

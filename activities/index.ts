@@ -21,6 +21,7 @@ import { NO_CHANGE_SYSTEM, type ChangeSystemSettings } from './change/port';
 import { createClusterConnections } from './cluster-connections';
 import { readClusterHolder } from './cluster-lock';
 import type { Activities } from './contract';
+import { CONVERGENCE_LIMITS } from './convergence';
 import { createFederatedCredential } from './csi/federated-credential';
 import { MOUNT_LIMITS, proveMount } from './csi/mount';
 import { assignNodeIdentity } from './csi/node-identity';
@@ -76,6 +77,8 @@ export interface ActivityDeps {
   readonly change?: ChangeSystemSettings;
   /** A cluster that rests for so long while its operation in Azure shows no end decides by its own state. */
   readonly clusterDecidesAfterInMs?: number;
+  /** For so long after the start of an API server the one that it replaced may still store Secrets under the old key. */
+  readonly apiServerDrainInMs?: number;
   /** A pod of Keyturn's whose mount fails for so long blocks its operation. */
   readonly mountFailsAfterInMs?: number;
   /** Who is told of the events of operations. */
@@ -117,6 +120,10 @@ export function createActivities({ azure, evidence, trust, pace, client, ...sett
   const runner = new ActivityRunner(client, createApprovedPlans(client, trust), connections, evidence, (cluster) =>
     censuses.forget(cluster),
   );
+  const convergenceLimits = {
+    ...CONVERGENCE_LIMITS,
+    drainInMs: settings.apiServerDrainInMs ?? CONVERGENCE_LIMITS.drainInMs,
+  };
   const awaitLimits = { ...AWAIT_LIMITS, restsInMs: clusterDecidesAfterInMs ?? AWAIT_LIMITS.restsInMs };
   const use: UseCluster = (cluster, signal, work) => connections.use(cluster, signal, work);
   const look = (signal: AbortSignal): Look => ({ azure, use, evidence, signal });
@@ -152,7 +159,7 @@ export function createActivities({ azure, evidence, trust, pace, client, ...sett
       ({ nonce, since }, { step: { like, expiry }, operationId, signal }) =>
         createKeyVersion(azure.keys, { operationId, nonce, since, basedOn: like, expiry }, signal),
     ),
-    ...provingActivities({ azure, evidence, runner, receipts, pace }),
+    ...provingActivities({ azure, evidence, runner, receipts, pace, limits: convergenceLimits }),
     ...retiringActivities({ runner, receipts, look }),
 
     submitClusterChange: runner.writesForStep(

@@ -13,7 +13,7 @@ import { PROOF_HOLDS_FOR_MS } from '../domain/proof-validity';
 import { whileClusterHas } from './arm/watch-cluster';
 import { takeBaseline } from './canaries';
 import type { Activities, PassInput } from './contract';
-import { awaitConvergence } from './convergence';
+import { awaitConvergence, type ConvergenceLimits } from './convergence';
 import type { EvidenceStore } from './evidence';
 import type { KubeConnection } from './kubernetes/connection';
 import { recordProof } from './ledger';
@@ -32,6 +32,7 @@ export interface Proving {
   readonly runner: ActivityRunner;
   readonly receipts: Receipts;
   readonly pace: Omit<Pace, 'perSecond'>;
+  readonly limits: ConvergenceLimits;
 }
 
 type ProvingActivities = Pick<
@@ -40,7 +41,7 @@ type ProvingActivities = Pick<
 >;
 
 /** Makes them; contacts no service yet. */
-export function provingActivities({ azure, evidence, runner, receipts, pace }: Proving): ProvingActivities {
+export function provingActivities({ azure, evidence, runner, receipts, pace, limits }: Proving): ProvingActivities {
   /** Work inside a cluster that holds only as long as Azure reports the state of its step. */
   const watched = <T>(
     { step, cluster, inside, ...running }: PlannedStep<'converge' | 'rewrite' | 'prove'>,
@@ -82,7 +83,9 @@ export function provingActivities({ azure, evidence, runner, receipts, pace }: P
           // One that the plan does not have is none.
           ...(step.baseline === null ? {} : { baseline }),
         };
-        const found = await watched(work, made, (connection, running) => awaitConvergence(connection, input, running));
+        const found = await watched(work, made, (connection, running) =>
+          awaitConvergence(connection, input, running, limits),
+        );
         return await receipts.sign(work, made, found);
       },
     ),
@@ -97,7 +100,7 @@ export function provingActivities({ azure, evidence, runner, receipts, pace }: P
       const { input, report } = passOf(given, work);
       const proving = { ...input, convergence, target: targetOf(work.step.to, made) };
       const proof = await watched(work, made, (connection, running) =>
-        reportingRefused(report, (onRefused) => proveSecrets(connection, { ...proving, onRefused }, running)),
+        reportingRefused(report, (onRefused) => proveSecrets(connection, { ...proving, onRefused }, running, limits)),
       );
       return await receipts.sign(work, made, proof);
     }),

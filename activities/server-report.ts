@@ -8,6 +8,7 @@ import {
   knownLeases,
   readServerMetrics,
   unlessRefused,
+  type ServerLook,
   type ServerMetrics,
 } from './kubernetes/servers';
 
@@ -20,6 +21,8 @@ export interface ServerReport {
   readonly leases: readonly ApiServerLease[];
   /** Of the servers that answered: all of them, unless the tries by chance did not reach one. */
   readonly processes: readonly string[];
+  /** How long the youngest process has been running, in ms; undefined unless the age of every live server is known. */
+  readonly youngestInMs?: number;
   /**
    * `confirmed`: every live server wrote with the target last.
    * `waiting`: not yet; `why` names the servers.
@@ -46,13 +49,14 @@ export async function readServers(
     return { leases, processes: [], metrics: 'unavailable', why };
   }
   const processes = processesOf(metrics);
+  const servers = { leases, processes, ...youngestOf(leases.length, metrics) };
   if (target.scheme === 'kms-v1') {
     const why = 'API servers show no key ids of KMS v1 in their metrics.';
-    return { leases, processes, metrics: 'unavailable', why };
+    return { ...servers, metrics: 'unavailable', why };
   }
   if (metrics.every(({ serverIdHash }) => serverIdHash === undefined)) {
     const why = 'The metrics of the API servers do not say which server they come from (before Kubernetes 1.29).';
-    return { leases, processes, metrics: 'unavailable', why };
+    return { ...servers, metrics: 'unavailable', why };
   }
   const objections = leases.flatMap((lease) => {
     const own = metrics.find(({ serverIdHash }) => serverIdHash === apiServerIdHash(lease.name));
@@ -60,7 +64,7 @@ export async function readServers(
     return objection === undefined ? [] : [`API server ${serverName(lease)} ${objection}`];
   });
   const why = objections.join('; ');
-  return { leases, processes, metrics: objections.length === 0 ? 'confirmed' : 'waiting', why };
+  return { ...servers, metrics: objections.length === 0 ? 'confirmed' : 'waiting', why };
 }
 
 /** The processes of the API servers now; empty when they cannot be known. @throws as `readServers` */
@@ -72,9 +76,9 @@ export async function hearProcesses(connection: KubeConnection, signal?: AbortSi
 async function readProcesses(
   connection: KubeConnection,
   signal?: AbortSignal,
-): Promise<{ readonly leases: readonly ApiServerLease[]; readonly metrics?: readonly ServerMetrics[] }> {
+): Promise<{ readonly leases: readonly ApiServerLease[]; readonly metrics?: readonly ServerLook[] }> {
   const leases = (await knownLeases(connection, signal)) ?? [];
-  const met = new Map<string, ServerMetrics>();
+  const met = new Map<string, ServerLook>();
   let tries = leases.length * TRIES_PER_SERVER + EXTRA_TRIES;
   for (; tries > 0 && met.size < leases.length; tries--) {
     const metrics = await unlessRefused(() => readServerMetrics(connection, signal));
@@ -83,6 +87,12 @@ async function readProcesses(
     met.set(metrics.serverIdHash ?? metrics.process ?? '', metrics);
   }
   return { leases, metrics: [...met.values()] };
+}
+
+/** @param servers how many there are */
+function youngestOf(servers: number, metrics: readonly ServerLook[]): Pick<ServerReport, 'youngestInMs'> {
+  const youngestInMs = Math.min(...metrics.map(({ ageInMs = NaN }) => ageInMs));
+  return metrics.length < servers || Number.isNaN(youngestInMs) ? {} : { youngestInMs };
 }
 
 function processesOf(metrics: readonly ServerMetrics[]): string[] {

@@ -50,6 +50,11 @@ export const Convergence = z.object({
   flips: z.int(),
   /** How often a no-op patch changed the content of a canary: something changes Secrets on update. That says nothing about keys. */
   contentChanges: z.int().optional(),
+  /**
+   * How long before Rc an API server may last have been replaced, in ms: since the youngest was started, or, where that is not known,
+   * since a canary changed; and since two servers disagreed. Absent in evidence of before this was waited for.
+   */
+  quietForInMs: z.int().optional(),
   leases: z.array(ApiServerLease),
   /** The API servers' processes, by the start time in their metrics; empty when metrics cannot be read. */
   processes: z.array(z.string()),

@@ -56,7 +56,10 @@ export async function startSandboxProcess(options: {
   return { child, facts, env: sandboxEnvironment(facts) };
 }
 
-/** Variables that make the real Azure SDKs, with default constructors, talk to the sandbox. */
+/** The sandbox ends an API server within seconds of its replacement, and says only then that the change of the encryption has succeeded. */
+const DRAIN_IN_SECONDS = '5';
+
+/** Variables that make the real Azure SDKs, with default constructors, talk to the sandbox, and what its clusters are like. */
 export function sandboxEnvironment(facts: SandboxFacts): NodeJS.ProcessEnv {
   return {
     HTTPS_PROXY: facts.proxyUrl,
@@ -66,6 +69,7 @@ export function sandboxEnvironment(facts: SandboxFacts): NodeJS.ProcessEnv {
     AZURE_CLIENT_ID: facts.clientId,
     AZURE_CLIENT_SECRET: facts.clientSecret,
     KEYTURN_TENANT_ID: facts.tenantId,
+    KEYTURN_API_SERVER_DRAIN_SECONDS: DRAIN_IN_SECONDS,
   };
 }
 

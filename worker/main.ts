@@ -78,6 +78,7 @@ async function createWorker({ temporal, ...settings }: WorkerSettings, logger: p
       client,
       change: settings.change,
       clusterDecidesAfterInMs: settings.clusterDecidesAfterInMs,
+      apiServerDrainInMs: settings.apiServerDrainInMs,
       mountFailsAfterInMs: settings.mountFailsAfterInMs,
       webhooks: settings.webhooks,
     }),

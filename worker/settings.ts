@@ -3,6 +3,7 @@ import { resolve } from 'node:path';
 import { z } from 'zod';
 import { AWAIT_LIMITS } from '../activities/arm/await-operation';
 import type { ChangeSystemSettings } from '../activities/change/port';
+import { CONVERGENCE_LIMITS } from '../activities/convergence';
 import { MOUNT_LIMITS } from '../activities/csi/mount';
 import type { WebhookSettings } from '../activities/webhooks/webhooks';
 import { CLOUDS, type Cloud } from '../domain/clouds';
@@ -49,6 +50,8 @@ export interface WorkerSettings {
   readonly cachedOperations: number;
   /** A cluster that rests for so long while its operation in Azure shows no end decides by its own state. */
   readonly clusterDecidesAfterInMs: number;
+  /** For so long after the start of an API server the one that it replaced may still store Secrets under the old key. */
+  readonly apiServerDrainInMs: number;
   /** A pod of Keyturn's whose mount fails for so long blocks its operation. */
   readonly mountFailsAfterInMs: number;
   /** Who is told of the events of operations. */
@@ -83,6 +86,7 @@ const Variables = z.object({
   // Not fewer: Temporal's SDK runs 40 workflow tasks at the same time, and each needs a place.
   KEYTURN_CACHED_OPERATIONS: wholeNumber({ min: 40, max: 100_000, fallback: 100 }),
   KEYTURN_CLUSTER_DECIDES_AFTER_SECONDS: wholeNumber({ min: 10, max: 3_600, fallback: AWAIT_LIMITS.restsInMs / 1_000 }),
+  KEYTURN_API_SERVER_DRAIN_SECONDS: wholeNumber({ min: 0, max: 1_200, fallback: CONVERGENCE_LIMITS.drainInMs / 1_000 }),
   KEYTURN_MOUNT_FAILS_AFTER_SECONDS: wholeNumber({ min: 1, max: 900, fallback: MOUNT_LIMITS.mountsWithinMs / 1_000 }),
   KEYTURN_LOG_LEVEL: oneOf(LOG_LEVELS, 'info'),
   ...WebhookVariables,
@@ -122,6 +126,7 @@ export function readWorkerSettings(env: NodeJS.ProcessEnv): WorkerSettings {
     },
     cachedOperations: variables.KEYTURN_CACHED_OPERATIONS,
     clusterDecidesAfterInMs: variables.KEYTURN_CLUSTER_DECIDES_AFTER_SECONDS * 1_000,
+    apiServerDrainInMs: variables.KEYTURN_API_SERVER_DRAIN_SECONDS * 1_000,
     change,
     mountFailsAfterInMs: variables.KEYTURN_MOUNT_FAILS_AFTER_SECONDS * 1_000,
     webhooks: webhookSettings(variables),

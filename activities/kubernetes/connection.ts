@@ -33,6 +33,13 @@ export interface KubeRequest {
   readonly fresh?: boolean;
 }
 
+/** What a server answered, and when. */
+export interface DatedText {
+  readonly text: string;
+  /** By the clock of the server, in ms since 1970, to the second; undefined when it does not say. */
+  readonly at: number | undefined;
+}
+
 /** Requests to one cluster. */
 export interface KubeConnection {
   /** The address, for messages. */
@@ -42,6 +49,8 @@ export interface KubeConnection {
    * @throws KubeError for every other answer and for none, in words of our own; the signal's reason when it was aborted
    */
   requestText(request: KubeRequest): Promise<string>;
+  /** `requestText`, with the time of the answer. */
+  requestDated(request: KubeRequest): Promise<DatedText>;
   /**
    * What a health check says, well or not, over a new connection. Its text may have words of other programs: read its meaning, and do
    * not keep it.
@@ -103,12 +112,13 @@ export function connectKubernetes(kubeconfig: string, connections: number): Kube
       throw new KubeError({ reason: code, message: '', server: endpoint.server });
     }
   };
-  const send = async (dispatcher: Dispatcher, request: KubeRequest): Promise<string> => {
+  const send = async (dispatcher: Dispatcher, request: KubeRequest): Promise<DatedText> => {
     const { status, headers, text } = await answerTo(dispatcher, request);
     const retryAfter = headers['retry-after'];
     if (status < 200 || status > 299)
       throw kubeErrorFrom(status, text, parseRetryAfter(Array.isArray(retryAfter) ? retryAfter[0] : retryAfter));
-    return text;
+    const at = Date.parse(String(headers.date ?? ''));
+    return { text, at: Number.isNaN(at) ? undefined : at };
   };
   const alone = async <T>(work: (dispatcher: Dispatcher) => Promise<T>): Promise<T> => {
     const client = new Client(origin, options);
@@ -119,12 +129,14 @@ export function connectKubernetes(kubeconfig: string, connections: number): Kube
     }
   };
 
-  const requestText = (request: KubeRequest): Promise<string> =>
+  const requestDated = (request: KubeRequest): Promise<DatedText> =>
     request.fresh ? alone((client) => send(client, request)) : send(pool, request);
+  const requestText = async (request: KubeRequest): Promise<string> => (await requestDated(request)).text;
 
   return {
     server: endpoint.server,
     requestText,
+    requestDated,
     health: (path, signal) =>
       alone(async (client) => {
         const { status, text } = await answerTo(client, { method: 'GET', path, accept: 'text/plain', signal });

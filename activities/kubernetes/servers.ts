@@ -74,6 +74,8 @@ export function apiServerIdHash(leaseName: string): string {
 export interface ServerMetrics {
   /** Identifies its process; undefined when the metrics do not show when it was started. */
   readonly process?: string;
+  /** When its process was started, by its own clock, in ms since 1970. */
+  readonly startedAt?: number;
   /** `apiserver_id_hash` (since 1.29). */
   readonly serverIdHash?: string;
   /** `key_id_hash` that it encrypted with last; undefined when it has encrypted nothing since it started. */
@@ -117,6 +119,7 @@ export function parseServerMetrics(text: string): ServerMetrics {
   return {
     // Servers may be started in the same moment: then the id distinguishes them, where there is one.
     process: startedAt === undefined ? undefined : [startedAt, serverIdHash].filter(Boolean).join(' '),
+    startedAt: startedAt === undefined ? undefined : Number(startedAt) * 1_000,
     serverIdHash: serverIdHash === '' ? undefined : serverIdHash,
     lastWritten: lastWritten?.hash,
     reported,
@@ -124,8 +127,18 @@ export function parseServerMetrics(text: string): ServerMetrics {
   };
 }
 
+/** A server's metrics at the time when it gave them. */
+export interface ServerLook extends ServerMetrics {
+  /** How long its process had been running, in ms, by its own clock; undefined when it does not say. */
+  readonly ageInMs?: number;
+}
+
 /** Asks one server: the one that answers a new connection. @throws KubeError */
-export async function readServerMetrics(connection: KubeConnection, signal?: AbortSignal): Promise<ServerMetrics> {
+export async function readServerMetrics(connection: KubeConnection, signal?: AbortSignal): Promise<ServerLook> {
   const request = { method: 'GET', path: '/metrics', accept: 'text/plain', fresh: true, signal } as const;
-  return parseServerMetrics(await connection.requestText(request));
+  const { text, at } = await connection.requestDated(request);
+  const metrics = parseServerMetrics(text);
+  const { startedAt = NaN } = metrics;
+  const ageInMs = (at ?? NaN) - startedAt;
+  return Number.isNaN(ageInMs) ? metrics : { ...metrics, ageInMs };
 }

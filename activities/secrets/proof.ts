@@ -7,7 +7,7 @@ import type { EncryptionTarget } from '../../domain/encryption';
 import type { Proof, ProofBounds } from '../../domain/proof';
 import { refusedSecret, type RefusedSecret } from '../../domain/refusal';
 import { RefusedNames } from '../../domain/refused-names';
-import { CONVERGENCE_LIMITS, type ConvergenceLimits } from '../convergence';
+import type { ConvergenceLimits } from '../convergence';
 import type { KubeConnection } from '../kubernetes/connection';
 import type { SecretMetadata } from '../kubernetes/metadata';
 import { countSecrets } from '../kubernetes/secret-list';
@@ -38,7 +38,7 @@ export async function proveSecrets(
   connection: KubeConnection,
   input: ProofInput,
   running: Running,
-  limits: ConvergenceLimits = CONVERGENCE_LIMITS,
+  limits: ConvergenceLimits,
 ): Promise<Proof> {
   const { bounds, operationId, pace, convergence } = input;
   let secrets = 0;

@@ -3979,6 +3979,7 @@ export interface components {
                             stillProbes: number;
                             flips: number;
                             contentChanges?: number;
+                            quietForInMs?: number;
                             leases: {
                                 name: string;
                                 host?: string;

@@ -163,6 +163,10 @@ class LocalCluster implements SandboxCluster {
     this.#inTurn(() => this.#parts.controlPlane.finish(this.#lateServers)).catch(() => undefined);
   }
 
+  setKeepReplaced(keep: boolean): void {
+    this.#parts.controlPlane.setKeepReplaced(keep);
+  }
+
   servers(): readonly ServerState[] {
     return this.#parts.controlPlane.servers();
   }

@@ -72,6 +72,11 @@ export interface SandboxCluster {
    * servers to the end too.
    */
   setLateServers(count: number): void;
+  /**
+   * While it is on, API servers that were replaced go on answering on the connections that are open, and are not ended: as during
+   * `--shutdown-delay-duration`, for as long as a test says. What replaced them waits with its end.
+   */
+  setKeepReplaced(keep: boolean): void;
   /** The API servers that run now, in the order of their host names. */
   servers(): readonly ServerState[];
   /**

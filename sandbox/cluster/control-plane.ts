@@ -6,6 +6,7 @@
  *       of a pass are gone before the next pass begins.
  * Never does: bring back an API server that ended by itself, or order calls: cluster.ts makes one call at a time.
  */
+import { once } from 'node:events';
 import { isDeepStrictEqual } from 'node:util';
 import { messageOf } from '../message-of';
 import type { ApiCredentials } from './api-client';
@@ -68,6 +69,8 @@ export class ControlPlane {
   #admin: ApiCredentials;
   #startedServers = 0;
   readonly #requests = new RequestCounts();
+  /** While it is there, replaced servers are not ended. */
+  #keepReplaced: AbortController | undefined;
 
   constructor(options: ControlPlaneOptions) {
     this.#options = options;
@@ -78,6 +81,15 @@ export class ControlPlane {
   /** Servers that start from now on are asked with these credentials whether they are ready. */
   setAdmin(admin: ApiCredentials): void {
     this.#admin = admin;
+  }
+
+  /** {@inheritDoc SandboxCluster.setKeepReplaced} */
+  setKeepReplaced(keep: boolean): void {
+    if (keep) this.#keepReplaced ??= new AbortController();
+    else {
+      this.#keepReplaced?.abort();
+      this.#keepReplaced = undefined;
+    }
   }
 
   get running(): boolean {
@@ -206,6 +218,8 @@ export class ControlPlane {
   }
 
   async #retire(server: ApiServer): Promise<void> {
+    const keep = AbortSignal.any([this.#options.signal, ...(this.#keepReplaced ? [this.#keepReplaced.signal] : [])]);
+    if (this.#keepReplaced && !keep.aborted) await once(keep, 'abort');
     await this.#options.balancer.drain(server.port, { graceInMs: DRAIN_GRACE_IN_MS });
     await this.#end(server);
   }

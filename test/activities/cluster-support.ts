@@ -12,7 +12,13 @@ import { countByKey, readSecretRecords, type KeyCount } from '../../sandbox/clus
 import { accessOf, createMemoryVault, temporaryDirectory, type MemoryVault } from '../sandbox/cluster-support';
 
 /** Impatient: everything here is on one machine. */
-export const LIMITS: ConvergenceLimits = { deadlineInMs: 30_000, pollInMs: 50, stillProbes: 20, silenceInMs: 2_000 };
+export const LIMITS: ConvergenceLimits = {
+  deadlineInMs: 30_000,
+  pollInMs: 50,
+  stillProbes: 20,
+  silenceInMs: 2_000,
+  drainInMs: 0,
+};
 /** As fast as it goes. */
 export const PACE: Pace = { inFlight: 32, latencyLimit: null, perSecond: null };
 
@@ -53,9 +59,20 @@ export class TestCluster {
     readonly vault: MemoryVault,
     private readonly directory: string,
     private readonly keys: string[],
-    readonly connection: KubeConnection,
+    private ownConnection: KubeConnection,
     private readonly pool: Pool,
   ) {}
+
+  /** Keyturn's. */
+  get connection(): KubeConnection {
+    return this.ownConnection;
+  }
+
+  /** Goes on with new connections, as each activity does: one that is kept leads to the server that it was opened to, also after that was replaced. */
+  async reconnect(): Promise<void> {
+    await this.ownConnection.close();
+    this.ownConnection = connectKubernetes(this.cluster.adminKubeconfig, PACE.inFlight);
+  }
 
   static async start(options: TestClusterOptions = {}): Promise<TestCluster> {
     const { kubernetesMinor = '1.34', apiServers, kmsProviderNames, kms = true, etcdQuotaInBytes } = options;

@@ -62,6 +62,7 @@ describe.each([2, 3])('%i API servers behind one address', (apiServers) => {
     expect(convergence).toMatchObject({ metrics: 'confirmed', weaknesses: [] });
     expect(convergence.leases).toHaveLength(apiServers);
 
+    await c.reconnect();
     const bounds = boundsOf(convergence);
     await rewriteSecrets(c.connection, { bounds, operationId, pace: PACE }, testRunning());
     const input = { target: c.target, operationId, bounds, convergence, pace: PACE };

@@ -167,6 +167,7 @@ describe('key metrics', () => {
     ].join('\n');
     expect(parseServerMetrics(text)).toEqual({
       process: `1.7e+09 ${server}`,
+      startedAt: 1.7e12,
       serverIdHash: server,
       lastWritten: a,
       reported: new Set([a, b]),

@@ -71,6 +71,7 @@ async function convergeLate(
 }
 
 async function proveAll(options: TestClusterOptions, operationId: string, convergence: Convergence): Promise<void> {
+  await c.reconnect();
   const bounds = boundsOf(convergence);
   const target = targetOf(options);
   await rewriteSecrets(c.connection, { bounds, operationId, pace: PACE }, testRunning());

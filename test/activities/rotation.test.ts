@@ -148,7 +148,7 @@ describe('a rotation on a real cluster', () => {
     expect((await converge(operationId, baseline)).metrics).toBe('confirmed');
     const mute: KubeConnection = {
       ...c.connection,
-      requestText: () => Promise.reject(new KubeError({ status: 403, reason: 'Forbidden', message: 'no metrics' })),
+      requestDated: () => Promise.reject(new KubeError({ status: 403, reason: 'Forbidden', message: 'no metrics' })),
     };
     const fails = (connection: KubeConnection, keyId: string, why: string): Promise<void> =>
       expect(

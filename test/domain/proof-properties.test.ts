@@ -118,6 +118,8 @@ describe('the model finds out', () => {
     ],
     ['an Rc that is noted before every server has switched', V2_FRESH, { notesRc: 'before-convergence' }],
     ['the same with a provider name for each key', V1_NAMED, { notesRc: 'before-convergence' }],
+    ['a server that was replaced and has not ended', V2_FRESH, { replacedServers: 'forgotten' }],
+    ['the same behind one provider name', V1_SHARED, { replacedServers: 'forgotten' }],
     ['a convergence that nobody sees', V2_FRESH, { convergence: 'believed' }],
     ['a second look that is not taken', V2_FRESH, { secondLook: 'none' }],
     ['the same behind one provider name', V1_SHARED, { secondLook: 'none' }],

@@ -83,6 +83,7 @@ export function recordingFactory(): { factory: ClusterFactory; clusters: Recorde
       setLateServers: (count) => {
         record.lateServers = count;
       },
+      setKeepReplaced: () => undefined,
       servers: () => [
         {
           name: `host-${options.name}`,

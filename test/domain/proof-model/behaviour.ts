@@ -9,6 +9,8 @@ export interface Behaviour {
   readonly rule: ProofRule;
   /** `believed`: somebody says that all servers have switched, and nobody looks. */
   readonly convergence: 'seen' | 'believed';
+  /** API servers that were replaced and have not ended: whether Rc is taken only when there is none. */
+  readonly replacedServers: 'waited-for' | 'forgotten';
   readonly notesRc: 'after-convergence' | 'before-convergence';
   /** What the rewrite goes by; absent: what convergence found out, which is the scenario's. */
   readonly method?: RewriteMethod;
@@ -30,6 +32,7 @@ export interface Behaviour {
 export const AS_PRODUCT: Behaviour = {
   rule: PROOF_RULE,
   convergence: 'seen',
+  replacedServers: 'waited-for',
   notesRc: 'after-convergence',
   forcedPatch: 'annotates',
   lists: 'anew',

@@ -27,6 +27,8 @@ export type PatchReply =
 export class Cluster {
   readonly etcd = new Etcd();
   readonly servers: ApiServer[] = [];
+  /** Servers that were replaced and have not ended: they answer the clients that stay connected to them, and no other. */
+  replaced: ApiServer[] = [];
   /** Secrets whose namespace is not there any more: they can be read, listed and deleted, and no change of them is taken. */
   readonly orphans = new Set<string>();
   #scheme: Scheme;
@@ -49,6 +51,7 @@ export class Cluster {
   }
 
   restart(server: ApiServer, writesWith: string): void {
+    this.replaced.push({ ...server });
     Object.assign(server, { process: this.#newProcess(), writesWith });
   }
 

@@ -62,7 +62,7 @@ export function* operation(context: Context): Generator<void, Ending, Turn> {
   for (let attempts = 1; ; attempts++) {
     const early = cluster.list().resourceVersion;
     yield;
-    while (behaviour.convergence === 'seen' && !cluster.allWriteWith(scenario.target)) yield;
+    while (behaviour.convergence === 'seen' && !hasConverged(context)) yield;
     stage.converged = true;
     const processes = cluster.processes();
     stage.processes = processes;
@@ -163,6 +163,12 @@ class Settling {
     if (step.done) this.settlement = step.value;
     else this.#question = step.value;
   }
+}
+
+/** No server, and none that was replaced and has not ended, writes with another key. */
+function hasConverged({ cluster, scenario, behaviour }: Context): boolean {
+  const awaitsEnd = behaviour.replacedServers === 'waited-for' && cluster.replaced.length > 0;
+  return cluster.allWriteWith(scenario.target) && !awaitsEnd;
 }
 
 /** The second look, as activities/second-look.ts takes it. */

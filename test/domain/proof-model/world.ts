@@ -16,7 +16,9 @@ export type Action =
   | { readonly type: 'switch' | 'leave'; readonly server: number }
   | { readonly type: 'restart'; readonly server: number; readonly old: boolean }
   | { readonly type: 'join'; readonly old: boolean }
-  | { readonly type: 'tick' | 'snapshot' | 'restore' };
+  /** What a client that stays connected to a server that was replaced writes. */
+  | { readonly type: 'write-to-replaced'; readonly secret: number; readonly server: number }
+  | { readonly type: 'tick' | 'end-replaced' | 'snapshot' | 'restore' };
 
 /** What may happen in a world. */
 export interface Limits {
@@ -71,8 +73,14 @@ export function stories(): fc.Arbitrary<Story> {
     { weight: 2, arbitrary: fc.record({ type: fc.constant('restart' as const), server: few, old: fc.boolean() }) },
     { weight: 1, arbitrary: fc.record({ type: fc.constant('join' as const), old: fc.boolean() }) },
     {
-      weight: 3,
-      arbitrary: fc.record({ type: fc.constantFrom('tick' as const, 'snapshot' as const, 'restore' as const) }),
+      weight: 2,
+      arbitrary: fc.record({ type: fc.constant('write-to-replaced' as const), secret: number, server: few }),
+    },
+    {
+      weight: 5,
+      arbitrary: fc.record({
+        type: fc.constantFrom('tick' as const, 'end-replaced' as const, 'snapshot' as const, 'restore' as const),
+      }),
     },
   );
   return fc.record({
@@ -135,6 +143,14 @@ class World {
         if (this.#limits.comeAndGo || cluster.read(`secret-${action.secret}`))
           cluster.write(`secret-${action.secret}`, cluster.server(action.server));
         return;
+      case 'write-to-replaced': {
+        const replaced = cluster.replaced[action.server % Math.max(cluster.replaced.length, 1)];
+        if (replaced && cluster.read(`secret-${action.secret}`)) cluster.write(`secret-${action.secret}`, replaced);
+        return;
+      }
+      case 'end-replaced':
+        cluster.replaced = [];
+        return;
       case 'delete':
         if (this.#limits.comeAndGo) cluster.etcd.delete(`secret-${action.secret}`);
         return;
@@ -163,8 +179,9 @@ class World {
     }
   }
 
-  /** The old servers come round, as long as the operation waits for them. */
+  /** Replaced servers end, and the old ones come round, as long as the operation waits for them. */
   settleDown(): void {
+    this.cluster.replaced = [];
     if (this.stage.converged || !this.#maySwitch()) return;
     for (const server of this.cluster.servers) server.writesWith = this.#scenario.target;
   }
