@@ -14,8 +14,7 @@ describe('an older key that is set again after the proof', () => {
   afterAll(() => service?.stop());
 
   it('voids it: after the repair the Secrets are rewritten and proven again before the key is recorded', async () => {
-    const tags = { 'keyturn-rewrites-per-second': '10' };
-    const cluster = await makeCluster(NAME, { count: SECRETS }, { tags });
+    const cluster = await makeCluster(NAME, { count: SECRETS });
     service = await startDirectedService(NAME);
     const { requester, approver1 } = people(service.apiUrl);
     const { request, close } = await connectAzure(testStack().sandbox);
@@ -25,16 +24,16 @@ describe('an older key that is set again after the proof', () => {
       await armPut(request, cluster.resourceId, body);
     };
     const asked = await askForRotation(requester, cluster.resourceId);
+    const rewriting = service.hold('rewriteSecrets');
     await approver1.approve(asked.id, asked.plan?.digest ?? '');
-    await until(requester, asked.id, ({ steps }) =>
-      steps.some(({ id, status }) => id === 'rotate.rewrite' && status === 'running'),
-    );
+    await rewriting.held();
     const body = (await request('GET', url)).body as {
       properties: { securityProfile: { azureKeyVaultKms: { keyId: string } } };
     };
     const newKeyId = body.properties.securityProfile.azureKeyVaultKms.keyId;
     // The first that the record step does, when nothing watches the cluster any more.
     const recording = service.hold('awaitClusterIdle');
+    rewriting.release();
     await recording.held();
     await setKey(cluster.keyId);
     recording.release();

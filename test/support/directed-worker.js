@@ -72,14 +72,18 @@ async function stepOf(workflowId) {
   return running?.[0].slice('step:'.length) ?? null;
 }
 
-async function holdAt(activity) {
+/** What waits is alive: without heartbeats Temporal would give the activity to another try. */
+async function holdAt(activity, heartbeat) {
   if (!existsSync(fileOf(`hold-${activity}`))) return;
   writeFileSync(fileOf(`held-${activity}`), '');
-  while (existsSync(fileOf(`hold-${activity}`))) await sleep(50);
+  while (existsSync(fileOf(`hold-${activity}`))) {
+    heartbeat();
+    await sleep(50);
+  }
   rmSync(fileOf(`held-${activity}`));
 }
 
-/** A step that waits is alive: without heartbeats Temporal would give the activity to another try. */
+/** As `holdAt`, for the step that an activity belongs to. */
 async function holdStep(step, heartbeat) {
   if (step === null || existsSync(fileOf(`passed-${step}`))) return;
   writeFileSync(fileOf('held-at'), step);
@@ -95,7 +99,7 @@ const directions = ({ info, heartbeat }) => ({
   inbound: {
     async execute(input, next) {
       const activity = info.activityType;
-      await holdAt(activity);
+      await holdAt(activity, heartbeat);
       if (BESIDE_STEPS.has(activity)) return await next(input);
       if (existsSync(fileOf('hold-steps'))) await holdStep(await stepOf(info.workflowExecution.workflowId), heartbeat);
       const [before, after] = [existsSync(fileOf('crash-before')), existsSync(fileOf('crash-after'))];
