@@ -6,6 +6,10 @@ export const SHELLS = ['bash', 'zsh'] as const;
 /** One of them. */
 export type Shell = (typeof SHELLS)[number];
 
+/** zsh's own completion, which a plain zsh has not started, and on top of it that for functions of bash. */
+const ZSH_SYSTEM =
+  '(( $+functions[compdef] )) || { autoload -Uz compinit && compinit; }\nautoload -U +X bashcompinit && bashcompinit';
+
 /** What can follow a command. */
 interface Node {
   /** The words that lead to it: `cluster inspect`. */
@@ -22,7 +26,7 @@ export function completionScript(shell: Shell, program: Command): string {
   const bash = `_keyturn() {\n${body}\n}\n`;
   return shell === 'bash'
     ? `# bash completion for keyturn: eval "$(keyturn completion bash)"\n${bash}complete -o default -F _keyturn keyturn\n`
-    : `#compdef keyturn\n# zsh completion for keyturn: eval "$(keyturn completion zsh)"\nautoload -U +X bashcompinit && bashcompinit\n${bash}complete -o default -F _keyturn keyturn\n`;
+    : `#compdef keyturn\n# zsh completion for keyturn: eval "$(keyturn completion zsh)"\n${ZSH_SYSTEM}\n${bash}complete -o default -F _keyturn keyturn\n`;
 }
 
 function nodesOf(command: Command, path: string, global: readonly Option[]): Node[] {

@@ -42,7 +42,9 @@ COMP_WORDS=(${words.map((word) => `"${word}"`).join(' ')}); COMP_CWORD=${words.l
   });
 
   it('for zsh is the same function', () => {
-    expect(completionScript('zsh', createProgram())).toMatch(/^#compdef keyturn\n.*\n.*bashcompinit\n_keyturn\(\)/);
+    expect(completionScript('zsh', createProgram())).toMatch(
+      /^#compdef keyturn\n.*\n.*compinit; \}\n.*bashcompinit\n_keyturn\(\)/,
+    );
   });
 });
 

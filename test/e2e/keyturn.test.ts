@@ -21,6 +21,20 @@ interface Ran {
 
 /** Runs a command to its end. @param token undefined takes the session of `keyturn login` */
 async function keyturn(token: string | undefined, args: string[], onError?: (text: string) => void): Promise<Ran> {
+  return await ran(token, [process.execPath, PROGRAM, ...args], onError);
+}
+
+/** The same at a terminal of its own, which `script` of util-linux makes: all that it shows is on standard output. */
+async function keyturnAtTerminal(token: string, args: string[]): Promise<Ran> {
+  const command = [process.execPath, PROGRAM, ...args].map((word) => `'${word}'`).join(' ');
+  return await ran(token, ['script', '--quiet', '--return', '--command', command, '/dev/null']);
+}
+
+async function ran(
+  token: string | undefined,
+  [command = '', ...args]: string[],
+  onError?: (text: string) => void,
+): Promise<Ran> {
   const { sandbox, apiUrl } = testStack();
   const env = {
     ...process.env,
@@ -29,15 +43,15 @@ async function keyturn(token: string | undefined, args: string[], onError?: (tex
     XDG_CONFIG_HOME: home,
     KEYTURN_TOKEN: token,
   };
-  const child = spawn(process.execPath, [PROGRAM, ...args], { env, stdio: ['ignore', 'pipe', 'pipe'] });
-  const ran = { out: '', err: '' };
-  child.stdout.setEncoding('utf8').on('data', (text: string) => (ran.out += text));
-  child.stderr.setEncoding('utf8').on('data', (text: string) => {
-    ran.err += text;
-    onError?.(ran.err);
+  const child = spawn(command, args, { env, stdio: ['ignore', 'pipe', 'pipe'] });
+  const text = { out: '', err: '' };
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => (text.out += chunk));
+  child.stderr.setEncoding('utf8').on('data', (chunk: string) => {
+    text.err += chunk;
+    onError?.(text.err);
   });
   const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
-  return { code, ...ran };
+  return { code, ...text };
 }
 
 describe('keyturn', () => {
@@ -95,6 +109,23 @@ describe('keyturn', () => {
     expect(doctor.out).toMatch(
       /✓ api: [^]*✓ token: [^]*✓ temporal: [^]*✓ worker: [^]*✓ search-attributes: [^]*✓ signing-key: [^]*azure: /,
     );
+  });
+
+  it('shows a bar at a terminal while Secrets are rewritten, and leaves the terminal as it was', async () => {
+    const { requester, approver1 } = testStack().sandbox.people;
+    const slow = { tags: { 'keyturn-rewrites-per-second': '5' } };
+    const { resourceId } = await makeCluster('at-a-terminal', { count: 30 }, slow);
+    const asked = ['run', 'rotate-key', '--cluster', resourceId, '--change', 'CHG-BAR', '-o', 'json'];
+    const { id } = JSON.parse((await keyturn(requester.token, asked)).out) as { id: string };
+    const waits = await keyturn(requester.token, ['watch', id, '--until', 'people', '-o', 'json']);
+    const { plan } = JSON.parse(waits.out) as { plan: { digest: string } };
+    const watching = keyturnAtTerminal(requester.token, ['watch', id]);
+    await keyturn(approver1.token, ['approve', id, '--yes', '--digest', plan.digest, '--comment', 'Read']);
+
+    const { code, out } = await watching;
+    expect([code, out]).toEqual([0, expect.stringMatching(/Status +Succeeded/)]);
+    expect(out).toMatch(/[█░]{30} \d+ of 30/);
+    expect(out.lastIndexOf('\x1b[?25h')).toBeGreaterThan(out.lastIndexOf('\x1b[?25l'));
   });
 
   it('signs a person in by device code, keeps the token for its owner only, and renews it', async () => {
