@@ -17,6 +17,7 @@ import { watchCommand } from './commands/watch';
 import { completionScript, SHELLS, type Shell } from './completion';
 import { DEFAULT_URL } from './context';
 import { FORMATS } from './output/output';
+import { ownVersion } from './version';
 
 const HELP = `
 A rotation, from the request to the proof:
@@ -34,6 +35,7 @@ Exit codes: 0 done, 1 refused or failed, 2 wrong usage, 3 not found, 4 not autho
 export function createProgram(): Command {
   const program = new Command('keyturn')
     .description('Rotates the KMS keys under AKS clusters, through the API of Keyturn.')
+    .version(ownVersion(), '-V, --version', 'write the version')
     .option('--url <url>', `the API (KEYTURN_URL); default ${DEFAULT_URL}`)
     .addOption(new Option('-o, --output <format>', 'how to write the answer').choices([...FORMATS]).default('table'))
     .addHelpText('after', HELP)

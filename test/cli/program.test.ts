@@ -24,6 +24,15 @@ describe('the commands', () => {
   });
 });
 
+it('says which version it is', () => {
+  const program = createProgram().exitOverride();
+  let said = '';
+  program.configureOutput({ writeOut: (text) => (said += text) });
+  expect(() => program.parse(['node', 'keyturn', '--version'])).toThrow();
+  const { version } = JSON.parse(readFileSync(join(__dirname, '../../package.json'), 'utf8')) as { version: string };
+  expect(said).toBe(`${version}\n`);
+});
+
 describe('completion', () => {
   const complete = (line: string): string[] => {
     const words = line.split(' ');
