@@ -1,6 +1,6 @@
 /** Why nothing can be asked of an operation any more, and how it is found out when something is asked. */
 import { canonicalJson, sha256Hex } from '../../domain/canonical';
-import type { Fault } from '../../domain/errors';
+import type { ErrorCode, Fault } from '../../domain/errors';
 import { isFinal, OperationStatus, type Operation } from '../../domain/operation';
 import type { ApiDeps } from '../deps';
 import type { Message } from '../operations-gateway';
@@ -42,6 +42,16 @@ export function refuseEnded(operation: Operation, now: Date): void {
 
 /** Who may ask for an operation, or approve it, may steer it: one of these rights is needed. */
 const STEERS: readonly Right[] = ['request', 'approve'];
+
+/** What `steerableOperation` and `tellOperation` may answer. */
+export const STEERING_CODES = [
+  'OperationNotFound',
+  'RightMissing',
+  'OperationEnded',
+  'ApprovalExpired',
+  'TemporalUnavailable',
+  'WorkerUnavailable',
+] as const satisfies readonly ErrorCode[];
 
 /** An operation that goes on, and that the caller may steer. @throws ApiError */
 export async function steerableOperation(deps: ApiDeps, caller: Caller, id: string): Promise<Operation> {

@@ -10,7 +10,7 @@ import { personsText } from '../../domain/plain-text';
 import type { ApiDeps } from '../deps';
 import { ApiError } from '../problem';
 import { route, type Route } from '../route';
-import { messageId, steerableOperation, tellOperation } from './ended';
+import { messageId, STEERING_CODES, steerableOperation, tellOperation } from './ended';
 import { OperationIdParams } from './get-operation';
 import { OPERATION_NOW, operationNow } from './operation-answer';
 
@@ -29,16 +29,7 @@ export function pauseOperation(deps: ApiDeps): Route {
       .strictObject({ reason: personsText(500, { description: 'Why, for the others and the auditor.' }).optional() })
       .meta({ id: 'PauseRequest' }),
     answers: OPERATION_NOW,
-    codes: [
-      'OperationNotFound',
-      'RightMissing',
-      'OperationEnded',
-      'ApprovalExpired',
-      'NotPausable',
-      'TooManyMessages',
-      'TemporalUnavailable',
-      'WorkerUnavailable',
-    ],
+    codes: [...STEERING_CODES, 'NotPausable', 'TooManyMessages'],
     handle: async ({ request, caller, params: { id }, body: { reason } }) => {
       const before = await steerableOperation(deps, caller, id);
       const { tenantId, objectId } = caller.person;
@@ -70,16 +61,7 @@ export function resumeOperation(deps: ApiDeps): Route {
     params: OperationIdParams,
     body: z.strictObject({}).meta({ id: 'ResumeRequest' }),
     answers: OPERATION_NOW,
-    codes: [
-      'OperationNotFound',
-      'RightMissing',
-      'OperationEnded',
-      'ApprovalExpired',
-      'NotPaused',
-      'TooManyMessages',
-      'TemporalUnavailable',
-      'WorkerUnavailable',
-    ],
+    codes: [...STEERING_CODES, 'NotPaused', 'TooManyMessages'],
     handle: async ({ request, caller, params: { id } }) => {
       const before = await steerableOperation(deps, caller, id);
       const fault = resumeFault(before);

@@ -6,7 +6,7 @@ import { personsText } from '../../domain/plain-text';
 import type { ApiDeps } from '../deps';
 import { ApiError } from '../problem';
 import { route, type Route } from '../route';
-import { blockOf, messageId, steerableOperation, tellOperation } from './ended';
+import { blockOf, messageId, STEERING_CODES, steerableOperation, tellOperation } from './ended';
 import { OperationIdParams } from './get-operation';
 import { OPERATION_NOW, operationNow } from './operation-answer';
 
@@ -24,15 +24,7 @@ export function cancelOperation(deps: ApiDeps): Route {
       .strictObject({ comment: personsText(500, { description: 'Why, for the auditor.' }, { least: 0 }).optional() })
       .meta({ id: 'Cancellation' }),
     answers: OPERATION_NOW,
-    codes: [
-      'OperationNotFound',
-      'RightMissing',
-      'OperationEnded',
-      'ApprovalExpired',
-      'NotSigned',
-      'TemporalUnavailable',
-      'WorkerUnavailable',
-    ],
+    codes: [...STEERING_CODES, 'NotSigned'],
     handle: async ({ request, caller, params: { id }, body }) => {
       await steerableOperation(deps, caller, id);
       const operation = await tellOperation(deps, id, {
@@ -57,16 +49,7 @@ export function retryOperation(deps: ApiDeps): Route {
     params: OperationIdParams,
     body: z.strictObject({}).meta({ id: 'Retry' }),
     answers: OPERATION_NOW,
-    codes: [
-      'OperationNotFound',
-      'RightMissing',
-      'OperationEnded',
-      'ApprovalExpired',
-      'NotBlocked',
-      'TooManyMessages',
-      'TemporalUnavailable',
-      'WorkerUnavailable',
-    ],
+    codes: [...STEERING_CODES, 'NotBlocked', 'TooManyMessages'],
     handle: async ({ request, caller, params: { id } }) => {
       const before = await steerableOperation(deps, caller, id);
       if (before.status !== OperationStatus.Blocked) {
