@@ -5,7 +5,7 @@ import { OwnError } from '../domain/own-error';
 import { clusterLockId } from '../domain/resource-ids';
 import { auditHeads } from '../evidence/audit-heads';
 import type { AuditTrail } from '../evidence/audit-log';
-import { workerKeys, type WorkerKeys } from '../evidence/receipts';
+import { ownKeys, type EvidenceKeys } from '../evidence/receipts';
 import { signEvidence } from '../evidence/sign';
 import type { Signer } from '../evidence/signer';
 import type { RecordStore } from '../evidence/store';
@@ -16,15 +16,10 @@ import { needsPerson } from './failures';
 export interface EvidenceStore {
   readonly store: RecordStore;
   readonly key: Signer;
-  /** Public keys (PEM) that it was signed with before. */
-  readonly earlierKeyPems?: readonly string[];
+  /** Public keys that it was signed with before. */
+  readonly earlierKeys?: EvidenceKeys;
   /** Absent in tests of evidence alone. */
   readonly audit?: AuditTrail;
-}
-
-/** The keys that this installation signs evidence with, now and before. @throws Error when an earlier one is no public key */
-export function ownKeys({ key, earlierKeyPems = [] }: Pick<EvidenceStore, 'key' | 'earlierKeyPems'>): WorkerKeys {
-  return workerKeys([...earlierKeyPems, key.publicKeyPem]);
 }
 
 /** What the operation shows of its evidence. */

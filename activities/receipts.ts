@@ -8,8 +8,8 @@ import type { Plan } from '../domain/plan/plan';
 import type { PlanStep } from '../domain/plan/steps';
 import { receiptSubject } from '../domain/trust/receipt-subject';
 import type { Found, Receipted, ReceiptVerifier } from '../domain/trust/receipts';
-import { createReceiptVerifier, signReceipt } from '../evidence/receipts';
-import { ownKeys, type EvidenceStore } from './evidence';
+import { createReceiptVerifier, ownKeys, signReceipt } from '../evidence/receipts';
+import type { EvidenceStore } from './evidence';
 import { needsPerson } from './failures';
 
 /** The step that something was found for, as the activity that asks knows it. */
@@ -24,7 +24,7 @@ export class Receipts {
   readonly verifier: ReceiptVerifier;
   readonly #key: EvidenceStore['key'];
 
-  constructor(evidence: Pick<EvidenceStore, 'key' | 'earlierKeyPems'>) {
+  constructor(evidence: Pick<EvidenceStore, 'key' | 'earlierKeys'>) {
     this.#key = evidence.key;
     this.verifier = createReceiptVerifier(ownKeys(evidence));
   }

@@ -8,8 +8,9 @@ import path from 'node:path';
 import type { EvidenceRecord } from '../domain/evidence';
 import type { OperationResult } from '../domain/operation';
 import { shortKeyId } from '../domain/resource-ids';
+import { OF_EVIDENCE } from '../evidence/receipts';
 import { verifyEvidence, type EvidenceVerdict } from '../evidence/verify';
-import { readPublicKeys } from '../trust/public-keys';
+import { OF_API, readPublicKeys } from '../trust/public-keys';
 import { createStatementVerifier } from '../trust/verify';
 import { runCommand } from './terminal';
 
@@ -48,10 +49,10 @@ async function main(): Promise<number> {
   }>();
   const keyFile = key ?? (existsSync(OWN_KEY) ? OWN_KEY : undefined);
   const apiKeys = apiKey ?? (existsSync(OWN_API_KEY) ? [OWN_API_KEY] : undefined);
-  const statements = apiKeys && createStatementVerifier(await readPublicKeys(apiKeys));
+  const statements = apiKeys && createStatementVerifier(await readPublicKeys(apiKeys, OF_API));
   const verdict = verifyEvidence(readFileSync(file), {
     publicKeyPem: keyFile === undefined ? undefined : readFileSync(keyFile, 'utf8'),
-    earlierKeyPems: earlierKey?.map((one) => readFileSync(one, 'utf8')),
+    earlierKeys: await readPublicKeys(earlierKey ?? [], OF_EVIDENCE),
     meaning: { statements, minimumApprovals: Number(minimumApprovals) },
   });
   if (!verdict.ok) {

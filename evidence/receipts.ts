@@ -1,5 +1,5 @@
 /** Signs and verifies receipts of what activities found, with the key that signs evidence. */
-import { createPublicKey, type KeyObject } from 'node:crypto';
+import type { KeyObject } from 'node:crypto';
 import type { Fault } from '../domain/errors';
 import {
   receiptStatement,
@@ -8,23 +8,29 @@ import {
   type ReceiptSubject,
   type ReceiptVerifier,
 } from '../domain/trust/receipts';
-import { keyIdOf } from '../trust/key-id';
-import { algorithmOf, verifySignature } from './signature';
+import { publicKeyOf, type KeyPurpose, type PublicKeys } from '../trust/public-keys';
+import { algorithmOf, KEY_TYPES, verifySignature } from './signature';
 import type { Signer } from './signer';
 
-/** Public keys by their ids: what workers of the installation sign with, or signed with before. */
-export type WorkerKeys = ReadonlyMap<string, KeyObject>;
+/** Keys that workers sign evidence and receipts with, or signed with before. */
+export const OF_EVIDENCE: KeyPurpose = {
+  is: 'a public key of evidence',
+  fits: (key) => algorithmOf(key) !== undefined,
+  rule: `evidence is signed with ${KEY_TYPES}`,
+};
 
-/** Keys by their ids. @param pems public keys, PEM @throws Error when one is none that evidence is signed with */
-export function workerKeys(pems: readonly string[]): WorkerKeys {
-  return new Map(
-    pems.map((pem) => {
-      const key = createPublicKey(pem);
-      if (/PRIVATE KEY/.test(pem) || algorithmOf(key) === undefined)
-        throw new Error('A key that was given is no public key that evidence can be signed with.');
-      return [keyIdOf(key.export({ type: 'spki', format: 'der' })), key];
-    }),
-  );
+/** Such keys by their ids. */
+export type EvidenceKeys = PublicKeys;
+
+/** The keys that this installation signs evidence with, now and before. */
+export function ownKeys({
+  key,
+  earlierKeys,
+}: {
+  readonly key: Signer;
+  readonly earlierKeys?: EvidenceKeys;
+}): EvidenceKeys {
+  return new Map([...(earlierKeys ?? []), publicKeyOf(key.publicKeyPem, 'The signer of evidence', OF_EVIDENCE)]);
 }
 
 /** Signs what an activity found, as of now. @throws what `Signer.sign` throws */
@@ -40,7 +46,7 @@ export async function signReceipt<T extends object>(
 }
 
 /** Makes a verifier out of the keys that are believed. */
-export function createReceiptVerifier(keys: WorkerKeys): ReceiptVerifier {
+export function createReceiptVerifier(keys: EvidenceKeys): ReceiptVerifier {
   return {
     fault(subject, found) {
       const { receipt } = found;

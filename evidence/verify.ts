@@ -17,7 +17,7 @@ import {
   type SignatureAlgorithm,
 } from '../domain/evidence';
 import { keyIdOf } from '../trust/key-id';
-import { createReceiptVerifier, workerKeys } from './receipts';
+import { createReceiptVerifier, type EvidenceKeys } from './receipts';
 import { algorithmOf, KEY_TYPES, publicKeyFromDer, verifySignature } from './signature';
 
 /** The result. */
@@ -36,8 +36,8 @@ export type EvidenceVerdict =
 export interface VerifyOptions {
   /** The public key that the evidence must be signed with; without it any key fits, the one in the file. */
   readonly publicKeyPem?: string;
-  /** Public keys (PEM) that evidence was signed with before: an operation that began then has receipts of such a key. */
-  readonly earlierKeyPems?: readonly string[];
+  /** Public keys that evidence was signed with before: an operation that began then has receipts of such a key. */
+  readonly earlierKeys?: EvidenceKeys;
   /** Checks what the record says, too: that it was asked for and approved, and is consistent. Without it only that it is as it was signed. */
   readonly meaning?: Omit<RecordChecks, 'receipts'>;
 }
@@ -88,7 +88,7 @@ export function verifyEvidence(bytes: Uint8Array, options: VerifyOptions = {}): 
   if (signer !== undefined && (signer.keyId !== signature.keyId || signer.algorithm !== algorithm))
     return { ok: false, why: `The record says that the key ${signer.keyId} signed it, and another key did.` };
   if (options.meaning !== undefined) {
-    const keys = new Map([...workerKeys(options.earlierKeyPems ?? []), [signature.keyId, publicKey]]);
+    const keys = new Map([...(options.earlierKeys ?? []), [signature.keyId, publicKey]]);
     const [fault] = recordFaults(parsed.data, { ...options.meaning, receipts: createReceiptVerifier(keys) });
     if (fault !== undefined)
       return { ok: false, why: `The signature fits, and what the record says does not hold. ${fault}` };

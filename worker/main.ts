@@ -4,7 +4,6 @@
  * Prints one line of JSON on standard output when it polls; its log is on standard error. Ends on SIGTERM after the
  * activities had time to stop; what they were doing is resumed by the next worker from their last heartbeat.
  */
-import { readFile } from 'node:fs/promises';
 import { Client, Connection } from '@temporalio/client';
 import { DefaultLogger, NativeConnection, Runtime, Worker } from '@temporalio/worker';
 import pino from 'pino';
@@ -12,8 +11,9 @@ import { createActivities } from '../activities';
 import { createAzureAccess } from '../azure/access';
 import { AuditLog } from '../evidence/audit-log';
 import { openStore } from '../evidence/open-store';
+import { OF_EVIDENCE } from '../evidence/receipts';
 import { UnusableKey } from '../evidence/signer';
-import { readPublicKeys } from '../trust/public-keys';
+import { OF_API, readPublicKeys } from '../trust/public-keys';
 import { createStatementVerifier } from '../trust/verify';
 import { RECONNECTING } from '../settings/temporal';
 import { SettingsError } from '../settings/environment';
@@ -66,11 +66,11 @@ async function createWorker({ temporal, ...settings }: WorkerSettings, logger: p
       evidence: {
         store,
         key: await openEvidenceKey(settings.evidenceKey, azure, logger),
-        earlierKeyPems: await Promise.all(settings.evidenceEarlierPublicKeys.map((file) => readFile(file, 'utf8'))),
+        earlierKeys: await readPublicKeys(settings.evidenceEarlierPublicKeys, OF_EVIDENCE),
         audit: new AuditLog(store, 'worker'),
       },
       trust: {
-        statements: createStatementVerifier(await readPublicKeys(settings.apiPublicKeys)),
+        statements: createStatementVerifier(await readPublicKeys(settings.apiPublicKeys, OF_API)),
         minimumApprovals: settings.minimumApprovals,
         approvalMaxAgeInSeconds: settings.approvalMaxAgeInSeconds,
       },

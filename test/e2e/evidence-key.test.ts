@@ -14,7 +14,7 @@ import { connectAzure, type AzureRequest } from '../../launch/azure-client';
 import type { SandboxClusterFacts } from '../../launch/sandbox-cluster';
 import { makeVault, setGrant } from '../../launch/sandbox-vault';
 import type { Service } from '../../launch/service';
-import { publicKeyOf } from '../../trust/public-keys';
+import { OF_API, publicKeyOf } from '../../trust/public-keys';
 import { createStatementVerifier } from '../../trust/verify';
 import { startDirectedService } from '../support/directed-service';
 import { askForRotation, ended, makeCluster, people, startOwnService, testStack, until } from '../support/stack';
@@ -63,7 +63,7 @@ describe('evidence that a key in a key vault signs', () => {
 
   /** As an auditor checks it. */
   function verdictOn(bytes: Uint8Array, publicKeyPem: string): EvidenceVerdict {
-    const statements = createStatementVerifier(new Map([publicKeyOf(readFileSync(apiKeyFile(), 'utf8'), 'api')]));
+    const statements = createStatementVerifier(new Map([publicKeyOf(readFileSync(apiKeyFile(), 'utf8'), 'api', OF_API)]));
     return verifyEvidence(bytes, { publicKeyPem, meaning: { statements, minimumApprovals: 1 } });
   }
 

@@ -3,9 +3,10 @@ import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { generateKeyPairSync, sign } from 'node:crypto';
 import type { Receipted, ReceiptSubject } from '../../domain/trust/receipts';
-import { createReceiptVerifier, signReceipt, workerKeys } from '../../evidence/receipts';
+import { createReceiptVerifier, OF_EVIDENCE, signReceipt } from '../../evidence/receipts';
 import type { Signer } from '../../evidence/signer';
 import { keyIdOf } from '../../trust/key-id';
+import { publicKeyOf, type PublicKeys } from '../../trust/public-keys';
 
 const AT = '2026-01-02T03:04:05.000Z';
 const SUBJECT: ReceiptSubject = { operationId: 'op-1', planDigest: 'sha256:ab', step: 'rotate.prove', key: null };
@@ -23,9 +24,12 @@ function newSigner(): Signer {
   };
 }
 
+const keysOf = (...signers: Signer[]): PublicKeys =>
+  new Map(signers.map(({ publicKeyPem }) => publicKeyOf(publicKeyPem, 'A signer', OF_EVIDENCE)));
+
 describe('a receipt', () => {
   const signer = newSigner();
-  const verifier = createReceiptVerifier(workerKeys([signer.publicKeyPem]));
+  const verifier = createReceiptVerifier(keysOf(signer));
   const signed = (found: object = FOUND): Promise<Receipted<object>> => signReceipt(signer, SUBJECT, found, () => AT);
 
   it('fits what was found, also after it went through JSON and in another order of members', async () => {
@@ -71,10 +75,10 @@ describe('a receipt', () => {
   it('is believed of an earlier key that is named, and of no other', async () => {
     const found = await signed();
     const next = newSigner();
-    expect(createReceiptVerifier(workerKeys([next.publicKeyPem])).fault(SUBJECT, found)).toMatchObject({
+    expect(createReceiptVerifier(keysOf(next)).fault(SUBJECT, found)).toMatchObject({
       detail: expect.stringContaining(signer.keyId) as unknown,
     });
-    const both = createReceiptVerifier(workerKeys([signer.publicKeyPem, next.publicKeyPem]));
+    const both = createReceiptVerifier(keysOf(signer, next));
     expect(both.fault(SUBJECT, found)).toBeUndefined();
     const claimed = { ...found, receipt: { ...found.receipt, keyId: next.keyId } };
     expect(both.fault(SUBJECT, claimed)).toMatchObject({ code: 'OutputNotSigned' });
@@ -83,7 +87,12 @@ describe('a receipt', () => {
   it('is verified with public keys only', () => {
     const { privateKey } = generateKeyPairSync('ed25519');
     const pem = privateKey.export({ type: 'pkcs8', format: 'pem' }).toString();
-    expect(() => workerKeys([pem])).toThrow('no public key');
-    expect(() => workerKeys(['nothing'])).toThrow();
+    for (const text of [pem, 'nothing'])
+      expect(() => publicKeyOf(text, 'earlier.pem', OF_EVIDENCE)).toThrow('earlier.pem does not hold a public key');
+    const { publicKey } = generateKeyPairSync('x25519');
+    const other = publicKey.export({ type: 'spki', format: 'pem' }).toString();
+    expect(() => publicKeyOf(other, 'earlier.pem', OF_EVIDENCE)).toThrow(
+      'earlier.pem holds a key of the type x25519, which is not a public key of evidence',
+    );
   });
 });

@@ -3,7 +3,7 @@ import { readFileSync } from 'node:fs';
 import path from 'node:path';
 import type { OperationAnswer } from '../../cli/api-client';
 import { verifyEvidence, type EvidenceVerdict } from '../../evidence/verify';
-import { publicKeyOf } from '../../trust/public-keys';
+import { OF_API, publicKeyOf } from '../../trust/public-keys';
 import { createStatementVerifier } from '../../trust/verify';
 import { testStack } from './stack';
 
@@ -15,7 +15,7 @@ export function evidenceOf({ evidence }: Pick<OperationAnswer, 'evidence'>): Evi
 /** The verdict on the bytes of an evidence file of the test run. */
 export function verdictOn(bytes: Uint8Array): EvidenceVerdict {
   const pem = (name: string): string => readFileSync(path.join(testStack().directory, name), 'utf8');
-  const statements = createStatementVerifier(new Map([publicKeyOf(pem('api-key.pub.pem'), 'api-key.pub.pem')]));
+  const statements = createStatementVerifier(new Map([publicKeyOf(pem('api-key.pub.pem'), 'api-key.pub.pem', OF_API)]));
   return verifyEvidence(bytes, {
     publicKeyPem: pem('evidence-key.pub.pem'),
     meaning: { statements, minimumApprovals: 1 },
