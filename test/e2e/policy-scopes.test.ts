@@ -3,6 +3,7 @@
  * that have the right on the cluster only reach no vault of others.
  */
 import { afterAll, beforeAll, describe, expect, it } from '@jest/globals';
+import { spawn } from 'node:child_process';
 import { createPrivateKey, createPublicKey, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { readFile, writeFile } from 'node:fs/promises';
@@ -11,9 +12,9 @@ import { z } from 'zod';
 import type { OperationAnswer } from '../../cli/api-client';
 import { isFinal } from '../../domain/operation';
 import { memoOf, MemoKey } from '../../domain/operation-memo';
-import type { Operation } from '../../domain/operation';
 import { RequestSeal } from '../../domain/trust/statements';
 import { startNodeProcess, type ReadyProcess } from '../../launch/node-process';
+import { sandboxEnvironment } from '../../launch/sandbox';
 import type { SandboxClusterFacts } from '../../launch/sandbox-cluster';
 import { clusterWrites } from '../../launch/sandbox-control';
 import { freePort } from '../../tools/ports';
@@ -42,6 +43,7 @@ const policyFile = path.join(testStack().directory, `${NAME}.yaml`);
 const logFile = path.join(testStack().directory, 'logs', `${NAME}-api.log`);
 let cluster: SandboxClusterFacts;
 let api: ReadyProcess;
+let apiUrl: string;
 let by: ReturnType<typeof people>;
 
 /** The second approver has every right. */
@@ -114,7 +116,8 @@ beforeAll(async () => {
     KEYTURN_POLICY_FILE: policyFile,
   };
   api = await startNodeProcess({ name: 'api', script: path.join('api', 'main.js'), env, logFile });
-  by = people(z.object({ url: z.string() }).parse(api.said).url);
+  ({ url: apiUrl } = z.object({ url: z.string() }).parse(api.said));
+  by = people(apiUrl);
 });
 afterAll(() => api.child.stop());
 
@@ -134,6 +137,13 @@ describe('a requester with a right on the cluster only', () => {
     expect(over).toMatchObject({ status: 'Failed', plan: null, faults: [{ code: 'ResourceOutOfScope' }] });
     expect(over.reason?.detail).toContain(vaultId());
     expect(await writes()).toBe(before);
+  });
+
+  it('reads the same refusal from `keyturn plan`', async () => {
+    const { code, err } = await keyturnPlan('replace-key');
+    expect(code).toBe(4);
+    expect(err).toContain('ResourceOutOfScope');
+    expect(err.replaceAll(/\s+/g, '')).toContain(vaultIdOf(vaultNameOf(NAME)));
   });
 
   it('may rotate: a new version in the vault of the current key is what the right means', async () => {
@@ -227,6 +237,24 @@ describe('a requester with a right on the vault, too', () => {
     await client.connection.close();
   });
 });
+
+/** The command, as the requester. */
+async function keyturnPlan(kind: string): Promise<{ readonly code: number | null; readonly err: string }> {
+  const { sandbox } = testStack();
+  const env = {
+    ...process.env,
+    ...sandboxEnvironment(sandbox),
+    KEYTURN_URL: apiUrl,
+    KEYTURN_TOKEN: sandbox.people.requester.token,
+  };
+  const program = path.join(__dirname, '../../dist/cli/keyturn.js');
+  const args = [program, 'plan', kind, '--cluster', cluster.resourceId, '--change', 'CHG-SCOPES'];
+  const child = spawn(process.execPath, args, { env, stdio: ['ignore', 'ignore', 'pipe'] });
+  let err = '';
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (err += text));
+  const code = await new Promise<number | null>((resolve) => child.once('close', resolve));
+  return { code, err };
+}
 
 function apiSigner(): ReturnType<typeof createStatementSigner> {
   const privateKey = createPrivateKey(readFileSync(path.join(testStack().directory, 'api-key.pem')));
