@@ -60,7 +60,7 @@ export function requireRight(deps: Deps, caller: Caller, rights: readonly Right[
 export function requireRightOnChanges(deps: Deps, caller: Caller, right: Right, operation: Operation): void {
   const { plan, request } = operation;
   for (const { step, id, name } of plan === null ? [] : resourcesChanged(plan)) {
-    if (allowed(deps, caller, [right], { cluster: id ?? '', kind: request.kind })) continue;
+    if (allowed(deps, caller, [right], { cluster: id ?? name, kind: request.kind })) continue;
     const detail = `The policy does not give ${caller.person.name} the right to ${right} ${request.kind} on ${name}, which the step ${step} of the plan changes. The decision was not recorded, and nothing was changed. A person whose rule covers the cluster and this resource can decide.`;
     throw new ApiError({ code: 'RightMissing', detail });
   }

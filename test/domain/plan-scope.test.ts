@@ -2,12 +2,27 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
 import { KINDS } from '../../domain/kinds';
+import { stepStates } from '../../domain/operation';
 import { resourcesChanged } from '../../domain/plan/changed-resources';
 import { plan } from '../../domain/planner';
 import { covers, fittingScopes, MOST_SCOPE_BYTES, widest } from '../../domain/scope';
 import { jsonBytes } from '../../domain/text-budget';
 import { scopeFaults } from '../../domain/trust/plan-scope';
-import { azureFor, CLUSTER, insideFor, ledgerFor, observation, planned, READ_VAULT_ID, requestOf } from './fixtures';
+import { recordFaults } from '../../domain/trust/record-check';
+import { refusedRecord } from '../support/evidence-record';
+import {
+  azureFor,
+  CLUSTER,
+  insideFor,
+  ledgerFor,
+  NOW,
+  observation,
+  person,
+  planned,
+  READ_VAULT_ID,
+  requestOf,
+  SIGNED,
+} from './fixtures';
 
 const PLANS = KINDS.map(({ name }) => planned(name));
 const RESOURCES = [
@@ -71,6 +86,31 @@ describe('the scopes of a request', () => {
         .join(),
     ).toContain(READ_VAULT_ID);
     expect(of([READ_VAULT_ID.split('/providers/')[0] ?? '']).faults).toEqual([]);
+  });
+});
+
+describe('evidence of a plan that began', () => {
+  it('does not hold when the plan reaches outside the scopes of its signed request', () => {
+    const of = planned('connect-csi');
+    const begun = of.steps.find(({ type }) => type !== 'gate')?.id ?? '';
+    const faults = (scopes?: string[]): string[] => {
+      const { operation, seal } = refusedRecord();
+      const approvals = [{ ...SIGNED, by: person('bob'), planDigest: of.digest, gate: 'approve' }];
+      const steps = stepStates(of, [{ id: begun, status: 'interrupted', startedAt: NOW, endedAt: NOW, attempt: 1 }]);
+      return recordFaults(
+        {
+          operation: { ...operation, plan: of, steps, approvals },
+          seal: { ...seal, policy: { ...seal.policy, ...(scopes === undefined ? {} : { scopes }) } },
+          outputs: {},
+          swept: true,
+        },
+        { minimumApprovals: 1, receipts: { fault: () => undefined } },
+      );
+    };
+    const outside = (all: string[]): string[] => all.filter((text) => text.includes('the policy does not give'));
+    expect(outside(faults([CLUSTER]))).toHaveLength(resourcesChanged(of).length);
+    expect(outside(faults(['*']))).toEqual([]);
+    expect(outside(faults())).toEqual([]);
   });
 });
 
