@@ -9,10 +9,12 @@
  */
 import { WorkflowNotFoundError, type Client } from '@temporalio/client';
 import { z, ZodError } from 'zod';
+import type { Fault } from '../domain/errors';
 import type { Operation } from '../domain/operation';
 import { MemoKey, operationInMemo, type MemoFields } from '../domain/operation-memo';
 import { digestOfPlan, type Plan } from '../domain/plan/plan';
 import type { StepId } from '../domain/plan/steps';
+import { scopeFaults } from '../domain/trust/plan-scope';
 import { quorumFault } from '../domain/trust/quorum';
 import { RequestSeal, type StatementVerifier } from '../domain/trust/statements';
 import { needsPerson, tryAgain } from './failures';
@@ -37,8 +39,8 @@ export interface ApprovedPlans {
    */
   read(operationId: string, digest: string): Promise<Plan>;
   /**
-   * Makes sure that people approved what a step is about to write.
-   * @throws ApplicationFailure `NotApproved`, and as `read`
+   * Makes sure that people approved what a step is about to write, and that the plan keeps to the signed rights of its requester.
+   * @throws ApplicationFailure `NotApproved`, `ResourceOutOfScope`, and as `read`
    */
   requireApproved(operationId: string, digest: string, step: StepId): Promise<void>;
 }
@@ -47,6 +49,8 @@ export interface ApprovedPlans {
 interface Verified {
   readonly plan: Plan;
   readonly operation: Pick<Operation, 'requestedBy' | 'approvals'>;
+  /** Why the plan changes what its requester has no right on; undefined when it does not. */
+  readonly outside: Fault | undefined;
 }
 
 /**
@@ -71,7 +75,8 @@ export function createApprovedPlans(
     }
     return verified;
   };
-  const fault = ({ plan, operation }: Verified, step: StepId): ReturnType<typeof quorumFault> => {
+  const fault = ({ plan, operation, outside }: Verified, step: StepId): Fault | undefined => {
+    if (outside !== undefined) return outside;
     const { minimumApprovals, approvalMaxAgeInSeconds: maxAgeInSeconds } = trust;
     const rules = { requestedBy: operation.requestedBy, minimumApprovals, maxAgeInSeconds, now: now() };
     return quorumFault(plan, step, operation.approvals, rules);
@@ -104,7 +109,8 @@ function verify(operationId: string, digest: string, memo: MemoFields, statement
   if (plan.kind !== kind || plan.cluster.toLowerCase() !== cluster.toLowerCase()) throw notAsApproved();
   // One that is not signed was written past the API: it is as if it were not there.
   const signed = approvals.filter((one) => statements.decisionFault(operationId, 'approve', one) === undefined);
-  return { plan, operation: { requestedBy, approvals: signed } };
+  const [outside] = scopeFaults(plan, seal.policy);
+  return { plan, operation: { requestedBy, approvals: signed }, outside };
 }
 
 function notAsApproved(): Error {

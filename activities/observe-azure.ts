@@ -14,6 +14,7 @@ import {
   type ObservedCluster,
 } from '../domain/observed';
 import { nextKeyId, requestedKeyId, type OperationRequest } from '../domain/request';
+import { vaultNameOf } from '../domain/plan/changed-resources';
 import { parseClusterId, parseKeyId, resourceName, sameKeyObject } from '../domain/resource-ids';
 import { readKeyUsage } from './key-usage';
 import { observeCsi } from './csi/observe';
@@ -159,7 +160,25 @@ export async function observeForPlan(
   if (!needs.includes('key-users')) return observed;
   const keyId = retires === 'requested-key' ? requestedKeyId(request) : kms.keyId;
   if (keyId === undefined) return observed;
-  return { ...observed, keyUsers: usersOf(await readKeyUsage(azure, use, signal), keyId) };
+  const [usage, vaultIds] = await Promise.all([
+    readKeyUsage(azure, use, signal),
+    vaultIdOf(azure, observed.cluster.cluster, keyId, { abortSignal: signal }),
+  ]);
+  return { ...observed, keyUsers: usersOf(usage, keyId), ...(vaultIds === undefined ? {} : { vaultIds }) };
+}
+
+/** The ARM id of a key's vault, by the name of the vault; undefined where Keyturn sees none. @throws ArmError, TokenError */
+async function vaultIdOf(
+  azure: AzureAccess,
+  { resourceId, kms: { vaultId } }: ObservedCluster,
+  keyId: string,
+  options: { readonly abortSignal?: AbortSignal },
+): Promise<Readonly<Record<string, string>> | undefined> {
+  const key = parseKeyId(keyId);
+  const { subscriptionId } = parseClusterId(resourceId) ?? {};
+  if ('fault' in key || subscriptionId === undefined) return undefined;
+  const vault = await azure.vaults.find({ key, subscriptionId, vaultId, principalId: '' }, options);
+  return vault.known ? { [vaultNameOf(keyId)]: vault.value.vaultId } : undefined;
 }
 
 async function lookUpRequested(

@@ -157,6 +157,8 @@ export const AzureObservation = z.object({
   identityAccess: IdentityAccess.optional(),
   /** The same for keys that the request names and that are other objects than the current key, in its vault. For kinds that need it. */
   otherKeyAccess: z.array(IdentityAccess).optional(),
+  /** ARM ids of vaults, by name in lower case: those of keys that a kind retires, where Keyturn sees them. */
+  vaultIds: z.record(z.string(), z.string()).optional(),
   /** Why API servers cannot use their keys. For kinds that need it. */
   recovery: Recovery.optional(),
   /** Who else needs the public address of the vault of the current key. For kinds that need it. */

@@ -16,13 +16,14 @@ import { Operation, stepStates, StepStatus, type StepState } from './operation';
 import type { Plan } from './plan/plan';
 import { planStored, storedPlan } from './plan/stored-plan';
 import { grouped, namesIn, RefusedGroup, refusedIn } from './refused-names';
+import { MOST_SCOPE_BYTES } from './scope';
 import { milestonesStored, storedMilestones, type MilestoneView } from './stored-milestones';
 import { cutText, jsonBytes, largest } from './text-budget';
 
 /** The bytes of a memo as JSON, at most. */
-export const MEMO_BYTES = 36_000;
-/** For the fields that are not of the operation. */
-const RESERVED_BYTES = 800;
+export const MEMO_BYTES = 37_400;
+/** For the fields that are not of the operation: fingerprint and seal, which has scopes. */
+const RESERVED_BYTES = 800 + MOST_SCOPE_BYTES;
 /** No text is cut to less. */
 const SHORTEST_TEXT_IN_BYTES = 30;
 /** Members with texts of people, of Azure and of API servers. A plan is stored whole: its digest is checked. */

@@ -7,6 +7,7 @@ import { clusterToBe } from './cluster-to-make';
 import type { ErrorCode, Fault } from './errors';
 import { needsKey } from './key-users';
 import { kindOf } from './kinds';
+import { vaultIdsFor } from './known-vaults';
 import type { Kind } from './kinds/kind';
 import { currentGeneration, reconcile, type Ledger } from './ledger';
 import {
@@ -26,6 +27,7 @@ import { keyWarnings, privateVaultWarnings } from './rules';
 import { nodeWarnings, storageWarnings, versionWarnings } from './rewrite-effects';
 import { ceilingWarnings, rewriteCeiling } from './rewrite-pace';
 import { shortKeyId } from './resource-ids';
+import { scopeFaults } from './trust/plan-scope';
 import { unusedVersionWarning } from './unused-versions';
 
 /** Every rule of the request's kind that is violated, by what Azure says; none means that a plan can be made. */
@@ -99,17 +101,19 @@ export function plan(
   ];
   if (late.length > 0) return { plan: null, faults: late };
   checkPlan(planned.steps, { state: from, proven });
+  const changing = { kind: request.kind, cluster: cluster.resourceId, from, steps: [...planned.steps] };
+  const vaults = vaultIdsFor(changing, azure);
+  const outside = scopeFaults({ ...changing, vaults }, policy);
+  if (outside.length > 0) return { plan: null, faults: outside };
   return {
     faults: [],
     plan: sealPlan({
-      kind: request.kind,
-      cluster: cluster.resourceId,
+      ...changing,
       changeNumber: request.change.number,
       summary: planned.summary,
-      from,
       to: planned.to,
       keysNeeded: allKeysNeeded(cluster, observation),
-      steps: [...planned.steps],
+      ...(vaults === undefined ? {} : { vaults }),
       warnings: [
         ...planned.warnings,
         ...windowWarnings(request.change, planned.steps, { now: azure.at, secrets: census?.secrets }),

@@ -10,11 +10,13 @@ import { notInArm } from '../../domain/observed';
 import type { Operation } from '../../domain/operation';
 import type { Actor } from '../../domain/people';
 import { ruleFaults } from '../../domain/planner';
+import type { PlanPolicy } from '../../domain/plan/plan';
+import { resourcesChanged } from '../../domain/plan/changed-resources';
 import type { OperationRequest } from '../../domain/request';
 import type { ApiDeps } from '../deps';
 import { ApiError } from '../problem';
 import type { Caller } from '../token-claims';
-import { approvalsFor, mayDo, personOf, type Subject, type Target } from './decide';
+import { approvalsFor, mayDo, requestScopes, personOf, type Subject, type Target } from './decide';
 import type { Policy, Right } from './policy';
 
 type Deps = Pick<ApiDeps, 'access' | 'logger'>;
@@ -51,6 +53,19 @@ export function requireRight(deps: Deps, caller: Caller, rights: readonly Right[
   if (!allowed(deps, caller, rights, targetOf(operation))) throw rightMissing(caller, rights, targetOf(operation));
 }
 
+/**
+ * Checks that a caller, who has a right on the cluster of an operation, has it on all that the plan changes outside the cluster too.
+ * @throws ApiError `RightMissing`, which names the resource: the caller may read the plan, which names it
+ */
+export function requireRightOnChanges(deps: Deps, caller: Caller, right: Right, operation: Operation): void {
+  const { plan, request } = operation;
+  for (const { step, id, name } of plan === null ? [] : resourcesChanged(plan)) {
+    if (allowed(deps, caller, [right], { cluster: id ?? name, kind: request.kind })) continue;
+    const detail = `The policy does not give ${caller.person.name} the right to ${right} ${request.kind} on ${name}, which the step ${step} of the plan changes. The decision was not recorded, and nothing was changed. A person whose rule covers the cluster and this resource can decide.`;
+    throw new ApiError({ code: 'RightMissing', detail });
+  }
+}
+
 /** An account with the person whose it is, by the policy in force: it may have changed since the account was recorded. */
 export function known(policy: Policy | undefined, actor: Actor): Actor {
   const withPerson = <Account extends Actor>(account: Account): Account => {
@@ -61,16 +76,14 @@ export function known(policy: Policy | undefined, actor: Actor): Actor {
   return { ...withPerson(rest), ...(onBehalfOf === undefined ? {} : { onBehalfOf: withPerson(onBehalfOf) }) };
 }
 
-/** What a request needs of approvers. @param tags of the cluster */
+/** What a request needs of approvers, and where the caller may ask for it. @param tags of the cluster */
 export function approvalTerms(
-  { access, policy: settings }: Pick<ApiDeps, 'access' | 'policy'>,
+  { access, policy: settings, logger }: Pick<ApiDeps, 'access' | 'policy' | 'logger'>,
   request: OperationRequest,
-  requester: Actor,
+  caller: Caller,
   tags: Readonly<Record<string, string>>,
-): {
-  readonly policy: { readonly approvalsRequired: number; readonly approvalValidForInSeconds?: number };
-  readonly timeoutInMs: number;
-} {
+): { readonly policy: PlanPolicy; readonly timeoutInMs: number } {
+  const requester = caller.person;
   const policy = access?.current();
   const { validForSeconds, longestWaitSeconds = Infinity } = policy?.approvals ?? {};
   const approvalsRequired = approvalsFor(policy, {
@@ -80,11 +93,20 @@ export function approvalTerms(
     asked: request.approvalsRequired,
     atLeast: settings.approvalsRequired,
   });
+  const { scopes, left } = requestScopes(policy, subjectOf(caller), request);
+  if (left > 0) {
+    const { cluster, kind } = request;
+    logger.warn(
+      { caller: requester.objectId, cluster, kind, left },
+      'the policy gives the caller more scopes than fit',
+    );
+  }
   const asked = request.approvalTimeoutInSeconds;
   const wait = asked === undefined ? settings.approvalTimeoutInMs : asked * 1000;
   return {
     policy: {
       approvalsRequired,
+      scopes,
       ...(validForSeconds === undefined ? {} : { approvalValidForInSeconds: validForSeconds }),
     },
     timeoutInMs: Math.min(wait, longestWaitSeconds * 1000),

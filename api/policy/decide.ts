@@ -4,6 +4,8 @@
  * Does: allows what a rule gives; what no rule gives is refused. Without a policy the roles of the token decide, on every cluster.
  * Never does: take a right away: rules only add up, so that their order means nothing.
  */
+import { parseClusterId } from '../../domain/resource-ids';
+import { covers, EVERYWHERE, fittingScopes, widest } from '../../domain/scope';
 import { ALL, type Policy, type Right } from './policy';
 
 /** Who asks, as the token says. */
@@ -15,7 +17,7 @@ export interface Subject {
 
 /** What is asked about. */
 export interface Target {
-  /** ARM resource id. */
+  /** ARM resource id of the cluster, or of another resource that a plan for it changes. */
   readonly cluster: string;
   /** Absent: whatever kind. */
   readonly kind?: string;
@@ -52,7 +54,7 @@ export function mayDo(policy: Policy | undefined, who: Subject, right: Right, { 
 export function readable(policy: Policy | undefined, who: Subject): readonly Grant[] | undefined {
   if (policy === undefined) return undefined;
   const grants = rulesFor(policy, who, 'read').flatMap(({ kinds, scopes }) =>
-    scopes.map((scope): Grant => {
+    scopes.filter(coversClusters).map((scope): Grant => {
       const ofKinds = kinds.includes(ALL) ? {} : { kinds: [...kinds].sort() };
       return { ...ofKinds, ...(scope === ALL ? {} : { scope: scope.toLowerCase() }) };
     }),
@@ -61,6 +63,28 @@ export function readable(policy: Policy | undefined, who: Subject): readonly Gra
   return grants.filter(
     (grant, index) => grants.findIndex((one) => JSON.stringify(one) === JSON.stringify(grant)) === index,
   );
+}
+
+/**
+ * Where a caller may ask for a kind, as it travels with the request: what the plan changes outside the cluster must lie there.
+ * @returns the scopes, and how many more there was no room for
+ */
+export function requestScopes(
+  policy: Policy | undefined,
+  who: Subject,
+  { cluster, kind }: Required<Target>,
+): { readonly scopes: readonly string[]; readonly left: number } {
+  if (policy === undefined) return { scopes: [EVERYWHERE], left: 0 };
+  const all = rulesFor(policy, who, 'request').flatMap(({ kinds, scopes }) => (has(kinds, kind) ? scopes : []));
+  // A right on one cluster is none on anything else.
+  const elsewhere = widest(all).filter((scope) => parseClusterId(scope) === undefined);
+  const scopes = fittingScopes(elsewhere, cluster);
+  return { scopes, left: elsewhere.length - scopes.length };
+}
+
+/** Whether there can be a cluster in a scope: not in a vault. */
+function coversClusters(scope: string): boolean {
+  return parseClusterId(scope) !== undefined || !scope.toLowerCase().includes('/providers/');
 }
 
 /** Whether an operation is among those. */
@@ -112,11 +136,6 @@ function rulesFor(policy: Policy, who: Subject, right: Right): Policy['rules'] {
       ids.some((id) => sameId(id, who.objectId));
     return isMeant && INCLUDED_IN[right].some((one) => may.includes(one));
   });
-}
-
-/** By whole segments, and without regard to case, as ARM compares ids: `…/rg` does not cover `…/rg2`. */
-function covers(scope: string, cluster: string): boolean {
-  return scope === ALL || `${cluster.toLowerCase()}/`.startsWith(`${scope.toLowerCase()}/`);
 }
 
 function has(kinds: readonly string[], kind: string): boolean {

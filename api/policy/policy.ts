@@ -14,8 +14,15 @@ export type Right = (typeof RIGHTS)[number];
 export const ALL = '*';
 /** A list of operations asks Temporal for each scope. */
 const MOST_SCOPES = 500;
-const SCOPE =
-  /^\/subscriptions\/[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}(?:\/resourceGroups\/[-\w.()]{1,90}(?:\/providers\/Microsoft\.ContainerService\/managedClusters\/[a-z0-9](?:[-_a-z0-9]{0,61}[a-z0-9])?)?)?$/i;
+const GROUP = /^\/subscriptions\/[0-9a-f]{8}-(?:[0-9a-f]{4}-){3}[0-9a-f]{12}(?:\/resourceGroups\/[-\w.()]{1,90})?$/i;
+/** What a plan changes beside its cluster, by the first part of its ARM id below its resource group. */
+const RESOURCE =
+  /\/providers\/(?:Microsoft\.ContainerService\/managedClusters\/[a-z0-9](?:[-_a-z0-9]{0,61}[a-z0-9])?|Microsoft\.KeyVault\/vaults\/[a-z](?:-?[a-z0-9]){2,23}|Microsoft\.ManagedIdentity\/userAssignedIdentities\/[a-z0-9][-\w]{2,127}|Microsoft\.OperationalInsights\/workspaces\/[a-z0-9][-a-z0-9]{2,61}[a-z0-9]|Microsoft\.Network\/virtualNetworks\/[-\w.]{2,64}(?:\/subnets\/[-\w.]{1,80})?)$/i;
+
+function isScope(text: string): boolean {
+  const group = text.replace(RESOURCE, '');
+  return GROUP.test(group) && (group === text || /\/resourceGroups\//i.test(group));
+}
 
 const kindNames = KINDS.map(({ name }) => name);
 const id = z.string().trim().min(1).max(100);
@@ -26,8 +33,8 @@ const listOrAll = <Item extends z.ZodType>(item: Item): z.ZodType<readonly z.inf
 
 const kinds = listOrAll(z.enum([ALL, ...kindNames], { error: `Expected ${ALL} or a kind: ${kindNames.join(', ')}.` }));
 const scopes = listOrAll(
-  z.string().refine((scope) => scope === ALL || SCOPE.test(scope), {
-    error: `Expected ${ALL}, or the ARM id of a subscription, of a resource group or of a managed cluster, without a slash at the end.`,
+  z.string().refine((scope) => scope === ALL || isScope(scope), {
+    error: `Expected ${ALL}, or the ARM id of a subscription, of a resource group, or of a managed cluster, vault, identity, workspace, network or subnet, without a slash at the end.`,
   }),
 );
 

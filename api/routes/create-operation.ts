@@ -20,7 +20,7 @@ import { isErrorCode, type ErrorCode, type Fault } from '../../domain/errors';
 import { newOperation } from '../../domain/new-operation';
 import type { AzureObservation } from '../../domain/observed';
 import type { Operation } from '../../domain/operation';
-import { Role, type Actor } from '../../domain/people';
+import { Role } from '../../domain/people';
 import { KINDS } from '../../domain/kinds';
 import { ruleCodes, ruleFaults } from '../../domain/planner';
 import { factsOfRequest } from '../../domain/trust/statements';
@@ -30,6 +30,7 @@ import { operationIdFor } from '../idempotency';
 import { createOpenOperations, DEFAULT_OPEN_LIMITS } from '../open-operations';
 import type { NewOperation } from '../operations-gateway';
 import { approvalTerms, requireRequest } from '../policy/authorize';
+import type { Caller } from '../token-claims';
 import { OperationView, pollHeaders, viewOf } from '../operation-view';
 import { ApiError } from '../problem';
 import { route, type Answer, type Route } from '../route';
@@ -103,7 +104,7 @@ export function createOperation(deps: ApiDeps): Route {
     ],
     handle: async ({ request, caller, headers: { idempotencyKey: key }, body, signal }) => {
       requireRequest(deps, caller, body);
-      if (key === undefined) return { status: 200, body: await preview(body, caller.person, signal) };
+      if (key === undefined) return { status: 200, body: await preview(body, caller, signal) };
       const asked = newOperation({
         id: operationIdFor(caller.person, key),
         request: body,
@@ -116,7 +117,7 @@ export function createOperation(deps: ApiDeps): Route {
 
       const { tags } = await refuseWhatDoesNotHold(body, signal);
       await open.admit(asked);
-      const started = await gateway.start(startOf(asked, fingerprint, tags));
+      const started = await gateway.start(startOf(asked, caller, { fingerprint, tags }));
       if (started === 'started') return accepted(asked, request, { again: false });
       // Another request with the same key arrived at the same moment, and was first.
       const winner = await replayed(asked.id, fingerprint);
@@ -136,7 +137,7 @@ export function createOperation(deps: ApiDeps): Route {
     return stored?.operation;
   }
 
-  async function preview(request: OperationRequest, by: Actor, signal: AbortSignal): Promise<PlanPreview> {
+  async function preview(request: OperationRequest, by: Caller, signal: AbortSignal): Promise<PlanPreview> {
     const { holder, tags } = await refuseWhatDoesNotHold(request, signal);
     if (holder !== undefined) {
       const waitingFor = `operation ${holder} to end: it executes on this cluster. The plan is made from what it leaves.`;
@@ -171,9 +172,13 @@ export function createOperation(deps: ApiDeps): Route {
     });
   }
 
-  function startOf(operation: Operation, fingerprint: string, tags: Checked['tags']): NewOperation {
+  function startOf(
+    operation: Operation,
+    caller: Caller,
+    { fingerprint, tags }: Pick<Checked, 'tags'> & { readonly fingerprint: string },
+  ): NewOperation {
     const { id: operationId, request, requestedBy, requestedAt } = operation;
-    const { policy, timeoutInMs: approvalTimeoutInMs } = approvalTerms(deps, request, requestedBy, tags);
+    const { policy, timeoutInMs: approvalTimeoutInMs } = approvalTerms(deps, request, caller, tags);
     const asked = { request, requestedBy, requestedAt, policy, approvalTimeoutInMs };
     return {
       operation,

@@ -15,11 +15,12 @@ import {
 } from '../../domain/approval';
 import { canonicalJson, sha256Hex } from '../../domain/canonical';
 import { OperationStatus, type Operation } from '../../domain/operation';
+import { digestOfPlan } from '../../domain/plan/plan';
 import { Role, sameActor } from '../../domain/people';
 import { personsText } from '../../domain/plain-text';
 import { ownRoles, requireDecider } from '../caller';
 import type { ApiDeps } from '../deps';
-import { known, requireRight } from '../policy/authorize';
+import { known, requireRight, requireRightOnChanges } from '../policy/authorize';
 import { ApiError } from '../problem';
 import { route, type Route } from '../route';
 import { endedFault } from './ended';
@@ -103,6 +104,10 @@ function decisionRoute(deps: ApiDeps, verb: 'approve' | 'deny'): Route {
       const operation = await readableOperation(deps, caller, id);
       requireRight(deps, caller, [breakGlass ? 'break-glass' : 'approve'], operation);
       refuseWhatDoesNotCount(asked, operation);
+      if (verb === 'approve') {
+        refuseOtherPlan(operation);
+        requireRightOnChanges(deps, caller, breakGlass ? 'break-glass' : 'approve', operation);
+      }
       const { approvals, at } = gateOf(operation);
       const counted = verb === 'approve' && approvedBy(asked, approvals, at);
       if (!counted) {
@@ -116,6 +121,19 @@ function decisionRoute(deps: ApiDeps, verb: 'approve' | 'deny'): Route {
       return operationNow(now, request, deps);
     },
   });
+
+  /**
+   * An approval is signed for a digest, so the rights are checked on the plan that has it: what Temporal shows may have been written past
+   * the API.
+   */
+  function refuseOtherPlan({ plan }: Operation): void {
+    if (plan === null || digestOfPlan(plan) === plan.digest) return;
+    throw new ApiError({
+      code: 'PlanDigestMismatch',
+      detail:
+        'The digest that Temporal shows is not that of the plan that it shows, so nothing was recorded. Find out who changed the workflow in Temporal, cancel the operation, and ask for a new one.',
+    });
+  }
 
   function refuseWhatDoesNotCount(decision: UnsignedDecision, operation: Operation): void {
     const fault = decisionFault(decision, gateOf(operation), verb);

@@ -9,6 +9,7 @@ import type { HeaderReader } from '../route';
 /** What only a look into the cluster shows, or the making of the plan: said by an operation, or by `validateOnly`. */
 export const PLANNING_CODES = [
   'ChangeNotFound',
+  'ResourceOutOfScope',
   'SecretsUnreadable',
   'RewriteNotPermitted',
   'KeyRotatedRecently',

@@ -1483,6 +1483,9 @@ export interface components {
                         vaultId?: string;
                     };
                 })[];
+                vaults?: {
+                    [key: string]: string;
+                };
                 warnings: {
                     code: string;
                     detail: string;
@@ -2406,6 +2409,9 @@ export interface components {
                         vaultId?: string;
                     };
                 })[];
+                vaults?: {
+                    [key: string]: string;
+                };
                 warnings: {
                     code: string;
                     detail: string;
@@ -3656,6 +3662,9 @@ export interface components {
                                 vaultId?: string;
                             };
                         })[];
+                        vaults?: {
+                            [key: string]: string;
+                        };
                         warnings: {
                             code: string;
                             detail: string;
@@ -4367,6 +4376,7 @@ export interface components {
                 seal: {
                     policy: {
                         approvalsRequired: number;
+                        readonly scopes?: string[];
                     } & {
                         [key: string]: unknown;
                     };
@@ -4572,7 +4582,7 @@ export interface components {
              * @description For programs. Stable.
              * @enum {string}
              */
-            code: "NotJson" | "InvalidRequest" | "InvalidClusterId" | "InvalidKeyId" | "IdempotencyKeyMissing" | "IdempotencyKeyInvalid" | "BodyTooLarge" | "UnsupportedMediaType" | "IdempotencyKeyReused" | "RateLimited" | "TooManyStreams" | "TooManyOperations" | "Unauthenticated" | "TokenExpired" | "RoleMissing" | "RightMissing" | "RequesterCannotApprove" | "ProgramCannotApprove" | "ClientCannotApprove" | "ScopeMissing" | "RouteNotFound" | "MethodNotAllowed" | "OperationNotFound" | "NoRefusedSecrets" | "WebhookNotFound" | "EvidenceNotReady" | "PlanDigestMismatch" | "NotAwaitingApproval" | "NotBlocked" | "NotPausable" | "NotPaused" | "NothingToAccept" | "TooManyMessages" | "BlockedListChanged" | "OperationEnded" | "ApprovalExpired" | "Denied" | "CanceledOnRequest" | "ClusterBusy" | "ClusterNotFound" | "ClusterNotRunning" | "ClusterNotSucceeded" | "ClusterIdentityUnsupported" | "ClusterVersionUnsupported" | "KmsV1NotSupported" | "LocalAccountsDisabled" | "KmsNotEnabled" | "KmsAlreadyEnabled" | "TooManySecretsForKmsV1" | "PlatformManagedEncryption" | "KmsV2Already" | "UpgradeNotOffered" | "AgentPoolOutdated" | "KeyNotFound" | "KeyForeign" | "KeyInSameVault" | "KeyInUse" | "KeyNotEvicted" | "KeyAlreadyCurrent" | "KeyDisabled" | "KeyExpired" | "KeyExpiresSoon" | "KeyNotYetValid" | "KeyTypeUnsupported" | "KeyOperationsMissing" | "IdentityLacksKeyAccess" | "VaultNotOpen" | "VnetIntegrationMissing" | "VnetIntegrationNotNeeded" | "ClusterCannotStop" | "WebhooksPreventStop" | "VaultNotSeen" | "IdentityMayNotApproveEndpoint" | "VaultNotReachable" | "VaultAccessAlready" | "VaultInUse" | "VaultNotFound" | "WorkspaceNotFound" | "DiagnosticSettingDiffers" | "VaultNameTaken" | "VaultSoftDeleted" | "ResourceGroupNotFound" | "VaultUnsuited" | "KeyUnsuited" | "KeySoftDeleted" | "ClusterExists" | "KeyNameTaken" | "IdentityNotSeen" | "SubnetMissing" | "CurrentKeyUnusable" | "SecretsUnreadable" | "RewriteNotPermitted" | "KeyRotatedRecently" | "NothingToRecover" | "KeyPurged" | "VaultPurged" | "ExpiryTooSoon" | "NamespaceNotFound" | "SecretsProviderDiffers" | "CsiDriverInstalledOtherwise" | "FederatedCredentialDiffers" | "ServiceAccountDiffers" | "ServiceConnectionDiffers" | "SecretProviderClassDiffers" | "SecretProviderClassInUse" | "NotMadeByKeyturn" | "LedgerContradiction" | "NodesScaledToZero" | "VaultInOtherTenant" | "VaultUnprotected" | "VaultNotReachedByNodes" | "SecretsProviderIncomplete" | "ChangeNotFound" | "ChangeWindowEnded" | "ArmRequestRefused" | "ArmOperationFailed" | "ChangeNotApplied" | "EntityTagMissing" | "ClusterChangedOutside" | "CanariesNotStill" | "NotConverged" | "RewriteHadNoEffect" | "SecretsUnproven" | "ResourceVersionWentBackwards" | "KeyNotReported" | "LockLost" | "ProofOutdated" | "NotSigned" | "OutputNotSigned" | "NotApproved" | "PlanNotAsApproved" | "CreateKeyRefused" | "KeyNotAsApproved" | "VaultRequestRefused" | "KeyNotDisabled" | "SoakNotOver" | "DeleteKeyRefused" | "EvidenceExists" | "ClusterAccessRefused" | "ClusterStorageFull" | "RepairRefused" | "GrantRefused" | "DiagnosticSinkTaken" | "VaultChangeRefused" | "VaultNotAsApproved" | "IdentityNotAsApproved" | "ClusterNotAsApproved" | "ReadGrantRefused" | "ConnectionNotAsApproved" | "ConnectionRefused" | "MountFailed" | "MountDiffers" | "RotationProbeRefused" | "RotationFailed" | "TemporalUnavailable" | "WorkerUnavailable" | "AzureUnavailable" | "ClusterUnavailable" | "EvidenceKeyUnavailable" | "AuditUnavailable" | "InternalError" | "IssuerUnavailable" | "WebhookNotDelivered" | "WebhookGone";
+            code: "NotJson" | "InvalidRequest" | "InvalidClusterId" | "InvalidKeyId" | "IdempotencyKeyMissing" | "IdempotencyKeyInvalid" | "BodyTooLarge" | "UnsupportedMediaType" | "IdempotencyKeyReused" | "RateLimited" | "TooManyStreams" | "TooManyOperations" | "Unauthenticated" | "TokenExpired" | "RoleMissing" | "RightMissing" | "ResourceOutOfScope" | "RequesterCannotApprove" | "ProgramCannotApprove" | "ClientCannotApprove" | "ScopeMissing" | "RouteNotFound" | "MethodNotAllowed" | "OperationNotFound" | "NoRefusedSecrets" | "WebhookNotFound" | "EvidenceNotReady" | "PlanDigestMismatch" | "NotAwaitingApproval" | "NotBlocked" | "NotPausable" | "NotPaused" | "NothingToAccept" | "TooManyMessages" | "BlockedListChanged" | "OperationEnded" | "ApprovalExpired" | "Denied" | "CanceledOnRequest" | "ClusterBusy" | "ClusterNotFound" | "ClusterNotRunning" | "ClusterNotSucceeded" | "ClusterIdentityUnsupported" | "ClusterVersionUnsupported" | "KmsV1NotSupported" | "LocalAccountsDisabled" | "KmsNotEnabled" | "KmsAlreadyEnabled" | "TooManySecretsForKmsV1" | "PlatformManagedEncryption" | "KmsV2Already" | "UpgradeNotOffered" | "AgentPoolOutdated" | "KeyNotFound" | "KeyForeign" | "KeyInSameVault" | "KeyInUse" | "KeyNotEvicted" | "KeyAlreadyCurrent" | "KeyDisabled" | "KeyExpired" | "KeyExpiresSoon" | "KeyNotYetValid" | "KeyTypeUnsupported" | "KeyOperationsMissing" | "IdentityLacksKeyAccess" | "VaultNotOpen" | "VnetIntegrationMissing" | "VnetIntegrationNotNeeded" | "ClusterCannotStop" | "WebhooksPreventStop" | "VaultNotSeen" | "IdentityMayNotApproveEndpoint" | "VaultNotReachable" | "VaultAccessAlready" | "VaultInUse" | "VaultNotFound" | "WorkspaceNotFound" | "DiagnosticSettingDiffers" | "VaultNameTaken" | "VaultSoftDeleted" | "ResourceGroupNotFound" | "VaultUnsuited" | "KeyUnsuited" | "KeySoftDeleted" | "ClusterExists" | "KeyNameTaken" | "IdentityNotSeen" | "SubnetMissing" | "CurrentKeyUnusable" | "SecretsUnreadable" | "RewriteNotPermitted" | "KeyRotatedRecently" | "NothingToRecover" | "KeyPurged" | "VaultPurged" | "ExpiryTooSoon" | "NamespaceNotFound" | "SecretsProviderDiffers" | "CsiDriverInstalledOtherwise" | "FederatedCredentialDiffers" | "ServiceAccountDiffers" | "ServiceConnectionDiffers" | "SecretProviderClassDiffers" | "SecretProviderClassInUse" | "NotMadeByKeyturn" | "LedgerContradiction" | "NodesScaledToZero" | "VaultInOtherTenant" | "VaultUnprotected" | "VaultNotReachedByNodes" | "SecretsProviderIncomplete" | "ChangeNotFound" | "ChangeWindowEnded" | "ArmRequestRefused" | "ArmOperationFailed" | "ChangeNotApplied" | "EntityTagMissing" | "ClusterChangedOutside" | "CanariesNotStill" | "NotConverged" | "RewriteHadNoEffect" | "SecretsUnproven" | "ResourceVersionWentBackwards" | "KeyNotReported" | "LockLost" | "ProofOutdated" | "NotSigned" | "OutputNotSigned" | "NotApproved" | "PlanNotAsApproved" | "CreateKeyRefused" | "KeyNotAsApproved" | "VaultRequestRefused" | "KeyNotDisabled" | "SoakNotOver" | "DeleteKeyRefused" | "EvidenceExists" | "ClusterAccessRefused" | "ClusterStorageFull" | "RepairRefused" | "GrantRefused" | "DiagnosticSinkTaken" | "VaultChangeRefused" | "VaultNotAsApproved" | "IdentityNotAsApproved" | "ClusterNotAsApproved" | "ReadGrantRefused" | "ConnectionNotAsApproved" | "ConnectionRefused" | "MountFailed" | "MountDiffers" | "RotationProbeRefused" | "RotationFailed" | "TemporalUnavailable" | "WorkerUnavailable" | "AzureUnavailable" | "ClusterUnavailable" | "EvidenceKeyUnavailable" | "AuditUnavailable" | "InternalError" | "IssuerUnavailable" | "WebhookNotDelivered" | "WebhookGone";
             /**
              * @description JSON Pointer (RFC 6901) into the request body.
              * @example /parameters/keyId
@@ -4581,7 +4591,7 @@ export interface components {
             /** @description Everything that is wrong, the first one included. */
             errors: {
                 /** @enum {string} */
-                code: "NotJson" | "InvalidRequest" | "InvalidClusterId" | "InvalidKeyId" | "IdempotencyKeyMissing" | "IdempotencyKeyInvalid" | "BodyTooLarge" | "UnsupportedMediaType" | "IdempotencyKeyReused" | "RateLimited" | "TooManyStreams" | "TooManyOperations" | "Unauthenticated" | "TokenExpired" | "RoleMissing" | "RightMissing" | "RequesterCannotApprove" | "ProgramCannotApprove" | "ClientCannotApprove" | "ScopeMissing" | "RouteNotFound" | "MethodNotAllowed" | "OperationNotFound" | "NoRefusedSecrets" | "WebhookNotFound" | "EvidenceNotReady" | "PlanDigestMismatch" | "NotAwaitingApproval" | "NotBlocked" | "NotPausable" | "NotPaused" | "NothingToAccept" | "TooManyMessages" | "BlockedListChanged" | "OperationEnded" | "ApprovalExpired" | "Denied" | "CanceledOnRequest" | "ClusterBusy" | "ClusterNotFound" | "ClusterNotRunning" | "ClusterNotSucceeded" | "ClusterIdentityUnsupported" | "ClusterVersionUnsupported" | "KmsV1NotSupported" | "LocalAccountsDisabled" | "KmsNotEnabled" | "KmsAlreadyEnabled" | "TooManySecretsForKmsV1" | "PlatformManagedEncryption" | "KmsV2Already" | "UpgradeNotOffered" | "AgentPoolOutdated" | "KeyNotFound" | "KeyForeign" | "KeyInSameVault" | "KeyInUse" | "KeyNotEvicted" | "KeyAlreadyCurrent" | "KeyDisabled" | "KeyExpired" | "KeyExpiresSoon" | "KeyNotYetValid" | "KeyTypeUnsupported" | "KeyOperationsMissing" | "IdentityLacksKeyAccess" | "VaultNotOpen" | "VnetIntegrationMissing" | "VnetIntegrationNotNeeded" | "ClusterCannotStop" | "WebhooksPreventStop" | "VaultNotSeen" | "IdentityMayNotApproveEndpoint" | "VaultNotReachable" | "VaultAccessAlready" | "VaultInUse" | "VaultNotFound" | "WorkspaceNotFound" | "DiagnosticSettingDiffers" | "VaultNameTaken" | "VaultSoftDeleted" | "ResourceGroupNotFound" | "VaultUnsuited" | "KeyUnsuited" | "KeySoftDeleted" | "ClusterExists" | "KeyNameTaken" | "IdentityNotSeen" | "SubnetMissing" | "CurrentKeyUnusable" | "SecretsUnreadable" | "RewriteNotPermitted" | "KeyRotatedRecently" | "NothingToRecover" | "KeyPurged" | "VaultPurged" | "ExpiryTooSoon" | "NamespaceNotFound" | "SecretsProviderDiffers" | "CsiDriverInstalledOtherwise" | "FederatedCredentialDiffers" | "ServiceAccountDiffers" | "ServiceConnectionDiffers" | "SecretProviderClassDiffers" | "SecretProviderClassInUse" | "NotMadeByKeyturn" | "LedgerContradiction" | "NodesScaledToZero" | "VaultInOtherTenant" | "VaultUnprotected" | "VaultNotReachedByNodes" | "SecretsProviderIncomplete" | "ChangeNotFound" | "ChangeWindowEnded" | "ArmRequestRefused" | "ArmOperationFailed" | "ChangeNotApplied" | "EntityTagMissing" | "ClusterChangedOutside" | "CanariesNotStill" | "NotConverged" | "RewriteHadNoEffect" | "SecretsUnproven" | "ResourceVersionWentBackwards" | "KeyNotReported" | "LockLost" | "ProofOutdated" | "NotSigned" | "OutputNotSigned" | "NotApproved" | "PlanNotAsApproved" | "CreateKeyRefused" | "KeyNotAsApproved" | "VaultRequestRefused" | "KeyNotDisabled" | "SoakNotOver" | "DeleteKeyRefused" | "EvidenceExists" | "ClusterAccessRefused" | "ClusterStorageFull" | "RepairRefused" | "GrantRefused" | "DiagnosticSinkTaken" | "VaultChangeRefused" | "VaultNotAsApproved" | "IdentityNotAsApproved" | "ClusterNotAsApproved" | "ReadGrantRefused" | "ConnectionNotAsApproved" | "ConnectionRefused" | "MountFailed" | "MountDiffers" | "RotationProbeRefused" | "RotationFailed" | "TemporalUnavailable" | "WorkerUnavailable" | "AzureUnavailable" | "ClusterUnavailable" | "EvidenceKeyUnavailable" | "AuditUnavailable" | "InternalError" | "IssuerUnavailable" | "WebhookNotDelivered" | "WebhookGone";
+                code: "NotJson" | "InvalidRequest" | "InvalidClusterId" | "InvalidKeyId" | "IdempotencyKeyMissing" | "IdempotencyKeyInvalid" | "BodyTooLarge" | "UnsupportedMediaType" | "IdempotencyKeyReused" | "RateLimited" | "TooManyStreams" | "TooManyOperations" | "Unauthenticated" | "TokenExpired" | "RoleMissing" | "RightMissing" | "ResourceOutOfScope" | "RequesterCannotApprove" | "ProgramCannotApprove" | "ClientCannotApprove" | "ScopeMissing" | "RouteNotFound" | "MethodNotAllowed" | "OperationNotFound" | "NoRefusedSecrets" | "WebhookNotFound" | "EvidenceNotReady" | "PlanDigestMismatch" | "NotAwaitingApproval" | "NotBlocked" | "NotPausable" | "NotPaused" | "NothingToAccept" | "TooManyMessages" | "BlockedListChanged" | "OperationEnded" | "ApprovalExpired" | "Denied" | "CanceledOnRequest" | "ClusterBusy" | "ClusterNotFound" | "ClusterNotRunning" | "ClusterNotSucceeded" | "ClusterIdentityUnsupported" | "ClusterVersionUnsupported" | "KmsV1NotSupported" | "LocalAccountsDisabled" | "KmsNotEnabled" | "KmsAlreadyEnabled" | "TooManySecretsForKmsV1" | "PlatformManagedEncryption" | "KmsV2Already" | "UpgradeNotOffered" | "AgentPoolOutdated" | "KeyNotFound" | "KeyForeign" | "KeyInSameVault" | "KeyInUse" | "KeyNotEvicted" | "KeyAlreadyCurrent" | "KeyDisabled" | "KeyExpired" | "KeyExpiresSoon" | "KeyNotYetValid" | "KeyTypeUnsupported" | "KeyOperationsMissing" | "IdentityLacksKeyAccess" | "VaultNotOpen" | "VnetIntegrationMissing" | "VnetIntegrationNotNeeded" | "ClusterCannotStop" | "WebhooksPreventStop" | "VaultNotSeen" | "IdentityMayNotApproveEndpoint" | "VaultNotReachable" | "VaultAccessAlready" | "VaultInUse" | "VaultNotFound" | "WorkspaceNotFound" | "DiagnosticSettingDiffers" | "VaultNameTaken" | "VaultSoftDeleted" | "ResourceGroupNotFound" | "VaultUnsuited" | "KeyUnsuited" | "KeySoftDeleted" | "ClusterExists" | "KeyNameTaken" | "IdentityNotSeen" | "SubnetMissing" | "CurrentKeyUnusable" | "SecretsUnreadable" | "RewriteNotPermitted" | "KeyRotatedRecently" | "NothingToRecover" | "KeyPurged" | "VaultPurged" | "ExpiryTooSoon" | "NamespaceNotFound" | "SecretsProviderDiffers" | "CsiDriverInstalledOtherwise" | "FederatedCredentialDiffers" | "ServiceAccountDiffers" | "ServiceConnectionDiffers" | "SecretProviderClassDiffers" | "SecretProviderClassInUse" | "NotMadeByKeyturn" | "LedgerContradiction" | "NodesScaledToZero" | "VaultInOtherTenant" | "VaultUnprotected" | "VaultNotReachedByNodes" | "SecretsProviderIncomplete" | "ChangeNotFound" | "ChangeWindowEnded" | "ArmRequestRefused" | "ArmOperationFailed" | "ChangeNotApplied" | "EntityTagMissing" | "ClusterChangedOutside" | "CanariesNotStill" | "NotConverged" | "RewriteHadNoEffect" | "SecretsUnproven" | "ResourceVersionWentBackwards" | "KeyNotReported" | "LockLost" | "ProofOutdated" | "NotSigned" | "OutputNotSigned" | "NotApproved" | "PlanNotAsApproved" | "CreateKeyRefused" | "KeyNotAsApproved" | "VaultRequestRefused" | "KeyNotDisabled" | "SoakNotOver" | "DeleteKeyRefused" | "EvidenceExists" | "ClusterAccessRefused" | "ClusterStorageFull" | "RepairRefused" | "GrantRefused" | "DiagnosticSinkTaken" | "VaultChangeRefused" | "VaultNotAsApproved" | "IdentityNotAsApproved" | "ClusterNotAsApproved" | "ReadGrantRefused" | "ConnectionNotAsApproved" | "ConnectionRefused" | "MountFailed" | "MountDiffers" | "RotationProbeRefused" | "RotationFailed" | "TemporalUnavailable" | "WorkerUnavailable" | "AzureUnavailable" | "ClusterUnavailable" | "EvidenceKeyUnavailable" | "AuditUnavailable" | "InternalError" | "IssuerUnavailable" | "WebhookNotDelivered" | "WebhookGone";
                 detail: string;
                 /**
                  * @description JSON Pointer (RFC 6901) into the request body.
@@ -5920,7 +5930,9 @@ export interface operations {
             /**
              * @description `RoleMissing`: The caller does not hold the required role.
              *
-             *     `RightMissing`: The policy does not give the caller this right on the cluster.
+             *     `RightMissing`: The policy does not give the caller this right.
+             *
+             *     `ResourceOutOfScope`: The plan changes a resource that the requester has no right on.
              *
              *     `ScopeMissing`: The access token lacks the scope of this API.
              */
@@ -5939,7 +5951,7 @@ export interface operations {
                 content: {
                     "application/problem+json": components["schemas"]["Problem"] & {
                         /** @enum {unknown} */
-                        code?: "RoleMissing" | "RightMissing" | "ScopeMissing";
+                        code?: "RoleMissing" | "RightMissing" | "ResourceOutOfScope" | "ScopeMissing";
                     };
                 };
             };
@@ -6738,7 +6750,7 @@ export interface operations {
             /**
              * @description `RoleMissing`: The caller does not hold the required role.
              *
-             *     `RightMissing`: The policy does not give the caller this right on the cluster.
+             *     `RightMissing`: The policy does not give the caller this right.
              *
              *     `RequesterCannotApprove`: The requester cannot approve their own request.
              *
@@ -7029,7 +7041,7 @@ export interface operations {
             /**
              * @description `RoleMissing`: The caller does not hold the required role.
              *
-             *     `RightMissing`: The policy does not give the caller this right on the cluster.
+             *     `RightMissing`: The policy does not give the caller this right.
              *
              *     `ProgramCannotApprove`: A program cannot approve; a person must.
              *
@@ -7314,7 +7326,7 @@ export interface operations {
             /**
              * @description `RoleMissing`: The caller does not hold the required role.
              *
-             *     `RightMissing`: The policy does not give the caller this right on the cluster.
+             *     `RightMissing`: The policy does not give the caller this right.
              *
              *     `ScopeMissing`: The access token lacks the scope of this API.
              */
@@ -7571,7 +7583,7 @@ export interface operations {
             /**
              * @description `RoleMissing`: The caller does not hold the required role.
              *
-             *     `RightMissing`: The policy does not give the caller this right on the cluster.
+             *     `RightMissing`: The policy does not give the caller this right.
              *
              *     `ScopeMissing`: The access token lacks the scope of this API.
              */
@@ -7832,7 +7844,7 @@ export interface operations {
             /**
              * @description `RoleMissing`: The caller does not hold the required role.
              *
-             *     `RightMissing`: The policy does not give the caller this right on the cluster.
+             *     `RightMissing`: The policy does not give the caller this right.
              *
              *     `ScopeMissing`: The access token lacks the scope of this API.
              */
@@ -8093,7 +8105,7 @@ export interface operations {
             /**
              * @description `RoleMissing`: The caller does not hold the required role.
              *
-             *     `RightMissing`: The policy does not give the caller this right on the cluster.
+             *     `RightMissing`: The policy does not give the caller this right.
              *
              *     `ScopeMissing`: The access token lacks the scope of this API.
              */
@@ -8354,7 +8366,7 @@ export interface operations {
             /**
              * @description `RoleMissing`: The caller does not hold the required role.
              *
-             *     `RightMissing`: The policy does not give the caller this right on the cluster.
+             *     `RightMissing`: The policy does not give the caller this right.
              *
              *     `RequesterCannotApprove`: The requester cannot approve their own request.
              *
@@ -9619,7 +9631,7 @@ export interface operations {
             /**
              * @description `RoleMissing`: The caller does not hold the required role.
              *
-             *     `RightMissing`: The policy does not give the caller this right on the cluster.
+             *     `RightMissing`: The policy does not give the caller this right.
              *
              *     `ScopeMissing`: The access token lacks the scope of this API.
              */

@@ -35,6 +35,8 @@ export const Plan = z.object({
   /** Keys that must stay enabled, unexpired and undeleted before the first step, by the ledger. */
   keysNeeded: z.array(z.string()),
   steps: z.array(PlanStep),
+  /** ARM ids of vaults, by name in lower case: of those that a step changes and names by a key only. Absent when there is none. */
+  vaults: z.record(z.string(), z.string()).optional(),
   warnings: z.array(Warning),
   /** `sha256:…` of the canonical JSON of all the other members, without volatile warnings. */
   digest: z.string(),
@@ -86,4 +88,9 @@ export interface PlanPolicy {
   readonly approvalsRequired: number;
   /** How long an approval counts; without end when it is absent. */
   readonly approvalValidForInSeconds?: number;
+  /**
+   * ARM scopes on which the requester may ask for the kind, `*` for everything: what the plan changes outside the cluster must lie in
+   * them. Absent in requests that an earlier version signed: no limit.
+   */
+  readonly scopes?: readonly string[];
 }

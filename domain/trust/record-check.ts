@@ -10,6 +10,7 @@ import { keysNeededNow, madeKeys, resultOf, type Outputs, type StepOutput } from
 import { digestOfPlan } from '../plan/plan';
 import type { StepOf } from '../plan/steps';
 import { isConclusive } from '../proof';
+import { scopeFaults } from './plan-scope';
 import { quorumFault } from './quorum';
 import { receiptSubject } from './receipt-subject';
 import type { Found, ReceiptVerifier } from './receipts';
@@ -70,7 +71,7 @@ function statementFaults(
 }
 
 function approvalFaults(
-  { operation }: Pick<EvidenceRecord, 'operation'>,
+  { operation, seal }: Pick<EvidenceRecord, 'operation' | 'seal'>,
   { minimumApprovals }: RecordChecks,
 ): string[] {
   const { plan, steps, approvals, requestedBy, endedAt } = operation;
@@ -82,8 +83,8 @@ function approvalFaults(
   const last = begun.findLast(({ id }) => !gates.has(id));
   if (last === undefined) return [];
   const rules = { requestedBy, minimumApprovals, now: endedAt ?? '' };
-  const fault = quorumFault(plan, last.id, approvals, rules);
-  return fault === undefined ? [] : [fault.detail];
+  const faults = [quorumFault(plan, last.id, approvals, rules), ...scopeFaults(plan, seal.policy)];
+  return faults.flatMap((fault) => (fault === undefined ? [] : [fault.detail]));
 }
 
 /** A step that began is about a key that is there, or that an earlier step made. */

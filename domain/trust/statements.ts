@@ -92,7 +92,7 @@ export interface StatementVerifier {
 
 /** The signature of a request, and what of it is in no other place. It is with the operation from its first moment to its evidence. */
 export const RequestSeal = z.object({
-  policy: z.looseObject({ approvalsRequired: z.int() }),
+  policy: z.looseObject({ approvalsRequired: z.int(), scopes: z.array(z.string()).readonly().optional() }),
   approvalTimeoutInMs: z.number(),
   signature: StatementSignature,
 });

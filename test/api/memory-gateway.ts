@@ -4,6 +4,7 @@ import { approvedBy, decisionFault, type Decision } from '../../domain/approval'
 import type { KeyUsers } from '../../domain/key-users';
 import type { WorkerReport } from '../../domain/worker-report';
 import { isFinal, OperationStatus, stepStates, type Operation } from '../../domain/operation';
+import type { PlanStep } from '../../domain/plan/steps';
 import { sealPlan } from '../../domain/plan/plan';
 import { statusesOf, type Span } from '../../api/list-query';
 import { newestFirst } from '../../api/newest-first';
@@ -174,8 +175,8 @@ export class MemoryGateway implements OperationsGateway {
     if (stored) this.#stored.set(id, { ...stored, operation: { ...stored.operation, ...change } });
   }
 
-  /** Lets an operation have a plan that waits for approval. @returns the plan's digest */
-  planFor(id: string, change: Partial<Operation> = {}): string {
+  /** Lets an operation have a plan that waits for approval. @param more steps after the gate @returns the plan's digest */
+  planFor(id: string, change: Partial<Operation> = {}, more: readonly PlanStep[] = []): string {
     const { request } = this.operation(id);
     const plan = sealPlan({
       kind: request.kind,
@@ -194,6 +195,7 @@ export class MemoryGateway implements OperationsGateway {
           title: 'Wait for approval',
           reason: 'No person rotates a key alone.',
         },
+        ...more,
       ],
       warnings: [],
     });

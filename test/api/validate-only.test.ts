@@ -21,7 +21,7 @@ describe('a request that is only to be validated', () => {
     expect(reply.status).toBe(200);
     expect(reply.json(PlanPreview)).toEqual({ plan: api.gateway.plans.plan, censusTaken: true, waitingFor: null });
     expect(api.gateway.planned).toEqual([
-      { request: { ...REQUEST, parameters: {}, whenBusy: 'refuse' }, policy: { approvalsRequired: 1 } },
+      { request: { ...REQUEST, parameters: {}, whenBusy: 'refuse' }, policy: { approvalsRequired: 1, scopes: ['*'] } },
     ]);
     expect(api.gateway.started).toHaveLength(1);
     for (const header of ['operation-location', 'retry-after']) expect(reply.headers.get(header)).toBeNull();

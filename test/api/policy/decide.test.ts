@@ -1,6 +1,14 @@
 import { describe, expect, it } from '@jest/globals';
 import fc from 'fast-check';
-import { approvalsFor, isReadable, mayDo, personOf, readable, type Subject } from '../../../api/policy/decide';
+import {
+  approvalsFor,
+  isReadable,
+  mayDo,
+  personOf,
+  readable,
+  requestScopes,
+  type Subject,
+} from '../../../api/policy/decide';
 import { RIGHTS, type Policy } from '../../../api/policy/policy';
 import { clusterIn, policyOf, subject, SUBSCRIPTION } from './support';
 
@@ -25,6 +33,42 @@ people:
 `);
 const on = (group: string, kind = 'rotate-key', name = 'aks1') => ({ cluster: clusterIn(group, name), kind });
 const olga = subject();
+
+describe('a right on what a plan changes', () => {
+  const vault = `${SUBSCRIPTION}/resourceGroups/keys/providers/Microsoft.KeyVault/vaults/kv-team`;
+  const own = policyOf(`
+version: 1
+rules:
+  - { name: a, who: { ids: [oid-olga] }, may: [request], kinds: [rotate-key], scopes: ['${clusterIn('rg')}', '${vault}'] }
+  - { name: b, who: { ids: [oid-olga] }, may: [approve], kinds: '*', scopes: ['${SUBSCRIPTION}/resourceGroups/approved'] }
+  - { name: c, who: { ids: [oid-olga] }, may: [request], kinds: [disable-kms], scopes: ['${SUBSCRIPTION}'] }
+`);
+
+  it('is one of a rule whose scope is the resource, or is above it', () => {
+    const target = { cluster: vault.toUpperCase(), kind: 'rotate-key' };
+    expect(mayDo(own, olga, 'request', target)).toBe(true);
+    expect(mayDo(own, olga, 'approve', target)).toBe(false);
+    expect(mayDo(own, olga, 'request', { ...target, cluster: `${vault}2` })).toBe(false);
+    // A vault of which only the name is known is covered by a right on everything.
+    expect(mayDo(own, olga, 'request', { ...target, cluster: '' })).toBe(false);
+    expect(mayDo(undefined, olga, 'request', { ...target, cluster: '' })).toBe(true);
+  });
+
+  it('travels with the request: of the kind and the right alone, and without clusters', () => {
+    const of = (kind: string) => requestScopes(own, olga, on('rg', kind));
+    expect(of('rotate-key')).toEqual({ scopes: [vault.toLowerCase()], left: 0 });
+    expect(of('disable-kms')).toEqual({ scopes: [SUBSCRIPTION], left: 0 });
+    expect(of('retire-key')).toEqual({ scopes: [], left: 0 });
+    expect(requestScopes(undefined, olga, on('rg'))).toEqual({ scopes: ['*'], left: 0 });
+    expect(requestScopes(own, subject({ objectId: 'oid-eve' }), on('rg'))).toEqual({ scopes: [], left: 0 });
+  });
+
+  it('gives no more clusters to read: a vault has none in it', () => {
+    expect(readable(own, olga)?.map(({ scope }) => scope)).not.toContain(vault.toLowerCase());
+    expect(isReadable(readable(own, olga), on('keys'))).toBe(false);
+    expect(isReadable(readable(own, olga), on('rg'))).toBe(true);
+  });
+});
 
 describe('a right', () => {
   it('is that of a rule for the kind and the scope', () => {

@@ -7,7 +7,7 @@ import { z } from 'zod';
 import { Role } from '../../../domain/people';
 import { notInArm } from '../../../domain/observed';
 import { HEALTHY, idOf, OF_PROGRAM, REQUEST, startTestApi, type Reply, type TestApi } from '../support';
-import { clusterIn, policyOf, SUBSCRIPTION } from './support';
+import { changing, clusterIn, policyOf, SUBSCRIPTION, vaultIn } from './support';
 import { csiInside, goodCluster, goodKey, KEY_1, NOW } from '../../domain/fixtures';
 import { inspectCsi } from '../../../domain/csi/inspection';
 import { inspect } from '../../../domain/inspection';
@@ -42,6 +42,10 @@ interface Row {
   /** A person decides: the role that it takes, where the route lets others in too. */
   readonly decides?: string;
   readonly body?: (digest: string) => unknown;
+  /** The group of a vault that the plan changes, too. */
+  readonly changes?: string;
+  /** Whether what the plan changes does not matter. */
+  readonly denies?: boolean;
 }
 const decision = (planDigest: string) => ({ planDigest });
 const ROWS: Readonly<Record<string, Row>> = {
@@ -81,6 +85,24 @@ const WAYS: readonly (readonly [string, string, Row])[] = [
       body: (planDigest) => ({ planDigest, breakGlass: { reason: 'The cluster is down.' } }),
     },
   ],
+  ...['own', 'readable', 'foreign'].flatMap((changes) =>
+    (['approve', 'break-glass', 'deny'] as const).map((verb): readonly [string, string, Row] => [
+      `${verb} a plan that changes a vault in ${changes}`,
+      verb === 'deny' ? 'denyOperation' : 'approveOperation',
+      {
+        of: 'operation',
+        roles: verb === 'deny' ? [Approver] : [Approver, BreakGlass],
+        decides: verb === 'break-glass' ? BreakGlass : Approver,
+        body: (planDigest) => ({
+          planDigest,
+          ...(verb === 'break-glass' ? { breakGlass: { reason: 'The cluster is down.' } } : {}),
+        }),
+        changes,
+        // To deny changes nothing.
+        ...(verb === 'deny' ? { denies: true } : {}),
+      },
+    ]),
+  ),
 ];
 
 const INSPECTION = inspect({
@@ -153,8 +175,11 @@ afterAll(() => api.close());
 
 async function send(name: string, id: string, row: Row, place: Place, token: string): Promise<Reply> {
   const { method, path } = routes.get(id) ?? { method: '', path: '' };
+  const planned = row.changes === undefined ? [] : [changing(vaultIn(row.changes))];
   const digest =
-    place !== 'absent' && row.of === 'operation' ? api.gateway.planFor(ids[place], { approvals: [] }) : 'sha256:0';
+    place !== 'absent' && row.of === 'operation'
+      ? api.gateway.planFor(ids[place], { approvals: [] }, planned)
+      : 'sha256:0';
   const url = path
     .replace('{id}', ids[place])
     .replace('{subscription}', '11111111-2222-3333-4444-555555555555')
@@ -170,12 +195,17 @@ async function send(name: string, id: string, row: Row, place: Place, token: str
 }
 
 /** The rule, in one place: role, then whether a person decides, then the policy. */
-function expected({ of, roles, reads, decides }: Row, role: string | undefined, kind: string, place: Place): string {
+function expected(
+  { of, roles, reads, decides, changes = 'own', denies }: Row,
+  role: string | undefined,
+  kind: string,
+  place: Place,
+): string {
   if (role === undefined || !roles.includes(role)) return 'RoleMissing';
   if (decides !== undefined && kind === 'program') return 'ProgramCannotApprove';
   if (decides !== undefined && decides !== role) return 'RoleMissing';
   if (place === 'absent' || place === 'foreign') return of === 'operation' ? 'OperationNotFound' : 'ClusterNotFound';
-  return place === 'own' || reads === true ? 'in' : 'RightMissing';
+  return (place === 'own' && (changes === 'own' || denies === true)) || reads === true ? 'in' : 'RightMissing';
 }
 
 const REFUSALS = ['RoleMissing', 'ProgramCannotApprove', 'OperationNotFound', 'ClusterNotFound', 'RightMissing'];

@@ -4,7 +4,7 @@ import { OperationView } from '../../../api/operation-view';
 import type { Policy } from '../../../api/policy/policy';
 import { Role } from '../../../domain/people';
 import { CLUSTER, HEALTHY, idOf, OF_PROGRAM, REQUEST, startTestApi, type Reply, type TestApi } from '../support';
-import { policyOf, SUBSCRIPTION } from './support';
+import { changing, policyOf, SUBSCRIPTION, vaultIn } from './support';
 
 const ALL_RIGHTS = `
 version: 1
@@ -78,7 +78,7 @@ approvals:
   more: [{ required: 2, tags: { env: prod } }]
 `);
     if (!HEALTHY.cluster.found) throw new Error('unreachable');
-    const terms = { approvalValidForInSeconds: 600, approvalTimeoutInMs: 120_000 };
+    const terms = { approvalValidForInSeconds: 600, approvalTimeoutInMs: 120_000, scopes: ['*'] };
     expect(termsOf(await ask(api.as.olga))).toEqual({ ...terms, approvalsRequired: 1 });
     expect(termsOf(await ask(api.as.olga, {}, { ...REQUEST, approvalsRequired: 3 }))).toMatchObject({
       approvalsRequired: 3,
@@ -96,7 +96,61 @@ approvals:
     // The tags themselves stay here.
     expect(JSON.stringify(api.gateway.started)).not.toContain('prod');
     await api.call('POST', '/v1/operations?validateOnly=true', { token: api.as.olga, body: REQUEST });
-    expect(api.gateway.planned[0]?.policy).toEqual({ approvalsRequired: 2, approvalValidForInSeconds: 600 });
+    expect(api.gateway.planned[0]?.policy).toEqual({
+      approvalsRequired: 2,
+      approvalValidForInSeconds: 600,
+      scopes: ['*'],
+    });
+  });
+});
+
+describe('an approval of a plan that changes more than the cluster', () => {
+  const [own, foreign] = [vaultIn('own'), vaultIn('foreign')];
+  const planFor = (id: string, ...vaults: string[]) => api.gateway.planFor(id, {}, vaults.map(changing));
+  const approvePlan = (id: string, planDigest: string, token: string) =>
+    api.call('POST', `/v1/operations/${id}:approve`, { token, body: { planDigest } });
+
+  it('names the resource to the approver who lacks the right there, is not recorded, and counts for one who has it', async () => {
+    policy = policyOf(`
+version: 1
+rules:
+  - { name: ask, who: { roles: [Kms.Operator] }, may: [request], kinds: '*', scopes: '*' }
+  - { name: anna, who: { ids: [oid-anna] }, may: [approve], kinds: '*', scopes: ['${CLUSTER}', '${own}'] }
+  - { name: arne, who: { ids: [oid-arne] }, may: [approve], kinds: '*', scopes: ['${SUBSCRIPTION}'] }
+`);
+    const id = idOf(await ask(api.as.olga));
+    const digest = planFor(id, own, foreign);
+    const refused = await approvePlan(id, digest, api.as.anna);
+    expect(refused.problem()).toMatchObject({ status: 403, code: 'RightMissing' });
+    expect(refused.problem().detail).toContain(
+      `approve rotate-key on ${foreign}, which the step grant of the plan changes`,
+    );
+    expect(api.gateway.operation(id).approvals).toEqual([]);
+    // In the log with the resource, for those who look after the policy.
+    expect(api.log.join('')).toContain(foreign);
+    expect((await approvePlan(id, digest, api.as.arne)).status).toBe(200);
+    expect((await approvePlan(id, planFor(id, own), api.as.anna)).status).toBe(200);
+  });
+
+  it('is refused when the plan that is shown is not the plan of its digest', async () => {
+    const id = idOf(await ask(api.as.olga));
+    const digest = planFor(id, own);
+    const { plan } = api.gateway.operation(id);
+    if (plan === null) throw new Error('There is no plan.');
+    api.gateway.change(id, { plan: { ...plan, steps: plan.steps.filter(({ type }) => type === 'gate') } });
+    expect((await approvePlan(id, digest, api.as.anna)).problem().code).toBe('PlanDigestMismatch');
+    expect(api.gateway.operation(id).approvals).toEqual([]);
+  });
+
+  it('follows a request that carries where the requester may ask, as much as there is room for', async () => {
+    const rules = (scopes: readonly string[]): string =>
+      `version: 1\nrules: [{ name: a, who: { ids: [oid-olga] }, may: [request], kinds: '*', scopes: [${scopes.join(', ')}] }]`;
+    policy = policyOf(rules([CLUSTER, own]));
+    expect(termsOf(await ask(api.as.olga))).toMatchObject({ scopes: [own.toLowerCase()] });
+    expect(api.log.join('')).not.toContain('more scopes than fit');
+    policy = policyOf(rules([CLUSTER, ...Array.from({ length: 100 }, (_, index) => vaultIn(`g${index}`))]));
+    expect(JSON.stringify(termsOf(await ask(api.as.olga))).length).toBeLessThan(1_400);
+    expect(api.log.join('')).toContain('more scopes than fit');
   });
 });
 

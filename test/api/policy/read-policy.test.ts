@@ -20,6 +20,37 @@ describe('a policy file', () => {
     expect(policy?.approvals.more[0]).toEqual({ required: 2, tags: { env: 'prod' } });
   });
 
+  it('may name what a plan changes beside its cluster', () => {
+    const subscription = '/subscriptions/11111111-2222-3333-4444-555555555555';
+    const group = `${subscription}/resourceGroups/rg`;
+    const network = `${group}/providers/Microsoft.Network/virtualNetworks/net`;
+    const withScope = (scope: string) =>
+      faultsOf(`version: 1\nrules:\n${RULE.replace("'*'\n    scopes: '*'", `'*'\n    scopes: ['${scope}']`)}`);
+    for (const scope of [
+      subscription,
+      group,
+      `${group}/providers/Microsoft.ContainerService/managedClusters/aks1`,
+      `${group}/providers/Microsoft.KeyVault/vaults/kv-1`.toUpperCase(),
+      `${group}/providers/Microsoft.ManagedIdentity/userAssignedIdentities/id_1`,
+      `${group}/providers/Microsoft.OperationalInsights/workspaces/logs-1`,
+      network,
+      `${network}/subnets/api`,
+    ]) {
+      expect([scope, withScope(scope)]).toEqual([scope, []]);
+    }
+    for (const scope of [
+      `${group}/`,
+      `${subscription}/providers/Microsoft.KeyVault/vaults/kv-1`,
+      `${group}/providers/Microsoft.KeyVault/vaults/kv-1/keys/k`,
+      `${group}/providers/Microsoft.KeyVault/vaults`,
+      `${group}/providers/Microsoft.KeyVault/vault/kv-1`,
+      `${group}/providers/Microsoft.KeyVault/vaults/kv-1/providers/Microsoft.KeyVault/vaults/kv-2`,
+      `${group}/providers/Microsoft.Compute/virtualMachineScaleSets/s`,
+    ]) {
+      expect([scope, withScope(scope)]).toEqual([scope, [expect.stringMatching(/Expected \*, or the ARM id/)]]);
+    }
+  });
+
   it('that is wrong is refused with every fault, by line and column', () => {
     const text = `version: 1
 rules:
