@@ -34,4 +34,4 @@ COPY --from=packages /build/node_modules ./node_modules
 COPY --from=compiled /build/dist ./dist
 USER 65532:65532
 EXPOSE 8080
-CMD ["node", "--enable-source-maps", "dist/api/main.js"]
+CMD ["node", "--enable-source-maps", "--heap-growing-percent=20", "dist/api/main.js"]

@@ -37,6 +37,23 @@ const zones = rooms.map((room) => ({
 
 const nodeBuiltins = builtinModules.filter((name) => !name.startsWith('_')).flatMap((name) => [name, `node:${name}`]);
 
+const MATH_RANDOM = {
+  selector: "CallExpression[callee.object.name='Math'][callee.property.name='random']",
+  message: 'Use node:crypto.',
+};
+
+/** All operations of a worker share the modules of workflow code (worker/bundle.ts). */
+const MODULE_STATE = [
+  'VariableDeclaration[kind="let"]',
+  'VariableDeclaration > VariableDeclarator > NewExpression[callee.name=/^(Weak)?(Map|Set)$/][arguments.length=0]',
+  'VariableDeclaration > VariableDeclarator > ArrayExpression[elements.length=0]',
+].flatMap((selector) =>
+  ['Program', 'ExportNamedDeclaration'].map((parent) => ({
+    selector: `${parent} > ${selector}`,
+    message: 'A module of workflow code keeps no state: operations share it.',
+  })),
+);
+
 export default tseslint.config(
   { ignores: ['dist', 'node_modules', '.keyturn', 'coverage', 'cli/client/schema.d.ts'] },
   js.configs.recommended,
@@ -56,13 +73,7 @@ export default tseslint.config(
       'import-x/no-cycle': ['error', { ignoreExternal: true }],
       'import-x/no-default-export': 'error',
       eqeqeq: ['error', 'always'],
-      'no-restricted-syntax': [
-        'error',
-        {
-          selector: "CallExpression[callee.object.name='Math'][callee.property.name='random']",
-          message: 'Use node:crypto.',
-        },
-      ],
+      'no-restricted-syntax': ['error', MATH_RANDOM],
       '@typescript-eslint/no-floating-promises': 'error',
       '@typescript-eslint/no-misused-promises': 'error',
       '@typescript-eslint/switch-exhaustiveness-check': 'error',
@@ -83,6 +94,7 @@ export default tseslint.config(
     // Workflow code is replayed: nothing in it may reach out or differ from one run to the next.
     files: ['workflows/**/*.ts', 'domain/**/*.ts'],
     rules: {
+      'no-restricted-syntax': ['error', MATH_RANDOM, ...MODULE_STATE],
       'no-restricted-imports': [
         'error',
         { paths: nodeBuiltins.map((name) => ({ name, message: 'Workflow code runs in a sandbox.' })) },

@@ -17,7 +17,7 @@ import { refuseUsedOperationId, type EvidenceStore } from './evidence';
 import type { PlanReference, StepReference } from './contract';
 import { needsPerson, toFailure } from './failures';
 import type { KubeConnection } from './kubernetes/connection';
-import { currentActivity, heartbeating, type Running } from './running';
+import { currentActivity, keptAlive, type Running } from './running';
 
 /** What an activity is called in its failures, and what is particular to it. */
 export interface ActivityFacts {
@@ -154,7 +154,7 @@ export class ActivityRunner {
       // behind a webhook that does not answer.
       let last: unknown;
       const telling = (details?: unknown): void => running.heartbeat((last = details));
-      return await heartbeating(
+      return await keptAlive(
         running,
         () => last,
         () => work({ ...running, heartbeat: telling }),

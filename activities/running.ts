@@ -18,21 +18,28 @@ export function currentActivity(): Running {
 }
 
 /**
- * Heartbeats at the start, every second while `work` runs, and at its end. That is enough to notice a lost worker and to
- * learn of a cancellation; it hides no hang, because every request below has a timeout of its own.
+ * Heartbeats every second while `work` runs. That is enough to notice a lost worker and to learn of a cancellation; it hides no hang,
+ * because every request below has a timeout of its own. Work that ends sooner sends none: each costs Temporal a write.
  * @param details called for each heartbeat
  */
-export async function heartbeating<T>(running: Running, details: () => unknown, work: () => Promise<T>): Promise<T> {
+export async function keptAlive<T>(running: Running, details: () => unknown, work: () => Promise<T>): Promise<T> {
   const interval = setInterval(() => running.heartbeat(details()), HEARTBEAT_INTERVAL_IN_MS);
   try {
+    return await work();
+  } finally {
+    clearInterval(interval);
+  }
+}
+
+/** `keptAlive`, with a heartbeat at the start and at the end: people see at once what is done, and a next try goes on from there. */
+export async function heartbeating<T>(running: Running, details: () => unknown, work: () => Promise<T>): Promise<T> {
+  return await keptAlive(running, details, async () => {
     running.heartbeat(details());
     const result = await work();
     // Heartbeats of later work in the same activity repeat the last details: those say that this work is done.
     running.heartbeat(details());
     return result;
-  } finally {
-    clearInterval(interval);
-  }
+  });
 }
 
 /** Waits. @throws the signal's reason when it is aborted meanwhile */

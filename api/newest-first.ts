@@ -36,6 +36,11 @@ export interface Page {
   readonly after?: Place;
   /** Milliseconds since 1970. */
   readonly now: number;
+  /**
+   * How far back the page reached when it was asked for the last time, milliseconds since 1970; a hint. A store finds what lies within a
+   * short span by its index, and otherwise looks at every entry that it has.
+   */
+  readonly reached?: number;
 }
 
 /** So many more than a page needs may be read: fewer spans are tried. */
@@ -43,16 +48,19 @@ const SPARE = 100;
 const FIRST_SPAN_IN_MS = 3_600_000;
 const GROWTH = 8;
 
-/** One page. @returns `next` is the last place on it, when more follow */
+/** One page. @returns `next` is the last place on it, when more follow; `reached` is the hint for the same page the next time */
 export async function newestFirst<Entry extends Place>(
   store: Store<Entry>,
-  { size, oldest, after, now }: Page,
-): Promise<{ readonly entries: readonly Entry[]; readonly next?: Place }> {
+  { size, oldest, after, now, reached }: Page,
+): Promise<{ readonly entries: readonly Entry[]; readonly next?: Place; readonly reached?: number }> {
   const found = new Map<string, Entry>();
   // Those that were asked for in the same millisecond are told apart by their ids.
   for (let until = after?.at; until === undefined || until >= oldest;) {
     // One more, to know whether another page follows.
-    const { since, entries } = await readSpan(store, { until, oldest, now, needed: size + 1 - found.size });
+    const needed = size + 1 - found.size;
+    const { since, entries } =
+      (await readAgain(store, { until, oldest, needed, reached })) ??
+      (await readSpan(store, { until, oldest, now, needed }));
     for (const entry of entries) {
       if (entry.at >= since && (after === undefined || isBefore(after, entry))) found.set(entry.id, entry);
     }
@@ -62,7 +70,25 @@ export async function newestFirst<Entry extends Place>(
   const sorted = [...found.values()].sort((a, b) => (isBefore(a, b) ? -1 : 1));
   const entries = sorted.slice(0, size);
   const last = entries.at(-1);
-  return { entries, ...(sorted.length > size && last ? { next: { at: last.at, id: last.id } } : {}) };
+  const following = sorted[size];
+  if (following === undefined || last === undefined) return { entries };
+  return { entries, next: { at: last.at, id: last.id }, reached: following.at };
+}
+
+/** All entries of the span that the page had the last time; undefined when that is not known, or there are many more by now. */
+async function readAgain<Entry extends Place>(
+  store: Pick<Store<Entry>, 'some'>,
+  {
+    until,
+    oldest,
+    needed,
+    reached,
+  }: { readonly until?: number; readonly oldest: number; readonly needed: number; readonly reached?: number },
+): Promise<{ readonly since: number; readonly entries: readonly Entry[] } | undefined> {
+  if (reached === undefined || (until !== undefined && until < reached)) return undefined;
+  const since = Math.max(oldest, reached);
+  const { entries, all } = await store.some({ since, until }, { most: needed + SPARE });
+  return all ? { since, entries } : undefined;
 }
 
 /** All entries of a span that has what is needed, or of all that is left; perhaps older ones among them. */

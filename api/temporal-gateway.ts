@@ -48,7 +48,7 @@ import { missingSearchAttributes } from './missing-attributes';
 import { missingPollers } from './pollers';
 import { ApiError } from './problem';
 import { storedOperation } from './stored-operation';
-import { countOpen, listOperations } from './temporal-list';
+import { countOpen, listOperations, Reaches } from './temporal-list';
 import {
   inspectionFault,
   isNotFound,
@@ -87,6 +87,7 @@ interface ShortWorkflow {
 /** Makes the gateway. */
 export function createTemporalGateway({ client, taskQueue, clock }: TemporalGatewayOptions): OperationsGateway {
   const { namespace } = client.options;
+  const reaches = new Reaches();
 
   /** Runs calls with a deadline, and describes their failures in our own words. */
   const call = async <T>(work: () => Promise<T>, timeoutInMs = CALL_TIMEOUT_IN_MS): Promise<T> => {
@@ -153,9 +154,9 @@ export function createTemporalGateway({ client, taskQueue, clock }: TemporalGate
       }
     },
 
-    list: (wanted) => listOperations({ client, call, types: OPERATION_TYPES, clock }, wanted),
+    list: (wanted) => listOperations({ client, call, types: OPERATION_TYPES, clock, reaches }, wanted),
 
-    countOpen: (filters) => countOpen({ client, call, types: OPERATION_TYPES, clock }, filters),
+    countOpen: (filters) => countOpen({ client, call, types: OPERATION_TYPES }, filters),
 
     async holderOf(cluster) {
       const lock = await describe(clusterLockId(cluster));

@@ -7,9 +7,9 @@
 import type { Client } from '@temporalio/client';
 import { executionInfoFromRaw } from '@temporalio/client/lib/helpers';
 import { defaultPayloadConverter } from '@temporalio/common';
-import { decodeMapFromPayloads } from '@temporalio/common/lib/internal-non-workflow/codec-helpers';
 import type { temporal } from '@temporalio/proto';
 import { ZodError } from 'zod';
+import { canonicalJson } from '../domain/canonical';
 import { isFinal } from '../domain/operation';
 import { LISTED_FIELDS, listedInMemo, type ListedOperation } from '../domain/operation-memo';
 import { SearchAttributes } from '../workflows/messages';
@@ -22,6 +22,7 @@ import { unknownAttributes } from './temporal-faults';
 
 /** Memos have up to 32 kB each. */
 const READ_AT_ONCE = 100;
+const REACHES_KEPT = 200;
 
 /** What lists are read with. */
 export interface ListDeps {
@@ -31,6 +32,23 @@ export interface ListDeps {
   /** The types of workflows that are operations. */
   readonly types: readonly string[];
   readonly clock: () => Date;
+  readonly reaches: Reaches;
+}
+
+/** How far back the first page of each kind of list reached: hints for the next time, in milliseconds since 1970. */
+export class Reaches {
+  readonly #known = new Map<string, number>();
+
+  of(list: string): number | undefined {
+    return this.#known.get(list);
+  }
+
+  /** Keeps those of the last few kinds of lists. */
+  keep(list: string, reached: number): void {
+    this.#known.delete(list);
+    this.#known.set(list, reached);
+    for (const [first] of this.#known) if (this.#known.size > REACHES_KEPT) this.#known.delete(first);
+  }
 }
 
 type RawWorkflow = temporal.api.workflow.v1.IWorkflowExecutionInfo;
@@ -74,8 +92,15 @@ export async function listOperations(
       return { entries, all: token === undefined };
     },
   };
-  const page = { size, oldest: filters.since ?? 0, after, now: deps.clock().getTime() };
-  const { entries, next } = await newestFirst(store, page);
+  // Without a time, which every reader may choose: a list from now on is another one each time.
+  const { since: oldest = 0, ...others } = filters;
+  const list = canonicalJson([others, within, size]);
+  const page = { size, oldest, after, now: deps.clock().getTime() };
+  const { entries, next, reached } = await newestFirst(store, {
+    ...page,
+    ...(after === undefined ? { reached: deps.reaches.of(list) } : {}),
+  });
+  if (after === undefined && reached !== undefined) deps.reaches.keep(list, reached);
   const read = await Promise.all(entries.map(async ({ id, raw }) => ({ id, operation: await readable(client, raw) })));
   return {
     operations: read.flatMap(({ operation }) => (operation === undefined ? [] : [operation])),
@@ -116,7 +141,7 @@ function listed(raw: RawWorkflow): Listed[] {
 
 /** How many operations have not ended. @throws ApiError `TemporalUnavailable`, `WorkerUnavailable` */
 export async function countOpen(
-  { client, call, types }: ListDeps,
+  { client, call, types }: Pick<ListDeps, 'client' | 'call' | 'types'>,
   filters: Pick<Filters, 'requester' | 'cluster'>,
 ): Promise<number> {
   const query = visibilityQuery(types, { ...filters, statuses: UNFINISHED }, { since: 0 });
@@ -133,9 +158,11 @@ async function readable({ options }: Client, raw: RawWorkflow): Promise<ListedOp
   const { namespace, loadedDataConverter } = options;
   try {
     const fields = raw.memo?.fields ?? {};
-    const wanted = LISTED_FIELDS.flatMap((name) => (fields[name] ? [[name, fields[name]] as const] : []));
-    const memo = await decodeMapFromPayloads(loadedDataConverter, Object.fromEntries(wanted));
-    const operation = listedInMemo(memo);
+    // The SDK would make some promises for each field, 500 of them on a page.
+    const wanted = LISTED_FIELDS.flatMap((name) =>
+      fields[name] ? [[name, defaultPayloadConverter.fromPayload<unknown>(fields[name])] as const] : [],
+    );
+    const operation = listedInMemo(Object.fromEntries(wanted));
     if (Number(raw.status) === RUNNING || isFinal(operation.status)) return operation;
     // Ended from outside: what that means is said from the whole view. A list has no pending activities: it shows no live progress.
     const info = await executionInfoFromRaw(raw, loadedDataConverter, raw, namespace);

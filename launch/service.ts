@@ -30,10 +30,10 @@ export interface Service {
 }
 
 /**
- * The worker's heap may grow by so many per cent between two collections: a long rewrite otherwise lets much garbage become old
- * before V8 looks at it, and its memory would seem to grow with the number of Secrets (docs/benchmarks.md).
+ * The heap may grow by so many per cent between two collections: many answers of Temporal, or a long rewrite, otherwise let much garbage
+ * become old before V8 looks at it, and memory would seem to grow with the number of operations and Secrets (docs/benchmarks.md).
  */
-const NODE_OPTIONS = { api: [], worker: ['--heap-growing-percent=20'] };
+const NODE_OPTIONS = ['--heap-growing-percent=20'];
 
 const apiSaid = z.object({ url: z.string() });
 
@@ -61,7 +61,7 @@ export async function startService(options: ServiceOptions): Promise<Service> {
     const ready = await startNodeProcess({
       name,
       script: path.join(name, 'main.js'),
-      nodeOptions: NODE_OPTIONS[name],
+      nodeOptions: NODE_OPTIONS,
       env,
       logFile: path.join(options.logDirectory, `${name}.log`),
     });

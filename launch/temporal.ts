@@ -60,6 +60,9 @@ export async function startTemporal(options: TemporalOptions): Promise<TemporalS
         String(uiPort),
       ],
       ...['--log-level', 'error', '--namespace', NAMESPACE, ...searchAttributes, ...database],
+      // The dev server reads the table of search attributes anew for each operation of a list, which is most of the time of a list.
+      // All that we have are given above, so the default of a real server will do.
+      ...['--dynamic-config-value', 'system.forceSearchAttributesCacheRefreshOnRead=false'],
     ],
     logFile: options.logFile,
     env: temporalEnvironment(process.env),

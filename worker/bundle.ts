@@ -16,12 +16,23 @@ const FINGERPRINT = path.join(DIST, 'workflow-bundle.sources');
 /** The bundle's file. */
 export const WORKFLOW_BUNDLE = path.join(DIST, 'workflow-bundle.js');
 
+const FOLDERS = ['domain', 'workflows', 'activities'];
+const OUR_MODULES = FOLDERS.map((folder) => path.join(DIST, folder));
+const LOADER = path.join(__dirname, 'share-module.js');
+
 /** Makes the bundle, unless it is there and its sources are what they were. */
 export async function makeWorkflowBundle(): Promise<void> {
   const sources = fingerprintOfSources();
   if (existsSync(WORKFLOW_BUNDLE) && existsSync(FINGERPRINT) && readFileSync(FINGERPRINT, 'utf8') === sources) return;
+  const workflowsPath = path.join(DIST, 'workflows', 'index.js');
   const { code } = await bundleWorkflowCode({
-    workflowsPath: path.join(DIST, 'workflows', 'index.js'),
+    workflowsPath,
+    // All operations share these modules, which keep no state. Loaded once for each operation they are most of its memory and of a replay.
+    preloadModules: [workflowsPath],
+    webpackConfigHook: (config) => ({
+      ...config,
+      module: { ...config.module, rules: [...(config.module?.rules ?? []), { include: OUR_MODULES, use: [LOADER] }] },
+    }),
     logger: { ...console, trace: () => undefined, debug: () => undefined, info: () => undefined, log: () => undefined },
   });
   writeFileSync(WORKFLOW_BUNDLE, code);
@@ -30,7 +41,8 @@ export async function makeWorkflowBundle(): Promise<void> {
 
 function fingerprintOfSources(): string {
   const hash = createHash('sha256').update(workerVersion);
-  for (const folder of ['domain', 'workflows', 'activities']) {
+  for (const file of [__filename, LOADER]) hash.update(readFileSync(file));
+  for (const folder of FOLDERS) {
     const files = readdirSync(path.join(DIST, folder), { recursive: true, encoding: 'utf8' }).filter((file) =>
       file.endsWith('.js'),
     );

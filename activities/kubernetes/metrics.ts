@@ -25,10 +25,14 @@ export function parseSample(line: string): Sample | undefined {
   return { name, labels, value: Number(value) };
 }
 
-/** The samples of one metric. */
+/** The samples of one metric. The text is searched and not split: it has tens of thousands of lines. */
 export function labelledSamples(text: string, metric: string): Sample[] {
-  return text
-    .split('\n')
-    .filter((line) => line.startsWith(`${metric}{`))
-    .flatMap((line) => parseSample(line) ?? []);
+  const samples: Sample[] = [];
+  const lines = `\n${text}\n`;
+  const start = `\n${metric}{`;
+  for (let at = lines.indexOf(start); at >= 0; at = lines.indexOf(start, at + 1)) {
+    const sample = parseSample(lines.slice(at + 1, lines.indexOf('\n', at + 1)));
+    if (sample) samples.push(sample);
+  }
+  return samples;
 }

@@ -68,6 +68,34 @@ describe('pages with the newest first', () => {
     expect(calls.listed / places.length).toBeLessThan(2.1);
   });
 
+  it('are the same with a hint how far back they reach, whatever the hint', async () => {
+    await fc.assert(
+      fc.asyncProperty(
+        fc.array(fc.integer({ min: 0, max: 500 }), { maxLength: 400 }),
+        fc.integer({ min: 1, max: 100 }),
+        fc.integer({ min: -10, max: 510 }),
+        fc.integer({ min: 0, max: 500 }),
+        async (ages, size, reach, since) => {
+          const places = ages.map((age, index) => ({ at: NOW - age, id: `op-${index}` }));
+          const page = { size, oldest: NOW - since, now: NOW };
+          const { reached: _own, ...plain } = await newestFirst(storeOf(places), page);
+          const { reached: _other, ...hinted } = await newestFirst(storeOf(places), { ...page, reached: NOW - reach });
+          expect(hinted).toEqual(plain);
+        },
+      ),
+      { numRuns: 100 },
+    );
+  });
+
+  it('are read by one list of a short span when they are asked for again', async () => {
+    const places = Array.from({ length: 5_000 }, (_, index) => ({ at: NOW - index * 60_000, id: `op-${index}` }));
+    const { entries, reached } = await newestFirst(storeOf(places), { size: 50, oldest: 0, now: NOW });
+    const store = storeOf([{ at: NOW + 1, id: 'op-new' }, ...places]);
+    const again = await newestFirst(store, { size: 50, oldest: 0, now: NOW + 1, reached });
+    expect(again.entries).toEqual([{ at: NOW + 1, id: 'op-new' }, ...entries.slice(0, 49)]);
+    expect(store.calls).toEqual({ count: 0, listed: 52 });
+  });
+
   it('leave nothing out and show nothing twice when an entry is added between two of them', async () => {
     const places = Array.from({ length: 300 }, (_, index) => ({ at: NOW - index * 60_000, id: `op-${index}` }));
     const first = await newestFirst(storeOf(places), { size: 100, oldest: 0, now: NOW });
