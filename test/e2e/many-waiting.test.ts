@@ -43,9 +43,15 @@ async function approveUntilEnded(id: string): Promise<OperationAnswer> {
       ({ offers, status, evidence }) => offers.includes('approve') || (isFinal(status) && evidence !== null),
     );
     if (isFinal(now.status)) return now;
+    const digest = now.plan?.digest ?? '';
+    const isOther = ({ status, plan }: OperationAnswer): boolean =>
+      status !== 'AwaitingApproval' || plan?.digest !== digest;
     // Refused when the plan was replaced in this very moment.
-    await approver1.approve(id, now.plan?.digest ?? '').catch(() => undefined);
-    await until(requester, id, ({ status }) => status !== 'AwaitingApproval');
+    await approver1.approve(id, digest).catch(async (error: unknown) => {
+      if (!isOther(await requester.get(id))) throw error;
+    });
+    // A new plan may be there before anybody sees that the old one was left.
+    await until(requester, id, isOther);
   }
 }
 
