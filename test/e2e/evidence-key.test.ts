@@ -63,7 +63,9 @@ describe('evidence that a key in a key vault signs', () => {
 
   /** As an auditor checks it. */
   function verdictOn(bytes: Uint8Array, publicKeyPem: string): EvidenceVerdict {
-    const statements = createStatementVerifier(new Map([publicKeyOf(readFileSync(apiKeyFile(), 'utf8'), 'api', OF_API)]));
+    const statements = createStatementVerifier(
+      new Map([publicKeyOf(readFileSync(apiKeyFile(), 'utf8'), 'api', OF_API)]),
+    );
     return verifyEvidence(bytes, { publicKeyPem, meaning: { statements, minimumApprovals: 1 } });
   }
 
