@@ -1,8 +1,9 @@
 /** A Temporal dev server of a test file's own, which goes away and comes back at the same address with what it had. */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
 import { startTemporal, type TemporalServer } from '../../launch/temporal';
 import { freePort } from '../../tools/ports';
+import { eventually } from '../sandbox/cluster-support';
 import { atEndOfFile } from './ends';
 import { testStack } from './stack';
 
@@ -19,6 +20,19 @@ export interface OwnTemporal {
   comeBack(): Promise<void>;
   /** Is away while the work is done, and back afterwards, also when the work fails. */
   whileAway<T>(work: () => Promise<T>, how?: Absence): Promise<T>;
+}
+
+/** One thread of a process takes the signal, and the others go on until it is its turn: on a busy machine long enough to answer something. */
+function isFrozen(pid: number): boolean {
+  const threads = `/proc/${pid}/task`;
+  try {
+    return readdirSync(threads).every((thread) =>
+      /^State:\s+T/m.test(readFileSync(path.join(threads, thread, 'status'), 'utf8')),
+    );
+  } catch {
+    // A thread has ended meanwhile.
+    return false;
+  }
 }
 
 /** Starts it; it ends with the test file. @param name of its folder */
@@ -45,7 +59,7 @@ export async function startOwnTemporal(name: string): Promise<OwnTemporal> {
       if (how === 'stopped') return await server.child.stop();
       server.child.kill(how === 'killed' ? 'SIGKILL' : 'SIGSTOP');
       frozen = how === 'frozen';
-      if (!frozen) await server.child.exited;
+      await (frozen ? eventually(() => isFrozen(server.child.pid)) : server.child.exited);
     },
     async comeBack() {
       if (frozen) server.child.kill('SIGCONT');
