@@ -60,8 +60,10 @@ interface Conclusion {
   readonly weaknesses: readonly string[];
 }
 
-type Step =
-  { readonly done: true; readonly conclusion: Conclusion } | { readonly done: false; readonly waitsFor: string };
+/** A conclusion, and how long before it an API server may last have been replaced, in ms. */
+type Drained = Conclusion & { readonly quietForInMs: number };
+
+type Step = { readonly done: true; readonly conclusion: Drained } | { readonly done: false; readonly waitsFor: string };
 
 /**
  * Waits until every API server writes with the target, then records Rc. Heartbeats what it waits for.
@@ -123,7 +125,7 @@ async function conclude(
   connection: KubeConnection,
   watch: CanaryWatch,
   { stillProbes }: ConvergenceLimits,
-  { report, method, weaknesses }: Conclusion,
+  { report, method, weaknesses, quietForInMs }: Drained,
   signal: AbortSignal,
 ): Promise<Omit<Convergence, 'baselineRv'>> {
   const { resourceVersion } = await countSecrets(connection, { signal });
@@ -133,7 +135,7 @@ async function conclude(
     stillProbes,
     flips: watch.flips,
     contentChanges: watch.contentChanges,
-    quietForInMs: Math.floor(quietFor(watch, report)),
+    quietForInMs: Math.floor(quietForInMs),
     leases: [...report.leases],
     processes: [...report.processes],
     metrics: report.metrics === 'confirmed' ? 'confirmed' : 'unavailable',
@@ -197,9 +199,9 @@ function whenDrained(
   { watch, limits: { drainInMs } }: Pick<Context, 'watch' | 'limits'>,
   conclusion: Conclusion,
 ): Step {
-  const quietInMs = quietFor(watch, conclusion.report);
-  if (quietInMs >= drainInMs) return { done: true, conclusion };
-  const [quiet, drain] = [quietInMs, drainInMs].map((ms) => Math.floor(ms / 1000));
+  const quietForInMs = quietFor(watch, conclusion.report);
+  if (quietForInMs >= drainInMs) return { done: true, conclusion: { ...conclusion, quietForInMs } };
+  const [quiet, drain] = [quietForInMs, drainInMs].map((ms) => Math.floor(ms / 1000));
   const waitsFor = `the end of API servers that were replaced: the last sign of a change is ${quiet} s old, and up to ${drain} s after it such a server may store Secrets under another key, for clients that are still connected to it`;
   return { done: false, waitsFor };
 }

@@ -7,6 +7,7 @@
 import { parseDocument } from 'yaml';
 import { z } from 'zod';
 import { EventType, type OperationEvent } from './events';
+import { covers } from './scope';
 
 /** Where a secret is. Never the secret. */
 const SecretPlace = z.union([
@@ -78,10 +79,7 @@ export function reachFaults(endpoints: readonly WebhookEndpoint[], { hosts, http
 
 /** Whether an endpoint hears of a cluster. Scopes end at a slash: `…/rg` is not `…/rg2`. */
 export function hearsOf({ clusters }: WebhookEndpoint, cluster: string): boolean {
-  const id = `${cluster.toLowerCase()}/`;
-  return (
-    clusters === undefined || clusters.some((scope) => id.startsWith(`${scope.toLowerCase().replace(/\/+$/, '')}/`))
-  );
+  return clusters === undefined || clusters.some((scope) => covers(scope.replace(/\/+$/, ''), cluster));
 }
 
 /** Whether an endpoint wants an event. */

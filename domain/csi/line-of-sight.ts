@@ -8,6 +8,7 @@
 import { CLOUDS, type Cloud } from '../clouds';
 import { listed } from '../listed';
 import { resourceName, sameText } from '../resource-ids';
+import { covers } from '../scope';
 import type { CsiFacts, NodeNetwork, WaysIn } from './facts';
 
 /** What ARM shows of the way from the nodes to the vault. */
@@ -139,7 +140,7 @@ function isOf(subnetId: string, nodes: NodeNetwork | undefined): boolean {
 }
 
 function isWithin(subnetId: string, network: string | undefined): boolean {
-  return network !== undefined && subnetId.toLowerCase().startsWith(`${network.toLowerCase()}/`);
+  return network !== undefined && covers(network, subnetId);
 }
 
 function networkName(subnetId: string): string {

@@ -231,7 +231,7 @@ describe('what a step changes outside the cluster', () => {
     const { changes, reads = [] } = ROWS[type];
     const step = stepOfRow(type);
     expect(changedBy(step)).toEqual(changes);
-    // An id that a step has is changed, or somebody has looked and found that it is not.
+    // Each ARM id and key id of a step is in its row: under what the step changes, or under what it only reads.
     const keysChanged = changes.some((name) => name === KV1 || name === 'the vault kv2') ? [KEY_1, FOREIGN_KEY] : [];
     const unaccounted = idsIn(step).filter((id) => ![...changes, ...reads, ...keysChanged].includes(id));
     expect(unaccounted).toEqual([]);
